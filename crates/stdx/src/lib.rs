@@ -1,11 +1,13 @@
-//! What the standard library lacks, and nothing about Mesos: time as values, seeded randomness, `never!`.
+//! What the standard library lacks, and nothing about Mesos: time as values, seeded randomness, `never!`, flags.
 //!
 //! `time` gives the two clocks a core may see, `rng` the only randomness it may use, `never` the reaction to a broken
-//! local invariant.
+//! local invariant. `flags` and `units` read what operators write.
 
+pub mod flags;
 pub mod never;
 pub mod rng;
 pub mod time;
+pub mod units;
 
 pub use rng::Rng;
 pub use time::{Tick, WallTime};

@@ -1,1 +1,56 @@
-fn main() {}
+//! Developer commands: `cargo xtask …`. Each command is one file; `shell` runs other programs for all of them.
+
+mod bench;
+mod check;
+mod cluster;
+mod demo;
+mod floors;
+mod prepare;
+mod shell;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+/// Developer commands of Meseta.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Format, lints, floors: reads only, changes nothing.
+    Check,
+    /// Mends what `check` finds and a machine can mend.
+    Fix,
+    /// Installs what the tests need, then runs all of them.
+    Test(test::Arguments),
+    /// The crates' dependencies against floors.toml.
+    Floors,
+    /// Prints the figures of a suite beside its floor or peer.
+    Bench(bench::Arguments),
+    /// The scripted exchanges against a running master, or against a cluster of its own.
+    Conformance(test::ConformanceArguments),
+    /// A cluster of real processes on loopback: up, status, down.
+    Cluster(cluster::Arguments),
+    /// Builds, starts an embedded cluster, and runs two frameworks at once on real input.
+    Demo(demo::Arguments),
+    /// Exactly what CI runs.
+    Ci,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Check => check::check(),
+        Command::Fix => check::fix(),
+        Command::Test(arguments) => test::test(&arguments),
+        Command::Floors => floors::floors(),
+        Command::Bench(arguments) => bench::bench(&arguments),
+        Command::Conformance(arguments) => test::conformance(&arguments),
+        Command::Cluster(arguments) => cluster::cluster(&arguments),
+        Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Ci => test::ci(),
+    }
+}
