@@ -40,10 +40,21 @@ impl Flag {
     }
 }
 
+/// A program's flags.
+#[derive(Debug)]
+pub struct Table {
+    /// What `--help` says first.
+    pub about: &'static str,
+    pub flags: &'static [Flag],
+    /// Names that the compatible program knows and this one does not: setting one is refused, because ignoring it could
+    /// run a cluster without the protection it asks for.
+    pub not_built: &'static [&'static str],
+}
+
 /// The flags of a program, each checked against its kind.
 #[derive(Clone, Debug)]
 pub struct Values {
-    table: &'static [Flag],
+    table: &'static Table,
     values: BTreeMap<&'static str, String>,
     /// What to tell the operator: older names that were used.
     pub warnings: Vec<String>,
@@ -53,7 +64,7 @@ pub struct Values {
 
 /// Reads `args` and, for what they leave open, the variables of `env` that begin with `prefix` (such as `MESOS_`).
 pub fn parse(
-    table: &'static [Flag],
+    table: &'static Table,
     prefix: &str,
     args: impl IntoIterator<Item = String>,
     env: impl IntoIterator<Item = (String, String)>,
@@ -76,7 +87,7 @@ impl Values {
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.values.get(name) {
             Some(value) => Some(value),
-            None => self.table.iter().find(|flag| flag.name == name)?.default,
+            None => self.table.flags.iter().find(|flag| flag.name == name)?.default,
         }
     }
 
@@ -116,11 +127,14 @@ impl Values {
             let value = if flag.kind == Kind::Secret { "***" } else { value };
             Some((flag.name.to_owned(), value.to_owned()))
         };
-        self.table.iter().filter_map(row).collect()
+        self.table.flags.iter().filter_map(row).collect()
     }
 
     fn set_from_environment(&mut self, prefix: &str, name: &str, value: String) -> Result<(), String> {
-        let Some(flag) = find(self.table, name) else { return Ok(()) };
+        let Some(flag) = find(self.table.flags, name) else {
+            let refused = self.table.not_built.contains(&name);
+            return if refused { Err(format!("{prefix}{}: {}", name.to_uppercase(), not_built(name))) } else { Ok(()) };
+        };
         self.note_alias(flag, name);
         self.set(flag, value).map_err(|e| format!("{prefix}{}: {e}", name.to_uppercase()))
     }
@@ -138,8 +152,8 @@ impl Values {
             None => (body, None),
         };
         let name = name.replace('-', "_");
-        let negated = name.strip_prefix("no_").filter(|_| find(self.table, &name).is_none());
-        let flag = find(self.table, negated.unwrap_or(&name)).ok_or_else(|| unknown(self.table, &name))?;
+        let negated = name.strip_prefix("no_").filter(|_| find(self.table.flags, &name).is_none());
+        let flag = find(self.table.flags, negated.unwrap_or(&name)).ok_or_else(|| unknown(self.table, &name))?;
         self.note_alias(flag, &name);
         let value = match (flag.kind, negated, value) {
             (Kind::Switch, Some(_), None) => "false".to_owned(),
@@ -195,8 +209,15 @@ fn switch(value: &str) -> Result<bool, String> {
     }
 }
 
-fn unknown(table: &[Flag], name: &str) -> String {
-    let near = table.iter().map(|flag| flag.name).min_by_key(|known| distance(known, name));
+fn not_built(name: &str) -> String {
+    format!("--{name} is a flag of Mesos that this version does not implement; remove it")
+}
+
+fn unknown(table: &Table, name: &str) -> String {
+    if table.not_built.contains(&name) {
+        return not_built(name);
+    }
+    let near = table.flags.iter().map(|flag| flag.name).min_by_key(|known| distance(known, name));
     match near.filter(|known| distance(known, name) <= 3) {
         Some(near) => format!("there is no flag --{name}; did you mean --{near}?"),
         None => format!("there is no flag --{name}; --help lists them"),
@@ -219,9 +240,9 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// The text of `--help`: a line of usage and the table, 100 columns wide.
-pub fn help(program: &str, about: &str, table: &[Flag]) -> String {
-    let mut text = format!("{about}\n\nUsage: {program} [--flag=value ...]\n\n");
-    for flag in table {
+pub fn help(program: &str, table: &Table) -> String {
+    let mut text = format!("{}\n\nUsage: {program} [--flag=value ...]\n\n", table.about);
+    for flag in table.flags {
         let _ = writeln!(text, "  {}", signature(flag));
         for line in wrap(flag.help, 92) {
             let _ = writeln!(text, "        {line}");
@@ -231,13 +252,13 @@ pub fn help(program: &str, about: &str, table: &[Flag]) -> String {
 }
 
 /// The table as a Markdown page.
-pub fn reference(program: &str, prefix: &str, table: &[Flag]) -> String {
+pub fn reference(program: &str, prefix: &str, table: &Table) -> String {
     let mut text = format!(
         "# Flags of `{program}`\n\nEach flag can also be set by the environment variable `{prefix}` and its name in \
          capitals; the command line wins. A value `file:///path` stands for the file's content.\n\n\
          | flag | default | meaning |\n|---|---|---|\n"
     );
-    for flag in table {
+    for flag in table.flags {
         let default = flag.default.map(|d| format!("`{}`", d.replace('|', "\\|"))).unwrap_or_default();
         let _ = writeln!(text, "| `--{}` | {default} | {} |", flag.name, flag.help.replace('|', "\\|"));
     }
@@ -278,7 +299,8 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 mod tests {
     use super::*;
 
-    static TABLE: &[Flag] = &[
+    static TABLE: Table = Table { about: "About.", flags: FLAGS, not_built: &["acls"] };
+    static FLAGS: &[Flag] = &[
         Flag::new("port", Kind::Integer, Some("5050"), "The port."),
         Flag::new("quiet", Kind::Switch, Some("false"), "Say less."),
         Flag::new("agent_ping_timeout", Kind::Duration, Some("15secs"), "Per ping.").alias("slave_ping_timeout"),
@@ -288,7 +310,7 @@ mod tests {
 
     fn read(args: &[&str], env: &[(&str, &str)]) -> Result<Values, String> {
         let env = env.iter().map(|(k, v)| (k.to_string(), v.to_string()));
-        parse(TABLE, "MESOS_", args.iter().map(|a| a.to_string()), env)
+        parse(&TABLE, "MESOS_", args.iter().map(|a| a.to_string()), env)
     }
 
     #[test]
@@ -318,6 +340,7 @@ mod tests {
             (&["--agent_ping_timeout=15"], "such as 15secs"),
             (&["--work_dir"], "--work_dir needs a value"),
             (&["--no-port"], "--no-port takes no value"),
+            (&["--acls=x"], "does not implement"),
             (&["port=1"], "flags are written --name=value"),
             (&["--work_dir=file:///nowhere"], "cannot read /nowhere"),
         ] {
@@ -336,8 +359,8 @@ mod tests {
 
     #[test]
     fn help_and_reference_name_every_flag() {
-        for page in [help("x", "About.", TABLE), reference("x", "MESOS_", TABLE)] {
-            assert!(TABLE.iter().all(|flag| page.contains(flag.name)), "{page}");
+        for page in [help("x", &TABLE), reference("x", "MESOS_", &TABLE)] {
+            assert!(FLAGS.iter().all(|flag| page.contains(flag.name)), "{page}");
         }
     }
 }
