@@ -1,1 +1,25 @@
-//! containers
+//! Linux containers: knows the kernel (clone, namespaces, cgroups, mounts, pidfds), sandboxes and how to fetch files into
+//! them. Does not know frameworks, tasks, resources or any message of the Mesos API; the agent translates.
+//!
+//! Two halves share this crate. The agent holds a [`Containers`] handle (`handle`, `launch`, `supervise`, `recover`), and
+//! each container starts in `launcher`, which runs inside the new process. `record` is the file that ties both
+//! together: the agent writes there what to run, the launcher what became of it. `cgroups` hides v1 and v2 behind one
+//! trait, `kernel` holds every raw system call, `fetcher` brings URIs into a sandbox.
+
+mod config;
+mod handle;
+mod id;
+pub mod launcher;
+mod recover;
+mod spec;
+mod usage;
+
+pub use config::{Config, Executable, FetcherConfig, Isolation, LauncherKind};
+pub use handle::{Containers, State, Status};
+pub use id::{ContainerId, IdError};
+pub use recover::Recovered;
+pub use spec::{
+    Class, Command, ExecutorKind, IpcMode, LaunchError, LaunchSpec, Launched, Limitation, LimitationReason, Limits,
+    OpError, Output, Program, Rlimit, SetupError, Termination, Uri,
+};
+pub use usage::Usage;

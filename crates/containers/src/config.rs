@@ -1,0 +1,178 @@
+//! What the agent decides about all its containers before the first one starts. What one container asks for is in `spec`;
+//! what the host can give is found out in `host`.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+/// The settings of a [`crate::Containers`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the records of containers live; should not survive a reboot (`/var/run/mesos`).
+    pub runtime_dir: PathBuf,
+    /// Where cgroups are mounted; `/sys/fs/cgroup`.
+    pub cgroups_hierarchy: PathBuf,
+    /// The cgroup under which all containers are placed; `mesos`.
+    pub cgroups_root: String,
+    pub launcher: LauncherKind,
+    pub isolation: Isolation,
+    /// Enforces a CFS quota of the requested CPUs even without a CPU limit.
+    pub enable_cfs: bool,
+    /// Limits memory and swap together instead of memory alone (v1).
+    pub limit_swap: bool,
+    /// Gives containers of revocable CPUs the smallest CPU weight.
+    pub revocable_cpu_low_priority: bool,
+    /// Runs a container as the user its command names; needs root.
+    pub switch_user: bool,
+    /// What a container starts with.
+    pub executable: Executable,
+    /// How many threads launch and destroy containers.
+    pub workers: usize,
+    /// How long whatever survives a SIGKILL is waited for before the destruction of a container is given up.
+    pub destroy_timeout: Duration,
+    pub fetcher: FetcherConfig,
+}
+
+impl Config {
+    pub fn new(runtime_dir: impl Into<PathBuf>) -> Config {
+        Config {
+            runtime_dir: runtime_dir.into(),
+            cgroups_hierarchy: PathBuf::from("/sys/fs/cgroup"),
+            cgroups_root: "mesos".to_owned(),
+            launcher: LauncherKind::Auto,
+            isolation: Isolation::default(),
+            enable_cfs: false,
+            limit_swap: false,
+            revocable_cpu_low_priority: true,
+            switch_user: true,
+            executable: Executable::default(),
+            workers: 2,
+            destroy_timeout: Duration::from_secs(60),
+            fetcher: FetcherConfig::default(),
+        }
+    }
+}
+
+/// How processes are started and found again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum LauncherKind {
+    /// `Linux` where this process may create namespaces, else `Posix`.
+    #[default]
+    Auto,
+    /// Namespaces and cgroups as far as `Isolation` asks for them and the host allows.
+    Linux,
+    /// Sessions and process groups only.
+    Posix,
+}
+
+/// What each container gets of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isolation {
+    /// CPU weight and quota through cgroups.
+    pub cpu: bool,
+    /// Memory limits through cgroups.
+    pub memory: bool,
+    pub pid_namespace: bool,
+    pub mount_namespace: bool,
+    pub ipc_namespace: bool,
+    pub uts_namespace: bool,
+}
+
+impl Default for Isolation {
+    fn default() -> Isolation {
+        Isolation::ALL
+    }
+}
+
+impl Isolation {
+    pub const ALL: Isolation = Isolation {
+        cpu: true,
+        memory: true,
+        pid_namespace: true,
+        mount_namespace: true,
+        ipc_namespace: true,
+        uts_namespace: true,
+    };
+    pub const NONE: Isolation = Isolation {
+        cpu: false,
+        memory: false,
+        pid_namespace: false,
+        mount_namespace: false,
+        ipc_namespace: false,
+        uts_namespace: false,
+    };
+
+    /// Reads the comma-separated names of Mesos's `--isolation`. Names of isolators that only observe or that are always on
+    /// are accepted and change nothing; others are refused by name.
+    pub fn parse(text: &str) -> Result<Isolation, String> {
+        let mut isolation = Isolation::NONE;
+        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            match name {
+                "posix/cpu" | "posix/mem" | "process" | "filesystem/posix" | "environment_secret" | "posix/rlimits" => {
+                }
+                "cgroups" | "cgroups/all" => (isolation.cpu, isolation.memory) = (true, true),
+                "cgroups/cpu" => isolation.cpu = true,
+                "cgroups/mem" => isolation.memory = true,
+                "filesystem/linux" => isolation.mount_namespace = true,
+                "namespaces/pid" => (isolation.pid_namespace, isolation.mount_namespace) = (true, true),
+                "namespaces/ipc" => isolation.ipc_namespace = true,
+                "namespaces/uts" => isolation.uts_namespace = true,
+                "all" => isolation = Isolation::ALL,
+                _ => return Err(format!("the isolator '{name}' is unknown or not built yet")),
+            }
+        }
+        Ok(isolation)
+    }
+}
+
+/// The program every container starts with; it must call [`crate::launcher::main`].
+#[derive(Clone, Debug)]
+pub struct Executable {
+    pub path: PathBuf,
+    /// The arguments, the program's name first.
+    pub args: Vec<OsString>,
+}
+
+impl Default for Executable {
+    fn default() -> Executable {
+        Executable {
+            path: PathBuf::from("/proc/self/exe"),
+            args: ["meseta", "containerizer", "launch"].map(OsString::from).to_vec(),
+        }
+    }
+}
+
+/// Bounds on what the fetcher may do.
+#[derive(Clone, Debug)]
+pub struct FetcherConfig {
+    /// A download that brings no byte for this long has failed.
+    pub stall_timeout: Duration,
+    /// The most bytes one URI may bring, and the most an archive may unpack to.
+    pub max_bytes: u64,
+    /// How many fetches run at once.
+    pub concurrency: usize,
+    /// Where relative paths are looked up.
+    pub frameworks_home: Option<PathBuf>,
+}
+
+impl Default for FetcherConfig {
+    fn default() -> FetcherConfig {
+        FetcherConfig {
+            stall_timeout: Duration::from_secs(60),
+            max_bytes: 64 << 30,
+            concurrency: 4,
+            frameworks_home: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn isolation_is_read_as_mesos_writes_it() {
+        assert_eq!(Isolation::parse("posix/cpu,posix/mem"), Ok(Isolation::NONE));
+        let parsed = Isolation::parse("cgroups/cpu, cgroups/mem,namespaces/pid").unwrap();
+        assert!(parsed.cpu && parsed.memory && parsed.pid_namespace && parsed.mount_namespace && !parsed.ipc_namespace);
+        assert!(Isolation::parse("cgroups/cpu,gpu/nvidia").unwrap_err().contains("gpu/nvidia"));
+    }
+}

@@ -1,0 +1,244 @@
+//! What one container is asked to be, and what is told of its end: plain values, no behaviour. The names follow the Mesos
+//! API where it has one. How a specification becomes a process is in `launch`.
+
+use std::{fmt, io, os::fd::OwnedFd, path::PathBuf};
+
+use crate::id::ContainerId;
+
+/// Everything needed to launch one container.
+#[derive(Clone, Debug)]
+pub struct LaunchSpec {
+    pub id: ContainerId,
+    pub class: Class,
+    pub command: Command,
+    /// The container's own directory and working directory; created if absent, owned by the command's user.
+    pub sandbox: PathBuf,
+    /// Fetched into the sandbox before anything runs, one after the other.
+    pub uris: Vec<Uri>,
+    pub limits: Limits,
+    /// For a nested container: stays in its parent's cgroups. Without it, it gets cgroups of its own with `limits`.
+    pub share_cgroups: bool,
+    /// Stays in the PID namespace of the parent (or of the agent, for a root container).
+    pub share_pid_namespace: bool,
+    pub ipc: IpcMode,
+    /// The size of a `/dev/shm` of its own.
+    pub shm_bytes: Option<u64>,
+    pub hostname: Option<String>,
+    pub rlimits: Vec<Rlimit>,
+    pub output: Output,
+    /// Kept with the container and given back by recovery; this crate does not read it.
+    pub tag: String,
+}
+
+impl LaunchSpec {
+    pub fn new(id: ContainerId, command: Command, sandbox: impl Into<PathBuf>) -> LaunchSpec {
+        LaunchSpec {
+            id,
+            class: Class::Default,
+            command,
+            sandbox: sandbox.into(),
+            uris: Vec::new(),
+            limits: Limits::default(),
+            share_cgroups: true,
+            share_pid_namespace: false,
+            ipc: IpcMode::Unset,
+            shm_bytes: None,
+            hostname: None,
+            rlimits: Vec::new(),
+            output: Output::Files,
+            tag: String::new(),
+        }
+    }
+}
+
+/// What kind of container it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Class {
+    #[default]
+    Default,
+    /// A nested container that shares all namespaces and cgroups of its parent.
+    Debug,
+}
+
+/// What runs, as whom and where.
+#[derive(Clone, Debug)]
+pub struct Command {
+    pub program: Program,
+    /// The whole environment; nothing is inherited.
+    pub env: Vec<(String, String)>,
+    /// The agent's own user when absent.
+    pub user: Option<String>,
+    /// The sandbox when absent; a relative path is taken from the sandbox.
+    pub cwd: Option<PathBuf>,
+}
+
+impl Command {
+    pub fn new(program: Program) -> Command {
+        Command { program, env: Vec::new(), user: None, cwd: None }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// `/bin/sh -c TEXT`
+    Shell(String),
+    /// `path` is looked up in the container's `PATH` when it has no slash; `argv` includes the name.
+    Argv { path: String, argv: Vec<String> },
+    /// One of the executors built into the executable; runs in the container's first process.
+    Executor(ExecutorKind),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecutorKind {
+    Command,
+    Pod,
+}
+
+/// One file or archive to fetch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uri {
+    pub value: String,
+    pub executable: bool,
+    pub extract: bool,
+    pub output_file: Option<String>,
+    pub cache: bool,
+}
+
+/// What a container may use. `None` asks for nothing; an infinite limit is `f64::INFINITY` or `u64::MAX`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// CPUs requested: the weight against others.
+    pub cpus: Option<f64>,
+    /// CPUs at most: enforced by a quota.
+    pub cpu_limit: Option<f64>,
+    /// Bytes of memory requested.
+    pub mem: Option<u64>,
+    /// Bytes of memory at most; `mem` when absent.
+    pub mem_limit: Option<u64>,
+    /// The CPUs are revocable.
+    pub revocable: bool,
+}
+
+/// Whose IPC namespace and `/dev/shm` a container uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum IpcMode {
+    /// A root container gets its own IPC namespace, a nested one its parent's; `/dev/shm` is the one that is there.
+    #[default]
+    Unset,
+    /// Its own IPC namespace and its own `/dev/shm`.
+    Private,
+    /// Both of its parent (of the agent, for a root container).
+    ShareParent,
+}
+
+/// One resource limit, by the kernel's number (`libc::RLIMIT_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rlimit {
+    pub resource: u32,
+    /// `u64::MAX` is unlimited.
+    pub soft: u64,
+    pub hard: u64,
+}
+
+/// Where standard output and error go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Output {
+    /// Appended to `stdout` and `stderr` in the sandbox.
+    #[default]
+    Files,
+    /// Pipes whose read ends come back with the launch.
+    Pipes,
+}
+
+/// A container that was started.
+#[derive(Debug)]
+pub struct Launched {
+    /// The process id of its first process, as the agent sees it.
+    pub pid: u32,
+    /// The read ends of `Output::Pipes`, non-blocking.
+    pub stdout: Option<OwnedFd>,
+    pub stderr: Option<OwnedFd>,
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Termination {
+    /// The raw wait status; absent when nobody could see the end.
+    pub status: Option<i32>,
+    /// Set when the container was ended for breaking a limit.
+    pub reason: Option<Limitation>,
+    /// For people; empty when the status says it all.
+    pub message: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limitation {
+    pub reason: LimitationReason,
+    pub message: String,
+    /// The memory in use when the limit was hit.
+    pub mem_bytes: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitationReason {
+    /// REASON_CONTAINER_LIMITATION_MEMORY
+    Memory,
+}
+
+/// Why a container was not launched.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error("the container '{0}' exists already")]
+    Exists(ContainerId),
+    #[error("the parent of the container '{0}' is not running")]
+    NoParent(ContainerId),
+    #[error("the container was destroyed while it was being launched")]
+    Destroyed,
+    #[error("the user '{user}' cannot be used: {why}")]
+    User { user: String, why: String },
+    #[error("failed to fetch '{uri}': {why}")]
+    Fetch { uri: String, why: String },
+    #[error("{what}: {why}")]
+    Refused { what: String, why: String },
+    #[error("failed to {what}: {source}")]
+    Io { what: String, source: io::Error },
+}
+
+/// Why an operation on a container did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum OpError {
+    #[error("the container '{0}' is unknown")]
+    Unknown(ContainerId),
+    #[error("the container '{0}' is not running")]
+    NotRunning(ContainerId),
+    #[error("the container '{0}' is still running")]
+    Running(ContainerId),
+    #[error("failed to {what}: {source}")]
+    Io { what: String, source: io::Error },
+}
+
+/// Why there can be no containers at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error("failed to {what}: {source}")]
+    Io { what: String, source: io::Error },
+    #[error("{0}")]
+    Impossible(String),
+}
+
+impl Termination {
+    /// What the status says, in words.
+    pub fn describe(&self) -> String {
+        match self.status {
+            None => "Container ended with an unknown status".to_owned(),
+            Some(word) if libc::WIFEXITED(word) => format!("Container exited with status {}", libc::WEXITSTATUS(word)),
+            Some(word) => format!("Container terminated by signal {}", libc::WTERMSIG(word)),
+        }
+    }
+}
+
+impl fmt::Display for Limitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
