@@ -1,1 +1,6 @@
-//! testkit
+//! Knows how to start a real cluster for a test and to leave nothing of it behind. Knows nothing of what is tested.
+
+pub mod cluster;
+pub mod processes;
+
+pub use cluster::{Cluster, Options};

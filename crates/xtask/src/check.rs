@@ -14,6 +14,14 @@ pub fn check() -> Result<()> {
 }
 
 pub fn fix() -> Result<()> {
-    run(cargo().args(["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty", "--allow-staged", "--quiet"]))?;
+    run(cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--fix",
+        "--allow-dirty",
+        "--allow-staged",
+        "--quiet",
+    ]))?;
     run(cargo().args(["fmt", "--all"]))
 }

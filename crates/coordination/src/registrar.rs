@@ -1,0 +1,126 @@
+//! The thread between a master and its registry's store. It owns the store and a copy of the document, takes what has
+//! gathered as one batch, commits what the batch changed in one go, and reports every ticket in the order it came.
+
+use std::{
+    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    thread::JoinHandle,
+};
+
+use registry::{Mutation, Operation, Refusal, Registry};
+
+use crate::store::{Store, StoreError};
+
+/// What a master calls a write it waits for.
+pub type Ticket = u64;
+
+/// What became of a ticket's operations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of them are durable.
+    Stored,
+    /// One of them does not fit the document; none of the ticket's operations were applied.
+    Refused(Refusal),
+    /// The store failed. Nothing later is stored either: the master must step down.
+    Failed(String),
+}
+
+/// Called by the registrar's thread, once per ticket, in order.
+pub type OnOutcome = Box<dyn FnMut(Ticket, Outcome) + Send>;
+
+/// The sending side. Dropping it stores what is queued and ends the thread.
+pub struct Registrar {
+    queue: Option<SyncSender<(Ticket, Vec<Operation>)>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+const QUEUE_CAPACITY: usize = 65_536;
+const BATCH_TICKETS_MAX: usize = 4_096;
+
+impl Registrar {
+    /// Loads the document from `store` and starts the thread. Blocks until the document is read.
+    pub fn start(mut store: Box<dyn Store>, on_outcome: OnOutcome) -> Result<(Registrar, Registry), StoreError> {
+        let registry = store.load()?;
+        let (queue, jobs) = sync_channel(QUEUE_CAPACITY);
+        let worker = Worker { store, registry: registry.clone(), on_outcome };
+        let thread = std::thread::Builder::new()
+            .name("registrar".into())
+            .spawn(move || worker.run(jobs))
+            .map_err(|e| StoreError::Write(format!("cannot start the registrar: {e}")))?;
+        Ok((Registrar { queue: Some(queue), thread: Some(thread) }, registry))
+    }
+
+    /// Queues the operations of one ticket, applied all or none. Never waits; an error means the master must step down.
+    pub fn persist(&self, ticket: Ticket, operations: Vec<Operation>) -> Result<(), String> {
+        let Some(queue) = &self.queue else { return Err("the registrar has stopped".into()) };
+        queue.try_send((ticket, operations)).map_err(|e| match e {
+            TrySendError::Full(_) => format!("{QUEUE_CAPACITY} registry writes wait for the store"),
+            TrySendError::Disconnected(_) => "the registrar has stopped after a failed write".into(),
+        })
+    }
+}
+
+impl Drop for Registrar {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker {
+    store: Box<dyn Store>,
+    registry: Registry,
+    on_outcome: OnOutcome,
+}
+
+impl Worker {
+    fn run(mut self, jobs: Receiver<(Ticket, Vec<Operation>)>) {
+        while let Ok(first) = jobs.recv() {
+            let batch = std::iter::once(first).chain(jobs.try_iter()).take(BATCH_TICKETS_MAX).collect();
+            if !self.store_batch(batch) {
+                return;
+            }
+        }
+    }
+
+    fn store_batch(&mut self, batch: Vec<(Ticket, Vec<Operation>)>) -> bool {
+        let mut changed = Mutation::default();
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for (ticket, operations) in batch {
+            outcomes.push((ticket, self.apply(&operations, &mut changed)));
+        }
+        let failure = match self.registry.changes(&changed) {
+            changes if changes.is_empty() => None,
+            changes => self.store.commit(&changes).err().map(|e| e.to_string()),
+        };
+        for (ticket, outcome) in outcomes {
+            let outcome = match (&failure, outcome) {
+                (Some(why), _) => Outcome::Failed(why.clone()),
+                (None, Ok(())) => Outcome::Stored,
+                (None, Err(refusal)) => Outcome::Refused(refusal),
+            };
+            (self.on_outcome)(ticket, outcome);
+        }
+        failure.is_none()
+    }
+
+    /// Applies a ticket's operations to the document, all or none.
+    fn apply(&mut self, operations: &[Operation], changed: &mut Mutation) -> Result<(), Refusal> {
+        let before = (operations.len() > 1).then(|| self.registry.clone());
+        let mut own = Mutation::default();
+        for operation in operations {
+            match registry::apply(&mut self.registry, operation) {
+                Ok(mutation) => own.absorb(mutation),
+                Err(refusal) => {
+                    if let Some(before) = before {
+                        self.registry = before;
+                    }
+                    return Err(refusal);
+                }
+            }
+        }
+        changed.absorb(own);
+        Ok(())
+    }
+}

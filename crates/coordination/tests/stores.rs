@@ -1,0 +1,57 @@
+//! The shared suite on every store.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use coordination::{EmbeddedStore, MemoryStore, Store, StoreError, suite};
+use registry::{Change, Registry};
+
+#[test]
+fn the_embedded_store_passes_the_suite() {
+    let home = tempfile::tempdir().unwrap();
+    suite::run(&|name| {
+        let directory = home.path().join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        Box::new(EmbeddedStore::open(&directory).unwrap())
+    });
+}
+
+#[test]
+fn the_memory_store_passes_the_suite() {
+    let stores: Mutex<BTreeMap<String, Shared>> = Mutex::default();
+    suite::run(&|name| Box::new(stores.lock().unwrap().entry(name.into()).or_default().clone()));
+}
+
+#[test]
+fn a_second_master_on_one_work_dir_is_told_so() {
+    let home = tempfile::tempdir().unwrap();
+    let _first = EmbeddedStore::open(home.path()).unwrap();
+    let error = EmbeddedStore::open(home.path()).err().unwrap();
+    assert!(matches!(error, StoreError::InUse { .. }), "{error}");
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_named() {
+    let error = EmbeddedStore::open("/nowhere/at/all".as_ref()).err().unwrap().to_string();
+    assert!(error.contains("/nowhere/at/all/registry.redb"), "{error}");
+}
+
+/// A memory store that outlives its handle, as a real store does.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<MemoryStore>>);
+
+impl Store for Shared {
+    fn load(&mut self) -> Result<Registry, StoreError> {
+        self.0.lock().unwrap().load()
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        self.0.lock().unwrap().commit(changes)
+    }
+
+    fn describe(&self) -> String {
+        "shared".into()
+    }
+}

@@ -1,0 +1,85 @@
+//! `cargo xtask bench [SUITE] [--json FILE]`: runs the suites' programs, which print `name value unit` lines with their
+//! conditions and references, shows them as a table, and writes them as JSON lines.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::shell::{cargo, command, run};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Which suite; all of them without it.
+    #[arg(value_parser = SUITE_NAMES)]
+    suite: Option<String>,
+    /// Writes one JSON object a figure, a line each.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// One figure, as a suite's program prints it: a line of JSON.
+#[derive(Serialize, Deserialize)]
+struct Figure {
+    name: String,
+    value: f64,
+    unit: String,
+    conditions: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<Reference>,
+}
+
+/// A floor or a peer measured in the same run.
+#[derive(Serialize, Deserialize)]
+struct Reference {
+    name: String,
+    value: f64,
+}
+
+const SUITE_NAMES: [&str; 2] = ["launch", "allocator"];
+
+pub fn bench(arguments: &Arguments) -> Result<()> {
+    run(cargo().args(["build", "--release", "--quiet", "--package", "meseta"]))?;
+    let mut figures = Vec::new();
+    for suite in SUITE_NAMES.iter().filter(|name| arguments.suite.as_deref().is_none_or(|wanted| wanted == **name)) {
+        figures.extend(run_suite(suite)?);
+    }
+    print(&figures);
+    if let Some(path) = &arguments.json {
+        let lines: Vec<String> = figures.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+        fs::write(path, lines.join("\n") + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn run_suite(suite: &str) -> Result<Vec<Figure>> {
+    let package = match suite {
+        "launch" => "conformance",
+        _ => "allocator",
+    };
+    run(cargo().args(["build", "--release", "--quiet", "--package", package, "--example", suite]))?;
+    let mut program: Command = command(&format!("target/release/examples/{suite}"));
+    let output = program.stderr(std::process::Stdio::inherit()).output().context("cannot start the suite")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("the suite {suite} ended with {}:\n{text}", output.status);
+    }
+    let figures = text.lines().filter(|line| line.starts_with('{'));
+    figures.map(|line| serde_json::from_str(line).with_context(|| format!("not a figure: {line}"))).collect()
+}
+
+fn print(figures: &[Figure]) {
+    for figure in figures {
+        let ratio = figure.reference.as_ref().map(|reference| {
+            format!(
+                "  {:.2} × {} ({:.3} {})",
+                figure.value / reference.value,
+                reference.name,
+                reference.value,
+                figure.unit
+            )
+        });
+        println!("{:42} {:>12.3} {:10}{}", figure.name, figure.value, figure.unit, ratio.unwrap_or_default());
+        println!("{:42} {}", "", figure.conditions);
+    }
+}

@@ -1,0 +1,186 @@
+//! `cargo xtask cluster up | status | down`: a cluster of real processes on loopback, kept in `target/cluster`.
+
+use std::{
+    fs::{self, File},
+    net::TcpStream,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+    thread::sleep,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{cargo, root, run};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// Starts a master and agents; a cluster that runs already is stopped first.
+    Up {
+        #[arg(long, default_value_t = 2)]
+        agents: u16,
+        /// The master's port; agents take the ports above it.
+        #[arg(long, default_value_t = 5050)]
+        port: u16,
+        /// What each agent offers.
+        #[arg(long, default_value = "cpus:4;mem:4096;disk:10000;ports:[31000-32000]")]
+        resources: String,
+    },
+    /// Which processes run, and where their logs are.
+    Status,
+    /// Stops every process, tasks included, and removes every trace.
+    Down,
+}
+
+pub fn cluster(arguments: &Arguments) -> Result<()> {
+    match &arguments.verb {
+        Verb::Up { agents, port, resources } => up(*agents, *port, resources),
+        Verb::Status => status(),
+        Verb::Down => down(),
+    }
+}
+
+fn home() -> PathBuf {
+    root().join("target/cluster")
+}
+
+fn up(agents: u16, port: u16, resources: &str) -> Result<()> {
+    run(cargo().args(["build", "--release", "--quiet", "--package", "meseta"]))?;
+    down()?;
+    fs::create_dir_all(home())?;
+    let master = format!("127.0.0.1:{port}");
+    start("master", port, &["master".into(), format!("--port={port}")])?;
+    for i in 1..=agents {
+        let name = format!("agent{i}");
+        let flags = [
+            "agent".into(),
+            format!("--master={master}"),
+            format!("--port={}", port + i),
+            format!("--resources={resources}"),
+            format!("--runtime_dir={}", home().join(&name).join("run").display()),
+            format!("--cgroups_root=meseta-cluster-{i}"),
+            "--isolation=all".into(),
+        ];
+        start(&name, port + i, &flags)?;
+    }
+    println!("cluster: master at http://{master}, {agents} agents, logs below {}", home().display());
+    println!("try: target/release/meseta run --master {master} 'echo hello'");
+    Ok(())
+}
+
+fn start(name: &str, port: u16, flags: &[String]) -> Result<()> {
+    let directory = home().join(name);
+    fs::create_dir_all(&directory)?;
+    let log = File::create(directory.join("log"))?;
+    let mut command = Command::new(root().join("target/release/meseta"));
+    command.args(flags).arg(format!("--work_dir={}", directory.display())).arg("--no-hostname_lookup");
+    command.stdout(log.try_clone()?).stderr(log).process_group(0);
+    let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+    fs::write(directory.join("pid"), child.id().to_string())?;
+    for _ in 0..200 {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Ok(());
+        }
+        if let Some(status) = child.try_wait()? {
+            let log = fs::read_to_string(directory.join("log")).unwrap_or_default();
+            bail!("{name} ended with {status}:\n{log}");
+        }
+        sleep(Duration::from_millis(50));
+    }
+    bail!("{name} does not listen on port {port}; see {}", directory.join("log").display())
+}
+
+fn status() -> Result<()> {
+    let names = members();
+    if names.is_empty() {
+        println!("cluster: none; `cargo xtask cluster up` starts one");
+    }
+    for (name, pid) in names {
+        let alive = Path::new(&format!("/proc/{pid}")).exists();
+        println!(
+            "{name:10} pid {pid:7} {} {}",
+            if alive { "runs" } else { "gone" },
+            home().join(&name).join("log").display()
+        );
+    }
+    Ok(())
+}
+
+fn down() -> Result<()> {
+    if !home().exists() {
+        return Ok(());
+    }
+    for (_, pid) in members() {
+        signal(pid, "KILL");
+    }
+    for pid in processes_below(&home()) {
+        signal(pid, "KILL");
+    }
+    for _ in 0..100 {
+        if processes_below(&home()).is_empty() {
+            break;
+        }
+        sleep(Duration::from_millis(50));
+    }
+    remove_cgroups(Path::new("/sys/fs/cgroup"), 0);
+    fs::remove_dir_all(home()).context("cannot remove target/cluster")
+}
+
+/// The names and pids of the cluster's servers.
+fn members() -> Vec<(String, u32)> {
+    let entries = fs::read_dir(home()).into_iter().flatten().flatten();
+    let member = |entry: fs::DirEntry| {
+        let pid = fs::read_to_string(entry.path().join("pid")).ok()?.trim().parse().ok()?;
+        Some((entry.file_name().to_string_lossy().into_owned(), pid))
+    };
+    let mut members: Vec<_> = entries.filter_map(member).collect();
+    members.sort();
+    members
+}
+
+/// Processes whose environment or command line names a path below `directory`: executors and tasks of its agents.
+fn processes_below(directory: &Path) -> Vec<u32> {
+    let mark = directory.as_os_str().as_encoded_bytes();
+    let names_it = |pid: &u32| {
+        ["environ", "cmdline"].iter().any(|file| {
+            let content = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            content.windows(mark.len()).any(|window| window == mark)
+        })
+    };
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| *pid != std::process::id()).filter(names_it).collect()
+}
+
+fn signal(pid: u32, name: &str) {
+    let _ =
+        Command::new("kill").args([format!("-{name}"), pid.to_string()]).stderr(std::process::Stdio::null()).status();
+}
+
+/// Removes the cluster's cgroups in every hierarchy, children first.
+fn remove_cgroups(directory: &Path, depth: usize) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        let ours = entry.file_name().to_string_lossy().starts_with("meseta-cluster-");
+        if ours {
+            remove_tree(&entry.path());
+        } else if depth == 0 {
+            remove_cgroups(&entry.path(), 1);
+        }
+    }
+}
+
+fn remove_tree(directory: &Path) {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        remove_tree(&entry.path());
+    }
+    let _ = fs::remove_dir(directory);
+}

@@ -1,0 +1,17 @@
+//! `cargo xtask demo`: builds, then runs the demonstration program, which starts an embedded cluster and two frameworks.
+
+use anyhow::Result;
+
+use crate::shell::{cargo, command, run};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Arguments for the demonstration itself; `-- --help` lists them.
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+pub fn demo(arguments: &Arguments) -> Result<()> {
+    run(cargo().args(["build", "--release", "--package", "meseta"]))?;
+    run(command("target/release/meseta").arg("demo").args(&arguments.rest))
+}
