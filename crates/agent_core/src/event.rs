@@ -1,0 +1,110 @@
+//! What can happen to an agent: the closed list of inputs. What it answers with: `effect`.
+
+use crate::{container_id::ContainerId, recovery::RecoveredState};
+use proto::{
+    link::ToAgent,
+    upid::Upid,
+    v1::{self, TaskState, task_status::Reason},
+};
+use stdx::{Tick, WallTime};
+
+/// One request of an executor or operator; the program answers it when an `Effect::Reply` names it.
+pub type ReqId = u64;
+/// One response stream of an executor or operator.
+pub type ConnId = u64;
+/// One durable write whose outcome the core waits for.
+pub type Ticket = u64;
+
+/// One step's input.
+#[derive(Debug)]
+pub struct Input {
+    pub now: Tick,
+    pub wall: WallTime,
+    pub event: Event,
+}
+
+#[derive(Debug)]
+pub enum Event {
+    /// A deadline that `next_deadline` named has passed. Legal at any time.
+    Wake,
+    /// First of all events: what the journal held, and which of its containers exist.
+    Recovered {
+        state: Box<RecoveredState>,
+        /// Every container found on the machine that this agent's work directory owns, known to the journal or not.
+        found: Vec<Found>,
+        /// Identifies this boot of the machine.
+        boot_id: String,
+    },
+    /// The leading master as now known. Sent again whenever the detection changes.
+    MasterDetected { master: Option<Upid> },
+    /// A libprocess message of a master (or its agent observer).
+    FromMaster { from: Upid, message: ToAgent },
+    /// The persistent link to that address broke or could not be made.
+    Exited { peer: Upid },
+    /// A call on the executor API. `conn` names the stream the reply would open (SUBSCRIBE).
+    FromExecutor { req: ReqId, conn: ConnId, call: Box<v1::executor::Call> },
+    /// A call on the operator API that changes something or waits for something; plain reads are answered from
+    /// `Agent::view`. `conn` names the stream the reply would open (LAUNCH_NESTED_CONTAINER_SESSION), and for the
+    /// others the request, so that `Closed` can tell of a caller who no longer waits.
+    FromOperator { req: ReqId, conn: ConnId, principal: Option<String>, call: Box<v1::agent::Call> },
+    /// The peer of a stream (or of a waiting request) has gone, or its outbox overflowed.
+    Closed { conn: ConnId },
+    /// The outcome of a durable write that asked for it.
+    Checkpointed { ticket: Ticket, outcome: Result<(), String> },
+    /// The outcome of `Effect::Launch`. After `Err` no `Terminated` follows.
+    Launched { container: ContainerId, outcome: Result<Launched, LaunchFailure> },
+    /// A launched (or recovered) container is gone with all its processes. Sent once for each.
+    Terminated { container: ContainerId, termination: Termination },
+    /// `Effect::UpdateLimits` failed.
+    LimitsRefused { container: ContainerId, message: String },
+    /// The answer to `Effect::MeasureDisk`: which share of the work directory's disk is in use, 0 to 1.
+    DiskMeasured { used: f64 },
+    /// Stop for good: unregister, end every executor, then `Effect::Exit` (SIGUSR1; SIGTERM needs no event, for
+    /// executors outlive an agent that merely exits).
+    Shutdown { why: String },
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Launched {
+    pub pid: Option<u32>,
+}
+
+/// Why a container did not start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LaunchFailure {
+    /// `None` means REASON_CONTAINER_LAUNCH_FAILED.
+    pub reason: Option<Reason>,
+    pub message: String,
+    /// The `ContainerInfo` asks for something this agent cannot do (400, not 500).
+    pub not_supported: bool,
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Termination {
+    /// The raw wait(2) word of the container's first process; `None` when nobody could learn it.
+    pub status: Option<i32>,
+    /// Set when the container knows better than "failed".
+    pub state: Option<TaskState>,
+    pub reason: Option<Reason>,
+    /// The limit that was hit.
+    pub limitation: Option<v1::TaskResourceLimitation>,
+    pub message: Option<String>,
+}
+
+/// A container that the program found at start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    pub container: ContainerId,
+    pub life: Life,
+    /// The sandbox, where known: it is retired together with an orphan.
+    pub sandbox: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Life {
+    /// Runs; the program watches it and will send `Terminated`.
+    Running { pid: Option<u32> },
+    /// Ended while no agent was there to see it. No `Terminated` follows.
+    Ended(Termination),
+}

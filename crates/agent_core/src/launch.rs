@@ -1,0 +1,3 @@
+//! Starting tasks: what a container shall be (`spec`).
+
+pub mod spec;

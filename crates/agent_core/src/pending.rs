@@ -1,0 +1,44 @@
+//! What goes on once a durable write is reported: every ticket has a named continuation here.
+
+use crate::{container_id::ContainerId, event::Ticket};
+use bytes::Bytes;
+use model::{FrameworkId, TaskId};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Pending {
+    /// The executor and its first tasks: launch its container.
+    LaunchExecutor { container: ContainerId },
+    /// More tasks for an executor: deliver them.
+    Deliver { container: ContainerId, task: TaskId },
+    /// A status update: acknowledge it to the executor, forward it.
+    Update { framework: FrameworkId, task: TaskId, uuid: Bytes },
+    /// A nested or standalone container: launch it.
+    LaunchContainer { container: ContainerId },
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Tickets {
+    last: Ticket,
+    open: BTreeMap<Ticket, Pending>,
+}
+
+impl Tickets {
+    pub fn issue(&mut self, pending: Pending) -> Ticket {
+        self.last += 1;
+        self.open.insert(self.last, pending);
+        self.last
+    }
+
+    pub fn take(&mut self, ticket: Ticket) -> Option<Pending> {
+        self.open.remove(&ticket)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Pending> {
+        self.open.values()
+    }
+
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+}

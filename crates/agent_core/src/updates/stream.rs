@@ -1,0 +1,95 @@
+//! The open status updates of one task: a queue of which only the head is under way. Pure data; who sends and waits:
+//! the parent module.
+
+use crate::timers::TimerKey;
+use bytes::Bytes;
+use proto::internal::StatusUpdate;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+/// How many acknowledged updates are remembered to recognise a repetition.
+const REMEMBERED: usize = 64;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Stream {
+    open: VecDeque<OpenUpdate>,
+    acknowledged: VecDeque<Bytes>,
+    /// The head is with the master; when it is resent.
+    pub retry: Option<TimerKey>,
+    /// How long the next wait is.
+    pub backoff: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct OpenUpdate {
+    pub update: Arc<StatusUpdate>,
+    /// Nobody hears of an update before it is.
+    pub durable: bool,
+}
+
+/// What an acknowledgement did.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Acked {
+    /// It was for the head, which is gone now.
+    Head(Arc<StatusUpdate>),
+    /// It repeats an older one.
+    Repeated,
+    /// It is for nothing that was sent.
+    Unexpected,
+}
+
+impl Stream {
+    pub fn push(&mut self, update: Arc<StatusUpdate>, durable: bool) {
+        self.open.push_back(OpenUpdate { update, durable });
+    }
+
+    /// Whether this update was accepted before; `Some(true)` once it is durable.
+    pub fn find_durable(&self, uuid: &[u8]) -> Option<bool> {
+        if self.acknowledged.iter().any(|known| known == uuid) {
+            return Some(true);
+        }
+        self.open.iter().find(|open| open.update.uuid() == uuid).map(|open| open.durable)
+    }
+
+    /// Marks an update durable. False if it is not here.
+    pub fn on_durable(&mut self, uuid: &[u8]) -> bool {
+        match self.open.iter_mut().find(|open| open.update.uuid() == uuid) {
+            Some(open) => {
+                open.durable = true;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// What may be sent now.
+    pub fn head(&self) -> Option<&Arc<StatusUpdate>> {
+        self.open.front().filter(|open| open.durable).map(|open| &open.update)
+    }
+
+    pub fn acknowledge(&mut self, uuid: &[u8]) -> Acked {
+        if let Some(head) = self.open.pop_front_if(|open| open.durable && open.update.uuid() == uuid) {
+            self.remember(head.update.uuid.clone().unwrap_or_default());
+            return Acked::Head(head.update);
+        }
+        if self.acknowledged.iter().any(|known| known == uuid) { Acked::Repeated } else { Acked::Unexpected }
+    }
+
+    pub fn remember(&mut self, uuid: Bytes) {
+        if self.acknowledged.len() == REMEMBERED {
+            self.acknowledged.pop_front();
+        }
+        self.acknowledged.push_back(uuid);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    pub fn open(&self) -> impl Iterator<Item = &OpenUpdate> {
+        self.open.iter()
+    }
+
+    pub fn acknowledged(&self) -> impl Iterator<Item = &Bytes> {
+        self.acknowledged.iter()
+    }
+}
