@@ -1,22 +1,71 @@
-//! Knows every byte on the wire and every JSON field name. Knows nothing about what messages mean.
-#![allow(clippy::all)]
+//! Knows every byte on the wire and every JSON field name of the Mesos API. Knows nothing about what messages mean.
+//!
+//! The message types are generated from `proto/*.proto`: [`v1`] serves v0 and v1 both, [`internal`] is what masters,
+//! agents, drivers and executors say to each other over libprocess. Start at [`wire`] and [`json`] for the two
+//! encodings, [`content`] to pick one by content type, [`recordio`] for event streams, [`link`] for the messages
+//! between master and agent, [`scheduler_v0`] for what differs in v0.
 
-/// The messages, as generated from `proto/*.proto`: one set serves v0 and v1.
+pub mod content;
+mod decimal;
+mod descriptor;
+mod error;
+pub mod json;
+pub mod link;
+pub mod recordio;
+pub mod scheduler_v0;
+pub mod upid;
+pub mod wire;
+
+pub use content::ContentType;
+pub use descriptor::Descriptor;
+pub use error::DecodeError;
+pub use mesos::{internal, v1};
+pub use upid::Upid;
+
+/// The messages, in modules named as their protobuf packages.
+#[allow(clippy::all)]
 pub mod mesos {
     pub mod v1 {
         include!(concat!(env!("OUT_DIR"), "/mesos.v1.rs"));
-        pub mod scheduler { include!(concat!(env!("OUT_DIR"), "/mesos.v1.scheduler.rs")); }
-        pub mod executor { include!(concat!(env!("OUT_DIR"), "/mesos.v1.executor.rs")); }
-        pub mod agent { include!(concat!(env!("OUT_DIR"), "/mesos.v1.agent.rs")); }
-        pub mod master { include!(concat!(env!("OUT_DIR"), "/mesos.v1.master.rs")); }
-        pub mod quota { include!(concat!(env!("OUT_DIR"), "/mesos.v1.quota.rs")); }
-        pub mod maintenance { include!(concat!(env!("OUT_DIR"), "/mesos.v1.maintenance.rs")); }
-        pub mod allocator { include!(concat!(env!("OUT_DIR"), "/mesos.v1.allocator.rs")); }
-        pub mod resource_provider { include!(concat!(env!("OUT_DIR"), "/mesos.v1.resource_provider.rs")); }
+        pub mod scheduler {
+            include!(concat!(env!("OUT_DIR"), "/mesos.v1.scheduler.rs"));
+        }
+        pub mod executor {
+            include!(concat!(env!("OUT_DIR"), "/mesos.v1.executor.rs"));
+        }
+        pub mod agent {
+            include!(concat!(env!("OUT_DIR"), "/mesos.v1.agent.rs"));
+        }
+        pub mod master {
+            include!(concat!(env!("OUT_DIR"), "/mesos.v1.master.rs"));
+        }
+        pub mod quota {
+            include!(concat!(env!("OUT_DIR"), "/mesos.v1.quota.rs"));
+        }
+        pub mod maintenance {
+            include!(concat!(env!("OUT_DIR"), "/mesos.v1.maintenance.rs"));
+        }
+        pub mod allocator {
+            include!(concat!(env!("OUT_DIR"), "/mesos.v1.allocator.rs"));
+        }
+        pub mod resource_provider {
+            include!(concat!(env!("OUT_DIR"), "/mesos.v1.resource_provider.rs"));
+        }
     }
     pub mod internal {
         include!(concat!(env!("OUT_DIR"), "/mesos.internal.rs"));
-        pub mod state { include!(concat!(env!("OUT_DIR"), "/mesos.internal.state.rs")); }
+        pub mod state {
+            include!(concat!(env!("OUT_DIR"), "/mesos.internal.state.rs"));
+        }
     }
 }
-pub use mesos::{internal, v1};
+
+/// Every generated message: prost's codec, and what `wire` and `json` know about its fields.
+pub trait Message: prost::Message + Default + Clone + PartialEq + 'static {
+    const DESCRIPTOR: Descriptor;
+
+    /// The name libprocess knows it by: the protobuf name without `.v1`, e.g. `mesos.scheduler.Call`.
+    fn full_name() -> &'static str {
+        Self::DESCRIPTOR.full_name()
+    }
+}
