@@ -84,7 +84,7 @@ impl Registry {
                 let agent = self.agents.get(id)?;
                 proto.agents.get_or_insert_default().agents.push(wire::Slave {
                     info: agent.info.clone(),
-                    drain_info: agent.drain_info.clone(),
+                    drain_info: agent.drain_info,
                     deactivated: agent.deactivated.then_some(true),
                 });
             }
@@ -93,7 +93,7 @@ impl Registry {
                 proto.unreachable.get_or_insert_default().agents.push(wire::UnreachableSlave {
                     id: id.to_proto(),
                     timestamp: time(agent.since),
-                    drain_info: agent.drain_info.clone(),
+                    drain_info: agent.drain_info,
                     deactivated: agent.deactivated.then_some(true),
                 });
             }

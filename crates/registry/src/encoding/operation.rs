@@ -126,7 +126,7 @@ impl From<&Operation> for Change {
             }),
             Operation::DrainAgent { agent, max_grace_period, mark_gone } => Change::DrainAgent(Drain {
                 agent: agent.to_string(),
-                max_grace_period: max_grace_period.clone(),
+                max_grace_period: *max_grace_period,
                 mark_gone: *mark_gone,
             }),
             Operation::MarkDrained(agent) => Change::MarkDrained(agent.to_string()),

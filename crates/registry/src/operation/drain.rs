@@ -13,7 +13,7 @@ pub(super) fn drain(
     mark_gone: bool,
     m: &mut Mutation,
 ) -> Result<(), Refusal> {
-    let config = v1::DrainConfig { max_grace_period: max_grace_period.cloned(), mark_gone: Some(mark_gone) };
+    let config = v1::DrainConfig { max_grace_period: max_grace_period.copied(), mark_gone: Some(mark_gone) };
     let info = v1::DrainInfo { state: v1::DrainState::Draining as i32, config };
     let (drain_info, deactivated, key) = find_drain_state(registry, agent)?;
     *drain_info = Some(info);
