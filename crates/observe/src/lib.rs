@@ -1,1 +1,3 @@
 //! observe
+
+pub mod files;
