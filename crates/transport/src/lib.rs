@@ -1,1 +1,26 @@
-//! transport
+//! Knows sockets, HTTP heads and bodies, event streams and libprocess framing. Knows nothing about what a call means:
+//! no framework, agent or task appears here.
+//!
+//! `server` accepts connections and hands `Request`s to a `Handler`; `route` finds the endpoint of a path; `negotiate`
+//! and `refuse` hold the rules and texts that clients depend on; `stream` is the long answer of a subscription;
+//! `libprocess` exchanges actor messages with other processes; `client` makes requests.
+
+pub mod auth;
+pub mod client;
+pub mod gzip;
+pub mod jsonp;
+pub mod libprocess;
+pub mod negotiate;
+pub mod refuse;
+pub mod request;
+pub mod response;
+pub mod route;
+pub mod server;
+pub mod stream;
+
+pub use hyper::{HeaderMap, Method, StatusCode, Uri, header};
+pub use libprocess::{Message, Node};
+pub use request::Request;
+pub use response::{Body, Response};
+pub use server::{Handler, Limits, Running, Server};
+pub use stream::{EventStream, Outbox};

@@ -1,0 +1,65 @@
+//! Which requests are messages, and what stands in them.
+
+use bytes::Bytes;
+use hyper::{
+    HeaderMap,
+    header::{HeaderName, USER_AGENT},
+};
+use proto::upid::Upid;
+
+use super::Message;
+use crate::request::percent_decode;
+
+const LIBPROCESS_FROM: HeaderName = HeaderName::from_static("libprocess-from");
+const AGENT_PREFIX: &str = "libprocess/";
+
+/// Whether a POST with these headers is a message and not a call.
+pub(crate) fn is_message(headers: &HeaderMap) -> bool {
+    headers.contains_key(LIBPROCESS_FROM) || user_agent(headers).is_some()
+}
+
+/// The message; `None` if it has no proper sender or name.
+pub(crate) fn parse(path: &str, headers: &HeaderMap, body: Bytes) -> Option<Message> {
+    let claimed = headers.get(LIBPROCESS_FROM).and_then(|value| value.to_str().ok());
+    let from: Upid = claimed.or_else(|| user_agent(headers))?.parse().ok()?;
+    let (actor, name) = path.strip_prefix('/')?.split_once('/')?;
+    let to = percent_decode(actor).into_owned();
+    (!to.is_empty() && !name.is_empty()).then(|| Message { from, to, name: name.to_owned(), body })
+}
+
+fn user_agent(headers: &HeaderMap) -> Option<&str> {
+    headers.get(USER_AGENT)?.to_str().ok()?.strip_prefix(AGENT_PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn either_header_makes_a_message() {
+        let from = headers(&[("libprocess-from", "master@10.0.0.1:5050")]);
+        let agent = headers(&[("user-agent", "libprocess/master@10.0.0.1:5050")]);
+        for headers in [&from, &agent] {
+            assert!(is_message(headers));
+            let message = parse("/slave%281%29/mesos.internal.PingSlaveMessage", headers, Bytes::new()).unwrap();
+            assert_eq!(message.from.to_string(), "master@10.0.0.1:5050");
+            assert_eq!((message.to.as_str(), message.name.as_str()), ("slave(1)", "mesos.internal.PingSlaveMessage"));
+        }
+        assert!(!is_message(&headers(&[("user-agent", "curl/8")])));
+    }
+
+    #[test]
+    fn nobody_and_nothing_are_no_message() {
+        let good = headers(&[("libprocess-from", "a@10.0.0.1:1")]);
+        for path in ["/slave(1)", "/slave(1)/", "//x", "/", "", "*"] {
+            assert_eq!(parse(path, &good, Bytes::new()), None, "{path}");
+        }
+        for from in ["junk", "a@host:1", "@1.1.1.1:1", "a@1.1.1.1:99999"] {
+            assert_eq!(parse("/a/b", &headers(&[("libprocess-from", from)]), Bytes::new()), None, "{from}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! One socket to one peer: a buffer of messages already framed, and the task that writes it. Responses are read and
+//! thrown away; the reading is there to notice that the peer is gone.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::Ordering},
+    time::Duration,
+};
+
+use proto::upid::Upid;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::Notify,
+};
+
+use super::Inner;
+
+/// A buffer that grew beyond this is given back after use.
+const KEEP: usize = 256 * 1024;
+
+/// What senders and the task of a socket share.
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    state: Mutex<State>,
+    ready: Notify,
+    cut: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    buffer: Vec<u8>,
+    /// Messages in `buffer`.
+    waiting: u64,
+    links: BTreeSet<Upid>,
+    /// The task is over or about to be: take another socket.
+    broken: bool,
+}
+
+impl Peer {
+    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+        f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Adds a message; `Some(false)` if the queue is full, which cuts the link; `None` if this socket is broken.
+    pub(super) fn push(&self, limit: usize, write: impl FnOnce(&mut Vec<u8>)) -> Option<bool> {
+        let pushed = self.with(|state| {
+            if state.broken {
+                return None;
+            }
+            if state.buffer.len() > limit {
+                return Some(false);
+            }
+            write(&mut state.buffer);
+            state.waiting += 1;
+            Some(true)
+        });
+        match pushed {
+            Some(true) => self.ready.notify_one(),
+            Some(false) => self.cut.notify_one(),
+            None => {}
+        }
+        pushed
+    }
+
+    pub(super) fn link(&self, upid: &Upid) -> Option<()> {
+        self.with(|state| {
+            if state.broken {
+                return None;
+            }
+            state.links.insert(upid.clone());
+            Some(())
+        })
+    }
+
+    pub(super) fn unlink(&self, upid: &Upid) {
+        self.with(|state| state.links.remove(upid));
+    }
+
+    pub(super) fn cut(&self) {
+        self.cut.notify_one();
+    }
+
+    /// Marks the socket broken; gives who is to be told and how many messages are lost.
+    pub(super) fn take_broken(&self) -> (BTreeSet<Upid>, u64) {
+        self.with(|state| {
+            state.broken = true;
+            state.buffer = Vec::new();
+            (std::mem::take(&mut state.links), std::mem::take(&mut state.waiting))
+        })
+    }
+
+    /// Marks the socket broken if nothing waits and nobody linked.
+    fn retire_if_unused(&self) -> bool {
+        self.with(|state| {
+            state.broken |= state.buffer.is_empty() && state.links.is_empty();
+            state.broken
+        })
+    }
+}
+
+/// The life of one socket.
+pub(super) async fn run(node: Weak<Inner>, address: SocketAddr, peer: Arc<Peer>) {
+    let Some((connect_timeout, idle)) = node.upgrade().map(|n| (n.config.connect_timeout, n.config.idle)) else {
+        return;
+    };
+    let why = tokio::select! {
+        result = connect_and_pump(&node, address, &peer, connect_timeout, idle) => result,
+        () = peer.cut.notified() => Err(io::ErrorKind::ConnectionAborted.into()),
+    };
+    match why {
+        Ok(()) => tracing::debug!(peer = %address, "an unused link is closed"),
+        Err(error) => tracing::debug!(peer = %address, %error, "a link broke"),
+    }
+    if let Some(node) = node.upgrade() {
+        node.on_break(address, &peer);
+    }
+}
+
+async fn connect_and_pump(
+    node: &Weak<Inner>,
+    address: SocketAddr,
+    peer: &Peer,
+    connect_timeout: Duration,
+    idle: Duration,
+) -> io::Result<()> {
+    let socket = tokio::time::timeout(connect_timeout, TcpStream::connect(address)).await??;
+    socket.set_nodelay(true)?;
+    if let Some(node) = node.upgrade() {
+        node.counters.connects.fetch_add(1, Ordering::Relaxed);
+    }
+    let (reader, writer) = socket.into_split();
+    tokio::select! {
+        result = drain(reader) => result,
+        result = pump(writer, peer, idle) => result,
+    }
+}
+
+/// Reads until the peer closes, which is an error always.
+async fn drain(mut reader: OwnedReadHalf) -> io::Result<()> {
+    let mut scrap = vec![0; 4096];
+    while reader.read(&mut scrap).await? > 0 {}
+    Err(io::ErrorKind::UnexpectedEof.into())
+}
+
+/// Writes what is queued; ends well only when the socket has long been of no use.
+async fn pump(mut writer: OwnedWriteHalf, peer: &Peer, idle: Duration) -> io::Result<()> {
+    let mut batch = Vec::new();
+    loop {
+        peer.with(|state| {
+            std::mem::swap(&mut state.buffer, &mut batch);
+            state.waiting = 0;
+        });
+        if !batch.is_empty() {
+            writer.write_all(&batch).await?;
+            batch.clear();
+            batch.shrink_to(KEEP);
+        } else if tokio::time::timeout(idle, peer.ready.notified()).await.is_err() && peer.retire_if_unused() {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether a part of a request line or header can be sent as it is.
+pub(super) fn is_sendable(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Appends one message, framed exactly as libprocess does it.
+pub(super) fn write_message(out: &mut Vec<u8>, from_actor: &str, our_address: &str, to: &str, name: &str, body: &[u8]) {
+    out.reserve(body.len() + 2 * (from_actor.len() + our_address.len()) + to.len() + name.len() + 160);
+    for part in [
+        "POST /",
+        to,
+        "/",
+        name,
+        " HTTP/1.1\r\nUser-Agent: libprocess/",
+        from_actor,
+        "@",
+        our_address,
+        "\r\nLibprocess-From: ",
+        from_actor,
+        "@",
+        our_address,
+        "\r\nConnection: Keep-Alive\r\nHost: \r\n",
+    ] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    if body.is_empty() {
+        out.extend_from_slice(b"\r\n");
+        return;
+    }
+    // Writing to a Vec does not fail.
+    let _ = write!(out, "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n", body.len());
+    out.extend_from_slice(body);
+    out.extend_from_slice(b"\r\n0\r\n\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framed(body: &[u8]) -> String {
+        let mut out = Vec::new();
+        write_message(&mut out, "master", "127.0.0.1:5050", "slave(1)", "mesos.internal.RunTaskMessage", body);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_framing_is_that_of_libprocess() {
+        let head = "POST /slave(1)/mesos.internal.RunTaskMessage HTTP/1.1\r\n\
+                    User-Agent: libprocess/master@127.0.0.1:5050\r\n\
+                    Libprocess-From: master@127.0.0.1:5050\r\n\
+                    Connection: Keep-Alive\r\n\
+                    Host: \r\n";
+        assert_eq!(framed(b""), format!("{head}\r\n"));
+        assert_eq!(
+            framed(b"0123456789"),
+            format!("{head}Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n")
+        );
+    }
+
+    #[test]
+    fn what_would_break_the_framing_is_not_sent() {
+        for part in ["", "a b", "a\r\nb", "a\0", "ä"] {
+            assert!(!is_sendable(part), "{part:?}");
+        }
+        assert!(is_sendable("slave-observer(7)"));
+    }
+}

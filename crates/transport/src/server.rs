@@ -1,0 +1,253 @@
+//! The HTTP/1.1 server: accepts connections, keeps them within limits, and gives each request to the `Handler`. Nothing
+//! here knows an endpoint. One connection's life is in `server/connection.rs`, reading and writing bodies in
+//! `server/body.rs`.
+
+mod body;
+mod connection;
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream, ToSocketAddrs},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+
+use crate::{libprocess::Message, request::Request, response::Response};
+use connection::ConnState;
+
+/// What a server serves.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers a request. The future is dropped when the connection breaks.
+    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send;
+
+    /// Takes a libprocess message; false if its actor is not here. Messages of one connection come in order, the next
+    /// one after this future is done.
+    fn deliver(&self, message: Message) -> impl Future<Output = bool> + Send {
+        drop(message);
+        std::future::ready(false)
+    }
+}
+
+/// What a peer may cost.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at one time; more are closed at once.
+    pub connections: usize,
+    /// Bytes of a request's head.
+    pub head: usize,
+    /// Bytes of a request's body.
+    pub body: usize,
+    /// Bytes of all bodies that are being collected at one time.
+    pub bodies: usize,
+    /// From the first byte of a head to its end, and between two pieces of a body. A connection without a request under
+    /// way may stay forever.
+    pub arrival: Duration,
+    /// How long a peer may take none of the bytes that are ready for it.
+    pub stall: Duration,
+    /// How long a request is worked on after its sender closed its side.
+    pub half_closed: Duration,
+    /// Drop libprocess messages whose sender claims another address than the connection's.
+    pub match_peer_address: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 16_384,
+            head: 64 * 1024,
+            body: 64 << 20,
+            bodies: 512 << 20,
+            arrival: Duration::from_secs(60),
+            stall: Duration::from_secs(60),
+            half_closed: Duration::from_secs(5),
+            match_peer_address: false,
+        }
+    }
+}
+
+impl Limits {
+    /// How often connections are looked at: often enough for the shortest limit.
+    fn period(&self) -> Duration {
+        let shortest = self.arrival.min(self.stall).min(self.half_closed);
+        (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(1))
+    }
+}
+
+/// A bound port.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    limits: Limits,
+}
+
+impl Server {
+    pub async fn bind(address: impl ToSocketAddrs, limits: Limits) -> io::Result<Server> {
+        Ok(Server { listener: TcpListener::bind(address).await?, limits })
+    }
+
+    /// A server on a socket that is already listening.
+    pub fn from_listener(listener: TcpListener, limits: Limits) -> Server {
+        Server { listener, limits }
+    }
+
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Starts to serve, on the current runtime.
+    pub fn serve<H: Handler>(self, handler: Arc<H>) -> Running {
+        let (stop, stopped) = watch::channel(None);
+        let shared = Arc::new(Shared::new(handler, self.limits));
+        let counters = shared.counters.clone();
+        let task = tokio::spawn(accept_loop(self.listener, shared, stopped));
+        Running { stop, task, counters }
+    }
+}
+
+/// What a server has done so far.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub connections: AtomicUsize,
+    pub accepted: AtomicU64,
+    pub turned_away: AtomicU64,
+    pub cut: AtomicU64,
+    pub requests: AtomicU64,
+    pub messages: AtomicU64,
+}
+
+/// A server at work. Dropping it stops the server at once.
+#[derive(Debug)]
+pub struct Running {
+    stop: watch::Sender<Option<Duration>>,
+    task: JoinHandle<()>,
+    counters: Arc<Counters>,
+}
+
+impl Running {
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Accepts no more, lets requests under way finish for up to `grace`, then cuts what is left, event streams too.
+    pub async fn shutdown(mut self, grace: Duration) {
+        let _ = self.stop.send(Some(grace));
+        if let Err(error) = (&mut self.task).await
+            && error.is_panic()
+        {
+            tracing::error!("the server's task panicked");
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What all connections of a server share.
+struct Shared<H> {
+    handler: Arc<H>,
+    limits: Limits,
+    counters: Arc<Counters>,
+    /// Bytes of bodies being collected.
+    collecting: AtomicUsize,
+    /// Counts periods, from 1.
+    clock: Arc<AtomicU64>,
+    connections: Mutex<HashMap<u64, Arc<ConnState>>>,
+}
+
+impl<H> Shared<H> {
+    fn new(handler: Arc<H>, limits: Limits) -> Shared<H> {
+        Shared {
+            handler,
+            limits,
+            counters: Arc::default(),
+            collecting: AtomicUsize::new(0),
+            clock: Arc::new(AtomicU64::new(1)),
+            connections: Mutex::default(),
+        }
+    }
+
+    fn with_connections<R>(&self, f: impl FnOnce(&mut HashMap<u64, Arc<ConnState>>) -> R) -> R {
+        f(&mut self.connections.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// One period has passed: cuts the connections that are over a limit of time.
+    fn on_period(&self, period: Duration) {
+        self.clock.fetch_add(1, Ordering::Relaxed);
+        let cut = self.with_connections(|all| all.values().filter(|c| c.cut_if_overdue(&self.limits, period)).count());
+        self.counters.cut.fetch_add(cut as u64, Ordering::Relaxed);
+    }
+}
+
+async fn accept_loop<H: Handler>(
+    listener: TcpListener,
+    shared: Arc<Shared<H>>,
+    mut stopped: watch::Receiver<Option<Duration>>,
+) {
+    let period = shared.limits.period();
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut tasks = JoinSet::new();
+    let mut next_id = 0u64;
+    let grace = loop {
+        tokio::select! {
+            _ = stopped.changed() => break stopped.borrow().unwrap_or_default(),
+            _ = ticks.tick() => shared.on_period(period),
+            Some(ended) = tasks.join_next() => report(ended),
+            accepted = listener.accept() => match accepted {
+                Ok((socket, peer)) => {
+                    next_id += 1;
+                    admit(&shared, &mut tasks, next_id, socket, peer);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            },
+        }
+    };
+    drop(listener);
+    shared.with_connections(|all| all.values().for_each(|connection| connection.drain()));
+    let drained = async {
+        while let Some(ended) = tasks.join_next().await {
+            report(ended);
+        }
+    };
+    if tokio::time::timeout(grace, drained).await.is_err() {
+        tasks.shutdown().await;
+    }
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("a connection's task panicked");
+    }
+}
+
+fn admit<H: Handler>(shared: &Arc<Shared<H>>, tasks: &mut JoinSet<()>, id: u64, socket: TcpStream, peer: SocketAddr) {
+    let counters = &shared.counters;
+    counters.accepted.fetch_add(1, Ordering::Relaxed);
+    if counters.connections.load(Ordering::Relaxed) >= shared.limits.connections {
+        counters.turned_away.fetch_add(1, Ordering::Relaxed);
+        return;
+    }
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    tasks.spawn(connection::serve(shared.clone(), id, socket, peer));
+}

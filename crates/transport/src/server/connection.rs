@@ -1,0 +1,328 @@
+//! One connection: where it stands, the socket that keeps track of it, and the way of a request through it.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyper::{Method, StatusCode, body::Body as _, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+};
+
+use super::{
+    Handler, Limits, Shared,
+    body::{self, CollectError, OutBody},
+};
+use crate::{gzip, libprocess::inbound, negotiate, refuse, request::Request, response::Response};
+
+/// Nothing under way.
+const IDLE: u8 = 0;
+/// Some of a head has come.
+const HEAD: u8 = 1;
+/// The head is complete, the body is coming.
+const BODY: u8 = 2;
+/// The handler is at work.
+const HANDLING: u8 = 3;
+/// A long answer is going out.
+const STREAMING: u8 = 4;
+
+/// Where a connection stands, as its own task notes it and the server's task reads it. Moments are periods of the
+/// server's clock.
+pub(super) struct ConnState {
+    clock: Arc<AtomicU64>,
+    phase: AtomicU8,
+    phase_since: AtomicU64,
+    /// When a write first found no room; 0 if the last one found some.
+    stalled_since: AtomicU64,
+    /// When the peer closed its side while a request was under way; 0 if it did not.
+    closed_since: AtomicU64,
+    /// Bytes beyond the request under way have come.
+    more: AtomicBool,
+    draining: AtomicBool,
+    overdue: AtomicBool,
+    wake: Arc<Notify>,
+}
+
+impl ConnState {
+    fn new(clock: Arc<AtomicU64>) -> ConnState {
+        ConnState {
+            phase_since: AtomicU64::new(clock.load(Ordering::Relaxed)),
+            clock,
+            phase: AtomicU8::new(IDLE),
+            stalled_since: AtomicU64::new(0),
+            closed_since: AtomicU64::new(0),
+            more: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            overdue: AtomicBool::new(false),
+            wake: Arc::new(Notify::new()),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.load(Ordering::Relaxed)
+    }
+
+    fn enter(&self, phase: u8) {
+        self.phase_since.store(self.now(), Ordering::Relaxed);
+        self.phase.store(phase, Ordering::Relaxed);
+    }
+
+    fn on_bytes(&self) {
+        match self.phase.load(Ordering::Relaxed) {
+            IDLE => self.enter(HEAD),
+            BODY => self.phase_since.store(self.now(), Ordering::Relaxed),
+            HANDLING => self.more.store(true, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+
+    fn on_head(&self, has_body: bool) {
+        self.more.store(false, Ordering::Relaxed);
+        self.enter(if has_body { BODY } else { HANDLING });
+    }
+
+    pub(super) fn on_stream(&self) {
+        self.enter(STREAMING);
+    }
+
+    pub(super) fn on_answered(&self) {
+        self.enter(if self.more.load(Ordering::Relaxed) { HEAD } else { IDLE });
+    }
+
+    /// Whether the end of the peer's bytes is kept from hyper for now, so that a request under way is still answered.
+    fn hides_end(&self) -> bool {
+        let hides = matches!(self.phase.load(Ordering::Relaxed), BODY | HANDLING);
+        if hides && self.closed_since.load(Ordering::Relaxed) == 0 {
+            self.closed_since.store(self.now(), Ordering::Relaxed);
+        }
+        hides
+    }
+
+    fn on_write(&self, has_room: bool) {
+        if has_room {
+            if self.stalled_since.load(Ordering::Relaxed) != 0 {
+                self.stalled_since.store(0, Ordering::Relaxed);
+            }
+        } else if self.stalled_since.load(Ordering::Relaxed) == 0 {
+            self.stalled_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Cuts the connection if it is over a limit of time; says whether.
+    pub(super) fn cut_if_overdue(&self, limits: &Limits, period: Duration) -> bool {
+        let now = self.now();
+        let over = |since: u64, limit: Duration| {
+            since != 0 && u128::from(now.saturating_sub(since)) * period.as_nanos() > limit.as_nanos()
+        };
+        let phase = self.phase.load(Ordering::Relaxed);
+        let late = matches!(phase, HEAD | BODY) && over(self.phase_since.load(Ordering::Relaxed), limits.arrival);
+        let stalled = over(self.stalled_since.load(Ordering::Relaxed), limits.stall);
+        let left =
+            matches!(phase, BODY | HANDLING) && over(self.closed_since.load(Ordering::Relaxed), limits.half_closed);
+        if !(late || stalled || left) || self.overdue.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        self.wake.notify_one();
+        true
+    }
+
+    /// Lets the request under way finish and then closes.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Notifying it cuts the connection.
+    pub(super) fn cut_handle(&self) -> Arc<Notify> {
+        self.wake.clone()
+    }
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve<H, S>(shared: Arc<Shared<H>>, id: u64, socket: S, peer: SocketAddr)
+where
+    H: Handler,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let state = Arc::new(ConnState::new(shared.clock.clone()));
+    let _listed = Listed::new(&shared, id, &state);
+    let service = {
+        let (shared, state) = (shared.clone(), state.clone());
+        service_fn(move |request: hyper::Request<Incoming>| {
+            state.on_head(!request.body().is_end_stream());
+            let (shared, state) = (shared.clone(), state.clone());
+            async move {
+                let response = answer(&shared, &state, peer, request).await;
+                Ok::<_, Infallible>(render(response, &state))
+            }
+        })
+    };
+    let tracked = TokioIo::new(Tracked { socket, state: state.clone() });
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .title_case_headers(true)
+            .pipeline_flush(true)
+            .header_read_timeout(None)
+            .max_header_size(shared.limits.head)
+            .max_buf_size(shared.limits.head.max(64 * 1024))
+            .serve_connection(tracked, service)
+    );
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            biased;
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%peer, %error, "a connection broke");
+                }
+                return;
+            }
+            () = state.wake.notified() => {
+                if draining || !state.draining.load(Ordering::Acquire) {
+                    tracing::debug!(%peer, "a connection is cut");
+                    return;
+                }
+                draining = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// A connection's entry in the server's list, for as long as its task lives.
+struct Listed<'a, H> {
+    shared: &'a Shared<H>,
+    id: u64,
+}
+
+impl<'a, H> Listed<'a, H> {
+    fn new(shared: &'a Shared<H>, id: u64, state: &Arc<ConnState>) -> Listed<'a, H> {
+        shared.counters.connections.fetch_add(1, Ordering::Relaxed);
+        shared.with_connections(|all| all.insert(id, state.clone()));
+        Listed { shared, id }
+    }
+}
+
+impl<H> Drop for Listed<'_, H> {
+    fn drop(&mut self) {
+        self.shared.with_connections(|all| all.remove(&self.id));
+        self.shared.counters.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn answer<H: Handler>(
+    shared: &Shared<H>,
+    state: &ConnState,
+    peer: SocketAddr,
+    request: hyper::Request<Incoming>,
+) -> Response {
+    let (head, incoming) = request.into_parts();
+    let limits = &shared.limits;
+    let body = match body::collect(incoming, limits.body, limits.bodies, &shared.collecting).await {
+        Ok(body) => body,
+        Err(CollectError::TooLarge) => return refuse::too_large(limits.body),
+        Err(CollectError::Busy) => return refuse::unavailable("Too many large requests at once"),
+        Err(CollectError::Broken) => return refuse::bad_request("The body is malformed"),
+    };
+    state.on_head(false);
+    if head.method == Method::POST && inbound::is_message(&head.headers) {
+        shared.counters.messages.fetch_add(1, Ordering::Relaxed);
+        return deliver(shared, peer, &head, body).await;
+    }
+    shared.counters.requests.fetch_add(1, Ordering::Relaxed);
+    if !head.uri.path().starts_with('/') {
+        return refuse::bad_request("Request URL path must start with '/'");
+    }
+    let gzip = negotiate::accepts_gzip(&head.headers);
+    let request = Request { method: head.method, uri: head.uri, headers: head.headers, body, peer };
+    let response = shared.handler.handle(request).await;
+    if gzip { gzip::compress(response).await } else { response }
+}
+
+/// A message is answered at once; what comes of it travels as a message of its own.
+async fn deliver<H: Handler>(
+    shared: &Shared<H>,
+    peer: SocketAddr,
+    head: &hyper::http::request::Parts,
+    body: Bytes,
+) -> Response {
+    let Some(message) = inbound::parse(head.uri.path(), &head.headers, body) else {
+        tracing::debug!(%peer, path = head.uri.path(), "dropped a message from nobody");
+        return Response::accepted();
+    };
+    if shared.limits.match_peer_address && message.from.host != peer.ip().to_string() {
+        tracing::debug!(%peer, from = %message.from, "dropped a message whose sender is elsewhere");
+        return Response::accepted();
+    }
+    if shared.handler.deliver(message).await { Response::accepted() } else { refuse::not_found() }
+}
+
+fn render(response: Response, state: &Arc<ConnState>) -> hyper::Response<OutBody> {
+    state.on_answered();
+    let mut out = hyper::Response::new(OutBody::new(response.body, state));
+    *out.status_mut() = if response.status.is_informational() { StatusCode::OK } else { response.status };
+    *out.headers_mut() = response.headers;
+    out
+}
+
+/// A socket that notes what passes through it.
+struct Tracked<S> {
+    socket: S,
+    state: Arc<ConnState>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Tracked<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
+        if buffer.filled().len() > before {
+            self.state.on_bytes();
+        } else if buffer.remaining() > 0 && self.state.hides_end() {
+            // The end is told when the request is answered, or the server's task cuts the connection.
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Tracked<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.state.on_write(result.is_ready());
+        result
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
+        self.state.on_write(result.is_ready());
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

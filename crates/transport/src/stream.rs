@@ -1,0 +1,247 @@
+//! Long answers. `outbox` is the event stream of a subscription: the owner sends without ever waiting, the connection's
+//! task encodes. `flow` is a byte stream whose writer waits for the peer. Heartbeats and meaning are the owner's.
+
+use std::{
+    fmt, io,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame};
+use proto::{Message, content::ContentType, json};
+use tokio::sync::{Notify, mpsc};
+
+/// Room for a record's length in front of it: the digits of `usize::MAX` and a line feed.
+const PREFIX: usize = 21;
+
+/// Why an event was not taken. The event is lost either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The peer reads too slowly. The owner drops or aborts the outbox.
+    #[error("the outbox is full")]
+    Full,
+    /// The stream is over.
+    #[error("the stream is closed")]
+    Closed,
+}
+
+/// The owner's end of an event stream. Dropping it ends the stream after what was sent.
+pub struct Outbox<E> {
+    queue: mpsc::Sender<E>,
+    link: Arc<Link>,
+}
+
+impl<E> Outbox<E> {
+    /// Queues an event. Never waits.
+    pub fn send(&self, event: E) -> Result<(), SendError> {
+        self.queue.try_send(event).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => SendError::Full,
+            mpsc::error::TrySendError::Closed(_) => SendError::Closed,
+        })
+    }
+
+    /// Resolves when the peer is gone (or the stream was never used).
+    pub async fn closed(&self) {
+        self.queue.closed().await;
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+
+    /// Cuts the connection now, with whatever is still queued.
+    pub fn abort(self) {
+        self.link.abort();
+    }
+}
+
+impl<E> fmt::Debug for Outbox<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").field("free", &self.queue.capacity()).finish_non_exhaustive()
+    }
+}
+
+/// The connection's end of an event stream, to be put into a `Response`. Dropped when the peer is gone.
+pub struct EventStream {
+    records: Box<dyn Records>,
+    link: Arc<Link>,
+    on_close: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// An event stream for at most `capacity` events that are not yet encoded. `encode` appends an event's bytes; it runs
+/// in the connection's task.
+pub fn outbox<E: Send + 'static>(
+    capacity: usize,
+    encode: impl FnMut(&E, &mut Vec<u8>) + Send + 'static,
+) -> (Outbox<E>, EventStream) {
+    let (queue, events) = mpsc::channel(capacity.max(1));
+    let link = Arc::new(Link::default());
+    let records = Box::new(Encoded { events, encode });
+    (Outbox { queue, link: link.clone() }, EventStream { records, link, on_close: None })
+}
+
+/// An event stream of messages in the negotiated encoding.
+pub fn messages<M: Message>(capacity: usize, content_type: ContentType) -> (Outbox<Box<M>>, EventStream)
+where
+    M: Send + 'static,
+{
+    outbox(capacity, move |event: &Box<M>, out| match content_type {
+        // Writing to a Vec does not fail.
+        ContentType::Json => drop(json::to_writer(out, &**event)),
+        ContentType::Protobuf => out.extend_from_slice(&content_type.encode(&**event)),
+    })
+}
+
+impl EventStream {
+    /// Calls `notify` once when the stream is over, whoever ended it. It must not wait.
+    pub fn on_close(mut self, notify: impl FnOnce() + Send + 'static) -> EventStream {
+        self.on_close = Some(Box::new(notify));
+        self
+    }
+
+    /// The next record, framed.
+    pub(crate) fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if self.link.aborted.load(Ordering::Acquire) {
+            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
+        }
+        self.records.poll(cx).map(|record| record.map(Ok))
+    }
+
+    /// Lets the owner cut the connection that carries this stream.
+    pub(crate) fn attach(&self, cut: Arc<Notify>) {
+        let _ = self.link.cut.set(cut);
+        if self.link.aborted.load(Ordering::Acquire) {
+            self.link.abort();
+        }
+    }
+}
+
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        if let Some(notify) = self.on_close.take() {
+            notify();
+        }
+    }
+}
+
+impl fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventStream").finish_non_exhaustive()
+    }
+}
+
+/// What the two ends share beside the queue.
+#[derive(Default)]
+struct Link {
+    aborted: AtomicBool,
+    cut: OnceLock<Arc<Notify>>,
+}
+
+impl Link {
+    fn abort(&self) {
+        self.aborted.store(true, Ordering::Release);
+        if let Some(cut) = self.cut.get() {
+            cut.notify_one();
+        }
+    }
+}
+
+trait Records: Send {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
+}
+
+struct Encoded<E, F> {
+    events: mpsc::Receiver<E>,
+    encode: F,
+}
+
+impl<E: Send, F: FnMut(&E, &mut Vec<u8>) + Send> Records for Encoded<E, F> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.events.poll_recv(cx).map(|event| event.map(|event| record(|out| (self.encode)(&event, out))))
+    }
+}
+
+/// One RecordIO record in one buffer: the payload is written behind a gap that then takes its length.
+fn record(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let mut buffer = Vec::with_capacity(256);
+    buffer.resize(PREFIX, b'\n');
+    write(&mut buffer);
+    let mut left = buffer.len().saturating_sub(PREFIX);
+    let mut start = PREFIX - 1;
+    for place in buffer.iter_mut().take(PREFIX - 1).rev() {
+        *place = b'0' + (left % 10) as u8;
+        start -= 1;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    Bytes::from(buffer).slice(start..)
+}
+
+/// The writer's end of a byte stream. Dropping it ends the body.
+#[derive(Clone, Debug)]
+pub struct FlowWriter(mpsc::Sender<Bytes>);
+
+impl FlowWriter {
+    /// Waits until the peer has room; false when it is gone.
+    pub async fn write(&self, bytes: Bytes) -> bool {
+        bytes.is_empty() || self.0.send(bytes).await.is_ok()
+    }
+
+    /// Resolves when the peer is gone.
+    pub async fn closed(&self) {
+        self.0.closed().await;
+    }
+}
+
+/// The connection's end of a byte stream.
+#[derive(Debug)]
+pub struct Flow(mpsc::Receiver<Bytes>);
+
+/// A byte stream with at most `capacity` pieces under way.
+pub fn flow(capacity: usize) -> (FlowWriter, Flow) {
+    let (writer, reader) = mpsc::channel(capacity.max(1));
+    (FlowWriter(writer), Flow(reader))
+}
+
+impl HttpBody for Flow {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.get_mut().0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_carry_their_length() {
+        for size in [0usize, 1, 9, 10, 99, 100, 12_345] {
+            let expected = [format!("{size}\n").into_bytes(), vec![b'x'; size]].concat();
+            assert_eq!(record(|out| out.resize(out.len() + size, b'x')), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_outbox_says_so_and_a_dropped_stream_is_closed() {
+        let (outbox, stream) = outbox::<u8>(2, |e, out| out.push(*e));
+        let (told, mut heard) = mpsc::channel(1);
+        let stream = stream.on_close(move || told.try_send(()).unwrap_or_default());
+        assert_eq!(outbox.send(1), Ok(()));
+        assert_eq!(outbox.send(2), Ok(()));
+        assert_eq!(outbox.send(3), Err(SendError::Full));
+        drop(stream);
+        outbox.closed().await;
+        assert_eq!(outbox.send(4), Err(SendError::Closed));
+        assert_eq!(heard.recv().await, Some(()));
+    }
+}
