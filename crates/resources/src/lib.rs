@@ -5,15 +5,17 @@
 //! disks, are [`Quantities`]. `conversion` says what the operations of an offer do to resources, `parse` and `attributes`
 //! read flags, `role` knows role names.
 
+pub mod attributes;
+pub mod conversion;
 mod error;
 mod filter;
 pub mod format;
 mod name;
+pub mod parse;
 pub mod print;
 mod quantities;
 mod quantity;
 mod resource;
-#[expect(clippy::module_inception, reason = "the crate is named after its main type")]
 mod resources;
 pub mod role;
 pub mod validate;

@@ -10,6 +10,8 @@ use std::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Quantity(pub i64);
 
+const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+
 impl Quantity {
     pub const ZERO: Quantity = Quantity(0);
     pub const MAX: Quantity = Quantity(i64::MAX);
@@ -22,12 +24,8 @@ impl Quantity {
     /// amount, so that every check for a positive one refuses it.
     pub fn from_f64(value: f64) -> Quantity {
         let thousandths = (value * 1000.0).round();
-        // -2^63 and 2^63 are exact as f64; the upper one is out of range already.
-        if thousandths >= -9_223_372_036_854_775_808.0 && thousandths < 9_223_372_036_854_775_808.0 {
-            Quantity(thousandths as i64)
-        } else {
-            Quantity(i64::MIN)
-        }
+        // 2^63, exact as f64, is the first number that does not fit.
+        if (-LIMIT..LIMIT).contains(&thousandths) { Quantity(thousandths as i64) } else { Quantity(i64::MIN) }
     }
 
     /// Whole part and fraction are converted apart: only numbers below 1000 meet a floating-point division.
