@@ -1,1 +1,53 @@
-//! executor
+//! Knows how to run one container's work for an agent: a command task (`Kind::Command`) or pods (`Kind::Pod`), speaking
+//! Mesos's v1 executor API. Knows nothing about masters, offers, cgroups or images.
+//!
+//! Decisions are pure: `command` and `pod` take an event and return actions (`step`), helped by `kill`, `checks` and
+//! `outbox`. `run` is the loop around them; it owns the agent's connections (`link`, `http`), the processes (`process`)
+//! and the checks under way (`probe`). One executor is started per task, so everything here is small: no threads, no async
+//! runtime, a handful of system calls.
+
+pub mod checks;
+pub mod command;
+mod http;
+pub mod kill;
+mod link;
+pub mod outbox;
+mod probe;
+mod process;
+mod run;
+pub mod settings;
+pub mod step;
+
+use std::process::ExitCode;
+
+/// Which executor to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One command task, run as a child process.
+    Command,
+    /// Any number of task groups, run as nested containers through the agent.
+    Pod,
+}
+
+/// Serves the agent named by the `MESOS_*` environment until the work is done. The current directory is the sandbox and
+/// the standard streams are already the sandbox's files.
+pub fn main(kind: Kind) -> ExitCode {
+    let settings = match settings::Settings::from_lookup(|name| std::env::var(name).ok()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("executor: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let result = match kind {
+        Kind::Command => run::run(&settings, &mut command::Command::new(settings.shutdown_grace)),
+        Kind::Pod => Err(std::io::ErrorKind::Unsupported.into()),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("executor: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

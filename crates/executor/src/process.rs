@@ -1,0 +1,316 @@
+//! Child processes: starting one the cheap way, reaping all of them, signalling everything below the executor.
+
+use std::{
+    ffi::{CStr, CString, OsStr},
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Path, PathBuf},
+    ptr,
+};
+
+use nix::sys::{
+    signal::{SigSet, SigmaskHow, Signal, sigprocmask},
+    signalfd::{SfdFlags, SignalFd},
+};
+use proto::v1;
+
+use crate::step;
+
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Variables of the executor that are not the task's business.
+const HIDDEN: [&str; 1] = ["MESOS_EXECUTOR_AUTHENTICATION_TOKEN"];
+
+/// The processes below this one.
+pub struct Processes {
+    signals: SignalFd,
+    original: SigSet,
+    /// The executor is the first process of its PID namespace.
+    first: bool,
+}
+
+/// What `Processes::reap` and `Processes::take_signals` found.
+#[derive(Debug, Default)]
+pub struct Signals {
+    pub child: bool,
+    pub terminate: bool,
+}
+
+impl Processes {
+    /// From now on SIGCHLD and the polite termination signals arrive through `fd`, and orphans become our children.
+    pub fn new() -> io::Result<Processes> {
+        let mut mask = SigSet::empty();
+        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
+            mask.add(signal);
+        }
+        let mut original = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), Some(&mut original))?;
+        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        let first = std::process::id() == 1;
+        if !first {
+            nix::sys::prctl::set_child_subreaper(true)?;
+        }
+        Ok(Processes { signals, original, first })
+    }
+
+    pub fn fd(&self) -> RawFd {
+        self.signals.as_fd().as_raw_fd()
+    }
+
+    pub fn take_signals(&mut self) -> Signals {
+        let mut found = Signals::default();
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            match i32::try_from(info.ssi_signo) {
+                Ok(libc::SIGCHLD) => found.child = true,
+                _ => found.terminate = true,
+            }
+        }
+        found
+    }
+
+    /// Takes one process that has ended: its id and wait(2) word.
+    pub fn reap(&mut self) -> Option<(i32, i32)> {
+        let mut status = 0;
+        // SAFETY: `status` is a valid place for the word.
+        let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+        (pid > 0).then_some((pid, status))
+    }
+
+    /// Signals every process below the executor.
+    pub fn signal_all(&self, signal: step::Signal) {
+        let number = match signal {
+            step::Signal::Terminate => libc::SIGTERM,
+            step::Signal::Kill => libc::SIGKILL,
+        };
+        if self.first {
+            // SAFETY: plain system call; it reaches the whole namespace but its first process.
+            unsafe { libc::kill(-1, number) };
+            return;
+        }
+        // A tree may grow while it is walked: a forced signal goes on until no new process is found.
+        let mut done = Vec::new();
+        for _ in 0..8 {
+            let found: Vec<i32> = descendants().into_iter().filter(|pid| !done.contains(pid)).collect();
+            for &pid in &found {
+                // SAFETY: plain system call.
+                unsafe { libc::kill(pid, number) };
+            }
+            if found.is_empty() || signal == step::Signal::Terminate {
+                break;
+            }
+            done.extend(found);
+        }
+    }
+
+    /// Starts `command` in a session of its own. `directory` and the standard streams are the executor's.
+    pub fn spawn(&self, command: &v1::CommandInfo) -> Result<i32, String> {
+        let mut environment: Vec<CString> = std::env::vars_os()
+            .filter(|(name, _)| !HIDDEN.iter().any(|hidden| name == hidden))
+            .filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes()))
+            .collect();
+        for set in command.environment.iter().flat_map(|environment| &environment.variables) {
+            let Some(value) = &set.value else { continue };
+            let prefix = [set.name.as_bytes(), b"="].concat();
+            environment.retain(|known| !known.as_bytes().starts_with(&prefix));
+            environment.extend(variable(set.name.as_bytes(), value.as_bytes()));
+        }
+        let identity = command.user.as_deref().map(Identity::find).transpose()?.flatten();
+        let value = command.value.as_deref();
+        let (path, arguments) = if command.shell() {
+            let value = value.ok_or("The command of a shell task is not set")?;
+            (PathBuf::from("/bin/sh"), vec![text("sh")?, text("-c")?, text(value)?])
+        } else {
+            let value = value.or(command.arguments.first().map(String::as_str)).ok_or("The command is not set")?;
+            let arguments = match command.arguments.as_slice() {
+                [] => vec![text(value)?],
+                given => given.iter().map(|argument| text(argument)).collect::<Result<_, _>>()?,
+            };
+            let path = find_program(value, &environment);
+            (path.ok_or_else(|| format!("Failed to execute '{value}': it is not on the PATH"))?, arguments)
+        };
+        let failed = |error: io::Error| format!("Failed to execute '{}': {error}", path.display());
+        let program = CString::new(path.as_os_str().as_bytes()).map_err(|_| "The command holds a NUL".to_owned())?;
+        match self.start(&program, &arguments, &environment, identity.as_ref()) {
+            // A script without an interpreter line is the shell's.
+            Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => {
+                let mut script = vec![text("sh")?, program];
+                script.extend(arguments.into_iter().skip(1));
+                self.start(c"/bin/sh", &script, &environment, identity.as_ref()).map_err(failed)
+            }
+            outcome => outcome.map_err(failed),
+        }
+    }
+
+    /// Starts a program that borrows our memory until it is executed (like vfork), so that the cost does not grow with ours.
+    fn start(
+        &self,
+        program: &CStr,
+        arguments: &[CString],
+        environment: &[CString],
+        identity: Option<&Identity>,
+    ) -> io::Result<i32> {
+        let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
+            strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+        };
+        let (arguments, environment) = (pointers(arguments), pointers(environment));
+        let mut plan = Plan {
+            program: program.as_ptr(),
+            arguments: arguments.as_ptr(),
+            environment: environment.as_ptr(),
+            identity: identity.map_or(ptr::null(), ptr::from_ref),
+            mask: self.original.as_ref(),
+            follow: !self.first,
+            error: 0,
+        };
+        const STACK: usize = 32 * 1024;
+        let mut stack = vec![0u128; STACK / size_of::<u128>()];
+        // SAFETY: the stack belongs to the child until it has executed or ended, for `CLONE_VFORK` suspends us until then;
+        // stacks grow downwards here, so its far end is its start. `plan` and what it points to outlive the child's use.
+        let pid = unsafe {
+            let top = stack.as_mut_ptr().add(stack.len());
+            let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+            libc::clone(run_child, top.cast(), flags, (&raw mut plan).cast())
+        };
+        if pid < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        if plan.error != 0 {
+            // SAFETY: reaps the child that just failed.
+            unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
+            return Err(io::Error::from_raw_os_error(plan.error));
+        }
+        Ok(pid)
+    }
+}
+
+struct Plan {
+    program: *const libc::c_char,
+    arguments: *const *const libc::c_char,
+    environment: *const *const libc::c_char,
+    identity: *const Identity,
+    mask: *const libc::sigset_t,
+    follow: bool,
+    error: i32,
+}
+
+/// Runs in the child, on our memory: raw system calls only, no allocation, no locks.
+extern "C" fn run_child(argument: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: `start` passes a `Plan` whose pointers are valid until this function executes the program or returns.
+    unsafe {
+        let plan = &mut *argument.cast::<Plan>();
+        libc::setsid();
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        let switched = match plan.identity.as_ref() {
+            None => true,
+            // The raw calls change this process only, where libc's would also ask the threads of the parent.
+            Some(identity) => {
+                libc::syscall(libc::SYS_setgroups, identity.groups.len(), identity.groups.as_ptr()) == 0
+                    && libc::syscall(libc::SYS_setresgid, identity.gid, identity.gid, identity.gid) == 0
+                    && libc::syscall(libc::SYS_setresuid, identity.uid, identity.uid, identity.uid) == 0
+            }
+        };
+        if plan.follow {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        }
+        libc::sigprocmask(libc::SIG_SETMASK, plan.mask, ptr::null_mut());
+        if switched {
+            libc::execve(plan.program, plan.arguments, plan.environment);
+        }
+        plan.error = *libc::__errno_location();
+        libc::_exit(127)
+    }
+}
+
+/// Whom a command runs as.
+struct Identity {
+    uid: u32,
+    gid: u32,
+    groups: Vec<libc::gid_t>,
+}
+
+impl Identity {
+    /// The user called `name`; `None` if that is who we are.
+    fn find(name: &str) -> Result<Option<Identity>, String> {
+        let own = nix::unistd::geteuid();
+        if own.is_root() && name == "root" {
+            return Ok(None);
+        }
+        let user = match nix::unistd::User::from_name(name) {
+            Ok(Some(user)) => user,
+            Ok(None) => return Err(format!("Failed to run as user '{name}': no such user")),
+            Err(error) => return Err(format!("Failed to run as user '{name}': {error}")),
+        };
+        if user.uid == own {
+            return Ok(None);
+        }
+        if !own.is_root() {
+            return Err(format!("Failed to run as user '{name}': only root can switch users"));
+        }
+        let login = text(name)?;
+        let groups = nix::unistd::getgrouplist(&login, user.gid)
+            .map_err(|error| format!("Failed to list the groups of user '{name}': {error}"))?;
+        Ok(Some(Identity {
+            uid: user.uid.as_raw(),
+            gid: user.gid.as_raw(),
+            groups: groups.into_iter().map(|group| group.as_raw()).collect(),
+        }))
+    }
+}
+
+fn variable(name: &[u8], value: &[u8]) -> Option<CString> {
+    CString::new([name, b"=", value].concat()).ok()
+}
+
+fn text(text: &str) -> Result<CString, String> {
+    CString::new(text).map_err(|_| "The command holds a NUL".to_owned())
+}
+
+/// The program called `name`, looked for along the task's own PATH.
+fn find_program(name: &str, environment: &[CString]) -> Option<PathBuf> {
+    if name.contains('/') {
+        return Some(PathBuf::from(name));
+    }
+    let path = environment.iter().find_map(|variable| variable.as_bytes().strip_prefix(b"PATH="));
+    let path = path.unwrap_or(DEFAULT_PATH.as_bytes());
+    path.split(|&byte| byte == b':')
+        .map(|directory| Path::new(OsStr::from_bytes(directory)).join(name))
+        .find(|candidate| candidate.is_file() && nix::unistd::access(candidate, nix::unistd::AccessFlags::X_OK).is_ok())
+}
+
+/// Every process below this one, found in `/proc`.
+fn descendants() -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let mut parents: Vec<(i32, i32)> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Some((pid, parent_of(pid)?)))
+        .collect();
+    let mut found = vec![i32::try_from(std::process::id()).unwrap_or_default()];
+    loop {
+        let before = found.len();
+        parents.retain(|&(pid, parent)| {
+            let below = found.contains(&parent);
+            if below {
+                found.push(pid);
+            }
+            !below
+        });
+        if found.len() == before {
+            found.remove(0);
+            return found;
+        }
+    }
+}
+
+fn parent_of(pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything, parentheses too; the state and the parent follow the last one.
+    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
+    if fields.next()? == "Z" {
+        return None;
+    }
+    fields.next()?.parse().ok()
+}
