@@ -8,6 +8,7 @@
 pub mod auth;
 pub mod client;
 pub mod gzip;
+pub mod inbox;
 pub mod jsonp;
 pub mod libprocess;
 pub mod negotiate;

@@ -37,6 +37,11 @@ impl From<Mismatch> for Response {
     }
 }
 
+/// The name of a content type.
+pub fn mime(content_type: ContentType) -> &'static str {
+    content_type.mime()
+}
+
 /// What the body of a call is written in.
 pub fn content_type(headers: &HeaderMap) -> Result<ContentType, Mismatch> {
     let value = headers.get_all(CONTENT_TYPE).iter().next_back().ok_or(Mismatch::Missing)?;

@@ -86,14 +86,14 @@ pub fn outbox<E: Send + 'static>(
 }
 
 /// An event stream of messages in the negotiated encoding.
-pub fn messages<M: Message>(capacity: usize, content_type: ContentType) -> (Outbox<Box<M>>, EventStream)
-where
-    M: Send + 'static,
-{
-    outbox(capacity, move |event: &Box<M>, out| match content_type {
+pub fn messages<M: Message + Send + 'static>(
+    capacity: usize,
+    content_type: ContentType,
+) -> (Outbox<Box<M>>, EventStream) {
+    outbox::<Box<M>>(capacity, move |event, out| match content_type {
         // Writing to a Vec does not fail.
-        ContentType::Json => drop(json::to_writer(out, &**event)),
-        ContentType::Protobuf => out.extend_from_slice(&content_type.encode(&**event)),
+        ContentType::Json => drop(json::to_writer(out, event.as_ref())),
+        ContentType::Protobuf => out.extend_from_slice(&content_type.encode(event.as_ref())),
     })
 }
 
