@@ -1,3 +1,10 @@
-//! observe
+//! Knows how a process is looked at from outside: numbers, log lines, files. Knows nothing about what is counted.
+//!
+//! `metrics` counts and renders, `system` reads the machine, `logging` sets up the log, `files` lets people read logs
+//! and sandboxes.
 
 pub mod files;
+pub mod host;
+pub mod logging;
+pub mod metrics;
+pub mod system;
