@@ -1,0 +1,128 @@
+//! Knows the endpoints that a master and an agent have alike: health, version, flags, metrics, files. Knows nothing of
+//! what either of them does.
+//!
+//! `Common::answer` serves the legacy endpoints; `v1` gives the same answers as messages, for the operator API.
+
+mod files;
+mod v1;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use observe::{
+    files::{Files, Verb},
+    metrics::{self, Snapshot},
+    system::System,
+};
+use proto::json::Writer;
+use transport::{Request, Response, jsonp, refuse, route::Table};
+
+pub use v1::{FileProblem, file_problem};
+
+/// The level of the Mesos API that clients are told. They parse it: digits and dots.
+pub const API_VERSION: &str = "1.11.0";
+/// Our own version.
+pub const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// One of the endpoints here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    Health,
+    Version,
+    Flags,
+    Metrics,
+    Prometheus,
+    SystemStats,
+    Files(Verb),
+}
+
+/// Adds the endpoints to a server's table.
+pub fn routes<T>(table: Table<T>, wrap: impl Fn(Endpoint) -> T) -> Table<T> {
+    table
+        .at("health", wrap(Endpoint::Health))
+        .at("flags", wrap(Endpoint::Flags))
+        .of("version", "", wrap(Endpoint::Version))
+        .of("metrics", "snapshot", wrap(Endpoint::Metrics))
+        .of("metrics", "", wrap(Endpoint::Prometheus))
+        .of("system", "stats.json", wrap(Endpoint::SystemStats))
+        .of("files", "browse", wrap(Endpoint::Files(Verb::Browse)))
+        .of("files", "read", wrap(Endpoint::Files(Verb::Read)))
+        .of("files", "download", wrap(Endpoint::Files(Verb::Download)))
+        .of("files", "debug", wrap(Endpoint::Files(Verb::Debug)))
+}
+
+/// What the answers are made of.
+#[derive(Clone)]
+pub struct Common {
+    /// With secrets hidden.
+    pub flags: Arc<BTreeMap<String, String>>,
+    pub metrics: Arc<metrics::Registry>,
+    pub files: Files,
+}
+
+impl Common {
+    /// Answers a request. `add` puts the server's own numbers into a snapshot of metrics.
+    pub async fn answer(
+        &self,
+        endpoint: Endpoint,
+        request: &Request,
+        add: impl AsyncFnOnce(&mut Snapshot),
+    ) -> Response {
+        match endpoint {
+            Endpoint::Health => Response::ok(),
+            Endpoint::Version => jsonp::json(request, version()),
+            Endpoint::Flags => jsonp::json(request, self.flags_json()),
+            Endpoint::Metrics => match check_timeout(request) {
+                Ok(()) => jsonp::json(request, self.snapshot(add).await.to_json()),
+                Err(refusal) => refusal,
+            },
+            Endpoint::Prometheus => {
+                let text = self.snapshot(add).await.to_prometheus();
+                Response::typed(transport::StatusCode::OK, metrics::PROMETHEUS_TYPE, text)
+            }
+            Endpoint::SystemStats => jsonp::json(request, System::read().stats_json()),
+            Endpoint::Files(verb) => self.answer_files(verb, request).await,
+        }
+    }
+
+    async fn snapshot(&self, add: impl AsyncFnOnce(&mut Snapshot)) -> Snapshot {
+        let mut snapshot = self.metrics.snapshot();
+        add(&mut snapshot).await;
+        snapshot
+    }
+
+    fn flags_json(&self) -> Vec<u8> {
+        let mut json = Writer::new();
+        json.object(|json| {
+            json.object_field("flags", |json| {
+                for (name, value) in self.flags.iter() {
+                    json.field(name, value.as_str());
+                }
+            });
+        });
+        json.into_bytes()
+    }
+}
+
+/// `?timeout=10secs` bounds how long slow metrics are waited for. Ours are never slow, so it only has to be right.
+fn check_timeout(request: &Request) -> Result<(), Response> {
+    let Some(text) = request.query_value("timeout") else { return Ok(()) };
+    match stdx::units::parse_duration(&text) {
+        Ok(_) => Ok(()),
+        Err(why) => Err(refuse::bad_request(format!("Invalid 'timeout' query parameter: {why}\n"))),
+    }
+}
+
+fn version() -> Vec<u8> {
+    let mut json = Writer::new();
+    json.object(|json| {
+        json.field("build_date", BUILD_DATE);
+        json.field("build_time", &0.0);
+        json.field("build_user", "");
+        json.field("meseta_version", OWN_VERSION);
+        json.field("version", API_VERSION);
+    });
+    json.into_bytes()
+}
+
+/// Builds are reproducible, so there is no date to tell.
+const BUILD_DATE: &str = "1970-01-01 00:00:00";
