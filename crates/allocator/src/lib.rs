@@ -1,1 +1,31 @@
-//! allocator
+//! Knows who gets what: dominant-resource fairness over roles and their frameworks, filters, capabilities, reservations
+//! and offer constraints. It does not know offers, tasks, or time beyond the `now` it is told: the master calls it inside
+//! its own step and turns grants into offers.
+//!
+//! `allocator` is the face. `config` and `profile` hold what callers say, `constraints` the compiled offer constraints.
+//! Inside, `frameworks`, `agents` and `settlement` take the changes, `cycle` hands out grants, `schedule` says when. They
+//! stand on `standing` (who is next), `filters` (who refused what), `scalars` and `bits`. `oracle` is a second, slow and
+//! obvious allocator for tests.
+
+mod agents;
+mod allocator;
+mod bits;
+mod config;
+mod constraints;
+mod cycle;
+mod directory;
+mod filters;
+mod frameworks;
+mod invariants;
+#[cfg(test)]
+mod oracle;
+mod profile;
+mod scalars;
+mod schedule;
+mod settlement;
+mod standing;
+
+pub use allocator::Allocator;
+pub use config::{AllocatorConfig, Budget, SorterKind, refusal_duration};
+pub use constraints::{ConstraintError, ConstraintLimits, OfferConstraints};
+pub use profile::{AgentProfile, FrameworkProfile, Grant, Settlement};

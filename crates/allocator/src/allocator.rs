@@ -1,0 +1,294 @@
+//! The allocator's tables and what can be asked of them. Changes are in `frameworks`, `agents` and `settlement`, the
+//! handing out in `cycle`, the timing in `schedule`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use model::{AgentId, FrameworkCapabilities, FrameworkId};
+use resources::{Quantities, Resources};
+use stdx::{Rng, Tick};
+
+use crate::{
+    bits::Bits,
+    config::AllocatorConfig,
+    constraints::{OfferConstraints, RoleConstraints},
+    cycle::Cycle,
+    directory::Directory,
+    filters::Filters,
+    profile::AgentProfile,
+    scalars::{Amounts, Scalars},
+    schedule::Schedule,
+    standing::{Order, Standing, Totals},
+};
+
+/// Decides who is granted which resources. Give it everything that happens, ask `next_deadline` when it wants to run, and
+/// call `allocate` then.
+pub struct Allocator {
+    pub(crate) config: AllocatorConfig,
+    pub(crate) frameworks: Directory<FrameworkId, Framework>,
+    /// One level of roles; a role is a node with a standing, so that a tree of them needs no other table.
+    pub(crate) roles: Directory<Arc<str>, Role>,
+    /// A client is a framework in one of its roles, by the numbers of both.
+    pub(crate) clients: Directory<(u32, u32), Client>,
+    pub(crate) agents: Directory<AgentId, Agent>,
+    pub(crate) weights: BTreeMap<String, f64>,
+    pub(crate) whitelist: Option<BTreeSet<String>>,
+    pub(crate) scalars: Scalars,
+    pub(crate) totals: Totals,
+    pub(crate) role_order: Order,
+    /// By client number; survives the client, so that filters of a former holder of the number stay dead.
+    pub(crate) filter_epochs: Vec<u32>,
+    /// Listed clients that agents with these flags may be offered to, by flags.
+    pub(crate) open: [Bits; AGENT_FLAGS],
+    /// Clients with their own minimum.
+    pub(crate) overriding: Bits,
+    /// Clients with offer constraints.
+    pub(crate) constrained: Bits,
+    /// The next filter deadline of each agent that has filters.
+    pub(crate) expiries: BTreeSet<(Tick, u32)>,
+    pub(crate) schedule: Schedule,
+    pub(crate) cycle: Option<Cycle>,
+    pub(crate) seed: u64,
+    pub(crate) cycles: u64,
+}
+
+pub(crate) struct Framework {
+    pub id: FrameworkId,
+    /// False while only its use of resources is known, from agents that came back before it did.
+    pub known: bool,
+    pub active: bool,
+    pub capabilities: FrameworkCapabilities,
+    pub constraints: Option<OfferConstraints>,
+    pub clients: Vec<u32>,
+}
+
+pub(crate) struct Role {
+    pub name: Arc<str>,
+    pub standing: Standing,
+    pub clients: Vec<u32>,
+    /// The same clients as bits: the number of each word that has any, and the word.
+    pub words: Vec<(u32, u64)>,
+    pub order: Order,
+    pub listed: u32,
+}
+
+pub(crate) struct Client {
+    pub framework: u32,
+    pub role: u32,
+    pub standing: Standing,
+    pub subscribed: bool,
+    pub suppressed: bool,
+    /// Whether it takes part: connected, subscribed, not suppressed.
+    pub listed: bool,
+    pub min_allocatable: Option<Vec<Quantities>>,
+    pub constraints: Option<Arc<RoleConstraints>>,
+    /// Flags of agents that it may not be offered.
+    pub barred_flags: u8,
+    /// On how many agents it holds something.
+    pub holdings: u32,
+}
+
+pub(crate) const HAS_GPUS: u8 = 1;
+pub(crate) const REMOTE_REGION: u8 = 2;
+pub(crate) const LACKS_MULTI_ROLE: u8 = 4;
+pub(crate) const LACKS_HIERARCHICAL_ROLE: u8 = 8;
+pub(crate) const AGENT_FLAGS: usize = 16;
+
+pub(crate) struct Agent {
+    pub id: AgentId,
+    pub id_hash: u64,
+    pub profile: AgentProfile,
+    pub whitelisted: bool,
+    pub flags: u8,
+    pub total: Resources,
+    pub total_amounts: Amounts,
+    /// What is neither offered nor used. Shared resources never leave it.
+    pub available: Resources,
+    /// Whether more is used than there is; then `available` is worked out anew at each change.
+    pub overcommitted: bool,
+    pub has_shared: bool,
+    /// Who holds what, without allocation.
+    pub held: Vec<(u32, Resources)>,
+    /// Clients whose constraints exclude this agent.
+    pub barred: Bits,
+    pub filters: Filters,
+    /// Something came free or changed: every client must be tried.
+    pub dirty: bool,
+    /// Clients that must be tried because a filter of theirs ended.
+    pub reopened: Bits,
+    /// Whether it stands in the list of agents to look at.
+    pub queued: bool,
+    /// The last portion granted and its allocated form; the same portion tends to go round.
+    pub last_grant: Option<LastGrant>,
+    /// Shared resources that this cycle offered already.
+    pub shared_offered: (u64, Resources),
+}
+
+#[derive(Clone)]
+pub(crate) struct LastGrant {
+    pub role: u32,
+    pub portion: Resources,
+    pub allocated: Resources,
+    pub amounts: Amounts,
+}
+
+impl Agent {
+    pub fn is_offerable(&self) -> bool {
+        self.profile.active && self.whitelisted
+    }
+
+    pub fn held_by(&self, client: u32) -> Option<&Resources> {
+        self.held.iter().find(|(holder, _)| *holder == client).map(|(_, resources)| resources)
+    }
+
+    /// Whether every client could be offered the same of it.
+    pub fn is_plain(&self) -> bool {
+        self.available.iter().all(|r| r.is_unreserved() && !r.is_revocable() && !r.is_shared())
+    }
+
+    /// Works out `available` from the total and what is held.
+    pub fn count_available(&mut self) {
+        let held: Resources = self.held.iter().map(|(_, resources)| resources.non_shared()).sum();
+        let total = self.total.non_shared();
+        self.has_shared = total.len() != self.total.len();
+        self.overcommitted = !total.contains(&held);
+        self.available = if held.is_empty() { self.total.clone() } else { total - &held + self.total.shared() };
+    }
+}
+
+impl Allocator {
+    pub fn new(config: AllocatorConfig, mut rng: Rng) -> Allocator {
+        Allocator {
+            scalars: Scalars::new(config.fair_sharing_excluded.clone()),
+            config,
+            frameworks: Directory::default(),
+            roles: Directory::default(),
+            clients: Directory::default(),
+            agents: Directory::default(),
+            weights: BTreeMap::new(),
+            whitelist: None,
+            totals: Totals::default(),
+            role_order: Order::default(),
+            filter_epochs: Vec::new(),
+            open: Default::default(),
+            overriding: Bits::default(),
+            constrained: Bits::default(),
+            expiries: BTreeSet::new(),
+            schedule: Schedule::default(),
+            cycle: None,
+            seed: rng.next_u64(),
+            cycles: 0,
+        }
+    }
+
+    pub fn config(&self) -> &AllocatorConfig {
+        &self.config
+    }
+
+    /// How many cycles have begun.
+    pub fn cycles(&self) -> u64 {
+        self.cycles
+    }
+
+    pub fn total(&self, agent: &AgentId) -> Option<&Resources> {
+        Some(&self.agents.get(self.agents.find(agent)?)?.total)
+    }
+
+    /// What of an agent is neither offered nor used.
+    pub fn available(&self, agent: &AgentId) -> Option<&Resources> {
+        Some(&self.agents.get(self.agents.find(agent)?)?.available)
+    }
+
+    /// What a framework was offered or uses on an agent, per role, without allocation.
+    pub fn held(&self, framework: &FrameworkId, agent: &AgentId) -> BTreeMap<Arc<str>, Resources> {
+        let mut held = BTreeMap::new();
+        let (Some(f), Some(a)) = (self.frameworks.find(framework), self.agents.find(agent)) else { return held };
+        let Some(agent) = self.agents.get(a) else { return held };
+        for (client, resources) in &agent.held {
+            if let Some(client) = self.clients.get(*client).filter(|client| client.framework == f)
+                && let Some(role) = self.roles.get(client.role)
+            {
+                held.insert(role.name.clone(), resources.clone());
+            }
+        }
+        held
+    }
+
+    /// The weighted dominant share of each role that anybody is in.
+    pub fn role_shares(&self) -> BTreeMap<Arc<str>, f64> {
+        self.roles.iter().map(|(_, r)| (r.name.clone(), r.standing.share(&self.totals, &self.scalars))).collect()
+    }
+
+    /// The dominant share of each framework of a role.
+    pub fn framework_shares(&self, role: &str) -> BTreeMap<FrameworkId, f64> {
+        let Some(role) = self.roles.find(role).and_then(|r| self.roles.get(r)) else { return BTreeMap::new() };
+        let clients = role.clients.iter().filter_map(|c| self.clients.get(*c));
+        clients
+            .filter_map(|client| {
+                let id = self.frameworks.get(client.framework)?.id.clone();
+                Some((id, client.standing.share(&self.totals, &self.scalars)))
+            })
+            .collect()
+    }
+
+    /// How many filters are in force, by role.
+    pub fn active_filters(&self) -> BTreeMap<Arc<str>, usize> {
+        let mut counts = BTreeMap::new();
+        for (_, agent) in self.agents.iter() {
+            for client in agent.filters.holders(&self.filter_epochs) {
+                if let Some(role) = self.clients.get(client).and_then(|c| self.roles.get(c.role)) {
+                    *counts.entry(role.name.clone()).or_insert(0) += 1;
+                }
+            }
+        }
+        counts
+    }
+
+    /// Puts the order of the roles right.
+    pub(crate) fn refresh_roles(&mut self) {
+        let order = &mut self.role_order;
+        if order.is_fresh(&self.totals) {
+            return;
+        }
+        match order.take_stale(&self.totals) {
+            Some(stale) => {
+                for &r in &stale {
+                    if let Some(role) = self.roles.get_mut(r) {
+                        order.place(r, &mut role.standing, &self.totals, &self.scalars);
+                    }
+                }
+                order.give_back(stale);
+            }
+            None => {
+                for (r, role) in self.roles.iter_mut().filter(|(_, role)| role.standing.needs_place()) {
+                    order.place(r, &mut role.standing, &self.totals, &self.scalars);
+                }
+                order.settle(&self.totals);
+            }
+        }
+    }
+
+    /// Puts the order of the frameworks of a role right.
+    pub(crate) fn refresh_clients(&mut self, r: u32) {
+        let Some(role) = self.roles.get_mut(r) else { return };
+        if role.order.is_fresh(&self.totals) {
+            return;
+        }
+        let order = &mut role.order;
+        let everyone = order.take_stale(&self.totals);
+        let nodes = everyone.as_ref().unwrap_or(&role.clients);
+        for &c in nodes {
+            if let Some(client) = self.clients.get_mut(c).filter(|client| client.role == r)
+                && (everyone.is_some() || client.standing.needs_place())
+            {
+                order.place(c, &mut client.standing, &self.totals, &self.scalars);
+            }
+        }
+        match everyone {
+            Some(stale) => order.give_back(stale),
+            None => order.settle(&self.totals),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A set of small numbers that grows as needed.
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bits(Vec<u64>);
+
+impl Bits {
+    pub fn set(&mut self, bit: u32) {
+        let word = bit as usize / 64;
+        if word >= self.0.len() {
+            self.0.resize(word + 1, 0);
+        }
+        if let Some(w) = self.0.get_mut(word) {
+            *w |= 1 << (bit % 64);
+        }
+    }
+
+    pub fn unset(&mut self, bit: u32) {
+        if let Some(w) = self.0.get_mut(bit as usize / 64) {
+            *w &= !(1 << (bit % 64));
+        }
+    }
+
+    pub fn put(&mut self, bit: u32, on: bool) {
+        if on { self.set(bit) } else { self.unset(bit) }
+    }
+
+    pub fn has(&self, bit: u32) -> bool {
+        self.word(bit as usize / 64) >> (bit % 64) & 1 == 1
+    }
+
+    /// 64 of the bits; beyond the end there are none.
+    pub fn word(&self, index: usize) -> u64 {
+        self.0.get(index).copied().unwrap_or(0)
+    }
+
+    pub fn words(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|w| *w == 0)
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.iter().enumerate().flat_map(|(index, word)| ones(*word).map(move |bit| (index * 64) as u32 + bit))
+    }
+}
+
+/// The positions of the ones in a word, lowest first.
+pub(crate) fn ones(mut word: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        if word == 0 {
+            return None;
+        }
+        let bit = word.trailing_zeros();
+        word &= word - 1;
+        Some(bit)
+    })
+}

@@ -1,0 +1,74 @@
+//! How an allocator behaves, and how much it may do in one call.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use resources::{Name, Quantities, Quantity};
+
+#[derive(Clone, Debug)]
+pub struct AllocatorConfig {
+    /// The batch interval: how often freed resources are offered when `event_driven` is off, and the least life of a filter.
+    pub interval: Duration,
+    /// Offer resources as soon as they come free, not at the next batch.
+    pub event_driven: bool,
+    /// How long an allocation waits for others to join it.
+    pub coalesce: Duration,
+    /// An offer must hold at least one of these; with none, anything goes.
+    pub min_allocatable: Vec<Quantities>,
+    pub role_sorter: SorterKind,
+    pub framework_sorter: SorterKind,
+    /// Names that do not count for dominant shares.
+    pub fair_sharing_excluded: BTreeSet<String>,
+    /// Hide agents with GPUs from frameworks without the capability for them.
+    pub filter_gpu_resources: bool,
+    /// The region of the master; agents of other regions are for region-aware frameworks only.
+    pub region: Option<String>,
+}
+
+impl Default for AllocatorConfig {
+    fn default() -> AllocatorConfig {
+        let at_least = |name: &str, thousandths| [(Name::from(name), Quantity(thousandths))].into_iter().collect();
+        AllocatorConfig {
+            interval: Duration::from_secs(1),
+            event_driven: true,
+            coalesce: Duration::from_millis(1),
+            min_allocatable: vec![at_least("cpus", 10), at_least("mem", 32_000)],
+            role_sorter: SorterKind::Drf,
+            framework_sorter: SorterKind::Drf,
+            fair_sharing_excluded: BTreeSet::new(),
+            filter_gpu_resources: true,
+            region: None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SorterKind {
+    /// The least weighted dominant share first.
+    Drf,
+    /// A new random order for each agent; a weight of 2 comes first twice as often.
+    Random,
+}
+
+/// How much one call of `allocate` may do. What is left over goes on with the next call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Agents looked at plus frameworks tried on them.
+    pub steps: usize,
+}
+
+impl Budget {
+    pub const UNLIMITED: Budget = Budget { steps: usize::MAX };
+}
+
+const REFUSE_SECONDS_DEFAULT: f64 = 5.0;
+const REFUSE_SECONDS_MAX: f64 = 31_536_000.0;
+
+/// The filter that `refuse_seconds` asks for: none for 0, the default for what is no duration, a year at most.
+pub fn refusal_duration(refuse_seconds: Option<f64>) -> Option<Duration> {
+    let seconds = match refuse_seconds {
+        Some(seconds) if seconds >= 0.0 => seconds.min(REFUSE_SECONDS_MAX),
+        _ => REFUSE_SECONDS_DEFAULT,
+    };
+    let duration = Duration::from_secs_f64(seconds);
+    (!duration.is_zero()).then_some(duration)
+}

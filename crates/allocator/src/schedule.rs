@@ -1,0 +1,135 @@
+//! When the allocator runs. Changes note here how soon they want to be looked at; nothing to look at means no deadline.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use stdx::Tick;
+
+use crate::allocator::Allocator;
+
+/// The work that waits, and until when.
+#[derive(Debug, Default)]
+pub(crate) struct Schedule {
+    /// Everything that waits is looked at then.
+    pub all_at: Option<Tick>,
+    /// The batch that takes everything that waits.
+    pub batch_at: Option<Tick>,
+    /// Only the agents in `urgent` are looked at then.
+    pub urgent_at: Option<Tick>,
+    pub urgent: BTreeSet<u32>,
+    /// Agents that are dirty or have reopened clients; may name agents that no longer are.
+    pub agents: Vec<u32>,
+    /// Clients that must be tried on every agent.
+    pub clients: crate::bits::Bits,
+}
+
+/// How soon a change wants to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Resources came free: at once in the event-driven mode, otherwise with the next batch.
+    Freed,
+    /// Mesos's events, which start an allocation in either mode.
+    Event,
+}
+
+fn soonest(at: &mut Option<Tick>, tick: Tick) {
+    *at = Some(at.map_or(tick, |old| old.min(tick)));
+}
+
+impl Allocator {
+    /// When `allocate` wants to be called next, and why. `None` until something changes.
+    pub fn next_deadline(&self) -> Option<(Tick, &'static str)> {
+        if self.cycle.is_some() {
+            return Some((Tick::ZERO, "go on with a cut allocation"));
+        }
+        let expiry = self.expiries.first().map(|(deadline, _)| match self.config.event_driven {
+            true => *deadline + self.config.coalesce,
+            false => self.tick_after(*deadline),
+        });
+        let candidates = [
+            (self.schedule.all_at, "allocate"),
+            (self.schedule.urgent_at, "allocate new agents"),
+            (self.schedule.batch_at, "allocate the batch"),
+            (expiry, "end offer filters"),
+        ];
+        candidates.into_iter().filter_map(|(at, why)| Some((at?, why))).min()
+    }
+
+    /// Every client must be tried on this agent.
+    pub(crate) fn mark_agent(&mut self, now: Tick, a: u32, urgency: Urgency) {
+        let batch = self.tick_after(now);
+        let Some(agent) = self.agents.get_mut(a) else { return };
+        agent.dirty = true;
+        if !agent.queued {
+            agent.queued = true;
+            self.schedule.agents.push(a);
+        }
+        match urgency {
+            _ if self.config.event_driven => soonest(&mut self.schedule.all_at, now + self.config.coalesce),
+            Urgency::Freed => soonest(&mut self.schedule.batch_at, batch),
+            Urgency::Event => {
+                self.schedule.urgent.insert(a);
+                soonest(&mut self.schedule.urgent_at, now + self.config.coalesce);
+            }
+        }
+    }
+
+    /// This client must be tried on every agent.
+    pub(crate) fn mark_client(&mut self, now: Tick, c: u32) {
+        self.schedule.clients.set(c);
+        soonest(&mut self.schedule.all_at, now + self.config.coalesce);
+    }
+
+    /// All agents are looked at soon, dirty or not; only those where something changed since can yield a grant.
+    pub(crate) fn mark_everything(&mut self, now: Tick) {
+        if !self.schedule.agents.is_empty() || !self.schedule.clients.is_empty() {
+            soonest(&mut self.schedule.all_at, now + self.config.coalesce);
+        }
+    }
+
+    /// The first batch after `now`.
+    pub(crate) fn tick_after(&self, now: Tick) -> Tick {
+        let interval = self.interval();
+        let nanos = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
+        Tick((now.0 / nanos).saturating_add(1).saturating_mul(nanos))
+    }
+
+    pub(crate) fn interval(&self) -> Duration {
+        self.config.interval.max(Duration::from_millis(1))
+    }
+
+    /// Ends the filters whose time is up. `allocate` does it too; calling it between allocations only frees memory.
+    pub fn expire(&mut self, now: Tick) {
+        self.expire_until(now, now);
+    }
+
+    /// Ends filters with deadlines up to `cutoff`, and notes their clients for another try.
+    pub(crate) fn expire_until(&mut self, cutoff: Tick, now: Tick) {
+        while let Some(&(deadline, a)) = self.expiries.first()
+            && deadline <= cutoff
+        {
+            self.expiries.pop_first();
+            let Some(agent) = self.agents.get_mut(a) else { continue };
+            let lost = agent.filters.expire(cutoff, &self.filter_epochs);
+            if let Some(next) = agent.filters.next_deadline() {
+                self.expiries.insert((next, a));
+            }
+            if lost.is_empty() || (agent.available.is_empty() && !agent.has_shared) {
+                continue;
+            }
+            for client in lost {
+                agent.reopened.set(client);
+            }
+            if !agent.queued {
+                agent.queued = true;
+                self.schedule.agents.push(a);
+            }
+            match self.config.event_driven {
+                true => soonest(&mut self.schedule.all_at, now),
+                false => {
+                    let tick = self.tick_after(now);
+                    soonest(&mut self.schedule.batch_at, tick);
+                }
+            }
+        }
+    }
+}

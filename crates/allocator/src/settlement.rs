@@ -1,0 +1,230 @@
+//! What becomes of grants: some of it is used, the rest comes back, now or when a task ends.
+
+use std::time::Duration;
+
+use model::{AgentId, FrameworkId};
+use resources::Resources;
+use stdx::{Tick, never};
+
+use crate::{
+    allocator::{Allocator, LastGrant},
+    profile::Settlement,
+    scalars::Amounts,
+    schedule::Urgency,
+};
+
+impl Allocator {
+    /// A framework answered an offer: the outcome of an ACCEPT or DECLINE on one agent and one role, in one step. Ignored
+    /// when framework or agent are gone.
+    pub fn settle(&mut self, now: Tick, framework: &FrameworkId, agent: &AgentId, settlement: Settlement) {
+        let Some((a, c)) = self.find_holder(framework, agent, &settlement.offered) else { return };
+        let mut rest = self.unallocated(a, &settlement.offered);
+        let used = settlement.used.unallocate();
+        // What conversions made and nobody used is given back, but was never refused.
+        let mut made = Resources::EMPTY;
+        for conversion in &settlement.conversions {
+            let (consumed, converted) = (conversion.consumed.unallocate(), conversion.converted.unallocate());
+            self.convert(a, c, &consumed, &converted);
+            rest = rest - &consumed + &converted;
+            made = made - &consumed + &converted;
+        }
+        // A shared resource may be used more often than it was offered: the further copies are held on top.
+        let more = used.shared() - rest.shared();
+        if !more.is_empty() {
+            self.hold(a, c, &more);
+        }
+        rest -= &used;
+        made -= &used;
+        self.give_back(now, a, c, &rest);
+        let refused = rest - &made;
+        let mut filter = settlement.filter;
+        if filter.is_none() && used.is_empty() && made.is_empty() && self.config.event_driven {
+            // A refusal without a filter holds until the next batch, as in Mesos; otherwise the same offer would go
+            // round and round.
+            filter = Some(self.tick_after(now).since(now));
+        } else if let Some(asked) = filter {
+            filter = Some(asked.max(self.interval()));
+        }
+        if let Some(filter) = filter {
+            self.refuse(now, a, c, &refused, filter);
+        }
+    }
+
+    /// Resources come back: a task ended, an offer was rescinded. With a filter they are refused for that long.
+    pub fn recover(
+        &mut self,
+        now: Tick,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        resources: &Resources,
+        filter: Option<Duration>,
+    ) {
+        for (_, portion) in resources.allocations() {
+            let Some((a, c)) = self.find_holder(framework, agent, &portion) else { continue };
+            let portion = portion.unallocate();
+            self.give_back(now, a, c, &portion);
+            if let Some(filter) = filter {
+                self.refuse(now, a, c, &portion, filter.max(self.interval()));
+            }
+            self.drop_client_if_unused(c);
+        }
+    }
+
+    /// The numbers of the agent, and of the framework in the role that `resources` are allocated to.
+    fn find_holder(&self, framework: &FrameworkId, agent: &AgentId, resources: &Resources) -> Option<(u32, u32)> {
+        let (a, f) = (self.agents.find(agent)?, self.frameworks.find(framework)?);
+        let role = resources.iter().next()?.allocation_role()?;
+        Some((a, self.clients.find(&(f, self.roles.find(role)?))?))
+    }
+
+    /// `resources` without their allocation; free of charge for what was granted last.
+    fn unallocated(&self, a: u32, resources: &Resources) -> Resources {
+        match self.agents.get(a).and_then(|agent| agent.last_grant.as_ref()) {
+            Some(last) if last.allocated == *resources => last.portion.clone(),
+            _ => resources.unallocate(),
+        }
+    }
+
+    fn give_back(&mut self, now: Tick, a: u32, c: u32, resources: &Resources) {
+        if !resources.is_empty() {
+            self.release(a, c, resources);
+            self.mark_agent(now, a, Urgency::Freed);
+        }
+    }
+
+    fn refuse(&mut self, now: Tick, a: u32, c: u32, refused: &Resources, duration: Duration) {
+        let Some(agent) = self.agents.get_mut(a) else { return };
+        if refused.is_empty() || !self.clients.get(c).is_some_and(|client| client.subscribed) {
+            return;
+        }
+        let deadline = now + duration;
+        let old = agent.filters.next_deadline();
+        let plain = agent.is_plain();
+        if agent.filters.insert(c, deadline, refused, plain, &self.filter_epochs) {
+            if let Some(old) = old {
+                self.expiries.remove(&(old, a));
+            }
+            self.expiries.insert((deadline, a));
+        }
+    }
+
+    /// Turns some of what a client holds, and of the agent's total, into something else.
+    fn convert(&mut self, a: u32, c: u32, consumed: &Resources, converted: &Resources) {
+        let Some(agent) = self.agents.get(a) else { return };
+        let total = agent.total.clone() - consumed + converted;
+        self.release(a, c, consumed);
+        self.set_total(a, total);
+        self.hold_uncounted(a, c, converted);
+    }
+
+    /// Books `resources` of an agent for a client.
+    pub(crate) fn hold(&mut self, a: u32, c: u32, resources: &Resources) {
+        self.hold_uncounted(a, c, resources);
+        if let Some(client) = self.clients.get_mut(c) {
+            client.standing.count += 1;
+            if let Some(role) = self.roles.get_mut(client.role) {
+                role.standing.count += 1;
+            }
+        }
+    }
+
+    fn hold_uncounted(&mut self, a: u32, c: u32, resources: &Resources) {
+        if resources.is_empty() {
+            return;
+        }
+        let before = self.shared_amounts(a, c, resources);
+        let Some(agent) = self.agents.get_mut(a) else { return };
+        match agent.held.iter_mut().find(|(holder, _)| *holder == c) {
+            Some((_, held)) => *held += resources,
+            None => {
+                agent.held.push((c, resources.clone()));
+                if let Some(client) = self.clients.get_mut(c) {
+                    client.holdings += 1;
+                }
+            }
+        }
+        let taken = if agent.has_shared { resources.non_shared() } else { resources.clone() };
+        if agent.available.contains(&taken) {
+            agent.available -= &taken;
+        } else {
+            agent.count_available();
+        }
+        self.account(a, c, resources, before, true);
+    }
+
+    /// Takes `resources` from what a client holds on an agent.
+    pub(crate) fn release(&mut self, a: u32, c: u32, resources: &Resources) {
+        let before = self.shared_amounts(a, c, resources);
+        let Some(agent) = self.agents.get_mut(a) else { return };
+        let at = agent.held.iter().position(|(holder, held)| *holder == c && held.contains(resources));
+        let Some(at) = at else {
+            never!("{} gives back {resources} which it does not hold", agent.id);
+            return;
+        };
+        if let Some((_, held)) = agent.held.get_mut(at) {
+            *held -= resources;
+            if held.is_empty() {
+                agent.held.swap_remove(at);
+                if let Some(client) = self.clients.get_mut(c) {
+                    client.holdings = client.holdings.saturating_sub(1);
+                }
+            }
+        }
+        if agent.overcommitted {
+            agent.count_available();
+        } else if agent.has_shared {
+            agent.available += &resources.non_shared();
+        } else {
+            agent.available += resources;
+        }
+        self.account(a, c, resources, before, false);
+    }
+
+    /// Moves the standings of a client and its role by what changed hands. `before` is what they had, if copies of shared
+    /// resources make the difference other than the sum of `resources`.
+    fn account(&mut self, a: u32, c: u32, resources: &Resources, before: Option<(Amounts, Amounts)>, more: bool) {
+        let (of_client, of_role) = match (before, self.shared_amounts(a, c, resources)) {
+            (Some((client_before, role_before)), Some((client_after, role_after))) => {
+                let difference = |mut after: Amounts, before: Amounts| {
+                    after.sub(&before);
+                    after
+                };
+                (difference(client_after, client_before), difference(role_after, role_before))
+            }
+            _ => {
+                let known = self.agents.get(a).and_then(|agent| agent.last_grant.as_ref());
+                let amounts = match known {
+                    Some(LastGrant { portion, amounts, .. }) if portion == resources => amounts.clone(),
+                    _ => self.scalars.amounts(resources),
+                };
+                let mut change = Amounts::default();
+                if more {
+                    change.add(&amounts)
+                } else {
+                    change.sub(&amounts)
+                }
+                (change.clone(), change)
+            }
+        };
+        let Some(client) = self.clients.get_mut(c) else { return };
+        client.standing.amounts.add(&of_client);
+        let Some(role) = self.roles.get_mut(client.role) else { return };
+        role.order.touch(c, &mut client.standing);
+        role.standing.amounts.add(&of_role);
+        self.role_order.touch(client.role, &mut role.standing);
+    }
+
+    /// What a client and its role have on an agent, when `resources` hold shared ones: copies of those count once, so that
+    /// amounts cannot simply be added.
+    fn shared_amounts(&mut self, a: u32, c: u32, resources: &Resources) -> Option<(Amounts, Amounts)> {
+        if !resources.iter().any(|resource| resource.is_shared()) {
+            return None;
+        }
+        let agent = self.agents.get(a)?;
+        let role = self.clients.get(c)?.role;
+        let of_client = agent.held_by(c).cloned().unwrap_or_default();
+        let in_role = agent.held.iter().filter(|(c, _)| self.clients.get(*c).is_some_and(|client| client.role == role));
+        let of_role: Resources = in_role.map(|(_, held)| held).sum();
+        Some((self.scalars.amounts(&of_client), self.scalars.amounts(&of_role)))
+    }
+}
