@@ -269,3 +269,159 @@ pub(crate) fn tells_killing(framework: &v1::FrameworkInfo) -> bool {
 pub(crate) fn status(task: &v1::TaskInfo, state: TaskState) -> v1::TaskStatus {
     v1::TaskStatus { task_id: task.task_id.clone(), state: state as i32, ..Default::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        checks::{ProbeResult, Which},
+        step::tests::{Script, subscribed, task},
+    };
+
+    fn executor(tells_killing: bool) -> Script<Command> {
+        let mut script = Script::new(Command::new(Duration::from_secs(5)));
+        script.does(0, Event::Subscribed(Box::new(subscribed(tells_killing))), &[]);
+        script
+    }
+
+    fn running(tells_killing: bool, task: v1::TaskInfo) -> Script<Command> {
+        let mut script = executor(tells_killing);
+        script.does(0, Event::Launch(vec![task]), &["t STARTING", "spawn run"]);
+        script.does(0, Event::Spawned(Ok(())), &["t RUNNING"]);
+        script
+    }
+
+    fn kill(grace: u64) -> Event {
+        Event::Kill { task: "t".into(), grace: Some(Duration::from_secs(grace)) }
+    }
+
+    #[test]
+    fn a_task_that_exits_cleanly_finishes_and_its_acknowledgement_ends_the_executor() {
+        let mut script = running(true, task("t"));
+        script.does(1, Event::Settled { task: "t".into() }, &[]);
+        script.does(2, Event::Exited(0), &["drop probes of t", "t FINISHED: Command exited with status 0"]);
+        script.does(2, Event::Settled { task: "other".into() }, &[]);
+        script.does(3, Event::Settled { task: "t".into() }, &["exit 0"]);
+        script.does(3, Event::Shutdown, &[]);
+    }
+
+    #[test]
+    fn a_terminal_update_that_nobody_acknowledges_keeps_the_executor_for_a_minute() {
+        let mut script = running(true, task("t"));
+        script.run(2, Event::Exited(9));
+        script.wakes(61, &[]);
+        script.wakes(62, &["log the agent never acknowledged the terminal update", "exit 1"]);
+    }
+
+    #[test]
+    fn a_kill_escalates_after_the_grace_and_later_kills_only_hasten_it() {
+        let mut script = running(true, task("t"));
+        script.does(10, kill(30), &["t KILLING", "drop probes of t", "signal Terminate"]);
+        script.does(11, kill(60), &[]);
+        script.does(11, kill(5), &[]);
+        script.wakes(14, &[]);
+        script.wakes(15, &["signal Kill"]);
+        script.does(15, Event::Exited(0), &["drop probes of t", "t KILLED: Command exited with status 0"]);
+        script.does(15, kill(0), &[]);
+    }
+
+    #[test]
+    fn the_grace_is_the_requests_then_the_tasks_then_three_seconds() {
+        let mut script = running(false, task("t"));
+        script.does(0, Event::Kill { task: "t".into(), grace: None }, &["drop probes of t", "signal Terminate"]);
+        script.wakes(3, &["signal Kill"]);
+        let mut patient = task("t");
+        patient.kill_policy =
+            Some(v1::KillPolicy { grace_period: Some(v1::DurationInfo { nanoseconds: 7_000_000_000 }) });
+        let mut script = running(false, patient);
+        script.run(0, Event::Kill { task: "t".into(), grace: None });
+        script.wakes(6, &[]);
+        script.wakes(7, &["signal Kill"]);
+    }
+
+    #[test]
+    fn a_kill_without_a_task_ends_the_executor() {
+        executor(false).does(0, kill(1), &["exit 0"]);
+    }
+
+    #[test]
+    fn a_task_over_its_time_is_killed_at_once_and_fails() {
+        let mut hasty = task("t");
+        hasty.max_completion_time = Some(v1::DurationInfo { nanoseconds: 2_000_000_000 });
+        let mut script = running(false, hasty);
+        script.wakes(2, &["drop probes of t", "signal Terminate", "signal Kill"]);
+        script.does(
+            2,
+            Event::Exited(9),
+            &["drop probes of t", "t FAILED (MaxCompletionTimeReached): Command terminated with signal Killed"],
+        );
+    }
+
+    #[test]
+    fn a_second_task_is_refused() {
+        let mut script = running(false, task("t"));
+        script.does(
+            1,
+            Event::Launch(vec![task("u")]),
+            &["u FAILED: Attempted to run multiple tasks using a \"command\" executor"],
+        );
+    }
+
+    #[test]
+    fn a_shutdown_leaves_time_before_the_agents_own_end() {
+        let mut script = running(false, task("t"));
+        script.does(0, Event::Shutdown, &["drop probes of t", "signal Terminate"]);
+        script.wakes(3, &["signal Kill"]);
+    }
+
+    #[test]
+    fn an_orphan_takes_its_task_along() {
+        running(false, task("t")).does(1, Event::Orphaned, &["signal Kill", "exit 1"]);
+        running(false, task("t")).does(1, Event::Disconnected, &[]);
+    }
+
+    #[test]
+    fn health_is_carried_on_and_failing_it_kills() {
+        let mut checked = task("t");
+        checked.health_check = Some(v1::HealthCheck {
+            command: Some(v1::CommandInfo::default()),
+            delay_seconds: Some(0.0),
+            consecutive_failures: Some(2),
+            ..Default::default()
+        });
+        let probed =
+            |word| Event::Probed { task: "t".into(), which: Which::Health, result: ProbeResult::Command(word) };
+        let mut script = running(false, checked);
+        script.wakes(0, &["probe t Health"]);
+        script.does(0, probed(0), &["t RUNNING healthy (TaskHealthCheckStatusUpdated)"]);
+        script.wakes(10, &["probe t Health"]);
+        script.does(
+            10,
+            probed(256),
+            &["t RUNNING unhealthy (TaskHealthCheckStatusUpdated): Command exited with status 1"],
+        );
+        script.wakes(20, &["probe t Health"]);
+        script.does(
+            20,
+            probed(9),
+            &[
+                "t RUNNING unhealthy (TaskHealthCheckStatusUpdated): Command terminated with signal Killed",
+                "drop probes of t",
+                "signal Terminate",
+            ],
+        );
+        script.does(
+            21,
+            Event::Exited(15),
+            &["drop probes of t", "t KILLED unhealthy: Command terminated with signal Terminated"],
+        );
+    }
+
+    #[test]
+    fn a_process_that_does_not_start_fails_the_task() {
+        let mut script = executor(false);
+        script.run(0, Event::Launch(vec![task("t")]));
+        script.does(0, Event::Spawned(Err("why".into())), &["drop probes of t", "t FAILED: why"]);
+        script.does(0, Event::Settled { task: "t".into() }, &["exit 0"]);
+    }
+}

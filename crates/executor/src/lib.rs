@@ -2,16 +2,18 @@
 //! Mesos's v1 executor API. Knows nothing about masters, offers, cgroups or images.
 //!
 //! Decisions are pure: `command` and `pod` take an event and return actions (`step`), helped by `kill`, `checks` and
-//! `outbox`. `run` is the loop around them; it owns the agent's connections (`link`, `http`), the processes (`process`)
-//! and the checks under way (`probe`). One executor is started per task, so everything here is small: no threads, no async
+//! `outbox`. `run` is the loop around them; it owns the agent's connections (`link`, `containers`, `http`), the processes
+//! (`process`) and the checks under way (`probe`). One executor is started per task, so everything here is small: no threads, no async
 //! runtime, a handful of system calls.
 
 pub mod checks;
 pub mod command;
+mod containers;
 mod http;
 pub mod kill;
 mod link;
 pub mod outbox;
+pub mod pod;
 mod probe;
 mod process;
 mod run;
@@ -41,7 +43,7 @@ pub fn main(kind: Kind) -> ExitCode {
     };
     let result = match kind {
         Kind::Command => run::run(&settings, &mut command::Command::new(settings.shutdown_grace)),
-        Kind::Pod => Err(std::io::ErrorKind::Unsupported.into()),
+        Kind::Pod => run_pod(&settings),
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -50,4 +52,10 @@ pub fn main(kind: Kind) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn run_pod(settings: &settings::Settings) -> std::io::Result<u8> {
+    let mut seed = [0; 8];
+    run::random(&mut seed)?;
+    run::run(settings, &mut pod::Pod::new(settings, stdx::Rng::new(u64::from_ne_bytes(seed))))
 }

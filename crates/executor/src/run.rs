@@ -11,6 +11,8 @@ use proto::v1::{self, executor};
 use stdx::{Rng, Tick};
 
 use crate::{
+    checks::Target,
+    containers::Containers,
     link::{Link, News},
     outbox::Outbox,
     probe::Probes,
@@ -29,7 +31,7 @@ pub fn run(settings: &Settings, machine: &mut dyn Machine) -> io::Result<u8> {
     shell.take_news();
     let mut actions = Vec::new();
     loop {
-        while let Some(event) = shell.events.pop_front() {
+        while let Some(event) = shell.next_event() {
             machine.handle(shell.now(), event, &mut actions);
             for action in actions.drain(..) {
                 if let Some(code) = shell.perform(action) {
@@ -43,7 +45,7 @@ pub fn run(settings: &Settings, machine: &mut dyn Machine) -> io::Result<u8> {
         shell.wait(now, machine.next_deadline())?;
         let now = shell.now();
         if machine.next_deadline().is_some_and(|deadline| deadline <= now) {
-            shell.events.push_back(Event::Wake);
+            shell.push(Event::Wake);
         }
     }
 }
@@ -55,6 +57,14 @@ enum Source {
     Stream,
     Calls,
     Probe(usize),
+    Container(usize),
+}
+
+/// What the machine has yet to hear. An acknowledgement is looked at when its turn comes, not when it arrives: only then is
+/// it known whether an update was sent meanwhile.
+enum Incoming {
+    Event(Event),
+    Acknowledged(executor::event::Acknowledged),
 }
 
 struct Shell<'a> {
@@ -64,9 +74,10 @@ struct Shell<'a> {
     outbox: Outbox,
     processes: Processes,
     probes: Probes,
+    containers: Containers<'a>,
     /// The process of the command task.
     main: Option<i32>,
-    events: VecDeque<Event>,
+    incoming: VecDeque<Incoming>,
     news: Vec<News>,
     polled: Vec<libc::pollfd>,
     sources: Vec<Source>,
@@ -83,8 +94,9 @@ impl<'a> Shell<'a> {
             outbox: Outbox::default(),
             processes: Processes::new()?,
             probes: Probes::default(),
+            containers: Containers::new(settings),
             main: None,
-            events: VecDeque::new(),
+            incoming: VecDeque::new(),
             news: Vec::new(),
             polled: Vec::new(),
             sources: Vec::new(),
@@ -93,6 +105,23 @@ impl<'a> Shell<'a> {
 
     fn now(&self) -> Tick {
         Tick(u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn push(&mut self, event: Event) {
+        self.incoming.push_back(Incoming::Event(event));
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        loop {
+            match self.incoming.pop_front()? {
+                Incoming::Event(event) => return Some(event),
+                Incoming::Acknowledged(ack) => {
+                    if self.outbox.acknowledge(&ack.task_id, &ack.uuid) {
+                        return Some(Event::Settled { task: ack.task_id.value });
+                    }
+                }
+            }
+        }
     }
 
     /// Waits for the next thing to happen and takes it in.
@@ -113,7 +142,11 @@ impl<'a> Shell<'a> {
         for (index, fd, interest) in self.probes.sockets() {
             add(Source::Probe(index), fd, interest);
         }
-        let deadlines = [machine, self.link.next_deadline(), self.probes.next_deadline()];
+        for (index, connection) in self.containers.sockets() {
+            add(Source::Container(index), connection.fd(), connection.interest());
+        }
+        let deadlines =
+            [machine, self.link.next_deadline(), self.probes.next_deadline(), self.containers.next_deadline()];
         let sleep = deadlines.into_iter().flatten().min().map_or(MAX_SLEEP, |deadline| deadline.since(now));
         poll(&mut self.polled, sleep.min(MAX_SLEEP))?;
         // From the last to the first: the end of a check moves the last check into its place.
@@ -129,7 +162,10 @@ impl<'a> Shell<'a> {
             self.take_news();
         }
         while let Some(event) = self.probes.take_overdue(now) {
-            self.events.push_back(event);
+            self.push(event);
+        }
+        while self.containers.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.incoming.extend(self.containers.on_wake(now).map(Incoming::Event));
         }
         Ok(())
     }
@@ -140,7 +176,7 @@ impl<'a> Shell<'a> {
             Source::Signals => {
                 let signals = self.processes.take_signals();
                 if signals.terminate {
-                    self.events.push_back(Event::Shutdown);
+                    self.push(Event::Shutdown);
                 }
                 while signals.child
                     && let Some((pid, word)) = self.processes.reap()
@@ -153,16 +189,17 @@ impl<'a> Shell<'a> {
                 self.take_news();
             }
             Source::Calls => self.link.on_calls_ready(now),
-            Source::Probe(index) => self.events.extend(self.probes.on_ready(index)),
+            Source::Probe(index) => self.incoming.extend(self.probes.on_ready(index).map(Incoming::Event)),
+            Source::Container(index) => self.incoming.extend(self.containers.on_ready(index, now).map(Incoming::Event)),
         }
     }
 
     fn on_exit(&mut self, pid: i32, word: i32) {
         if self.main == Some(pid) {
             self.main = None;
-            self.events.push_back(Event::Exited(word));
+            self.push(Event::Exited(word));
         } else {
-            self.events.extend(self.probes.on_exit(pid, word));
+            self.incoming.extend(self.probes.on_exit(pid, word).map(Incoming::Event));
         }
     }
 
@@ -170,10 +207,13 @@ impl<'a> Shell<'a> {
         for news in std::mem::take(&mut self.news) {
             match news {
                 News::Event(event) => self.on_agent_event(*event),
-                News::Lost => self.events.push_back(Event::Disconnected),
+                News::Lost => {
+                    self.containers.clear();
+                    self.push(Event::Disconnected);
+                }
                 News::Over(why) => {
                     eprintln!("executor: {why}");
-                    self.events.push_back(Event::Orphaned);
+                    self.push(Event::Orphaned);
                 }
             }
         }
@@ -190,10 +230,10 @@ impl<'a> Shell<'a> {
                 task: kill.task_id.value,
                 grace: kill.kill_policy.and_then(|policy| policy.grace_period).as_ref().map(duration),
             }),
-            Type::Acknowledged => event.acknowledged.and_then(|ack| {
-                let settled = self.outbox.acknowledge(&ack.task_id, &ack.uuid);
-                settled.then_some(Event::Settled { task: ack.task_id.value })
-            }),
+            Type::Acknowledged => {
+                self.incoming.extend(event.acknowledged.map(Incoming::Acknowledged));
+                None
+            }
             Type::Shutdown => Some(Event::Shutdown),
             Type::Error => {
                 let why = event.error.map(|error| error.message).unwrap_or_default();
@@ -202,7 +242,7 @@ impl<'a> Shell<'a> {
             }
             Type::Message | Type::Heartbeat | Type::Unknown => None,
         };
-        self.events.extend(event);
+        self.incoming.extend(event.map(Incoming::Event));
     }
 
     fn launch(&mut self, tasks: Vec<v1::TaskInfo>) -> Event {
@@ -225,16 +265,28 @@ impl<'a> Shell<'a> {
             Action::Spawn(command) => {
                 let outcome = self.processes.spawn(&command);
                 self.main = outcome.as_ref().ok().copied();
-                self.events.push_front(Event::Spawned(outcome.map(drop)));
+                self.incoming.push_front(Incoming::Event(Event::Spawned(outcome.map(drop))));
             }
             Action::Signal(signal) => self.processes.signal_all(signal),
-            Action::Probe { task, which, target, timeout, container: _ } => {
-                if let Err(event) = self.probes.start(now, task, which, &target, timeout, &self.processes) {
-                    self.events.push_back(event);
+            Action::Probe { task, which, target, timeout, container } => match (*target, container) {
+                (Target::Command(command), Some(parent)) => {
+                    let unique = self.unique();
+                    self.containers.check(now, (task, which), &command, timeout, (parent, unique));
                 }
+                (target, _) => {
+                    let started = self.probes.start(now, task, which, &target, timeout, &self.processes);
+                    self.incoming.extend(started.err().map(Incoming::Event));
+                }
+            },
+            Action::DropProbes { task } => {
+                self.probes.forget(&task);
+                self.containers.forget_checks(now, &task);
             }
-            Action::DropProbes { task } => self.probes.forget(&task),
-            Action::LaunchContainer { .. } | Action::WaitContainer { .. } | Action::KillContainer { .. } => {}
+            Action::LaunchContainer { task, call } => self.containers.launch(now, task, *call),
+            Action::WaitContainer { task, container } => self.containers.wait(now, task, *container),
+            Action::KillContainer { task, container, signal } => {
+                self.containers.signal(now, task, *container, signal);
+            }
             Action::Log(text) => eprintln!("executor: {text}"),
             Action::Exit(code) => return Some(code),
         }
@@ -242,22 +294,27 @@ impl<'a> Shell<'a> {
     }
 
     fn stamp(&self, mut status: v1::TaskStatus) -> v1::TaskStatus {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        status.uuid = Some(Bytes::copy_from_slice(&self.unique()));
+        status.timestamp = Some(wall.as_secs_f64());
+        status.source = Some(v1::task_status::Source::Executor as i32);
+        status.executor_id = Some(v1::ExecutorId { value: self.settings.executor_id.clone() });
+        status
+    }
+
+    fn unique(&self) -> [u8; 16] {
         let mut uuid = [0; 16];
         if random(&mut uuid).is_err() {
             // The clock and our address are still unlike anybody else's.
             let nanoseconds = self.origin.elapsed().as_nanos() ^ std::ptr::from_ref(&uuid).addr() as u128;
             uuid = nanoseconds.to_ne_bytes();
         }
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        status.uuid = Some(Bytes::copy_from_slice(&uuid));
-        status.timestamp = Some(wall.as_secs_f64());
-        status.source = Some(v1::task_status::Source::Executor as i32);
-        status.executor_id = Some(v1::ExecutorId { value: self.settings.executor_id.clone() });
-        status
+        uuid
     }
 }
 
-fn random(bytes: &mut [u8]) -> io::Result<()> {
+/// Fills `bytes` from the kernel's generator.
+pub fn random(bytes: &mut [u8]) -> io::Result<()> {
     // SAFETY: the pointer and the length describe `bytes`.
     let count = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
     if usize::try_from(count) == Ok(bytes.len()) { Ok(()) } else { Err(io::Error::last_os_error()) }

@@ -164,8 +164,91 @@ pub fn duration(info: &v1::DurationInfo) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    /// A machine whose every action is compared as a line of text.
+    pub struct Script<M> {
+        pub machine: M,
+    }
+
+    impl<M: Machine> Script<M> {
+        pub fn new(machine: M) -> Script<M> {
+            Script { machine }
+        }
+
+        /// What `event`, at `second`, makes the machine do.
+        pub fn run(&mut self, second: u64, event: Event) -> Vec<String> {
+            let mut out = Vec::new();
+            self.machine.handle(Tick(second * 1_000_000_000), event, &mut out);
+            out.iter().map(line).collect()
+        }
+
+        #[track_caller]
+        pub fn does(&mut self, second: u64, event: Event, lines: &[&str]) {
+            assert_eq!(self.run(second, event), lines);
+        }
+
+        /// `does` for a deadline; if something is expected, the machine must have asked for it by then.
+        #[track_caller]
+        pub fn wakes(&mut self, second: u64, lines: &[&str]) {
+            let due = self.machine.next_deadline().is_some_and(|at| at <= Tick(second * 1_000_000_000));
+            assert!(due || lines.is_empty(), "{:?}", self.machine.next_deadline());
+            self.does(second, Event::Wake, lines);
+        }
+    }
+
+    pub fn task(id: &str) -> v1::TaskInfo {
+        v1::TaskInfo {
+            task_id: v1::TaskId { value: id.into() },
+            command: Some(v1::CommandInfo { value: Some("run".into()), ..Default::default() }),
+            ..Default::default()
+        }
+    }
+
+    pub fn subscribed(tells_killing: bool) -> v1::executor::event::Subscribed {
+        use v1::framework_info::{Capability, capability::Type};
+        let capability = Capability { r#type: Some(Type::TaskKillingState as i32) };
+        v1::executor::event::Subscribed {
+            framework_info: v1::FrameworkInfo {
+                capabilities: tells_killing.then_some(capability).into_iter().collect(),
+                ..Default::default()
+            },
+            container_id: Some(v1::ContainerId { value: "root".into(), parent: None }),
+            ..Default::default()
+        }
+    }
+
+    fn line(action: &Action) -> String {
+        match action {
+            Action::Update(status) => {
+                let state = status.state().as_str_name().trim_start_matches("TASK_");
+                let mut line = format!("{} {state}", status.task_id.value);
+                match status.healthy {
+                    Some(true) => line += " healthy",
+                    Some(false) => line += " unhealthy",
+                    None => {}
+                }
+                if status.reason.is_some() {
+                    line += &format!(" ({:?})", status.reason());
+                }
+                if let Some(message) = &status.message {
+                    line += &format!(": {message}");
+                }
+                line
+            }
+            Action::Spawn(command) => format!("spawn {}", command.value()),
+            Action::Signal(signal) => format!("signal {signal:?}"),
+            Action::LaunchContainer { task, .. } => format!("launch container of {task}"),
+            Action::WaitContainer { task, .. } => format!("wait for container of {task}"),
+            Action::KillContainer { task, signal, .. } => format!("signal container of {task}: {signal:?}"),
+            Action::Probe { task, which, container: None, .. } => format!("probe {task} {which:?}"),
+            Action::Probe { task, which, .. } => format!("probe {task} {which:?} inside its container"),
+            Action::DropProbes { task } => format!("drop probes of {task}"),
+            Action::Log(text) => format!("log {text}"),
+            Action::Exit(code) => format!("exit {code}"),
+        }
+    }
 
     #[test]
     fn wait_words_read_as_mesos_writes_them() {

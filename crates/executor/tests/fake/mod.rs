@@ -1,6 +1,7 @@
 //! A scripted agent: it hands every call to the test and answers as the test says, over real sockets.
 
 use std::{
+    cell::RefCell,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
@@ -17,6 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Agent {
     pub address: SocketAddr,
     heard: Receiver<Heard>,
+    stash: RefCell<Vec<Heard>>,
 }
 
 pub enum Heard {
@@ -41,19 +43,7 @@ impl Answer {
 
 impl Agent {
     pub fn start() -> Agent {
-        Agent::start_at("127.0.0.1:0".parse().expect("an address"))
-    }
-
-    /// Listens where an agent listened before, as after a restart.
-    pub fn start_at(address: SocketAddr) -> Agent {
-        let started = Instant::now();
-        let listener = loop {
-            match TcpListener::bind(address) {
-                Ok(listener) => break listener,
-                Err(error) => assert!(started.elapsed() < PATIENCE, "{error}"),
-            }
-            thread::sleep(Duration::from_millis(10));
-        };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (say, heard) = channel();
         thread::spawn(move || {
@@ -62,26 +52,41 @@ impl Agent {
                 thread::spawn(move || serve(socket, &say));
             }
         });
-        Agent { address, heard }
+        Agent { address, heard, stash: RefCell::default() }
     }
 
+    /// The next call in the order of arrival, among those not taken yet.
+    #[allow(dead_code)]
     pub fn next(&self) -> Heard {
-        self.heard.recv_timeout(PATIENCE).expect("the executor says something")
+        self.take(|_| true)
     }
 
     pub fn subscribe(&self) -> (executor::call::Subscribe, Stream) {
-        match self.next() {
+        match self.take(|heard| matches!(heard, Heard::Subscribe(..))) {
             Heard::Subscribe(subscribe, stream) => (subscribe, stream),
-            Heard::Update(status) => panic!("expected SUBSCRIBE, heard {status:?}"),
-            Heard::Container(call, _) => panic!("expected SUBSCRIBE, heard {call:?}"),
+            _ => unreachable!(),
         }
     }
 
     pub fn update(&self) -> v1::TaskStatus {
-        match self.next() {
+        match self.take(|heard| matches!(heard, Heard::Update(_))) {
             Heard::Update(status) => status,
-            Heard::Subscribe(..) => panic!("expected UPDATE, heard SUBSCRIBE"),
-            Heard::Container(call, _) => panic!("expected UPDATE, heard {call:?}"),
+            _ => unreachable!(),
+        }
+    }
+
+    /// The first call that `wanted` wants; the others wait, for calls come on several connections.
+    fn take(&self, wanted: impl Fn(&Heard) -> bool) -> Heard {
+        let mut stash = self.stash.borrow_mut();
+        if let Some(index) = stash.iter().position(&wanted) {
+            return stash.remove(index);
+        }
+        loop {
+            let heard = self.heard.recv_timeout(PATIENCE).expect("the executor says what is expected");
+            if wanted(&heard) {
+                return heard;
+            }
+            stash.push(heard);
         }
     }
 
@@ -95,10 +100,9 @@ impl Agent {
 
     #[allow(dead_code)]
     pub fn container(&self) -> (agent::Call, Answer) {
-        match self.next() {
+        match self.take(|heard| matches!(heard, Heard::Container(..))) {
             Heard::Container(call, answer) => (*call, answer),
-            Heard::Update(status) => panic!("expected a container call, heard {status:?}"),
-            Heard::Subscribe(..) => panic!("expected a container call, heard SUBSCRIBE"),
+            _ => unreachable!(),
         }
     }
 }
@@ -108,6 +112,7 @@ impl Stream {
         self.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: application/x-protobuf\r\n\r\n");
     }
 
+    #[allow(dead_code)]
     pub fn refuse(mut self, status: u16) {
         self.raw(format!("HTTP/1.1 {status} No\r\nContent-Length: 3\r\n\r\nno!").as_bytes());
     }
@@ -137,6 +142,7 @@ impl Stream {
         });
     }
 
+    #[allow(dead_code)]
     pub fn launch(&mut self, task: v1::TaskInfo) {
         self.send(&executor::Event {
             r#type: Some(executor::event::Type::Launch as i32),
@@ -154,6 +160,7 @@ impl Stream {
         });
     }
 
+    #[allow(dead_code)]
     pub fn kill(&mut self, task: &str, grace: Option<Duration>) {
         let grace_period = grace.map(|grace| v1::DurationInfo { nanoseconds: grace.as_nanos() as i64 });
         self.send(&executor::Event {
@@ -166,6 +173,7 @@ impl Stream {
         });
     }
 
+    #[allow(dead_code)]
     pub fn shutdown(&mut self) {
         self.send(&executor::Event { r#type: Some(executor::event::Type::Shutdown as i32), ..Default::default() });
     }
