@@ -6,7 +6,11 @@
 
 pub mod capabilities;
 pub mod ids;
+pub mod parse;
+pub mod refusal;
+pub mod status;
 pub mod task_state;
 
 pub use capabilities::{AgentCapabilities, FrameworkCapabilities};
 pub use ids::{AgentId, ExecutorId, FrameworkId, OfferId, OperationId, ResourceProviderId, TaskId};
+pub use refusal::Refusal;
