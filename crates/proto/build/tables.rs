@@ -8,6 +8,29 @@ use prost_types::{
 };
 use std::{collections::HashMap, fmt::Write};
 
+/// What Mesos renders by hand rather than by its general rules, as `Special` in `src/descriptor.rs` tells.
+const SPECIALS: &[(&str, &str)] = &[
+    (".mesos.v1.AgentInfo.checkpoint", "V0Only"),
+    (".mesos.v1.master.Response.GetAgents.Agent.agent_info", "HoldsV0"),
+    (".mesos.v1.master.Response.GetAgents.agents", "Listed"),
+    (".mesos.v1.master.Response.GetAgents.recovered_agents", "Listed"),
+    (".mesos.v1.master.Response.GetExecutors.executors", "Listed"),
+    (".mesos.v1.master.Response.GetFrameworks.completed_frameworks", "Listed"),
+    (".mesos.v1.master.Response.GetFrameworks.frameworks", "Listed"),
+    (".mesos.v1.master.Response.GetTasks.completed_tasks", "Listed"),
+    (".mesos.v1.master.Response.GetTasks.tasks", "Listed"),
+    (".mesos.v1.master.Response.GetTasks.unreachable_tasks", "Listed"),
+    (".mesos.v1.agent.Response.GetExecutors.completed_executors", "Listed"),
+    (".mesos.v1.agent.Response.GetExecutors.executors", "Listed"),
+    (".mesos.v1.agent.Response.GetFrameworks.completed_frameworks", "Listed"),
+    (".mesos.v1.agent.Response.GetFrameworks.frameworks", "Listed"),
+    (".mesos.v1.agent.Response.GetTasks.completed_tasks", "Listed"),
+    (".mesos.v1.agent.Response.GetTasks.launched_tasks", "Listed"),
+    (".mesos.v1.agent.Response.GetTasks.pending_tasks", "Listed"),
+    (".mesos.v1.agent.Response.GetTasks.queued_tasks", "Listed"),
+    (".mesos.v1.agent.Response.GetTasks.terminated_tasks", "Listed"),
+];
+
 /// The one message from outside that a Mesos message holds.
 const DURATION: &str = ".google.protobuf.Duration";
 
@@ -136,7 +159,7 @@ impl Tables {
                 write!(self.numbers, "{},", position.map_or(0, |position| position + 1)).unwrap();
                 self.number_count += 1;
             }
-            message.field.iter().for_each(|field| self.field(index, field));
+            message.field.iter().for_each(|field| self.field(index, name, field));
             let full_name = self.text(&name[1..].replacen("mesos.v1", "mesos", 1));
             writeln!(
                 self.messages,
@@ -157,7 +180,7 @@ impl Tables {
         }
     }
 
-    fn field(&mut self, index: &Index, field: &FieldDescriptorProto) {
+    fn field(&mut self, index: &Index, message: &str, field: &FieldDescriptorProto) {
         let kind = format!("{:?}", field.r#type());
         let label = if index.is_map(field) { "Map".to_owned() } else { format!("{:?}", field.label()) };
         let target = match field.r#type() {
@@ -169,9 +192,11 @@ impl Tables {
         let default = if deprecated { String::new() } else { default_literal(field) };
         let (name, v0_name) = (self.text(field.name()), self.text(&field.name().replace("agent", "slave")));
         let default = self.text(&default);
+        let full_name = format!("{message}.{}", field.name());
+        let special = SPECIALS.iter().find(|(name, _)| *name == full_name).map_or("None", |(_, special)| special);
         writeln!(
             self.fields,
-            "    Field::new({name}, {v0_name}, {default}, {}, {target}, Kind::{kind}, Label::{label}),",
+            "    Field::new({name}, {v0_name}, {default}, {}, {target}, Kind::{kind}, Label::{label}, Special::{special}),",
             field.number(),
         )
         .unwrap();

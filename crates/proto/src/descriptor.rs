@@ -87,6 +87,7 @@ pub struct Field {
     target: u16,
     kind: Kind,
     label: Label,
+    special: Special,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,9 +112,32 @@ pub enum Label {
     Map,
 }
 
+/// How the JSON of a field differs from the general rules, because Mesos writes the answer that holds it by hand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Special {
+    None,
+    /// Written even when it is empty.
+    Listed,
+    /// A field of v0 alone.
+    V0Only,
+    /// A message that keeps its v0-only fields.
+    HoldsV0,
+}
+
 impl Field {
-    const fn new(name: u32, v0_name: u32, default: u32, number: u16, target: u16, kind: Kind, label: Label) -> Self {
-        Field { name: Text(name), v0_name: Text(v0_name), default: Text(default), number, target, kind, label }
+    #[allow(clippy::too_many_arguments)]
+    const fn new(
+        name: u32,
+        v0_name: u32,
+        default: u32,
+        number: u16,
+        target: u16,
+        kind: Kind,
+        label: Label,
+        special: Special,
+    ) -> Self {
+        let (name, v0_name, default) = (Text(name), Text(v0_name), Text(default));
+        Field { name, v0_name, default, number, target, kind, label, special }
     }
 
     pub fn name(&self) -> &'static str {
@@ -140,6 +164,10 @@ impl Field {
 
     pub fn label(&self) -> Label {
         self.label
+    }
+
+    pub fn special(&self) -> Special {
+        self.special
     }
 
     /// The message of a field of kind [`Kind::Message`]; the entry, for a map.

@@ -61,7 +61,7 @@ pub mod mesos {
 }
 
 /// Every generated message: prost's codec, and what `wire` and `json` know about its fields.
-pub trait Message: prost::Message + Default + Clone + PartialEq + 'static {
+pub trait Message: prost::Message + Default + Clone + PartialEq + std::fmt::Debug + 'static {
     const DESCRIPTOR: Descriptor;
 
     /// The name libprocess knows it by: the protobuf name without `.v1`, e.g. `mesos.scheduler.Call`.

@@ -3,7 +3,7 @@
 use super::float;
 use crate::{
     Descriptor, Message, decimal,
-    descriptor::{Field, Kind, Label},
+    descriptor::{Field, Kind, Label, Special},
     wire::{Entries, Payload},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -42,6 +42,8 @@ pub struct Writer {
     /// Whether a value stands before the place of the next one in the same object or array.
     follows: bool,
     names: Names,
+    /// Whether fields of v0 alone are written.
+    v0_fields: bool,
 }
 
 impl Writer {
@@ -51,7 +53,7 @@ impl Writer {
 
     /// A writer whose messages speak v0.
     pub fn v0() -> Self {
-        Writer { names: Names::V0, ..Writer::default() }
+        Writer { names: Names::V0, v0_fields: true, ..Writer::default() }
     }
 
     pub fn into_bytes(self) -> Vec<u8> {
@@ -224,6 +226,18 @@ impl Writer {
     }
 
     fn field_of_message(&mut self, field: &Field, span: &[u8]) {
+        match field.special() {
+            Special::V0Only if !self.v0_fields => {}
+            Special::HoldsV0 => {
+                let outer = std::mem::replace(&mut self.v0_fields, true);
+                self.known_field(field, span);
+                self.v0_fields = outer;
+            }
+            _ => self.known_field(field, span),
+        }
+    }
+
+    fn known_field(&mut self, field: &Field, span: &[u8]) {
         let payloads =
             || Entries(span).map_while(Result::ok).filter(|entry| entry.number == field.number()).map(|e| e.payload);
         let name = match self.names {
@@ -231,7 +245,7 @@ impl Writer {
             Names::V0 => field.v0_name(),
         };
         match field.label() {
-            Label::Repeated | Label::Map if span.is_empty() => {}
+            Label::Repeated | Label::Map if span.is_empty() && field.special() != Special::Listed => {}
             Label::Repeated => self.array_field(name, payloads(), |writer, payload| writer.payload(field, payload)),
             Label::Map => {
                 self.object_field(name, |writer| payloads().for_each(|payload| writer.map_entry(field, payload)));
