@@ -23,7 +23,7 @@ pub struct Agent {
 
 pub enum Heard {
     Subscribe(executor::call::Subscribe, Stream),
-    Update(v1::TaskStatus),
+    Update(Box<v1::TaskStatus>),
     Container(Box<agent::Call>, Answer),
 }
 
@@ -70,7 +70,7 @@ impl Agent {
 
     pub fn update(&self) -> v1::TaskStatus {
         match self.take(|heard| matches!(heard, Heard::Update(_))) {
-            Heard::Update(status) => status,
+            Heard::Update(status) => *status,
             _ => unreachable!(),
         }
     }
@@ -289,7 +289,7 @@ fn serve(mut socket: TcpStream, say: &Sender<Heard>) -> Option<()> {
                 return None;
             }
             socket.write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n").ok()?;
-            say.send(Heard::Update(call.update?.status)).ok()?;
+            say.send(Heard::Update(Box::new(call.update?.status))).ok()?;
         } else {
             let call: agent::Call = proto::wire::decode(&body).expect("an agent call");
             let (give, take) = channel();
