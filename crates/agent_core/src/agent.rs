@@ -1,26 +1,115 @@
 //! The agent itself: its fields, and the step that hands each event to the file that knows it.
 
-use crate::{config::Config, effect::Effects, event::Input, recovery::Record, state::State, timers::Timers};
-use std::sync::Arc;
-use stdx::{Rng, Tick};
+use crate::{
+    config::{Config, DEFAULT_PING_TIMEOUT},
+    container_id::ContainerId,
+    effect::{Effect, Effects, Reply},
+    event::{ConnId, Event, Input, ReqId, Ticket},
+    link::Link,
+    operator::{OperatorLaunch, Wait},
+    pending::{Pending, Tickets},
+    recovery::Record,
+    state::{Phase, State},
+    timers::{Timer, Timers},
+    updates::stream::Stream,
+};
+use model::{ExecutorId, FrameworkId, TaskId};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use stdx::{Rng, Tick, WallTime};
 
 pub struct Agent {
     pub(crate) config: Config,
     pub(crate) state: State,
     pub(crate) rng: Rng,
     pub(crate) timers: Timers,
+    pub(crate) tickets: Tickets,
+    pub(crate) link: Link,
+    pub(crate) streams: BTreeMap<(FrameworkId, TaskId), Stream>,
+    /// Whose executor lives in a container.
+    pub(crate) roots: BTreeMap<ContainerId, (FrameworkId, ExecutorId)>,
+    pub(crate) conns: BTreeMap<ConnId, Listener>,
+    /// Who waits for the end of a container.
+    pub(crate) waits: BTreeMap<ContainerId, Vec<Wait>>,
+    /// Launches asked for by an operator and not yet answered.
+    pub(crate) launches: BTreeMap<ContainerId, OperatorLaunch>,
+    /// Containers of a former life that are being destroyed before the agent ends (`Recover::Cleanup`).
+    pub(crate) cleanup: BTreeSet<ContainerId>,
+    pub(crate) boot_id: String,
+    /// The journal has been replayed.
+    pub(crate) recovered: bool,
+    /// `Effect::Exit` is out.
+    pub(crate) exited: bool,
+    pub(crate) now: Tick,
+    pub(crate) wall: WallTime,
+}
+
+/// What a stream is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Listener {
+    Executor(FrameworkId, ExecutorId),
+    /// The output of a debug container, which lives as long as the stream.
+    Session(ContainerId),
+    Wait(ContainerId),
 }
 
 impl Agent {
     /// An agent that has not heard anything yet; `Event::Recovered` must come first.
     pub fn new(config: Config, seed: u64) -> Agent {
-        let state = State { info: Arc::new(config.info.clone()), ..State::default() };
-        Agent { config, state, rng: Rng::new(seed), timers: Timers::default() }
+        let mut rng = Rng::new(seed);
+        let resource_version = rng.uuid();
+        Agent {
+            state: State { info: Arc::new(config.info.clone()), ..State::default() },
+            config,
+            rng,
+            timers: Timers::default(),
+            tickets: Tickets::default(),
+            link: Link::new(resource_version, DEFAULT_PING_TIMEOUT),
+            streams: BTreeMap::new(),
+            roots: BTreeMap::new(),
+            conns: BTreeMap::new(),
+            waits: BTreeMap::new(),
+            launches: BTreeMap::new(),
+            cleanup: BTreeSet::new(),
+            boot_id: String::new(),
+            recovered: false,
+            exited: false,
+            now: Tick::ZERO,
+            wall: WallTime(0),
+        }
     }
 
     /// Takes one event and says what is to be done about it.
     pub fn handle(&mut self, input: Input, out: &mut Effects) {
-        let _ = (input, out);
+        self.now = input.now;
+        self.wall = input.wall;
+        if self.exited {
+            return;
+        }
+        match input.event {
+            Event::Recovered { state, found, boot_id } => self.on_recovered(*state, found, boot_id, out),
+            Event::MasterDetected { master } => self.on_master_detected(master, out),
+            event if !self.recovered => self.on_too_early(event, out),
+            Event::Wake => {}
+            Event::FromMaster { from, message } => self.on_master_message(from, message, out),
+            Event::Exited { peer } => self.on_exited(&peer, out),
+            Event::FromExecutor { req, conn, call } => self.on_executor_call(req, conn, *call, out),
+            Event::FromOperator { req, conn, call, .. } => self.on_operator_call(req, conn, *call, out),
+            Event::Closed { conn } => self.on_closed(conn, out),
+            Event::Checkpointed { ticket, outcome } => self.on_checkpointed(ticket, outcome, out),
+            Event::Launched { container, outcome } => self.on_launched(&container, outcome, out),
+            Event::Terminated { container, termination } => self.on_terminated(&container, termination, out),
+            Event::LimitsRefused { container, message } => self.on_limits_refused(&container, message, out),
+            Event::DiskMeasured { used } => self.on_disk_measured(used, out),
+            Event::Shutdown { why } => self.on_shutdown(&why, true, out),
+        }
+        if self.recovered {
+            while let Some((_, timer)) = self.timers.take_due(self.now) {
+                self.on_timer(timer, out);
+            }
+        }
     }
 
     /// When the agent wants a `Wake`, and why.
@@ -34,8 +123,87 @@ impl Agent {
     }
 
     /// A short journal that means the same as everything written so far. To be written in place of it, right away:
-    /// effects of later steps come after it.
+    /// records of later effects come after it.
     pub fn snapshot(&self) -> Vec<Record> {
-        Vec::new()
+        self.write_snapshot()
+    }
+
+    fn on_too_early(&mut self, event: Event, out: &mut Effects) {
+        match event {
+            Event::FromExecutor { req, .. } | Event::FromOperator { req, .. } => {
+                self.reply(req, Reply::Unavailable("Agent has not finished recovery".into()), out);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer, out: &mut Effects) {
+        match timer {
+            Timer::Register => self.on_register_timer(out),
+            Timer::PingTimeout => self.on_ping_timeout(out),
+            Timer::UpdateRetry { framework, task } => self.on_update_retry((framework, task), out),
+            Timer::ExecutorRegistration { container } => self.on_registration_timeout(&container, out),
+            Timer::ExecutorReregistration => self.finish_recovery(out),
+            Timer::ShutdownGrace { container } => self.on_grace_over(&container, out),
+            Timer::ExecutorHeartbeat => self.on_heartbeat_timer(out),
+            Timer::DiskWatch => self.on_disk_watch(out),
+        }
+    }
+
+    fn on_checkpointed(&mut self, ticket: Ticket, outcome: Result<(), String>, out: &mut Effects) {
+        let Some(pending) = self.tickets.take(ticket) else { return };
+        if let Err(error) = outcome {
+            // Nothing that waits for the disk may go on; the executors live, and the next agent finds them.
+            self.exit(1, format!("the journal cannot be written: {error}"), out);
+            return;
+        }
+        match pending {
+            Pending::LaunchExecutor { container } => self.launch_executor(&container, out),
+            Pending::Deliver { container } => self.on_delivery_durable(&container, ticket, out),
+            Pending::Update { framework, task, uuid } => self.on_update_durable((framework, task), &uuid, out),
+            Pending::LaunchContainer { container } => self.launch_container(&container, out),
+        }
+    }
+
+    fn on_closed(&mut self, conn: ConnId, out: &mut Effects) {
+        match self.conns.remove(&conn) {
+            None => {}
+            Some(Listener::Executor(framework, executor)) => {
+                if let Some(row) = self.state.executor_mut(&framework, &executor)
+                    && row.conn == Some(conn)
+                {
+                    tracing::info!(%framework, %executor, "the executor's stream has closed");
+                    row.conn = None;
+                }
+            }
+            Some(Listener::Session(container)) => self.on_session_closed(&container, out),
+            Some(Listener::Wait(container)) => self.forget_wait(&container, conn),
+        }
+    }
+
+    pub(crate) fn reply(&self, req: ReqId, reply: Reply, out: &mut Effects) {
+        out.push(Effect::Reply { req, reply });
+    }
+
+    /// Appends a record that nothing waits for.
+    pub(crate) fn record(&self, record: Record, out: &mut Effects) {
+        out.push(Effect::Checkpoint { ticket: None, record: Box::new(record) });
+    }
+
+    /// Appends a record; `pending` goes on once it is durable.
+    pub(crate) fn record_then(&mut self, record: Record, pending: Pending, out: &mut Effects) -> Ticket {
+        let ticket = self.tickets.issue(pending);
+        out.push(Effect::Checkpoint { ticket: Some(ticket), record: Box::new(record) });
+        ticket
+    }
+
+    pub(crate) fn exit(&mut self, code: u8, why: String, out: &mut Effects) {
+        self.exited = true;
+        self.state.phase = Phase::Terminating;
+        out.push(Effect::Exit { code, why });
+    }
+
+    pub(crate) fn uuid(&mut self) -> bytes::Bytes {
+        bytes::Bytes::copy_from_slice(&self.rng.uuid())
     }
 }

@@ -1,1 +1,77 @@
-//! drain
+//! Draining: the master empties this agent. Every task is killed within a bounded time, no new one starts.
+
+use crate::{
+    agent::Agent,
+    effect::Effects,
+    recovery::{Record, record},
+    state::{Drain, TaskPhase},
+};
+use model::{ExecutorId, FrameworkId, TaskId, task_state};
+use proto::v1::{self, TaskState, task_status::Reason};
+
+impl Agent {
+    pub(crate) fn on_drain(&mut self, config: v1::DrainConfig, out: &mut Effects) {
+        let drain = Drain { config, since: self.wall };
+        if self.state.drain.as_ref().is_some_and(|known| known.config == drain.config) {
+            return;
+        }
+        tracing::info!("draining");
+        let record = record::DrainRecord { config: Some(drain.config.clone()), since: drain.since.0 };
+        self.record(Record::Drain(record), out);
+        self.state.drain = Some(drain);
+        self.kill_for_drain(out);
+    }
+
+    /// Kills every task, granting each at most the drain's grace period.
+    pub(crate) fn kill_for_drain(&mut self, out: &mut Effects) {
+        let Some(bound) = self.state.drain.as_ref().map(|drain| drain.config.max_grace_period) else { return };
+        let mut kills: Vec<(FrameworkId, ExecutorId, TaskId, Option<v1::KillPolicy>)> = Vec::new();
+        for row in self.state.executors() {
+            for (id, task) in row.tasks.iter().filter(|(_, task)| task.phase != TaskPhase::Ended) {
+                let own = task.row.kill_policy.as_ref().and_then(|policy| policy.grace_period);
+                let policy = shorter(own, bound);
+                kills.push((row.framework.clone(), row.id.clone(), id.clone(), policy));
+            }
+        }
+        for (framework, executor, task, policy) in kills {
+            self.kill_task(&framework, &executor, &task, policy, out);
+        }
+        if self.state.frameworks.is_empty() {
+            self.end_drain(out);
+        }
+    }
+
+    /// Nothing runs any more: the master decides what comes next.
+    pub(crate) fn end_drain(&mut self, out: &mut Effects) {
+        if self.state.drain.take().is_some() {
+            tracing::info!("drained");
+            self.record(Record::Drain(record::DrainRecord::default()), out);
+        }
+    }
+
+    /// Tells frameworks why their tasks end on a draining agent.
+    pub(crate) fn mark_draining(&self, framework: &FrameworkId, status: &mut v1::TaskStatus) {
+        let Some(drain) = &self.state.drain else { return };
+        match status.state() {
+            // These never ran here.
+            TaskState::TaskError | TaskState::TaskDropped | TaskState::TaskLost => {}
+            state if !task_state::is_terminal(state) => {}
+            _ if drain.config.mark_gone() => {
+                let aware = self.state.frameworks.get(framework).is_some_and(|row| row.is_partition_aware());
+                status.set_state(task_state::as_seen_by(TaskState::TaskGoneByOperator, aware));
+                status.set_reason(Reason::AgentDraining);
+            }
+            TaskState::TaskFinished => {}
+            _ => status.set_reason(Reason::AgentDraining),
+        }
+    }
+}
+
+fn shorter(own: Option<v1::DurationInfo>, bound: Option<v1::DurationInfo>) -> Option<v1::KillPolicy> {
+    let grace = match (own, bound) {
+        (Some(own), Some(bound)) => own.nanoseconds.min(bound.nanoseconds),
+        (None, Some(bound)) => bound.nanoseconds,
+        (_, None) => return None,
+    };
+    Some(v1::KillPolicy { grace_period: Some(v1::DurationInfo { nanoseconds: grace }) })
+}

@@ -1,6 +1,7 @@
 //! What can happen to an agent: the closed list of inputs. What it answers with: `effect`.
 
 use crate::{container_id::ContainerId, recovery::RecoveredState};
+use model::Refusal;
 use proto::{
     link::ToAgent,
     upid::Upid,
@@ -90,6 +91,19 @@ pub struct Termination {
     /// The limit that was hit.
     pub limitation: Option<v1::TaskResourceLimitation>,
     pub message: Option<String>,
+}
+
+impl Termination {
+    /// The end that we have in mind for a container.
+    pub(crate) fn refused(refusal: Refusal, partition_aware: bool, message: impl Into<String>) -> Termination {
+        let verdict = refusal.verdict(partition_aware);
+        Termination {
+            state: Some(verdict.state),
+            reason: Some(verdict.reason),
+            message: Some(message.into()),
+            ..Default::default()
+        }
+    }
 }
 
 /// A container that the program found at start.

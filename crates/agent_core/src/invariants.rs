@@ -1,1 +1,1 @@
-//! invariants
+//! Laws that hold after every step; tests check them.

@@ -1,1 +1,138 @@
-//! link
+//! The master: finding it, registering and staying registered. What its messages about tasks do: `launch`, `updates`,
+//! `end`, `drain`, `operations`; here they are only told apart.
+
+mod ping;
+mod register;
+mod reregister;
+
+use crate::{
+    agent::Agent,
+    effect::{Effect, Effects},
+    state::Phase,
+    timers::TimerKey,
+};
+use proto::{
+    link::{ToAgent, ToMaster},
+    upid::Upid,
+    v1,
+};
+use std::time::Duration;
+
+/// Where we stand with the master.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// The upper bound of the next wait between attempts.
+    pub backoff: Duration,
+    pub register: Option<TimerKey>,
+    pub ping: Option<TimerKey>,
+    pub ping_timeout: Duration,
+    pub resource_version: [u8; 16],
+}
+
+impl Link {
+    pub fn new(resource_version: [u8; 16], ping_timeout: Duration) -> Link {
+        Link { backoff: Duration::ZERO, register: None, ping: None, ping_timeout, resource_version }
+    }
+}
+
+impl Agent {
+    pub(crate) fn on_master_detected(&mut self, master: Option<Upid>, out: &mut Effects) {
+        let former = std::mem::replace(&mut self.state.master, master);
+        if former.is_some() && former != self.state.master && self.recovered {
+            let peer = former.unwrap_or_else(|| self.config.upid.clone());
+            out.push(Effect::Unlink { peer });
+        }
+        match (&self.state.master, self.state.phase) {
+            (_, Phase::Recovering) => {}
+            (Some(master), _) => {
+                tracing::info!(%master, "master detected");
+                self.start_registration(out);
+            }
+            (None, _) => {
+                tracing::info!("no master is leading");
+                self.disconnect();
+                self.stop_registration();
+            }
+        }
+    }
+
+    /// The link to the master broke: register again, so that it learns what we run.
+    pub(crate) fn on_exited(&mut self, peer: &Upid, out: &mut Effects) {
+        let ours =
+            self.state.master.as_ref().is_some_and(|master| master.host == peer.host && master.port == peer.port);
+        // While attempts are under way, the next one comes by itself.
+        if ours && self.link.register.is_none() && self.state.phase != Phase::Recovering {
+            tracing::warn!(master = %peer, "the link to the master broke");
+            self.start_registration(out);
+        }
+    }
+
+    /// No master hears us until we are registered anew: updates wait.
+    pub(crate) fn disconnect(&mut self) {
+        if self.state.phase == Phase::Running {
+            self.state.phase = Phase::Disconnected;
+        }
+        self.timers.disarm(self.link.ping.take());
+        self.pause_updates();
+    }
+
+    pub(crate) fn to_master(&self, message: impl Into<ToMaster>, out: &mut Effects) {
+        if let Some(master) = &self.state.master {
+            out.push(Effect::ToMaster { to: master.clone(), message: message.into() });
+        }
+    }
+
+    /// Whether what we say now reaches a master that knows us.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.link.ping.is_some() && self.state.master.is_some()
+    }
+
+    pub(crate) fn agent_id(&self) -> v1::AgentId {
+        self.state.info.id.clone().unwrap_or_default()
+    }
+
+    pub(crate) fn on_master_message(&mut self, from: Upid, message: ToAgent, out: &mut Effects) {
+        if let ToAgent::PingSlave(ping) = message {
+            return self.on_ping(from, ping.connected, out);
+        }
+        if self.state.master.as_ref() != Some(&from) {
+            tracing::warn!(%from, message = message.name(), "ignoring a message that is not from the current master");
+            return;
+        }
+        match message {
+            ToAgent::SlaveRegistered(message) => self.on_registered(*message, out),
+            ToAgent::SlaveReregistered(message) => self.on_reregistered(*message, out),
+            ToAgent::RunTask(_) | ToAgent::RunTaskGroup(_) | ToAgent::ApplyOperation(_)
+                if !self.is_registered() || self.state.phase != Phase::Running =>
+            {
+                // Once we are registered anew, the master learns what does not run here.
+                tracing::warn!(message = message.name(), "ignoring a message while not registered");
+            }
+            ToAgent::PingSlave(_) => {}
+            ToAgent::RunTask(message) => self.on_run_task(*message, out),
+            ToAgent::RunTaskGroup(message) => self.on_run_task_group(*message, out),
+            ToAgent::KillTask(message) => self.on_kill_task(*message, out),
+            ToAgent::ShutdownExecutor(message) => self.on_shutdown_executor(*message, out),
+            ToAgent::ShutdownFramework(message) => self.on_shutdown_framework(*message, out),
+            ToAgent::FrameworkToExecutor(message) => self.on_framework_message(*message, out),
+            ToAgent::UpdateFramework(message) => self.on_update_framework(*message, out),
+            ToAgent::StatusUpdateAcknowledgement(message) => self.on_acknowledgement(*message, out),
+            ToAgent::DrainSlave(message) => self.on_drain(message.config, out),
+            ToAgent::Shutdown(message) => {
+                let why = message.message.unwrap_or_else(|| "the master says so".into());
+                self.on_shutdown(&why, false, out);
+            }
+            ToAgent::CheckpointResources(message) => self.on_checkpoint_resources(*message),
+            ToAgent::ApplyOperation(message) => self.on_apply_operation(*message, out),
+            ToAgent::ReconcileOperations(message) => self.on_reconcile_operations(*message, out),
+            ToAgent::AcknowledgeOperationStatus(_) => {}
+            ToAgent::AuthenticationMechanisms(_)
+            | ToAgent::AuthenticationChallenge(_)
+            | ToAgent::AuthenticationCompleted(_)
+            | ToAgent::AuthenticationFailed(_)
+            | ToAgent::AuthenticationError(_) => {
+                tracing::warn!("ignoring a step of an authentication that was not begun");
+            }
+        }
+    }
+}

@@ -1,1 +1,216 @@
-//! operator
+//! Calls on the agent's operator API that launch, await, signal or remove containers. Reads are answered from
+//! `Agent::view`. `containers` follows a container's life.
+
+mod containers;
+
+use crate::{
+    agent::{Agent, Listener},
+    container_id::ContainerId,
+    effect::{Effect, Effects, Reply},
+    event::{ConnId, ReqId, Termination},
+    launch::{limits::Sum, spec::Class},
+    state::{ContainerLife, Phase},
+};
+use proto::v1::{
+    self,
+    agent::{Call, Response, call, response},
+};
+use std::collections::BTreeMap;
+
+/// A caller that waits for a container's end.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    req: ReqId,
+    conn: ConnId,
+    /// Asked by WAIT_NESTED_CONTAINER, and to be answered likewise.
+    nested_call: bool,
+}
+
+/// A launch whose outcome a caller waits for.
+#[derive(Debug)]
+pub(crate) struct OperatorLaunch {
+    pub req: ReqId,
+    /// The session's stream.
+    pub session: Option<ConnId>,
+    pub command: Option<v1::CommandInfo>,
+    pub container_info: Option<v1::ContainerInfo>,
+    pub limits: crate::launch::spec::Limits,
+}
+
+const SIGKILL: i32 = 9;
+
+impl Agent {
+    pub(crate) fn on_operator_call(&mut self, req: ReqId, conn: ConnId, call: Call, out: &mut Effects) {
+        if self.state.phase == Phase::Recovering {
+            return self.reply(req, Reply::Unavailable("Agent has not finished recovery".into()), out);
+        }
+        if let Err(why) = model::parse::agent_call(&call) {
+            return self.reply(req, Reply::BadRequest(format!("Failed to validate agent::Call: {why}")), out);
+        }
+        let kind = call.r#type();
+        let Some(id) = named(&call) else {
+            let text = format!("The agent does not support the call {}", kind.as_str_name());
+            return self.reply(req, Reply::NotImplemented(text), out);
+        };
+        match kind {
+            call::Type::LaunchNestedContainer => {
+                let Some(m) = call.launch_nested_container else { return };
+                let order = LaunchOrder {
+                    id,
+                    class: Class::Nested,
+                    command: m.command,
+                    info: m.container,
+                    limits: Sum::default(),
+                };
+                self.on_launch(req, None, order, out);
+            }
+            call::Type::LaunchNestedContainerSession => {
+                let Some(m) = call.launch_nested_container_session else { return };
+                let order = LaunchOrder {
+                    id,
+                    class: Class::Debug,
+                    command: m.command,
+                    info: m.container,
+                    limits: Sum::default(),
+                };
+                self.on_launch(req, Some(conn), order, out);
+            }
+            call::Type::LaunchContainer => {
+                let Some(m) = call.launch_container else { return };
+                let mut limits = Sum::default();
+                limits.add(&m.resources, &m.limits);
+                let class = if id.is_nested() { Class::Nested } else { Class::Standalone };
+                let order = LaunchOrder { id, class, command: m.command, info: m.container, limits };
+                self.on_launch(req, None, order, out);
+            }
+            call::Type::WaitNestedContainer => self.on_wait(req, conn, id, true, out),
+            call::Type::WaitContainer => self.on_wait(req, conn, id, false, out),
+            call::Type::KillNestedContainer => {
+                self.on_signal(req, id, call.kill_nested_container.and_then(|m| m.signal), out);
+            }
+            call::Type::KillContainer => self.on_signal(req, id, call.kill_container.and_then(|m| m.signal), out),
+            _ => self.on_remove(req, id, out),
+        }
+    }
+
+    fn on_wait(&mut self, req: ReqId, conn: ConnId, id: ContainerId, nested_call: bool, out: &mut Effects) {
+        let known = self.state.containers.get(&id).map(|row| match &row.life {
+            ContainerLife::Ended(termination) => Some(termination.clone()),
+            _ => None,
+        });
+        match known {
+            Some(Some(termination)) => self.reply(req, wait_reply(&termination, nested_call), out),
+            None if !self.roots.contains_key(&id) => self.reply(req, not_found(&id), out),
+            _ => {
+                self.conns.insert(conn, Listener::Wait(id.clone()));
+                self.waits.entry(id).or_default().push(Wait { req, conn, nested_call });
+            }
+        }
+    }
+
+    /// Answers everybody who waits for the end of this container.
+    pub(crate) fn answer_waits(&mut self, id: &ContainerId, termination: &Termination, out: &mut Effects) {
+        for wait in self.waits.remove(id).unwrap_or_default() {
+            self.conns.remove(&wait.conn);
+            self.reply(wait.req, wait_reply(termination, wait.nested_call), out);
+        }
+    }
+
+    pub(crate) fn forget_wait(&mut self, id: &ContainerId, conn: ConnId) {
+        if let Some(waits) = self.waits.get_mut(id) {
+            waits.retain(|wait| wait.conn != conn);
+            if waits.is_empty() {
+                self.waits.remove(id);
+            }
+        }
+    }
+
+    fn on_signal(&mut self, req: ReqId, id: ContainerId, signal: Option<i32>, out: &mut Effects) {
+        let live = match self.state.containers.get(&id) {
+            Some(row) => !matches!(row.life, ContainerLife::Ended(_)),
+            None => self.roots.contains_key(&id),
+        };
+        if !live {
+            return self.reply(req, not_found(&id), out);
+        }
+        let signal = signal.unwrap_or(SIGKILL);
+        if !(1..=64).contains(&signal) {
+            let text = format!("Failed to validate agent::Call: {signal} is not a signal");
+            return self.reply(req, Reply::BadRequest(text), out);
+        }
+        out.push(Effect::Signal { container: id, signal });
+        self.reply(req, Reply::Ok(None), out);
+    }
+}
+
+/// Three calls that launch, told alike.
+pub(crate) struct LaunchOrder {
+    id: ContainerId,
+    class: Class,
+    command: Option<v1::CommandInfo>,
+    info: Option<v1::ContainerInfo>,
+    limits: Sum,
+}
+
+/// The container that a call of those served here is about.
+fn named(call: &Call) -> Option<ContainerId> {
+    let id = match call.r#type() {
+        call::Type::LaunchNestedContainer => &call.launch_nested_container.as_ref()?.container_id,
+        call::Type::LaunchNestedContainerSession => &call.launch_nested_container_session.as_ref()?.container_id,
+        call::Type::LaunchContainer => &call.launch_container.as_ref()?.container_id,
+        call::Type::WaitNestedContainer => &call.wait_nested_container.as_ref()?.container_id,
+        call::Type::WaitContainer => &call.wait_container.as_ref()?.container_id,
+        call::Type::KillNestedContainer => &call.kill_nested_container.as_ref()?.container_id,
+        call::Type::KillContainer => &call.kill_container.as_ref()?.container_id,
+        call::Type::RemoveNestedContainer => &call.remove_nested_container.as_ref()?.container_id,
+        call::Type::RemoveContainer => &call.remove_container.as_ref()?.container_id,
+        _ => return None,
+    };
+    ContainerId::from_proto(id)
+}
+
+fn not_found(id: &ContainerId) -> Reply {
+    Reply::NotFound(format!("Container {id} cannot be found"))
+}
+
+fn wait_reply(termination: &Termination, nested_call: bool) -> Reply {
+    let state = termination.state.map(i32::from);
+    let reason = termination.reason.map(i32::from);
+    let (limitation, message) = (termination.limitation.clone(), termination.message.clone());
+    let exit_status = termination.status;
+    let response = if nested_call {
+        Response {
+            r#type: Some(response::Type::WaitNestedContainer as i32),
+            wait_nested_container: Some(response::WaitNestedContainer {
+                exit_status,
+                state,
+                reason,
+                limitation,
+                message,
+            }),
+            ..Default::default()
+        }
+    } else {
+        Response {
+            r#type: Some(response::Type::WaitContainer as i32),
+            wait_container: Some(response::WaitContainer { exit_status, state, reason, limitation, message }),
+            ..Default::default()
+        }
+    };
+    Reply::Ok(Some(Box::new(response)))
+}
+
+/// Containers that share a root, or all of it that is kept.
+pub(crate) fn inside<'a, T>(
+    containers: &'a BTreeMap<ContainerId, T>,
+    ancestor: &'a ContainerId,
+) -> impl Iterator<Item = (&'a ContainerId, &'a T)> {
+    containers
+        .range(ancestor.clone()..)
+        .skip_while(move |(id, _)| *id == ancestor)
+        .take_while(move |(id, _)| {
+            // Siblings whose name continues the ancestor's sort in between only after all descendants.
+            id.as_str().starts_with(ancestor.as_str())
+        })
+        .filter(move |(id, _)| id.is_inside(ancestor))
+}

@@ -10,7 +10,7 @@ pub(crate) enum Pending {
     /// The executor and its first tasks: launch its container.
     LaunchExecutor { container: ContainerId },
     /// More tasks for an executor: deliver them.
-    Deliver { container: ContainerId, task: TaskId },
+    Deliver { container: ContainerId },
     /// A status update: acknowledge it to the executor, forward it.
     Update { framework: FrameworkId, task: TaskId, uuid: Bytes },
     /// A nested or standalone container: launch it.
@@ -34,11 +34,7 @@ impl Tickets {
         self.open.remove(&ticket)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Pending> {
-        self.open.values()
-    }
-
-    pub fn len(&self) -> usize {
-        self.open.len()
+    pub fn get(&self, ticket: Ticket) -> Option<&Pending> {
+        self.open.get(&ticket)
     }
 }

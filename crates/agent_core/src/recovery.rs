@@ -1,9 +1,226 @@
 //! What survives a crash. `record` is the journal's vocabulary, `replay` adds records up, `snapshot` writes a short
-//! journal of the same meaning. Here the agent takes up what was replayed.
+//! journal of the same meaning, `compatible` judges a changed configuration. Here the agent takes up what was replayed.
 
+mod compatible;
 pub(crate) mod record;
 mod replay;
 mod snapshot;
 
 pub use record::{Record, RecordError};
 pub use replay::{RecoveredState, replay};
+
+use crate::{
+    agent::Agent,
+    config::{EXECUTOR_HEARTBEAT_INTERVAL, Recover},
+    container_id::ContainerId,
+    effect::{Effect, Effects},
+    event::{Found, Life, Termination},
+    launch::environment::duration_text,
+    state::{ContainerLife, ExecutorPhase, FrameworkPhase, Phase, Stage},
+    timers::Timer,
+};
+use model::{AgentId, ExecutorId, FrameworkId, Refusal};
+use proto::v1;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// Mesos's own bound on how long executors may take to come back.
+const REREGISTRATION_MAX: Duration = Duration::from_secs(15);
+
+impl Agent {
+    pub(crate) fn on_recovered(
+        &mut self,
+        mut recovered: RecoveredState,
+        found: Vec<Found>,
+        boot_id: String,
+        out: &mut Effects,
+    ) {
+        if std::mem::replace(&mut self.recovered, true) {
+            stdx::never!("the agent was told twice what it had recovered");
+            return;
+        }
+        self.state.metrics.recovery_errors = recovered.oddities;
+        self.timers.arm(self.now + self.config.disk_watch_interval, Timer::DiskWatch);
+        self.timers.arm(self.now + EXECUTOR_HEARTBEAT_INTERVAL, Timer::ExecutorHeartbeat);
+        if self.config.recover == Recover::Cleanup {
+            return self.clean_up(found, out);
+        }
+        let same_boot = recovered.boot_id.as_ref() == Some(&boot_id);
+        if !same_boot {
+            self.record(Record::Boot(record::Boot { boot_id: boot_id.clone() }), out);
+        }
+        self.boot_id = boot_id;
+        if let Some(former) = recovered.agent.take() {
+            match compatible::check(self.config.reconfiguration_policy, &former, &self.config.info) {
+                Ok(()) => self.take_up_identity(former, out),
+                // Nothing survived the boot that the old identity would be needed for.
+                Err(why) if !same_boot => {
+                    tracing::warn!("starting as a new agent: {why}");
+                    self.record(Record::Forgotten(record::Nothing {}), out);
+                    recovered = RecoveredState::default();
+                }
+                Err(why) => {
+                    let hint = "restore the old flags, or choose another --reconfiguration_policy, or start as a new \
+                                agent by removing the journal from the work directory (its tasks are then lost)";
+                    return self.exit(
+                        1,
+                        format!("the agent's configuration is not compatible with its past: {why}; {hint}"),
+                        out,
+                    );
+                }
+            }
+        }
+        self.state.drain = recovered.drain.take();
+        self.streams = std::mem::take(&mut recovered.streams);
+        self.state.frameworks = Arc::new(std::mem::take(&mut recovered.frameworks));
+        let mut found: BTreeMap<ContainerId, Found> =
+            found.into_iter().map(|found| (found.container.clone(), found)).collect();
+        self.take_up_executors(&mut found, out);
+        self.take_up_containers(recovered.containers, &mut found, out);
+        self.destroy_orphans(found, out);
+        let ids: Vec<FrameworkId> = self.state.frameworks.keys().cloned().collect();
+        for id in ids {
+            self.retire_framework_if_idle(&id, out);
+        }
+        if self.exited {
+            return;
+        }
+        if self.waits_for_executors() {
+            let wait = self.config.executor_reregistration_timeout.min(REREGISTRATION_MAX);
+            self.timers.arm(self.now + wait, Timer::ExecutorReregistration);
+        } else {
+            self.finish_recovery(out);
+        }
+    }
+
+    /// Goes on under the id that masters know.
+    fn take_up_identity(&mut self, former: v1::AgentInfo, out: &mut Effects) {
+        let info = v1::AgentInfo { id: former.id.clone(), ..self.config.info.clone() };
+        self.state.agent_id = former.id.as_ref().map(AgentId::from);
+        if info != former {
+            self.record(Record::Agent(record::AgentRecord { info: info.clone() }), out);
+        }
+        self.state.info = Arc::new(info);
+    }
+
+    /// Executors whose container lives are waited for; the others have ended.
+    fn take_up_executors(&mut self, found: &mut BTreeMap<ContainerId, Found>, out: &mut Effects) {
+        let known: Vec<(FrameworkId, ExecutorId, ContainerId)> =
+            self.state.executors().map(|row| (row.framework.clone(), row.id.clone(), row.container.clone())).collect();
+        for (framework, id, container) in known {
+            let life = found.remove(&container).map(|found| found.life);
+            let terminating =
+                self.state.frameworks.get(&framework).is_some_and(|row| row.phase == FrameworkPhase::Terminating);
+            let Some(row) = self.state.executor_mut(&framework, &id) else { continue };
+            row.stage = Stage::Up;
+            match life {
+                Some(Life::Running { pid }) => {
+                    row.pid = pid;
+                    self.roots.insert(container, (framework.clone(), id.clone()));
+                    if row.phase == ExecutorPhase::Terminating || terminating {
+                        row.phase = ExecutorPhase::Terminating;
+                        self.ask_to_shut_down(&framework, &id, out);
+                    } else {
+                        row.phase = ExecutorPhase::Registering;
+                    }
+                }
+                Some(Life::Ended(termination)) => self.executor_gone(&framework, &id, termination, out),
+                None => self.executor_gone(&framework, &id, Termination::default(), out),
+            }
+        }
+    }
+
+    fn take_up_containers(
+        &mut self,
+        known: BTreeMap<ContainerId, Arc<crate::state::Container>>,
+        found: &mut BTreeMap<ContainerId, Found>,
+        out: &mut Effects,
+    ) {
+        for (id, mut row) in known {
+            let life = found.remove(&id).map(|found| found.life);
+            // What lay inside a container that is gone went with it.
+            let parent = id.parent();
+            let orphan = parent.is_some_and(|parent| {
+                !self.roots.contains_key(&parent) && !self.state.containers.contains_key(&parent)
+            });
+            if orphan {
+                self.record(Record::ContainerRemoved(record::ContainerName::of(&id)), out);
+                continue;
+            }
+            let ended = match (&row.life, life) {
+                (ContainerLife::Ended(_), _) => None,
+                (_, Some(Life::Running { pid })) => {
+                    let row = Arc::make_mut(&mut row);
+                    row.life = ContainerLife::Running;
+                    row.pid = pid;
+                    None
+                }
+                (_, Some(Life::Ended(termination))) => Some(termination),
+                (_, None) => Some(Termination::default()),
+            };
+            Arc::make_mut(&mut self.state.containers).insert(id.clone(), row);
+            if let Some(termination) = ended {
+                self.container_gone(&id, termination, out);
+            }
+        }
+    }
+
+    /// Destroys what runs on this machine in our name and that we do not know: non-checkpointing executors, sessions, and
+    /// what was launched in the last moment before a crash.
+    fn destroy_orphans(&mut self, found: BTreeMap<ContainerId, Found>, out: &mut Effects) {
+        for (container, found) in found {
+            if let Some(path) = found.sandbox.filter(|_| !container.is_nested()) {
+                out.push(Effect::RetireSandbox { path, at: self.wall });
+            }
+            if let Life::Running { .. } = found.life {
+                tracing::info!(%container, "destroying a container that is not in the journal");
+                out.push(Effect::Destroy { container });
+            }
+        }
+    }
+
+    fn clean_up(&mut self, found: Vec<Found>, out: &mut Effects) {
+        self.state.phase = Phase::Terminating;
+        self.record(Record::Forgotten(record::Nothing {}), out);
+        for found in found {
+            if matches!(found.life, Life::Running { .. }) && !found.container.is_nested() {
+                self.cleanup.insert(found.container.clone());
+                out.push(Effect::Destroy { container: found.container });
+            }
+        }
+        if self.cleanup.is_empty() {
+            self.exit(0, "there was nothing to clean up".into(), out);
+        }
+    }
+
+    fn waits_for_executors(&self) -> bool {
+        self.state.executors().any(|row| row.phase == ExecutorPhase::Registering)
+    }
+
+    /// Nobody is missing any more: there is nothing to wait for.
+    pub(crate) fn finish_recovery_early(&mut self, out: &mut Effects) {
+        if self.state.phase == Phase::Recovering && !self.waits_for_executors() {
+            self.finish_recovery(out);
+        }
+    }
+
+    /// Gives up the executors that did not come back, and turns to the master.
+    pub(crate) fn finish_recovery(&mut self, out: &mut Effects) {
+        if self.state.phase != Phase::Recovering {
+            return;
+        }
+        self.state.phase = Phase::Disconnected;
+        let missing: Vec<ContainerId> = self
+            .state
+            .executors()
+            .filter(|row| row.phase == ExecutorPhase::Registering)
+            .map(|row| row.container.clone())
+            .collect();
+        let timeout = duration_text(self.config.executor_reregistration_timeout.min(REREGISTRATION_MAX));
+        for container in missing {
+            let message = format!("Executor did not reregister within {timeout}");
+            self.give_up_executor(&container, Refusal::ExecutorReregistrationTimeout, message, out);
+        }
+        self.kill_for_drain(out);
+        self.start_registration(out);
+    }
+}

@@ -4,8 +4,9 @@
 use crate::{
     config::MAX_COMPLETED_TASKS_PER_EXECUTOR,
     container_id::ContainerId,
-    event::{ConnId, Termination},
+    event::{ConnId, Termination, Ticket},
     launch::spec::{Class, ExecutorKind},
+    timers::TimerKey,
 };
 use model::{AgentId, ExecutorId, FrameworkId, TaskId};
 use proto::{
@@ -116,6 +117,10 @@ pub struct Executor {
     pub(crate) stage: Stage,
     /// The stream it listens on.
     pub(crate) conn: Option<ConnId>,
+    /// Until when it must subscribe, or end.
+    pub(crate) timer: Option<TimerKey>,
+    /// It was sent a task, or has spoken of one.
+    pub(crate) used: bool,
     /// What the executor has not been seen to have received, in launch order.
     pub(crate) deliveries: Vec<Delivery>,
     /// What its tasks shall say if the container's end says nothing itself.
@@ -134,7 +139,7 @@ pub(crate) struct Delivery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
     /// Its record is not yet durable.
-    Checkpointing,
+    Checkpointing(Ticket),
     Ready,
     /// On some stream; the executor has not yet spoken of it.
     Sent,
@@ -247,6 +252,7 @@ impl Framework {
         row.stage = Stage::Gone;
         row.conn = None;
         row.deliveries = Vec::new();
+        row.timer = None;
         self.completed_executors.push_back(executor.clone());
         while self.completed_executors.len() > keep {
             self.completed_executors.pop_front();
@@ -264,6 +270,11 @@ impl Executor {
     /// Whether a master knows it: those of command tasks are the agent's own business.
     pub fn is_known_to_master(&self) -> bool {
         self.kind != ExecutorKind::Command
+    }
+
+    /// Whether it takes no more tasks.
+    pub(crate) fn is_ending(&self) -> bool {
+        matches!(self.phase, ExecutorPhase::Terminating | ExecutorPhase::Terminated)
     }
 
     /// Adds tasks that shall be delivered together.

@@ -2,3 +2,305 @@
 //! durable, forwarded, resent and acknowledged. What an executor may report: `executor_calls/update`.
 
 pub(crate) mod stream;
+
+use crate::{
+    agent::Agent,
+    config::{UPDATE_RETRY_MAX, UPDATE_RETRY_MIN},
+    effect::{Effect, Effects},
+    pending::Pending,
+    recovery::{Record, record},
+    state::{ExecutorPhase, FrameworkPhase, TaskPhase, note_status},
+    timers::Timer,
+};
+use bytes::Bytes;
+use model::{ExecutorId, FrameworkId, Refusal, TaskId, task_state};
+use proto::{
+    internal::{self, StatusUpdate},
+    v1::{
+        self, TaskState,
+        task_status::{Reason, Source},
+    },
+};
+use std::sync::Arc;
+use stream::Acked;
+
+/// How the agent itself ends a task.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Verdict {
+    pub state: TaskState,
+    pub reason: Reason,
+    pub message: String,
+    pub limitation: Option<v1::TaskResourceLimitation>,
+}
+
+impl Verdict {
+    pub fn refused(refusal: Refusal, partition_aware: bool, message: impl Into<String>) -> Verdict {
+        let known = refusal.verdict(partition_aware);
+        Verdict { state: known.state, reason: known.reason, message: message.into(), limitation: None }
+    }
+}
+
+type Key = (FrameworkId, TaskId);
+
+impl Agent {
+    /// Makes and accepts an update about a task in the agent's own name.
+    pub(crate) fn tell(
+        &mut self,
+        framework: &FrameworkId,
+        executor: Option<ExecutorId>,
+        task: &TaskId,
+        verdict: Verdict,
+        out: &mut Effects,
+    ) {
+        let uuid = self.uuid();
+        let timestamp = self.wall.as_secs_f64();
+        let executor_id = executor.as_ref().map(ExecutorId::to_proto);
+        let status = v1::TaskStatus {
+            task_id: task.to_proto(),
+            state: verdict.state as i32,
+            message: Some(verdict.message),
+            source: Some(Source::Agent as i32),
+            reason: Some(verdict.reason as i32),
+            agent_id: Some(self.agent_id()),
+            executor_id: executor_id.clone(),
+            timestamp: Some(timestamp),
+            uuid: Some(uuid.clone()),
+            limitation: verdict.limitation,
+            ..Default::default()
+        };
+        let update = StatusUpdate {
+            framework_id: framework.to_proto(),
+            executor_id,
+            agent_id: Some(self.agent_id()),
+            status,
+            timestamp,
+            uuid: Some(uuid),
+            latest_state: None,
+        };
+        self.accept_update(framework.clone(), executor, task.clone(), update, out);
+    }
+
+    /// Takes an update that was judged legal: into the task's row, the journal and the task's queue.
+    pub(crate) fn accept_update(
+        &mut self,
+        framework: FrameworkId,
+        executor: Option<ExecutorId>,
+        task: TaskId,
+        mut update: StatusUpdate,
+        out: &mut Effects,
+    ) {
+        self.mark_draining(&framework, &mut update.status);
+        let state = update.status.state();
+        let ended = task_state::is_terminal(state);
+        if let Some(id) = &executor
+            && let Some(row) = self.state.executor_mut(&framework, id)
+        {
+            // One task's end is its command executor's end: its container need not shrink first.
+            if row.apply_status(&task, &update.status)
+                && ended
+                && row.is_known_to_master()
+                && row.phase == ExecutorPhase::Running
+            {
+                self.update_limits(&framework, id, out);
+            }
+        }
+        if ended {
+            self.state.metrics.count_end(state);
+        }
+        let checkpoints = self.state.frameworks.get(&framework).is_some_and(|row| row.checkpoints());
+        let uuid = update.uuid.clone().unwrap_or_default();
+        let update = Arc::new(update);
+        let key = (framework, task);
+        self.streams.entry(key.clone()).or_default().push(update.clone(), !checkpoints);
+        if checkpoints {
+            let record = Record::Update(record::UpdateRecord { update: (*update).clone() });
+            let (framework, task) = key;
+            self.record_then(record, Pending::Update { framework, task, uuid }, out);
+        } else {
+            self.on_update_durable(key, &uuid, out);
+        }
+    }
+
+    /// The update will survive us: its executor may forget it, the master may hear of it.
+    pub(crate) fn on_update_durable(&mut self, key: Key, uuid: &Bytes, out: &mut Effects) {
+        let Some(stream) = self.streams.get_mut(&key) else { return };
+        let Some(update) = stream.on_durable(uuid) else { return };
+        if update.status.source() == Source::Executor
+            && let Some(executor) = &update.executor_id
+        {
+            self.acknowledge_to_executor(&key.0, &ExecutorId::from(executor), &key.1, uuid, out);
+        }
+        self.forward_head(&key, out);
+    }
+
+    pub(crate) fn acknowledge_to_executor(
+        &self,
+        framework: &FrameworkId,
+        executor: &ExecutorId,
+        task: &TaskId,
+        uuid: &Bytes,
+        out: &mut Effects,
+    ) {
+        let Some(conn) = self.state.find_executor(framework, executor).and_then(|row| row.conn) else { return };
+        let event = v1::executor::Event {
+            r#type: Some(v1::executor::event::Type::Acknowledged as i32),
+            acknowledged: Some(v1::executor::event::Acknowledged { task_id: task.to_proto(), uuid: uuid.clone() }),
+            ..Default::default()
+        };
+        out.push(Effect::ToExecutor { conn, event: Box::new(event) });
+    }
+
+    /// Sends the head of a task's queue, unless it is under way already or no master listens.
+    fn forward_head(&mut self, key: &Key, out: &mut Effects) {
+        let registered = self.is_registered();
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let Some(head) = stream.head().cloned() else { return };
+        if stream.retry.is_some() || !registered {
+            return;
+        }
+        stream.backoff = UPDATE_RETRY_MIN;
+        let timer = Timer::UpdateRetry { framework: key.0.clone(), task: key.1.clone() };
+        stream.retry = Some(self.timers.arm(self.now + UPDATE_RETRY_MIN, timer));
+        self.forward(key, &head, out);
+    }
+
+    fn forward(&mut self, key: &Key, head: &StatusUpdate, out: &mut Effects) {
+        let mut update = head.clone();
+        let executor = head.executor_id.as_ref().map(ExecutorId::from);
+        let row =
+            executor.and_then(|id| self.state.executor_mut(&key.0, &id)).and_then(|row| row.tasks.get_mut(&key.1));
+        if let Some(task) = row {
+            task.row.status_update_state = Some(head.status.state);
+            task.row.status_update_uuid = head.uuid.clone();
+            update.latest_state = Some(task.row.state);
+        } else {
+            update.latest_state = Some(head.status.state);
+        }
+        // The acknowledgement comes to us first.
+        let pid = Some(self.config.upid.to_string());
+        self.to_master(internal::StatusUpdateMessage { update, pid }, out);
+    }
+
+    pub(crate) fn on_update_retry(&mut self, key: Key, out: &mut Effects) {
+        let registered = self.is_registered();
+        let Some(stream) = self.streams.get_mut(&key) else { return };
+        stream.retry = None;
+        let Some(head) = stream.head().cloned() else { return };
+        if !registered {
+            return;
+        }
+        stream.backoff = (stream.backoff * 2).clamp(UPDATE_RETRY_MIN, UPDATE_RETRY_MAX);
+        let timer = Timer::UpdateRetry { framework: key.0.clone(), task: key.1.clone() };
+        stream.retry = Some(self.timers.arm(self.now + stream.backoff, timer));
+        tracing::warn!(framework = %key.0, task = %key.1, "resending a status update that nobody acknowledged");
+        self.forward(&key, &head, out);
+    }
+
+    pub(crate) fn pause_updates(&mut self) {
+        for stream in self.streams.values_mut() {
+            self.timers.disarm(stream.retry.take());
+        }
+    }
+
+    /// A master listens (again): every head is sent at once.
+    pub(crate) fn resume_updates(&mut self, out: &mut Effects) {
+        self.pause_updates();
+        let keys: Vec<Key> =
+            self.streams.iter().filter(|(_, stream)| !stream.is_empty()).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.forward_head(&key, out);
+        }
+    }
+
+    pub(crate) fn on_acknowledgement(
+        &mut self,
+        message: internal::StatusUpdateAcknowledgementMessage,
+        out: &mut Effects,
+    ) {
+        let key = (FrameworkId::from(&message.framework_id), TaskId::from(&message.task_id));
+        let Some(stream) = self.streams.get_mut(&key) else {
+            tracing::warn!(framework = %key.0, task = %key.1, "ignoring an acknowledgement: no update of the task is open");
+            return;
+        };
+        let update = match stream.acknowledge(&message.uuid) {
+            Acked::Head(update) => update,
+            Acked::Repeated => return,
+            Acked::Unexpected => {
+                tracing::warn!(framework = %key.0, task = %key.1, "ignoring an acknowledgement of something not sent");
+                return;
+            }
+        };
+        self.timers.disarm(stream.retry.take());
+        if self.state.frameworks.get(&key.0).is_some_and(|row| row.checkpoints()) {
+            let record = record::AckRecord {
+                framework: message.framework_id.value,
+                task: message.task_id.value,
+                uuid: message.uuid,
+            };
+            self.record(Record::Acknowledged(record), out);
+        }
+        if task_state::is_terminal(update.status.state()) {
+            let executor = update.executor_id.as_ref().map(ExecutorId::from);
+            self.on_end_acknowledged(&key, executor, out);
+        } else {
+            self.forward_head(&key, out);
+        }
+    }
+
+    /// The framework knows how the task ended: nobody here needs it any more.
+    fn on_end_acknowledged(&mut self, key: &Key, executor: Option<ExecutorId>, out: &mut Effects) {
+        self.streams.remove(key);
+        if let Some(id) = executor
+            && let Some(row) = self.state.executor_mut(&key.0, &id)
+        {
+            row.complete_task(&key.1);
+            if row.phase == ExecutorPhase::Terminated && row.tasks.is_empty() {
+                self.complete_executor(&key.0, &id, out);
+                return;
+            }
+        }
+        self.retire_framework_if_idle(&key.0, out);
+    }
+
+    /// Drops every open update of a framework that will not acknowledge any.
+    pub(crate) fn drop_updates(&mut self, framework: &FrameworkId) {
+        let keys: Vec<Key> = self.keys_of(framework).cloned().collect();
+        for key in keys {
+            if let Some(stream) = self.streams.remove(&key) {
+                self.timers.disarm(stream.retry);
+            }
+        }
+    }
+
+    pub(crate) fn has_updates(&self, framework: &FrameworkId) -> bool {
+        self.keys_of(framework).next().is_some()
+    }
+
+    fn keys_of<'a>(&'a self, framework: &'a FrameworkId) -> impl Iterator<Item = &'a Key> {
+        let first = (framework.clone(), TaskId::from(""));
+        self.streams.range(first..).map(|(key, _)| key).take_while(move |key| key.0 == *framework)
+    }
+
+    /// Ends a task without telling anybody, as its framework is no more.
+    pub(crate) fn end_silently(&mut self, framework: &FrameworkId, executor: &ExecutorId) {
+        let timestamp = self.wall.as_secs_f64();
+        let terminating =
+            self.state.frameworks.get(framework).is_some_and(|row| row.phase == FrameworkPhase::Terminating);
+        let Some(row) = self.state.executor_mut(framework, executor) else { return };
+        if !terminating {
+            return;
+        }
+        for task in row.tasks.values_mut().filter(|task| task.phase != TaskPhase::Ended) {
+            task.phase = TaskPhase::Ended;
+            let status = v1::TaskStatus {
+                task_id: task.row.task_id.clone(),
+                state: TaskState::TaskKilled as i32,
+                source: Some(Source::Agent as i32),
+                reason: Some(Reason::FrameworkRemoved as i32),
+                timestamp: Some(timestamp),
+                ..Default::default()
+            };
+            note_status(&mut task.row, &status);
+        }
+    }
+}

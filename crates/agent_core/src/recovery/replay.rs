@@ -1,14 +1,22 @@
 //! Adds up the records of a journal. What is done with the sum: the parent module.
 
-use super::record::{self, Record};
+use super::record::{self, Record, class_of, kind_of};
 use crate::{
+    config::MAX_COMPLETED_TASKS_PER_EXECUTOR,
     container_id::ContainerId,
-    state::{Container, Drain, Framework},
-    updates::stream::Stream,
+    state::{
+        Container, ContainerLife, Drain, Executor, ExecutorPhase, Framework, FrameworkPhase, Kill, Sent, Stage, Task,
+        TaskPhase,
+    },
+    updates::stream::{Acked, Stream},
 };
-use model::{FrameworkId, TaskId};
-use proto::v1;
-use std::{collections::BTreeMap, sync::Arc};
+use model::{ExecutorId, FrameworkId, TaskId, task_state};
+use proto::v1::{self, TaskState, task_status::Source};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+use stdx::WallTime;
 
 /// What the journal says about the agent's last life.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,15 +31,220 @@ pub struct RecoveredState {
     pub(crate) oddities: u64,
 }
 
+/// More finished executors than any history shows need not be kept while replaying.
+const COMPLETED_EXECUTORS: usize = 150;
+
 /// Adds up the records of a journal, oldest first.
 pub fn replay(records: impl IntoIterator<Item = Record>) -> RecoveredState {
     let mut state = RecoveredState::default();
     for record in records {
-        state.apply(record);
+        if state.apply(record).is_none() {
+            state.oddities += 1;
+        }
     }
     state
 }
 
 impl RecoveredState {
-    fn apply(&mut self, _record: Record) {}
+    /// Every container that may still live, executors' and others'.
+    pub fn containers(&self) -> impl Iterator<Item = &ContainerId> {
+        let executors = self.frameworks.values().flat_map(|row| row.executors.values()).map(|row| &row.container);
+        let others = self.containers.values().filter(|row| !matches!(row.life, ContainerLife::Ended(_)));
+        executors.chain(others.map(|row| &row.id))
+    }
+
+    /// The id masters know the agent by.
+    pub fn agent_id(&self) -> Option<&v1::AgentId> {
+        self.agent.as_ref()?.id.as_ref()
+    }
+
+    /// How many records made no sense after those before them.
+    pub fn oddities(&self) -> u64 {
+        self.oddities
+    }
+
+    fn framework(&mut self, id: &str) -> Option<&mut Framework> {
+        self.frameworks.get_mut(id).map(Arc::make_mut)
+    }
+
+    fn executor(&mut self, framework: &str, id: &str) -> Option<&mut Executor> {
+        self.framework(framework)?.executors.get_mut(id).map(Arc::make_mut)
+    }
+
+    /// `None` when the record speaks of something unknown.
+    fn apply(&mut self, record: Record) -> Option<()> {
+        match record {
+            Record::Boot(boot) => self.boot_id = Some(boot.boot_id),
+            Record::Agent(agent) => self.agent = Some(agent.info),
+            Record::Forgotten(_) => *self = RecoveredState { boot_id: self.boot_id.take(), ..Default::default() },
+            Record::Framework(record) => self.apply_framework(record)?,
+            Record::FrameworkShutdown(name) => {
+                let row = self.framework(&name.framework)?;
+                row.phase = FrameworkPhase::Terminating;
+                self.streams.retain(|(framework, _), _| framework.as_str() != name.framework);
+            }
+            Record::Executor(record) => self.apply_executor(record)?,
+            Record::Tasks(record) => {
+                let row = self.executor(&record.framework, &record.executor)?;
+                row.queue(record.delivery.tasks, record.delivery.group, Sent::Sent);
+            }
+            Record::ExecutorShutdown(name) => {
+                self.executor(&name.framework, &name.executor)?.phase = ExecutorPhase::Terminating;
+            }
+            Record::ExecutorCompleted(name) => {
+                let row = self.framework(&name.framework)?;
+                let executor = row.complete_executor(&ExecutorId::from(&*name.executor), COMPLETED_EXECUTORS)?;
+                let inside = |id: &ContainerId| id.is_inside(&executor.container);
+                self.containers.retain(|id, _| !inside(id));
+            }
+            Record::Update(record) => self.apply_update(record),
+            Record::Acknowledged(record) => self.apply_ack(record)?,
+            Record::Kill(record) => {
+                let kill = Kill { policy: record.policy };
+                let row = self.framework(&record.framework)?;
+                let task = TaskId::from(&*record.task);
+                let executor = row.find_task(&task)?.0.id.clone();
+                let row = row.executors.get_mut(&executor).map(Arc::make_mut)?;
+                row.tasks.get_mut(&task)?.kill = Some(kill);
+            }
+            Record::Container(record) => {
+                let id = ContainerId::from_joined(&record.container);
+                let row = Container {
+                    id: id.clone(),
+                    class: class_of(record.class),
+                    sandbox: record.sandbox.into(),
+                    user: record.user,
+                    pid: None,
+                    life: ContainerLife::Launching,
+                };
+                self.containers.insert(id, Arc::new(row));
+            }
+            Record::ContainerEnded(record) => {
+                let id = ContainerId::from_joined(&record.container);
+                self.containers.retain(|inside, _| !inside.is_inside(&id));
+                let row = self.containers.get_mut(&id)?;
+                Arc::make_mut(row).life = ContainerLife::Ended(record.termination.to_termination());
+            }
+            Record::ContainerRemoved(name) => {
+                let id = ContainerId::from_joined(&name.container);
+                self.containers.retain(|known, _| *known != id && !known.is_inside(&id));
+            }
+            Record::Drain(record) => {
+                self.drain = record.config.map(|config| Drain { config, since: WallTime(record.since) });
+            }
+            Record::Task(record) => self.apply_task(record)?,
+            Record::Stream(record) => {
+                let mut stream = Stream::default();
+                record.acknowledged.into_iter().for_each(|uuid| stream.remember(uuid));
+                record.open.into_iter().for_each(|update| stream.push(Arc::new(update), true));
+                let key = (FrameworkId::from(record.framework), TaskId::from(record.task));
+                self.streams.insert(key, stream);
+            }
+            Record::CompletedTask(record) => {
+                let row = self.executor(&record.framework, &record.executor)?;
+                row.used = true;
+                row.completed_tasks.push_back(Arc::new(record.row));
+                while row.completed_tasks.len() > MAX_COMPLETED_TASKS_PER_EXECUTOR {
+                    row.completed_tasks.pop_front();
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn apply_framework(&mut self, record: record::FrameworkRecord) -> Option<()> {
+        let id = FrameworkId::from(record.info.id.as_ref()?);
+        let info = Arc::new(record.info);
+        let row = self.frameworks.entry(id.clone()).or_insert_with(|| Arc::new(Framework::new(id, info.clone(), None)));
+        let row = Arc::make_mut(row);
+        row.info = info;
+        row.pid = record.pid;
+        row.phase = FrameworkPhase::Active;
+        row.recorded = true;
+        Some(())
+    }
+
+    fn apply_executor(&mut self, record: record::ExecutorRecord) -> Option<()> {
+        let row = self.framework(&record.framework)?;
+        let id = ExecutorId::from(&record.info.executor_id);
+        // An older one of the same name must have ended before.
+        row.complete_executor(&id, COMPLETED_EXECUTORS);
+        let mut executor = Executor {
+            id: id.clone(),
+            framework: row.id.clone(),
+            info: Arc::new(record.info),
+            kind: kind_of(record.kind),
+            container: ContainerId::from_joined(&record.container),
+            user: record.user,
+            sandbox: record.sandbox.into(),
+            phase: ExecutorPhase::Registering,
+            pid: None,
+            tasks: BTreeMap::new(),
+            completed_tasks: VecDeque::new(),
+            stage: Stage::Up,
+            conn: None,
+            timer: None,
+            used: false,
+            deliveries: Vec::new(),
+            pending_termination: None,
+        };
+        for delivery in record.deliveries {
+            // Whether it reached the executor, the executor knows.
+            executor.queue(delivery.tasks, delivery.group, Sent::Sent);
+        }
+        row.executors.insert(id, Arc::new(executor));
+        Some(())
+    }
+
+    fn apply_update(&mut self, record: record::UpdateRecord) {
+        let update = record.update;
+        let (framework, task) = (&update.framework_id.value, TaskId::from(&update.status.task_id));
+        let from_executor = update.status.source() == Source::Executor;
+        if let Some(executor) = update.executor_id.as_ref()
+            && let Some(row) = self.executor(framework, &executor.value)
+        {
+            row.used |= from_executor;
+            row.apply_status(&task, &update.status);
+        }
+        let key = (FrameworkId::from(&update.framework_id), task);
+        self.streams.entry(key).or_default().push(Arc::new(update), true);
+    }
+
+    fn apply_ack(&mut self, record: record::AckRecord) -> Option<()> {
+        let key = (FrameworkId::from(record.framework), TaskId::from(record.task));
+        let Acked::Head(update) = self.streams.get_mut(&key)?.acknowledge(&record.uuid) else { return None };
+        let forwarded = update.status.state;
+        let executor = update.executor_id.as_ref().map(|id| id.value.clone());
+        let row = executor.and_then(|executor| self.executor(key.0.as_str(), &executor));
+        let ended = task_state::is_terminal(update.status.state());
+        if let Some(row) = row
+            && let Some(task) = row.tasks.get_mut(&key.1)
+        {
+            task.row.status_update_state = Some(forwarded);
+            task.row.status_update_uuid = update.uuid.clone();
+            if ended {
+                row.complete_task(&key.1);
+            }
+        }
+        if ended {
+            self.streams.remove(&key);
+        }
+        Some(())
+    }
+
+    fn apply_task(&mut self, record: record::TaskRecord) -> Option<()> {
+        let framework = record.row.framework_id.value.clone();
+        let row = self.executor(&framework, &record.executor)?;
+        let id = TaskId::from(&record.info.task_id);
+        let state = record.row.state();
+        let phase = match state {
+            TaskState::TaskStaging if row.tasks.contains_key(&id) => TaskPhase::Queued,
+            state if task_state::is_terminal(state) => TaskPhase::Ended,
+            _ => TaskPhase::Launched,
+        };
+        row.used |= record.row.statuses.iter().any(|status| status.source() == Source::Executor);
+        let kill = record.kill.map(|kill| Kill { policy: kill.policy });
+        row.tasks.insert(id, Task { info: Arc::new(record.info), row: record.row, phase, kill });
+        Some(())
+    }
 }

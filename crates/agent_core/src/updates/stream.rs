@@ -50,15 +50,11 @@ impl Stream {
         self.open.iter().find(|open| open.update.uuid() == uuid).map(|open| open.durable)
     }
 
-    /// Marks an update durable. False if it is not here.
-    pub fn on_durable(&mut self, uuid: &[u8]) -> bool {
-        match self.open.iter_mut().find(|open| open.update.uuid() == uuid) {
-            Some(open) => {
-                open.durable = true;
-                true
-            }
-            None => false,
-        }
+    /// Marks an update durable, if it is here.
+    pub fn on_durable(&mut self, uuid: &[u8]) -> Option<Arc<StatusUpdate>> {
+        let open = self.open.iter_mut().find(|open| open.update.uuid() == uuid)?;
+        open.durable = true;
+        Some(open.update.clone())
     }
 
     /// What may be sent now.

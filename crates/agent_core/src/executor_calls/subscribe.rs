@@ -1,0 +1,135 @@
+//! SUBSCRIBE: an executor opens its stream, for the first time or again, and both sides learn what the other has.
+
+use crate::{
+    agent::{Agent, Listener},
+    effect::{Effect, Effects, Reply},
+    end::undelivered_with,
+    event::{ConnId, ReqId},
+    state::{ExecutorPhase, FrameworkPhase, Phase, Sent, TaskPhase},
+};
+use model::{ExecutorId, FrameworkId, TaskId};
+use proto::v1::{
+    self,
+    executor::{call, event},
+};
+use std::collections::BTreeSet;
+
+impl Agent {
+    pub(super) fn on_subscribe(
+        &mut self,
+        req: ReqId,
+        conn: ConnId,
+        framework: FrameworkId,
+        id: ExecutorId,
+        subscribe: call::Subscribe,
+        out: &mut Effects,
+    ) {
+        let terminating = self.state.phase == Phase::Terminating
+            || self.state.frameworks.get(&framework).is_some_and(|row| row.phase == FrameworkPhase::Terminating);
+        let agent_info = self.state.info.clone();
+        let Some(framework_info) = self.state.frameworks.get(&framework).map(|row| row.info.clone()) else { return };
+        let Some(row) = self.state.executor_mut(&framework, &id) else { return };
+        out.push(Effect::Reply { req, reply: Reply::Stream });
+        if row.phase == ExecutorPhase::Terminated {
+            let event = Box::new(crate::end::shutdown_event());
+            out.push(Effect::ToExecutor { conn, event });
+            out.push(Effect::Close { conn });
+            return;
+        }
+        let former = row.conn.replace(conn);
+        let returning = row.phase == ExecutorPhase::Running;
+        let ending = terminating || row.phase == ExecutorPhase::Terminating;
+        let timer = if ending { None } else { row.timer.take() };
+        if !ending {
+            row.phase = ExecutorPhase::Running;
+        }
+        let event = v1::executor::Event {
+            r#type: Some(event::Type::Subscribed as i32),
+            subscribed: Some(event::Subscribed {
+                executor_info: (*row.info).clone(),
+                framework_info: (*framework_info).clone(),
+                agent_info: (*agent_info).clone(),
+                container_id: Some(row.container.to_proto()),
+            }),
+            ..Default::default()
+        };
+        self.timers.disarm(timer);
+        if let Some(former) = former.filter(|former| *former != conn) {
+            tracing::info!(%framework, executor = %id, "the executor subscribed again; closing its older stream");
+            self.conns.remove(&former);
+            out.push(Effect::Close { conn: former });
+        }
+        self.conns.insert(conn, Listener::Executor(framework.clone(), id.clone()));
+        out.push(Effect::ToExecutor { conn, event: Box::new(event) });
+
+        self.note_held(&framework, &id, &subscribe.unacknowledged_tasks);
+        for update in subscribe.unacknowledged_updates {
+            if self.is_sound(&framework, &id, &update) {
+                self.on_update(framework.clone(), id.clone(), update.status, out);
+            } else {
+                self.state.metrics.invalid_status_updates += 1;
+            }
+        }
+        if ending {
+            self.ask_to_shut_down(&framework, &id, out);
+        } else {
+            self.redeliver(&framework, &id, out);
+            self.flush(&framework, &id, out);
+            self.flush_kills(&framework, &id, out);
+            if !returning {
+                self.end_if_never_used(&framework, &id, out);
+            }
+        }
+        self.finish_recovery_early(out);
+    }
+
+    /// An update inside SUBSCRIBE is held to what an UPDATE is held to.
+    fn is_sound(&self, framework: &FrameworkId, id: &ExecutorId, update: &call::Update) -> bool {
+        let alone = v1::executor::Call {
+            executor_id: id.to_proto(),
+            framework_id: framework.to_proto(),
+            r#type: Some(call::Type::Update as i32),
+            update: Some(update.clone()),
+            ..Default::default()
+        };
+        model::parse::executor_call(&alone).is_ok()
+    }
+
+    /// The executor says which tasks it has and has had no acknowledgement for.
+    fn note_held(&mut self, framework: &FrameworkId, id: &ExecutorId, held: &[v1::TaskInfo]) {
+        let Some(row) = self.state.executor_mut(framework, id) else { return };
+        for task in held {
+            let task = TaskId::from(&task.task_id);
+            if let Some(known) = row.tasks.get_mut(&task) {
+                row.used = true;
+                if known.phase == TaskPhase::Queued {
+                    known.phase = TaskPhase::Launched;
+                }
+                row.forget_delivery(&task);
+            }
+        }
+    }
+
+    /// What was sent on an older stream and is not with the executor is sent again, unless it is to be killed.
+    fn redeliver(&mut self, framework: &FrameworkId, id: &ExecutorId, out: &mut Effects) {
+        let Some(row) = self.state.executor_mut(framework, id) else { return };
+        let mut unwanted = BTreeSet::new();
+        for delivery in row.deliveries.iter_mut().filter(|delivery| delivery.sent == Sent::Sent) {
+            delivery.sent = Sent::Ready;
+            for task in &delivery.tasks {
+                if let Some(known) = row.tasks.get_mut(task) {
+                    known.phase = TaskPhase::Queued;
+                    if known.kill.take().is_some() {
+                        unwanted.insert(task.clone());
+                    }
+                }
+            }
+        }
+        for task in unwanted {
+            let queued = self.state.find_executor(framework, id).and_then(|row| undelivered_with(row, &task));
+            if let Some(tasks) = queued {
+                self.kill_undelivered(framework, id, tasks, out);
+            }
+        }
+    }
+}

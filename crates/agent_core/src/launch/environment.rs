@@ -1,0 +1,110 @@
+//! The environment that executors and nested containers are promised.
+
+use crate::{config::Config, state::Executor};
+use proto::v1;
+use std::time::Duration;
+
+/// The environment of an executor; `command` is its own, whose variables win.
+pub(crate) fn of_executor(
+    config: &Config,
+    agent: &v1::AgentId,
+    executor: &Executor,
+    checkpoint: bool,
+) -> Vec<(String, String)> {
+    let grace = shutdown_grace(config, &executor.info);
+    let mut environment = config.executor_environment.clone();
+    let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
+    set("MESOS_FRAMEWORK_ID", executor.framework.as_str().to_owned());
+    set("MESOS_EXECUTOR_ID", executor.id.as_str().to_owned());
+    set("MESOS_DIRECTORY", executor.sandbox.as_ref().to_owned());
+    set("MESOS_SANDBOX", sandbox_inside(config, executor.info.container.as_ref(), &executor.sandbox));
+    set("MESOS_SLAVE_ID", agent.value.clone());
+    set("MESOS_SLAVE_PID", config.upid.to_string());
+    set("MESOS_AGENT_ENDPOINT", config.upid.address());
+    set("MESOS_CHECKPOINT", if checkpoint { "1" } else { "0" }.to_owned());
+    set("MESOS_HTTP_COMMAND_EXECUTOR", "1".to_owned());
+    set("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", duration_text(grace));
+    if checkpoint {
+        set("MESOS_RECOVERY_TIMEOUT", duration_text(config.recovery_timeout));
+        // An executor that waits longer than this comes too late after a restart of the agent.
+        set("MESOS_SUBSCRIPTION_BACKOFF_MAX", duration_text(config.executor_reregistration_timeout));
+    }
+    set("LIBPROCESS_PORT", "0".to_owned());
+    set("LIBPROCESS_IP", config.upid.host.clone());
+    set("MESOS_CONTAINER_IP", config.upid.host.clone());
+    extend(&mut environment, executor.info.command.as_ref());
+    environment
+}
+
+/// The environment of a container that an operator or executor launches.
+pub(crate) fn of_container(
+    config: &Config,
+    sandbox: &str,
+    container: Option<&v1::ContainerInfo>,
+    command: Option<&v1::CommandInfo>,
+) -> Vec<(String, String)> {
+    let mut environment = vec![
+        ("MESOS_SANDBOX".to_owned(), sandbox_inside(config, container, sandbox)),
+        ("MESOS_CONTAINER_IP".to_owned(), config.upid.host.clone()),
+        ("LIBPROCESS_PORT".to_owned(), "0".to_owned()),
+        ("LIBPROCESS_IP".to_owned(), config.upid.host.clone()),
+    ];
+    extend(&mut environment, command);
+    environment
+}
+
+/// Adds what the command sets; later entries win.
+fn extend(environment: &mut Vec<(String, String)>, command: Option<&v1::CommandInfo>) {
+    let variables = command.and_then(|command| command.environment.as_ref()).map(|e| e.variables.as_slice());
+    for variable in variables.unwrap_or_default() {
+        if let Some(value) = &variable.value {
+            environment.push((variable.name.clone(), value.clone()));
+        }
+    }
+}
+
+/// Where a container sees its sandbox: elsewhere once it has its own root file system.
+fn sandbox_inside(config: &Config, container: Option<&v1::ContainerInfo>, sandbox: &str) -> String {
+    match container.and_then(|info| info.mesos.as_ref()).and_then(|mesos| mesos.image.as_ref()) {
+        Some(_) => config.sandbox_directory.clone(),
+        None => sandbox.to_owned(),
+    }
+}
+
+pub(crate) fn shutdown_grace(config: &Config, info: &v1::ExecutorInfo) -> Duration {
+    match &info.shutdown_grace_period {
+        Some(period) => Duration::from_nanos(u64::try_from(period.nanoseconds).unwrap_or(0)),
+        None => config.executor_shutdown_grace_period,
+    }
+}
+
+/// A duration as Mesos writes it: the largest unit that the value fits, `15mins`, `2secs`, `500ms`.
+pub(crate) fn duration_text(duration: Duration) -> String {
+    const UNITS: [(u128, &str); 7] = [
+        (7 * 24 * 3_600_000_000_000, "weeks"),
+        (24 * 3_600_000_000_000, "days"),
+        (3_600_000_000_000, "hrs"),
+        (60_000_000_000, "mins"),
+        (1_000_000_000, "secs"),
+        (1_000_000, "ms"),
+        (1_000, "us"),
+    ];
+    let nanos = duration.as_nanos();
+    match UNITS.iter().find(|(size, _)| nanos >= *size && nanos % size == 0) {
+        Some((size, unit)) => format!("{}{unit}", nanos / size),
+        None => format!("{nanos}ns"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_without_loss() {
+        let texts = [(900_000, "15mins"), (2_000, "2secs"), (90_000, "90secs"), (500, "500ms"), (0, "0ns")];
+        for (millis, text) in texts {
+            assert_eq!(duration_text(Duration::from_millis(millis)), text);
+        }
+    }
+}

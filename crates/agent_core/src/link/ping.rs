@@ -1,0 +1,38 @@
+//! The master's pings: answered, and missed when they stay away.
+
+use crate::{
+    agent::Agent,
+    effect::{Effect, Effects},
+    timers::Timer,
+};
+use proto::{internal, upid::Upid};
+
+impl Agent {
+    pub(crate) fn on_ping(&mut self, from: Upid, connected: bool, out: &mut Effects) {
+        let ours =
+            self.state.master.as_ref().is_some_and(|master| master.host == from.host && master.port == from.port);
+        // The observer pings, not the master: it is the observer who wants the answer.
+        out.push(Effect::ToMaster { to: from, message: internal::PongSlaveMessage {}.into() });
+        if !ours || !self.is_registered() {
+            return;
+        }
+        if connected {
+            self.expect_ping();
+        } else {
+            tracing::warn!("the master takes us for disconnected; registering again");
+            self.start_registration(out);
+        }
+    }
+
+    /// Waits for the next ping.
+    pub(crate) fn expect_ping(&mut self) {
+        self.timers.disarm(self.link.ping.take());
+        self.link.ping = Some(self.timers.arm(self.now + self.link.ping_timeout, Timer::PingTimeout));
+    }
+
+    pub(crate) fn on_ping_timeout(&mut self, out: &mut Effects) {
+        tracing::warn!("no ping from the master for {:?}; registering again", self.link.ping_timeout);
+        self.link.ping = None;
+        self.start_registration(out);
+    }
+}

@@ -1,0 +1,76 @@
+//! Telling a master what we run, and hearing what it misses.
+
+use crate::{
+    agent::Agent,
+    effect::Effects,
+    state::{ExecutorPhase, Phase, is_partition_aware},
+    updates::Verdict,
+};
+use model::{AgentId, FrameworkId, Refusal, TaskId};
+use proto::{internal, v1};
+
+impl Agent {
+    pub(crate) fn reregistration(&self) -> internal::ReregisterSlaveMessage {
+        let mut message = internal::ReregisterSlaveMessage {
+            agent: (*self.state.info).clone(),
+            version: Some(self.config.version.clone()),
+            agent_capabilities: self.capabilities(),
+            resource_version_uuid: Some(self.resource_version()),
+            ..Default::default()
+        };
+        for framework in self.state.frameworks.values() {
+            message.frameworks.push((*framework.info).clone());
+            for executor in framework.executors.values() {
+                if executor.is_known_to_master() && executor.phase != ExecutorPhase::Terminated {
+                    message.executor_infos.push((*executor.info).clone());
+                }
+                message.tasks.extend(executor.tasks.values().map(|task| task.row.clone()));
+            }
+        }
+        for framework in self.state.completed_frameworks.iter() {
+            let tasks = framework.completed_executors.iter().flat_map(|executor| executor.completed_tasks.iter());
+            message.completed_frameworks.push(internal::archive::Framework {
+                framework_info: (*framework.info).clone(),
+                pid: framework.pid.clone(),
+                tasks: tasks.map(|row| (**row).clone()).collect(),
+            });
+        }
+        message
+    }
+
+    pub(crate) fn on_reregistered(&mut self, message: internal::SlaveReregisteredMessage, out: &mut Effects) {
+        let id = AgentId::from(&message.agent_id);
+        if self.state.phase == Phase::Recovering {
+            return;
+        }
+        if self.state.agent_id.as_ref() != Some(&id) {
+            tracing::error!(%id, "the master calls us by another id; ignoring it");
+            return;
+        }
+        tracing::info!(%id, "reregistered");
+        self.on_accepted(message.connection, out);
+        for reconciliation in message.reconciliations {
+            self.reconcile_tasks(reconciliation, out);
+        }
+    }
+
+    /// Says of each task the master believes here, and that is not, that it never was.
+    fn reconcile_tasks(&mut self, message: internal::ReconcileTasksMessage, out: &mut Effects) {
+        let framework = FrameworkId::from(&message.framework_id);
+        let aware = match (self.state.frameworks.get(&framework), &message.framework) {
+            (Some(row), _) => row.is_partition_aware(),
+            (None, Some(info)) => is_partition_aware(info),
+            (None, None) => false,
+        };
+        for status in message.statuses {
+            let task = TaskId::from(&status.task_id);
+            let known = self.state.frameworks.get(&framework).is_some_and(|row| row.find_task(&task).is_some());
+            if known || self.streams.contains_key(&(framework.clone(), task.clone())) {
+                continue;
+            }
+            let verdict = Verdict::refused(Refusal::NeverArrived, aware, "The agent does not know this task");
+            let executor = status.executor_id.as_ref().map(|id: &v1::ExecutorId| id.into());
+            self.tell(&framework, executor, &task, verdict, out);
+        }
+    }
+}

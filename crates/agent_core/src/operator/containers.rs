@@ -1,0 +1,272 @@
+//! The lives of nested and standalone containers: asked for, recorded, launched, ended, removed.
+
+use super::{LaunchOrder, OperatorLaunch};
+use crate::{
+    agent::{Agent, Listener},
+    container_id::ContainerId,
+    effect::{Effect, Effects, Reply},
+    event::{ConnId, LaunchFailure, Launched, ReqId, Termination},
+    launch::{
+        environment,
+        executor::program_of,
+        paths,
+        spec::{Class, LaunchSpec, Output},
+    },
+    pending::Pending,
+    recovery::{Record, record},
+    state::{Container, ContainerLife, Stage},
+};
+use std::sync::Arc;
+
+impl Agent {
+    pub(super) fn on_launch(&mut self, req: ReqId, session: Option<ConnId>, order: LaunchOrder, out: &mut Effects) {
+        let LaunchOrder { id, class, command, info, limits } = order;
+        if command.is_none() {
+            let text = "Failed to validate agent::Call: Expecting 'command' to be present";
+            return self.reply(req, Reply::BadRequest(text.into()), out);
+        }
+        if self.roots.contains_key(&id) {
+            return self.reply(req, Reply::Accepted, out);
+        }
+        match self.state.containers.get(&id).map(|row| &row.life) {
+            None => {}
+            Some(ContainerLife::Ended(_)) => {
+                let text = format!("Container {id} has ended; remove it before its id is used again");
+                return self.reply(req, Reply::Internal(text), out);
+            }
+            Some(_) => return self.reply(req, Reply::Accepted, out),
+        }
+        let place = match id.parent() {
+            None => Some((paths::standalone(&self.config.work_dir, &id), None)),
+            Some(parent) => self.find_parent(&parent).map(|(sandbox, user)| (paths::nested(&sandbox, &id), user)),
+        };
+        let Some((sandbox, user)) = place else {
+            let parent = id.parent().map(|parent| parent.to_string()).unwrap_or_default();
+            return self.reply(req, Reply::Internal(format!("Parent container {parent} does not exist")), out);
+        };
+        let command_user = command.as_ref().and_then(|command| command.user.clone());
+        let user = if self.config.switch_user { command_user.or(user) } else { None };
+        let row = Container {
+            id: id.clone(),
+            class,
+            sandbox: sandbox.as_str().into(),
+            user: user.clone(),
+            pid: None,
+            life: ContainerLife::Launching,
+        };
+        Arc::make_mut(&mut self.state.containers).insert(id.clone(), Arc::new(row));
+        let limits = limits.limits();
+        self.launches.insert(id.clone(), OperatorLaunch { req, session, command, container_info: info, limits });
+        if let Some(conn) = session {
+            self.conns.insert(conn, Listener::Session(id.clone()));
+        }
+        if self.outlives_us(&id) {
+            let record = Record::Container(record::ContainerRecord {
+                container: id.as_str().to_owned(),
+                class: record::class_number(class),
+                sandbox,
+                user,
+            });
+            self.record_then(record, Pending::LaunchContainer { container: id }, out);
+        } else {
+            self.launch_container(&id, out);
+        }
+    }
+
+    /// Sandbox and user of a live container that others may be launched in.
+    fn find_parent(&self, parent: &ContainerId) -> Option<(String, Option<String>)> {
+        if let Some((framework, executor)) = self.roots.get(parent) {
+            let row = self.state.find_executor(framework, executor)?;
+            let live = matches!(row.stage, Stage::Launching | Stage::Up);
+            return live.then(|| (row.sandbox.as_ref().to_owned(), row.user.clone()));
+        }
+        let row = self.state.containers.get(parent)?;
+        matches!(row.life, ContainerLife::Running).then(|| (row.sandbox.as_ref().to_owned(), row.user.clone()))
+    }
+
+    /// Whether the journal keeps a container: all but those of executors that end with the agent, and sessions.
+    pub(crate) fn outlives_us(&self, id: &ContainerId) -> bool {
+        if self.state.containers.get(id).is_some_and(|row| row.class == Class::Debug) {
+            return false;
+        }
+        match self.roots.get(&id.root()) {
+            Some((framework, _)) => self.state.frameworks.get(framework).is_some_and(|row| row.checkpoints()),
+            None => true,
+        }
+    }
+
+    /// The record of a container is durable (or shall not be).
+    pub(crate) fn launch_container(&mut self, id: &ContainerId, out: &mut Effects) {
+        let Some(row) = self.state.containers.get(id) else { return };
+        if row.life == ContainerLife::Destroying {
+            self.container_gone(id, Termination::default(), out);
+            return;
+        }
+        let (class, user, sandbox) = (row.class, row.user.clone(), row.sandbox.clone());
+        let Some(launch) = self.launches.get_mut(id) else { return };
+        let command = launch.command.take();
+        let info = launch.container_info.take();
+        let share_cgroups = match class {
+            Class::Standalone | Class::Executor => false,
+            Class::Debug => true,
+            Class::Nested => {
+                info.as_ref().and_then(|info| info.linux_info.as_ref()).is_none_or(|linux| linux.share_cgroups())
+            }
+        };
+        let spec = LaunchSpec {
+            container: id.clone(),
+            class,
+            program: program_of(command.as_ref()),
+            environment: environment::of_container(&self.config, &sandbox, info.as_ref(), command.as_ref()),
+            user,
+            sandbox: sandbox.as_ref().to_owned(),
+            latest_link: None,
+            limits: launch.limits,
+            share_cgroups,
+            output: if launch.session.is_some() { Output::Session } else { Output::Sandbox },
+            uris: command.map(|command| command.uris).unwrap_or_default(),
+            container_info: info.map(Box::new),
+        };
+        out.push(Effect::Launch { spec: Box::new(spec) });
+    }
+
+    pub(crate) fn on_container_launched(
+        &mut self,
+        id: &ContainerId,
+        outcome: Result<Launched, LaunchFailure>,
+        out: &mut Effects,
+    ) {
+        let Some(row) = self.state.container_mut(id) else { return };
+        if matches!(row.life, ContainerLife::Ended(_)) {
+            return;
+        }
+        let launch = self.launches.remove(id);
+        match outcome {
+            Ok(launched) => {
+                row.pid = launched.pid;
+                if row.life == ContainerLife::Launching {
+                    row.life = ContainerLife::Running;
+                }
+                let Some(launch) = launch else { return };
+                let reply = match launch.session {
+                    Some(_) => Reply::Output { container: id.clone() },
+                    None => Reply::Ok(None),
+                };
+                self.reply(launch.req, reply, out);
+            }
+            Err(failure) => {
+                self.state.metrics.container_launch_errors += 1;
+                if let Some(launch) = launch {
+                    if let Some(conn) = launch.session {
+                        self.conns.remove(&conn);
+                    }
+                    let reply = if failure.not_supported {
+                        Reply::BadRequest(format!("The provided ContainerInfo is not supported: {}", failure.message))
+                    } else {
+                        Reply::Internal(failure.message.clone())
+                    };
+                    self.reply(launch.req, reply, out);
+                }
+                // A container that never ran is not remembered: its id may be used again.
+                let termination = Termination { message: Some(failure.message), ..Default::default() };
+                self.answer_waits(id, &termination, out);
+                self.forget_container(id, out);
+            }
+        }
+    }
+
+    /// A nested or standalone container has ended.
+    pub(crate) fn container_gone(&mut self, id: &ContainerId, termination: Termination, out: &mut Effects) {
+        let outlives = self.outlives_us(id);
+        let Some(row) = self.state.container_mut(id) else { return };
+        if matches!(row.life, ContainerLife::Ended(_)) {
+            return;
+        }
+        row.life = ContainerLife::Ended(termination.clone());
+        row.pid = None;
+        let (class, sandbox) = (row.class, row.sandbox.as_ref().to_owned());
+        self.answer_unlaunched(id, out);
+        self.root_gone(id, out);
+        self.answer_waits(id, &termination, out);
+        match class {
+            // Nobody can ask for a session any more.
+            Class::Debug => {
+                let session = Listener::Session(id.clone());
+                self.conns.retain(|_, listener| *listener != session);
+                self.forget_container(id, out);
+            }
+            _ if outlives => {
+                let termination = record::TerminationRecord::of(&termination);
+                let record = record::ContainerEndRecord { container: id.as_str().to_owned(), termination };
+                self.record(Record::ContainerEnded(record), out);
+            }
+            _ => {}
+        }
+        if class == Class::Standalone {
+            out.push(Effect::RetireSandbox { path: sandbox, at: self.wall });
+        }
+    }
+
+    /// A container is gone, and with it all inside it.
+    pub(crate) fn root_gone(&mut self, root: &ContainerId, out: &mut Effects) {
+        if !self.state.containers.is_empty() {
+            let inside: Vec<ContainerId> =
+                super::inside(&self.state.containers, root).map(|(id, _)| id.clone()).collect();
+            for id in inside {
+                let termination =
+                    Termination { message: Some("The parent container has ended".into()), ..Default::default() };
+                self.answer_unlaunched(&id, out);
+                self.answer_waits(&id, &termination, out);
+                Arc::make_mut(&mut self.state.containers).remove(&id);
+            }
+        }
+        if !self.waits.is_empty() {
+            self.answer_waits(root, &Termination::default(), out);
+        }
+    }
+
+    /// Tells the caller of a launch that will not come about.
+    fn answer_unlaunched(&mut self, id: &ContainerId, out: &mut Effects) {
+        if let Some(launch) = self.launches.remove(id) {
+            if let Some(conn) = launch.session {
+                self.conns.remove(&conn);
+            }
+            self.reply(launch.req, Reply::Internal(format!("Container {id} was destroyed while it was launched")), out);
+        }
+    }
+
+    pub(super) fn on_remove(&mut self, req: ReqId, id: ContainerId, out: &mut Effects) {
+        let Some(row) = self.state.containers.get(&id) else {
+            let text = if self.roots.contains_key(&id) {
+                format!("Container {id} has not terminated yet")
+            } else {
+                format!("Container {id} cannot be found")
+            };
+            return self.reply(req, Reply::Internal(text), out);
+        };
+        if !matches!(row.life, ContainerLife::Ended(_)) {
+            return self.reply(req, Reply::Internal(format!("Container {id} has not terminated yet")), out);
+        }
+        let sandbox = row.sandbox.as_ref().to_owned();
+        self.forget_container(&id, out);
+        out.push(Effect::Remove { container: id, sandbox });
+        self.reply(req, Reply::Ok(None), out);
+    }
+
+    fn forget_container(&mut self, id: &ContainerId, out: &mut Effects) {
+        let outlives = self.outlives_us(id);
+        Arc::make_mut(&mut self.state.containers).remove(id);
+        if outlives {
+            self.record(Record::ContainerRemoved(record::ContainerName::of(id)), out);
+        }
+    }
+
+    /// Whoever watched the container's output has gone: so must the container.
+    pub(crate) fn on_session_closed(&mut self, id: &ContainerId, out: &mut Effects) {
+        let Some(row) = self.state.container_mut(id) else { return };
+        if matches!(row.life, ContainerLife::Launching | ContainerLife::Running) {
+            row.life = ContainerLife::Destroying;
+            out.push(Effect::Destroy { container: id.clone() });
+        }
+    }
+}
