@@ -1,0 +1,122 @@
+//! The addresses of the masters, as people write them.
+
+use std::{fmt, str::FromStr};
+
+use crate::Error;
+
+/// Where masters listen unless their address says otherwise.
+pub const DEFAULT_PORT: u16 = 5050;
+
+/// One or more masters: `host:port`, or several with commas between them.
+///
+/// ```
+/// use client::Masters;
+///
+/// let masters: Masters = "one.example:5050,two.example".parse()?;
+/// assert_eq!(masters.to_string(), "one.example:5050,two.example:5050");
+/// assert!("zk://one.example:2181/mesos".parse::<Masters>().is_err());
+/// # Ok::<(), client::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Masters(Vec<String>);
+
+impl Masters {
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl FromStr for Masters {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Masters, Error> {
+        if text.starts_with("zk://") {
+            let why = "finding masters through ZooKeeper is not supported yet; give their addresses, host:port,host:port";
+            return Err(Error::Address(why.to_owned()));
+        }
+        let masters: Vec<String> =
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(authority).collect::<Result<_, _>>()?;
+        match masters.is_empty() {
+            true => Err(Error::Address("the address of a master is empty; write host:port".to_owned())),
+            false => Ok(Masters(masters)),
+        }
+    }
+}
+
+impl fmt::Display for Masters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(","))
+    }
+}
+
+/// `host:port` of an address that may carry `http://`, a slash at its end, or no port.
+pub(crate) fn authority(address: &str) -> Result<String, Error> {
+    authority_with(address, DEFAULT_PORT)
+}
+
+pub(crate) fn authority_with(address: &str, default_port: u16) -> Result<String, Error> {
+    let wrong = |why: &str| Error::Address(format!("'{address}' is no address: {why}; write host:port"));
+    let rest = match address.split_once("://") {
+        Some(("http", rest)) => rest,
+        Some((scheme, _)) => return Err(wrong(&format!("'{scheme}' is not supported"))),
+        None => address,
+    };
+    let rest = rest.trim_end_matches('/');
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '@' | '?' | '#');
+    if rest.is_empty() || rest.contains(odd) {
+        return Err(wrong("a host is expected"));
+    }
+    // The colons of a bare IPv6 address are no port: it wears brackets when one follows.
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if rest.starts_with('[') == host.ends_with(']') => (host, Some(port)),
+        _ => (rest, None),
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if bare.is_empty() || (!host.starts_with('[') && host.contains(':')) {
+        return Err(wrong("a host is expected, an IPv6 one in brackets"));
+    }
+    let port = match port {
+        None => default_port,
+        Some(port) => port.parse().map_err(|_| wrong("the port is no number below 65536"))?,
+    };
+    Ok(format!("{host}:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn addresses_in_every_dress() {
+        for (text, expected) in [
+            ("localhost", "localhost:5050"),
+            ("http://10.0.0.1:5051/", "10.0.0.1:5051"),
+            (" a:1 , b:2,", "a:1,b:2"),
+            ("[::1]:99", "[::1]:99"),
+            ("[::1]", "[::1]:5050"),
+        ] {
+            assert_eq!(text.parse::<Masters>().expect(text).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_a_hint() {
+        for text in ["", ",", "a:b", "a:70000", "https://a", "a/b", "u@a", "::1", ":5050", "a b"] {
+            let error = text.parse::<Masters>().expect_err(text).to_string();
+            assert!(error.contains("host:port"), "{text}: {error}");
+        }
+        let error = "zk://a:2181/mesos".parse::<Masters>().expect_err("not yet").to_string();
+        assert!(error.contains("not supported yet"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_reads_back_the_same(text in "\\PC{0,30}") {
+            if let Ok(masters) = text.parse::<Masters>() {
+                prop_assert_eq!(masters.to_string().parse::<Masters>().expect("printed"), masters);
+            }
+        }
+    }
+}

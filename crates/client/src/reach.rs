@@ -1,0 +1,191 @@
+//! Finding the server that answers: the masters one after the other, their redirects to the leading one, and the one that
+//! answered last first.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use proto::content::ContentType;
+use transport::{
+    HeaderMap, Method, StatusCode,
+    client::{Call, Client, ClientConfig, ClientError, Opened, Records, Reply},
+    header::{self, HeaderName},
+};
+
+use crate::{Error, Masters};
+
+const MAX_REDIRECTS: usize = 4;
+
+/// A name and secret for basic authentication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    pub principal: String,
+    pub secret: String,
+}
+
+/// How to talk to a server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub content_type: ContentType,
+    pub credential: Option<Credential>,
+    pub http: ClientConfig,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { content_type: ContentType::Protobuf, credential: None, http: ClientConfig::default() }
+    }
+}
+
+/// The way to one logical server. Clones share what they learn.
+#[derive(Clone, Debug)]
+pub(crate) struct Reach {
+    http: Client,
+    servers: Masters,
+    content_type: ContentType,
+    authorization: Option<String>,
+    last: Arc<Mutex<Option<String>>>,
+}
+
+impl Reach {
+    pub fn new(servers: Masters, options: Options) -> Reach {
+        let authorization = options.credential.map(|credential| {
+            let pair = format!("{}:{}", credential.principal, credential.secret);
+            format!("Basic {}", BASE64_STANDARD.encode(pair))
+        });
+        Reach {
+            http: Client::new(options.http),
+            servers,
+            content_type: options.content_type,
+            authorization,
+            last: Arc::default(),
+        }
+    }
+
+    pub fn content_type(&self) -> ContentType {
+        self.content_type
+    }
+
+    /// The server that answered last.
+    pub fn last(&self) -> Option<String> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Posts a body of a v1 API; the answer is a success.
+    pub async fn post(&self, path: &str, body: Bytes, more: &[(HeaderName, &str)]) -> Result<Reply, Error> {
+        self.whole(Method::POST, path, body, more).await
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Reply, Error> {
+        self.whole(Method::GET, path, Bytes::new(), &[]).await
+    }
+
+    async fn whole(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        more: &[(HeaderName, &str)],
+    ) -> Result<Reply, Error> {
+        let call = self.call(method, path, body, more);
+        let send = async |call| {
+            let reply = self.http.send(call).await?;
+            Ok(match reply.status.is_success() {
+                true => Ok(reply),
+                false => Err(reply),
+            })
+        };
+        self.find(call, send).await
+    }
+
+    /// Opens a stream of events.
+    pub async fn open(&self, path: &str, body: Bytes) -> Result<(HeaderMap, Records), Error> {
+        let call = self.call(Method::POST, path, body, &[]);
+        let open = async |call| {
+            Ok(match self.http.open(call).await? {
+                Opened::Stream { headers, records } => Ok((headers, records)),
+                Opened::Refused(reply) => Err(reply),
+            })
+        };
+        self.find(call, open).await
+    }
+
+    /// Tries the servers until one answers in its own name.
+    async fn find<T>(
+        &self,
+        call: Call,
+        attempt: impl AsyncFn(Call) -> Result<Result<T, Reply>, ClientError>,
+    ) -> Result<T, Error> {
+        let last = self.last();
+        let others = self.servers.iter().filter(|server| Some(*server) != last.as_deref());
+        let mut failure = Error::NoLeader("there is none to ask".to_owned());
+        for server in last.as_deref().into_iter().chain(others) {
+            let mut server = server.to_owned();
+            for _ in 0..MAX_REDIRECTS {
+                let call = Call { authority: server.clone(), ..call.clone() };
+                let reply = match attempt(call).await {
+                    Ok(Ok(answer)) => {
+                        self.remember(server);
+                        return Ok(answer);
+                    }
+                    Ok(Err(reply)) => reply,
+                    // Only a request that was surely not taken may go to another server.
+                    Err(error @ ClientError::Connect { .. }) => {
+                        failure = error.into();
+                        break;
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                match reply.status {
+                    StatusCode::TEMPORARY_REDIRECT => match redirect(&reply) {
+                        Some(next) => server = next,
+                        None => {
+                            failure = Error::NoLeader(format!("{server} redirects to nowhere"));
+                            break;
+                        }
+                    },
+                    StatusCode::SERVICE_UNAVAILABLE => {
+                        failure = Error::NoLeader(format!("{server} says: {}", text(&reply.body)));
+                        break;
+                    }
+                    status => {
+                        self.remember(server);
+                        return Err(Error::Refused { status, message: text(&reply.body) });
+                    }
+                }
+            }
+        }
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Err(failure)
+    }
+
+    fn remember(&self, server: String) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+    }
+
+    fn call(&self, method: Method, path: &str, body: Bytes, more: &[(HeaderName, &str)]) -> Call {
+        let mut call = match method {
+            Method::GET => Call::get("", path),
+            _ => Call::post("", path, self.content_type.mime(), body),
+        };
+        if let Some(authorization) = &self.authorization {
+            call = call.header(header::AUTHORIZATION, authorization);
+        }
+        for (name, value) in more {
+            call = call.header(name.clone(), value);
+        }
+        call
+    }
+}
+
+/// The server a redirect names: `//host:port/path`, or the same with `http:` in front.
+fn redirect(reply: &Reply) -> Option<String> {
+    let location = reply.header(header::LOCATION)?;
+    let rest = location.strip_prefix("http:").unwrap_or(location).strip_prefix("//")?;
+    crate::masters::authority(rest.split('/').next()?).ok()
+}
+
+fn text(body: &[u8]) -> String {
+    const MOST: usize = 2000;
+    String::from_utf8_lossy(body.get(..MOST).unwrap_or(body)).trim().to_owned()
+}

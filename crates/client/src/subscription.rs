@@ -1,0 +1,147 @@
+//! A subscription that comes back: after the master was away it subscribes again, with the framework's id, waiting longer
+//! after each attempt that fails.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use proto::v1::{
+    self,
+    scheduler::{Event, call},
+};
+use stdx::Rng;
+
+use crate::{Error, Events, SchedulerClient};
+
+/// How long to wait between attempts: a random part of a bound that doubles from `first` to `most`.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    first: Duration,
+    most: Duration,
+    bound: Duration,
+    rng: Rng,
+}
+
+impl Backoff {
+    pub fn new(first: Duration, most: Duration) -> Backoff {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let seed = now.as_nanos() as u64 ^ u64::from(std::process::id()).rotate_left(32);
+        Backoff { first, most, bound: first, rng: Rng::new(seed) }
+    }
+
+    /// The wait before the next attempt: between half of the bound and all of it.
+    pub fn next_wait(&mut self) -> Duration {
+        let wait = self.bound.mul_f64(0.5 + 0.5 * self.rng.unit());
+        self.bound = self.bound.saturating_mul(2).min(self.most);
+        wait
+    }
+
+    pub fn reset(&mut self) {
+        self.bound = self.first;
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Backoff {
+        Backoff::new(Duration::from_millis(100), Duration::from_secs(10))
+    }
+}
+
+/// What a subscription brings.
+#[derive(Debug)]
+pub enum Incoming {
+    /// Subscribed, for the first time or again. After a reconnection offers made earlier are void, and `reconcile` tells
+    /// what happened meanwhile.
+    Subscribed { framework_id: v1::FrameworkId, again: bool },
+    /// Any other event, heartbeats left out.
+    Event(Box<Event>),
+    /// The master is away; the next call of `next` tries to come back.
+    Lost(Error),
+}
+
+/// A framework's subscription, kept up.
+#[derive(Debug)]
+pub struct Subscription {
+    client: SchedulerClient,
+    subscribe: call::Subscribe,
+    backoff: Backoff,
+    wait_until: Option<Instant>,
+    events: Option<Events>,
+    subscribed: bool,
+}
+
+impl Subscription {
+    pub fn new(client: SchedulerClient, framework: v1::FrameworkInfo) -> Subscription {
+        Subscription::with(
+            client,
+            call::Subscribe { framework_info: framework, ..Default::default() },
+            Backoff::default(),
+        )
+    }
+
+    pub fn with(client: SchedulerClient, subscribe: call::Subscribe, backoff: Backoff) -> Subscription {
+        Subscription { client, subscribe, backoff, wait_until: None, events: None, subscribed: false }
+    }
+
+    pub fn client(&self) -> &SchedulerClient {
+        &self.client
+    }
+
+    /// What comes next, waiting for it. An `Err` is final: this framework cannot go on. Safe to drop and call again.
+    pub async fn next(&mut self) -> Result<Incoming, Error> {
+        loop {
+            let events = match &mut self.events {
+                Some(events) => events,
+                None => {
+                    if let Some(until) = self.wait_until {
+                        tokio::time::sleep_until(until.into()).await;
+                        self.wait_until = None;
+                    }
+                    match self.client.subscribe(self.subscribe.clone()).await {
+                        Ok(events) => self.events.insert(events),
+                        Err(error) => return self.lose(error),
+                    }
+                }
+            };
+            let event = match events.next().await {
+                Ok(event) => event,
+                Err(error) => return self.lose(error),
+            };
+            use v1::scheduler::event::Type;
+            match (event.r#type(), event.subscribed) {
+                (Type::Subscribed, Some(subscribed)) => {
+                    self.backoff.reset();
+                    let again = std::mem::replace(&mut self.subscribed, true);
+                    return Ok(Incoming::Subscribed { framework_id: subscribed.framework_id, again });
+                }
+                (Type::Heartbeat, _) => {}
+                (_, subscribed) => return Ok(Incoming::Event(Box::new(Event { subscribed, ..event }))),
+            }
+        }
+    }
+
+    fn lose(&mut self, error: Error) -> Result<Incoming, Error> {
+        self.events = None;
+        if !error.is_passing() {
+            return Err(error);
+        }
+        let wait = self.backoff.next_wait();
+        tracing::debug!(%error, ?wait, "the subscription is lost");
+        self.wait_until = Some(Instant::now() + wait);
+        Ok(Incoming::Lost(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_begin_anew() {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(350));
+        for bound in [100, 200, 350, 350] {
+            let wait = backoff.next_wait().as_millis();
+            assert!((bound / 2..=bound).contains(&wait), "{wait} of {bound}");
+        }
+        backoff.reset();
+        assert!(backoff.next_wait() <= Duration::from_millis(100));
+    }
+}
