@@ -4,6 +4,8 @@
 
 mod body;
 mod connection;
+#[cfg(test)]
+mod malformed;
 
 use std::{
     collections::HashMap,

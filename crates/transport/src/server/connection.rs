@@ -2,14 +2,15 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     io,
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -37,6 +38,8 @@ const BODY: u8 = 2;
 const HANDLING: u8 = 3;
 /// A long answer is going out.
 const STREAMING: u8 = 4;
+/// The answer is complete, some of it may not be written yet.
+const ANSWERED: u8 = 5;
 
 /// Where a connection stands, as its own task notes it and the server's task reads it. Moments are periods of the
 /// server's clock.
@@ -48,8 +51,14 @@ pub(super) struct ConnState {
     stalled_since: AtomicU64,
     /// When the peer closed its side while a request was under way; 0 if it did not.
     closed_since: AtomicU64,
+    /// Wakes the connection's task to see that end, once the request is answered.
+    end_waker: Mutex<Option<Waker>>,
     /// Bytes beyond the request under way have come.
     more: AtomicBool,
+    /// Flushes wait for the end of the task's turn, so that answers to pipelined requests leave together.
+    defers_flush: AtomicBool,
+    /// A flush was put off.
+    owes_flush: AtomicBool,
     draining: AtomicBool,
     overdue: AtomicBool,
     wake: Arc<Notify>,
@@ -63,7 +72,10 @@ impl ConnState {
             phase: AtomicU8::new(IDLE),
             stalled_since: AtomicU64::new(0),
             closed_since: AtomicU64::new(0),
+            end_waker: Mutex::new(None),
             more: AtomicBool::new(false),
+            defers_flush: AtomicBool::new(false),
+            owes_flush: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             overdue: AtomicBool::new(false),
             wake: Arc::new(Notify::new()),
@@ -83,7 +95,7 @@ impl ConnState {
         match self.phase.load(Ordering::Relaxed) {
             IDLE => self.enter(HEAD),
             BODY => self.phase_since.store(self.now(), Ordering::Relaxed),
-            HANDLING => self.more.store(true, Ordering::Relaxed),
+            HANDLING | ANSWERED => self.more.store(true, Ordering::Relaxed),
             _ => {}
         }
     }
@@ -98,14 +110,30 @@ impl ConnState {
     }
 
     pub(super) fn on_answered(&self) {
+        self.enter(ANSWERED);
+    }
+
+    /// All that was answered is written.
+    fn on_flushed(&self) {
+        if self.phase.load(Ordering::Relaxed) != ANSWERED {
+            return;
+        }
         self.enter(if self.more.load(Ordering::Relaxed) { HEAD } else { IDLE });
+        if self.closed_since.load(Ordering::Relaxed) != 0
+            && let Some(waker) = self.end_waker.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            waker.wake();
+        }
     }
 
     /// Whether the end of the peer's bytes is kept from hyper for now, so that a request under way is still answered.
-    fn hides_end(&self) -> bool {
-        let hides = matches!(self.phase.load(Ordering::Relaxed), BODY | HANDLING);
-        if hides && self.closed_since.load(Ordering::Relaxed) == 0 {
-            self.closed_since.store(self.now(), Ordering::Relaxed);
+    fn hides_end(&self, cx: &Context<'_>) -> bool {
+        let hides = matches!(self.phase.load(Ordering::Relaxed), BODY | HANDLING | ANSWERED);
+        if hides {
+            if self.closed_since.load(Ordering::Relaxed) == 0 {
+                self.closed_since.store(self.now(), Ordering::Relaxed);
+            }
+            *self.end_waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
         }
         hides
     }
@@ -169,11 +197,10 @@ where
             }
         })
     };
-    let tracked = TokioIo::new(Tracked { socket, state: state.clone() });
+    let tracked = TokioIo::new(Tracked { socket, state: state.clone(), out: Vec::new() });
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .title_case_headers(true)
-            .pipeline_flush(true)
             .header_read_timeout(None)
             .max_header_size(shared.limits.head)
             .max_buf_size(shared.limits.head.max(64 * 1024))
@@ -183,7 +210,7 @@ where
     loop {
         tokio::select! {
             biased;
-            result = connection.as_mut() => {
+            result = poll_fn(|cx| poll_turn(&state, connection.as_mut(), cx)) => {
                 if let Err(error) = result {
                     tracing::debug!(%peer, %error, "a connection broke");
                 }
@@ -199,6 +226,18 @@ where
             }
         }
     }
+}
+
+/// One turn of a connection: everything that can be done now, and then one flush.
+fn poll_turn<C: Future>(state: &ConnState, mut connection: Pin<&mut C>, cx: &mut Context<'_>) -> Poll<C::Output> {
+    state.defers_flush.store(true, Ordering::Relaxed);
+    let turn = connection.as_mut().poll(cx);
+    state.defers_flush.store(false, Ordering::Relaxed);
+    if turn.is_pending() && state.owes_flush.swap(false, Ordering::Relaxed) {
+        // hyper flushes whenever it is polled.
+        return connection.poll(cx);
+    }
+    turn
 }
 
 /// A connection's entry in the server's list, for as long as its task lives.
@@ -277,11 +316,18 @@ fn render(response: Response, state: &Arc<ConnState>) -> hyper::Response<OutBody
     out
 }
 
-/// A socket that notes what passes through it.
+/// A socket that notes what passes through it, and gathers small writes.
 struct Tracked<S> {
     socket: S,
     state: Arc<ConnState>,
+    /// Taken from hyper, not yet written.
+    out: Vec<u8>,
 }
+
+/// As much is gathered.
+const GATHER: usize = 16 * 1024;
+/// A buffer that grew beyond this is not kept while nothing is written.
+const KEEP: usize = 4 * 1024;
 
 impl<S: AsyncRead + Unpin> AsyncRead for Tracked<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -289,7 +335,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tracked<S> {
         ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
             self.state.on_bytes();
-        } else if buffer.remaining() > 0 && self.state.hides_end() {
+        } else if buffer.remaining() > 0 && self.state.hides_end(cx) {
             // The end is told when the request is answered, or the server's task cuts the connection.
             return Poll::Pending;
         }
@@ -297,8 +343,35 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tracked<S> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> Tracked<S> {
+    /// Writes all that was gathered.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut written = 0;
+        let result = loop {
+            let Some(rest) = self.out.get(written..).filter(|rest| !rest.is_empty()) else { break Poll::Ready(Ok(())) };
+            match Pin::new(&mut self.socket).poll_write(cx, rest) {
+                Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => written += count,
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        self.out.drain(..written);
+        if self.out.is_empty() && self.out.capacity() > KEEP {
+            self.out = Vec::new();
+        }
+        self.state.on_write(result.is_ready());
+        result
+    }
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for Tracked<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.out.len() + bytes.len() <= GATHER {
+            self.out.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        ready!(self.poll_out(cx))?;
         let result = Pin::new(&mut self.socket).poll_write(cx, bytes);
         self.state.on_write(result.is_ready());
         result
@@ -309,6 +382,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tracked<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        if self.out.len() + total <= GATHER {
+            slices.iter().for_each(|slice| self.out.extend_from_slice(slice));
+            return Poll::Ready(Ok(total));
+        }
+        ready!(self.poll_out(cx))?;
         let result = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
         self.state.on_write(result.is_ready());
         result
@@ -319,10 +398,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tracked<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        if !self.out.is_empty() && self.state.defers_flush.load(Ordering::Relaxed) {
+            self.state.owes_flush.store(true, Ordering::Relaxed);
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_out(cx))?;
+        ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
+        self.state.on_flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_out(cx))?;
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
