@@ -27,7 +27,7 @@ mod scheduler_call;
 pub use agent_call::agent_call;
 pub use executor_call::executor_call;
 pub use operator_call::operator_call;
-pub use scheduler_call::scheduler_call;
+pub use scheduler_call::{scheduler_call, scheduler_principal};
 
 /// The field of a call that its type demands.
 fn present<'a, T>(field: &'a Option<T>, name: &str) -> Result<&'a T, String> {

@@ -26,61 +26,61 @@ pub fn status(task: &TaskId, state: TaskState, wall: WallTime) -> TaskStatus {
 
 /// One field after the other, in reading order.
 pub trait Build: Sized {
-    fn source(self, source: Source) -> Self;
-    fn reason(self, reason: Reason) -> Self;
-    fn message(self, message: impl Into<String>) -> Self;
-    fn agent(self, agent: &AgentId) -> Self;
-    fn executor(self, executor: &ExecutorId) -> Self;
+    fn with_source(self, source: Source) -> Self;
+    fn with_reason(self, reason: Reason) -> Self;
+    fn with_message(self, message: impl Into<String>) -> Self;
+    fn with_agent(self, agent: &AgentId) -> Self;
+    fn with_executor(self, executor: &ExecutorId) -> Self;
     /// Makes it one that must be acknowledged.
-    fn uuid(self, uuid: [u8; 16]) -> Self;
-    fn healthy(self, healthy: bool) -> Self;
-    fn unreachable_since(self, time: v1::TimeInfo) -> Self;
+    fn with_uuid(self, uuid: [u8; 16]) -> Self;
+    fn with_healthy(self, healthy: bool) -> Self;
+    fn with_unreachable_time(self, time: v1::TimeInfo) -> Self;
     /// Says what the container used too much of.
-    fn limitation(self, resources: Vec<v1::Resource>) -> Self;
+    fn with_limitation(self, resources: Vec<v1::Resource>) -> Self;
 }
 
 impl Build for TaskStatus {
-    fn source(mut self, source: Source) -> Self {
+    fn with_source(mut self, source: Source) -> Self {
         self.set_source(source);
         self
     }
 
-    fn reason(mut self, reason: Reason) -> Self {
+    fn with_reason(mut self, reason: Reason) -> Self {
         self.set_reason(reason);
         self
     }
 
-    fn message(mut self, message: impl Into<String>) -> Self {
+    fn with_message(mut self, message: impl Into<String>) -> Self {
         self.message = Some(message.into());
         self
     }
 
-    fn agent(mut self, agent: &AgentId) -> Self {
+    fn with_agent(mut self, agent: &AgentId) -> Self {
         self.agent_id = Some(agent.to_proto());
         self
     }
 
-    fn executor(mut self, executor: &ExecutorId) -> Self {
+    fn with_executor(mut self, executor: &ExecutorId) -> Self {
         self.executor_id = Some(executor.to_proto());
         self
     }
 
-    fn uuid(mut self, uuid: [u8; 16]) -> Self {
+    fn with_uuid(mut self, uuid: [u8; 16]) -> Self {
         self.uuid = Some(Bytes::copy_from_slice(&uuid));
         self
     }
 
-    fn healthy(mut self, healthy: bool) -> Self {
+    fn with_healthy(mut self, healthy: bool) -> Self {
         self.healthy = Some(healthy);
         self
     }
 
-    fn unreachable_since(mut self, time: v1::TimeInfo) -> Self {
+    fn with_unreachable_time(mut self, time: v1::TimeInfo) -> Self {
         self.unreachable_time = Some(time);
         self
     }
 
-    fn limitation(mut self, resources: Vec<v1::Resource>) -> Self {
+    fn with_limitation(mut self, resources: Vec<v1::Resource>) -> Self {
         self.limitation = Some(v1::TaskResourceLimitation { resources });
         self
     }
@@ -95,16 +95,16 @@ pub fn refused(
     wall: WallTime,
 ) -> TaskStatus {
     let Verdict { state, reason, source } = refusal.verdict(partition_aware);
-    status(task, state, wall).source(source).reason(reason).message(message)
+    status(task, state, wall).with_source(source).with_reason(reason).with_message(message)
 }
 
 /// What reconciliation answers about a known task: its state, and of its newest status what still holds.
 pub fn reconciled(task: &v1::Task, state: TaskState, message: impl Into<String>, wall: WallTime) -> TaskStatus {
     let mut answer = status(&TaskId::from(&task.task_id), state, wall)
-        .source(Source::Master)
-        .reason(Reason::Reconciliation)
-        .message(message)
-        .agent(&AgentId::from(&task.agent_id));
+        .with_source(Source::Master)
+        .with_reason(Reason::Reconciliation)
+        .with_message(message)
+        .with_agent(&AgentId::from(&task.agent_id));
     answer.executor_id = task.executor_id.clone();
     if let Some(last) = task.statuses.last() {
         answer.healthy = last.healthy;
@@ -154,8 +154,9 @@ mod tests {
 
     #[test]
     fn an_update_fills_in_what_the_executor_left_out() {
-        let said =
-            status(&TaskId::from("t"), TaskState::TaskRunning, WALL).executor(&ExecutorId::from("e")).uuid([7; 16]);
+        let said = status(&TaskId::from("t"), TaskState::TaskRunning, WALL)
+            .with_executor(&ExecutorId::from("e"))
+            .with_uuid([7; 16]);
         let update = update(&FrameworkId::from("f"), said, Some(&AgentId::from("a")), WALL);
         assert_eq!(update.status.agent_id, update.agent_id);
         assert_eq!(update.uuid, update.status.uuid);
@@ -165,11 +166,11 @@ mod tests {
 
     #[test]
     fn a_reconciled_status_keeps_health_and_drops_data() {
-        let mut last = status(&TaskId::from("t"), TaskState::TaskRunning, WALL).healthy(true).uuid([1; 16]);
+        let mut last = status(&TaskId::from("t"), TaskState::TaskRunning, WALL).with_healthy(true).with_uuid([1; 16]);
         last.data = Some(Bytes::from_static(b"x"));
         let task = v1::Task { statuses: vec![last], ..Default::default() };
         let answer = reconciled(&task, TaskState::TaskRunning, "Reconciliation: Latest task state", WALL);
-        assert_eq!((answer.healthy, answer.data, answer.uuid), (Some(true), None, None));
+        assert_eq!((answer.healthy, &answer.data, &answer.uuid), (Some(true), &None, &None));
         assert_eq!(answer.reason(), Reason::Reconciliation);
     }
 }

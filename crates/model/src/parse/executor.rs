@@ -2,7 +2,7 @@
 
 use super::{container, ids, resources as rules};
 use ::resources::Resources;
-use proto::v1::{ContainerInfo, ExecutorInfo, container_info, executor_info::Type};
+use proto::v1::{CommandInfo, ContainerInfo, ExecutorInfo, command_info::Uri, container_info, executor_info::Type};
 
 /// The executor alone: type, id, grace period, command, container.
 pub fn executor_info(executor: &ExecutorInfo) -> Result<(), String> {
@@ -73,11 +73,39 @@ pub fn launched_executor(
     }
 }
 
-/// Whether two infos tell of one executor: resources are compared as amounts, the rest as it is written.
+/// Whether two infos tell of one executor. Resources are compared as amounts; labels and the grace period may differ; a field
+/// that is left out equals its default.
 pub fn is_same(a: &ExecutorInfo, b: &ExecutorInfo) -> bool {
     let resources = |info: &ExecutorInfo| Resources::from_protos(&info.resources).ok();
-    let rest = |info: &ExecutorInfo| ExecutorInfo { resources: Vec::new(), ..info.clone() };
-    a == b || (resources(a) == resources(b) && rest(a) == rest(b))
+    a == b
+        || (a.r#type == b.r#type
+            && a.executor_id == b.executor_id
+            && a.framework_id.clone().unwrap_or_default() == b.framework_id.clone().unwrap_or_default()
+            && a.data.as_deref().unwrap_or_default() == b.data.as_deref().unwrap_or_default()
+            && (a.name(), a.source()) == (b.name(), b.source())
+            && a.container.clone().unwrap_or_default() == b.container.clone().unwrap_or_default()
+            && a.discovery.clone().unwrap_or_default() == b.discovery.clone().unwrap_or_default()
+            && is_same_command(&a.command.clone().unwrap_or_default(), &b.command.clone().unwrap_or_default())
+            && resources(a) == resources(b))
+}
+
+/// URIs and variables may come in any order, arguments may not. From where a URI is fetched says nothing about the command.
+fn is_same_command(a: &CommandInfo, b: &CommandInfo) -> bool {
+    let uri = |uri: &Uri| (uri.value.clone(), uri.executable(), uri.extract(), uri.output_file().to_owned());
+    let uris = |command: &CommandInfo| {
+        let mut all: Vec<_> = command.uris.iter().map(uri).collect();
+        all.sort_unstable();
+        all
+    };
+    let variables = |command: &CommandInfo| {
+        let mut all = command.environment.clone().unwrap_or_default().variables;
+        all.sort_by(|x, y| (&x.name, &x.value).cmp(&(&y.name, &y.value)));
+        all
+    };
+    a.arguments == b.arguments
+        && (a.value(), a.user(), a.shell()) == (b.value(), b.user(), b.shell())
+        && uris(a) == uris(b)
+        && variables(a) == variables(b)
 }
 
 fn incompatible(existing: &ExecutorInfo, given: &ExecutorInfo) -> String {

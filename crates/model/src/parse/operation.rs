@@ -4,7 +4,7 @@
 use super::resources::inject_allocation;
 use ::resources::{format, validate};
 use proto::v1::{
-    self, ExecutorInfo, FrameworkId,
+    self, FrameworkId, HealthCheck, health_check,
     offer::{Operation, operation::Type},
 };
 
@@ -111,23 +111,39 @@ fn each_list_of_task(task: &mut v1::TaskInfo, visit: &mut dyn FnMut(&mut [v1::Re
     }
 }
 
-/// Fills in what a scheduler may leave out: the role of the offer, the framework's id in executors, and the executor in each
-/// task of a group.
+/// Fills in what a scheduler may leave out: the role of the offer; in launches the framework's id in executors and the type
+/// of a health check that needs no telling; in groups the executor of each task.
 pub fn complete(operation: &mut Operation, role: &str, framework_id: &FrameworkId) {
-    let name_framework = |executor: &mut ExecutorInfo| {
-        executor.framework_id.get_or_insert_with(|| framework_id.clone());
-    };
     each_list(operation, &mut |list| inject_allocation(list, role));
-    if let Some(launch) = &mut operation.launch {
-        launch.task_infos.iter_mut().filter_map(|task| task.executor.as_mut()).for_each(name_framework);
-    }
-    if let Some(launch) = &mut operation.launch_group {
-        name_framework(&mut launch.executor);
-        for task in &mut launch.task_group.tasks {
-            match &mut task.executor {
-                Some(executor) => name_framework(executor),
-                None => task.executor = Some(launch.executor.clone()),
+    match operation.r#type() {
+        Type::Launch => {
+            for task in operation.launch.iter_mut().flat_map(|launch| &mut launch.task_infos) {
+                if let Some(executor) = &mut task.executor {
+                    executor.framework_id.get_or_insert_with(|| framework_id.clone());
+                }
+                if let Some(check) = &mut task.health_check {
+                    infer_type(check);
+                }
             }
         }
+        Type::LaunchGroup => {
+            if let Some(launch) = &mut operation.launch_group {
+                for task in &mut launch.task_group.tasks {
+                    task.executor.get_or_insert_with(|| launch.executor.clone());
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn infer_type(check: &mut HealthCheck) {
+    if check.r#type.is_some() {
+        return;
+    }
+    match (&check.command, &check.http) {
+        (Some(_), None) => check.set_type(health_check::Type::Command),
+        (None, Some(_)) => check.set_type(health_check::Type::Http),
+        _ => {}
     }
 }

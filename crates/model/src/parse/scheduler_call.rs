@@ -6,11 +6,10 @@ use proto::v1::{
     scheduler::{Call, call::Type},
 };
 
-/// `principal` is the authenticated one, if there is one.
-pub fn scheduler_call(call: &Call, principal: Option<&str>) -> Result<(), String> {
+pub fn scheduler_call(call: &Call) -> Result<(), String> {
     let kind = type_of(call.r#type)?;
     if kind == Type::Subscribe {
-        return subscribe(call, principal);
+        return subscribe(call);
     }
     let framework_id = present(&call.framework_id, "framework_id")?;
     match kind {
@@ -41,12 +40,18 @@ pub fn scheduler_call(call: &Call, principal: Option<&str>) -> Result<(), String
     }
 }
 
-fn subscribe(call: &Call, principal: Option<&str>) -> Result<(), String> {
+fn subscribe(call: &Call) -> Result<(), String> {
     let info = &present(&call.subscribe, "subscribe")?.framework_info;
     if text(info.id.as_ref()) != text(call.framework_id.as_ref()) {
         return Err("'framework_id' differs from 'subscribe.framework_info.id'".into());
     }
-    match (principal, &info.principal) {
+    Ok(())
+}
+
+/// A subscriber is who it says it is. Comes right after [`scheduler_call`]; `principal` is the authenticated one.
+pub fn scheduler_principal(call: &Call, principal: Option<&str>) -> Result<(), String> {
+    let claimed = call.subscribe.as_ref().and_then(|subscribe| subscribe.framework_info.principal.as_deref());
+    match (principal, claimed) {
         (Some(principal), Some(claimed)) if principal != claimed => Err(format!(
             "Authenticated principal '{principal}' does not match principal '{claimed}' set in `FrameworkInfo`"
         )),
