@@ -31,7 +31,8 @@ impl FromStr for Masters {
 
     fn from_str(text: &str) -> Result<Masters, Error> {
         if text.starts_with("zk://") {
-            let why = "finding masters through ZooKeeper is not supported yet; give their addresses, host:port,host:port";
+            let why =
+                "finding masters through ZooKeeper is not supported yet; give their addresses, host:port,host:port";
             return Err(Error::Address(why.to_owned()));
         }
         let masters: Vec<String> =
