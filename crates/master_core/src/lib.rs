@@ -1,1 +1,151 @@
-//! master_core
+//! Knows every decision of a master. Knows no socket, file, clock or thread: what happened comes in as an `Event`, what
+//! shall be done goes out as `Effect`s, and every wait is a ticket that comes back.
+//!
+//! Read on in `event` and `effect` (the face), `state` and `tables` (what a master knows), then in the folder named after
+//! what happened: `leadership`, `agents`, `frameworks`, `calls`, `operator`, `tasks`, `offers`. `validate` judges,
+//! `publish` tells subscribers, `pending` and `timers` hold what is still to come, `invariants` what must always hold.
+
+mod agents;
+mod calls;
+mod config;
+pub mod counters;
+mod effect;
+mod event;
+mod frameworks;
+mod ids;
+pub mod invariants;
+mod leadership;
+mod metrics;
+mod offers;
+mod operator;
+mod pending;
+mod publish;
+pub mod state;
+mod tables;
+mod tasks;
+mod timers;
+mod validate;
+
+pub use config::Config;
+pub use effect::{Actor, Effect, Effects, Reply};
+pub use event::{ConnId, Event, Input, PersistError, ReqId, Ticket};
+pub use state::State;
+pub use tables::roles::Role;
+
+use std::collections::BTreeMap;
+
+use allocator::Allocator;
+use model::{AgentId, FrameworkId};
+use proto::{link::ToMaster, upid::Upid, v1};
+use stdx::{Rng, Tick, WallTime};
+
+use crate::{counters::Counter, ids::Ids, pending::Pending, timers::Timers};
+
+/// A master: one value, changed by one event at a time.
+pub struct Master {
+    config: Config,
+    state: State,
+    allocator: Allocator,
+    timers: Timers,
+    pending: Pending,
+    ids: Ids,
+    rng: Rng,
+    by_pid: BTreeMap<Upid, AgentId>,
+    by_conn: BTreeMap<ConnId, FrameworkId>,
+    removals: agents::unreachable::Removals,
+}
+
+/// The moment of one step and where its effects go.
+pub(crate) struct Step<'a> {
+    pub(crate) now: Tick,
+    pub(crate) wall: WallTime,
+    pub(crate) out: &'a mut Effects,
+}
+
+impl Step<'_> {
+    pub(crate) fn reply(&mut self, req: ReqId, reply: Reply) {
+        self.out.push(Effect::Reply { req, reply });
+    }
+
+    pub(crate) fn to_agent(&mut self, to: &Upid, message: impl Into<proto::link::ToAgent>) {
+        self.out.push(Effect::ToAgent { from_actor: Actor::Master, to: to.clone(), message: message.into() });
+    }
+}
+
+impl Master {
+    /// `seed` decides every random choice; two masters with the same seed and inputs do the same.
+    pub fn new(config: Config, info: v1::MasterInfo, seed: u64) -> Master {
+        let mut rng = Rng::new(seed);
+        let allocator = Allocator::new(config.allocator.clone(), rng.fork("allocator"));
+        Master {
+            ids: Ids::new(&info.id),
+            state: State::new(info),
+            allocator,
+            timers: Timers::default(),
+            pending: Pending::default(),
+            rng: rng.fork("streams"),
+            by_pid: BTreeMap::new(),
+            by_conn: BTreeMap::new(),
+            removals: agents::unreachable::Removals::default(),
+            config,
+        }
+    }
+
+    /// Reacts to one event. Effects are appended to `out` in the order they must be carried out.
+    pub fn handle(&mut self, input: Input, out: &mut Effects) {
+        let Input { now, wall, event } = input;
+        let mut step = Step { now, wall, out };
+        match event {
+            Event::Wake => {}
+            Event::Elected { registry } => self.on_elected(registry, &mut step),
+            Event::Deposed => self.on_deposed(&mut step),
+            Event::Persisted { ticket, outcome } => self.on_persisted(ticket, outcome, &mut step),
+            Event::FromAgent { from, message } => self.on_agent_message(from, message, &mut step),
+            Event::Exited { peer } => self.on_exited(&peer, &mut step),
+            Event::FromScheduler { req, conn, principal, stream_id, call } => {
+                self.on_scheduler_call(calls::Request { req, conn, principal, stream_id }, *call, &mut step);
+            }
+            Event::FromOperator { req, principal, call } => self.on_operator_call(req, principal, *call, &mut step),
+            Event::Closed { conn } => self.on_closed(conn, &mut step),
+        }
+        self.fire_timers(&mut step);
+        self.make_offers(&mut step);
+    }
+
+    /// When the core wants `Event::Wake` if nothing else happens before, and why.
+    pub fn next_deadline(&self) -> Option<(Tick, &'static str)> {
+        if !self.state.is_leading() {
+            return None;
+        }
+        [self.timers.next(), self.allocator.next_deadline()].into_iter().flatten().min_by_key(|(tick, _)| *tick)
+    }
+
+    /// What the master knows, for reading. `State` clones cheaply.
+    pub fn view(&self) -> &State {
+        &self.state
+    }
+
+    fn on_agent_message(&mut self, from: Upid, message: ToMaster, step: &mut Step<'_>) {
+        if !self.state.is_leading() {
+            self.state.counters.add(Counter::DroppedMessages);
+            return;
+        }
+        match message {
+            ToMaster::RegisterSlave(m) => self.on_register(from, m, step),
+            ToMaster::ReregisterSlave(m) => self.on_reregister(from, m, step),
+            ToMaster::UnregisterSlave(m) => self.on_unregister(&from, &m, step),
+            ToMaster::StatusUpdate(m) => self.on_status_update(*m, step),
+            ToMaster::ExecutorToFramework(m) => self.on_executor_message(*m, step),
+            ToMaster::ExitedExecutor(m) => self.on_exited_executor(&m, step),
+            ToMaster::UpdateSlave(m) => self.on_update_agent(&m, step),
+            ToMaster::PongSlave(_) => self.on_pong(&from, step),
+            ToMaster::UpdateOperationStatus(_) => {
+                self.state.counters.add(Counter::MessagesOperationStatusUpdate);
+                self.state.counters.add(Counter::InvalidOperationStatusUpdates);
+            }
+            ToMaster::Authenticate(_) | ToMaster::AuthenticationStart(_) | ToMaster::AuthenticationStep(_) => {
+                self.on_authenticate(&from, step);
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Agents come, answer, change, fall silent and leave. One file per way; `membership` has what they share.
+
+mod gone;
+mod link;
+mod membership;
+mod ping;
+mod register;
+mod reregister;
+pub(crate) mod unreachable;
+mod unregister;
+mod update;

@@ -1,0 +1,76 @@
+//! An operator gives an agent up for good. It is told to shut down, and may never come back.
+
+use model::{AgentId, Refusal, TaskId};
+use proto::v1::task_status::Source;
+use registry::Operation;
+
+use super::membership::{Departure, GONE};
+use crate::{
+    Master, Step,
+    effect::Reply,
+    event::ReqId,
+    pending::Continuation,
+    tasks::status::{News, status_of},
+};
+
+impl Master {
+    pub(crate) fn on_mark_agent_gone(&mut self, req: ReqId, id: AgentId, step: &mut Step<'_>) {
+        if self.state.registry.gone.contains_key(&id) {
+            step.reply(req, Reply::Ok(None));
+            return;
+        }
+        if let Some(transition) = self.pending.transition_of(&id) {
+            step.reply(req, Reply::Unavailable(format!("Agent '{id}' is {transition}")));
+            return;
+        }
+        let known = self.state.agents.contains(&id)
+            || self.state.recovered_agents.contains(&id)
+            || self.state.registry.unreachable.contains_key(&id);
+        if !known {
+            step.reply(req, Reply::NotFound(format!("Agent '{id}' not found")));
+            return;
+        }
+        tracing::info!(agent = %id, "marking gone");
+        self.pending.marking_gone.insert(id.clone(), req);
+        let operation = Operation::MarkGone { agent: id.clone(), since: step.wall };
+        self.persist(vec![operation], Continuation::Gone { agent: id }, step);
+    }
+
+    pub(crate) fn on_marked_gone(&mut self, id: &AgentId, step: &mut Step<'_>) {
+        let waiting = self.pending.marking_gone.remove(id);
+        if let Some(agent) = self.state.agents.get(id) {
+            let pid = agent.pid.clone();
+            self.shut_down_agent(&pid, GONE, step);
+            self.remove_agent(id, &Departure::Gone, step);
+        } else if self.state.recovered_agents.take(id).is_none() {
+            self.end_unreachable_tasks(id, step);
+        }
+        if let Some(req) = waiting {
+            step.reply(req, Reply::Ok(None));
+        }
+    }
+
+    /// The tasks that were unreachable with the agent end with it.
+    fn end_unreachable_tasks(&mut self, id: &AgentId, step: &mut Step<'_>) {
+        let frameworks: Vec<_> = self.state.frameworks.keys().cloned().collect();
+        let cap = self.config.max_completed_tasks_per_framework;
+        for framework in frameworks {
+            let Some(row) = self.state.frameworks.get(&framework) else { continue };
+            let aware = row.capabilities.partition_aware;
+            let tasks: Vec<TaskId> =
+                row.unreachable_tasks.iter().filter(|t| t.agent == *id).map(|t| t.id.clone()).collect();
+            for task in tasks {
+                let Some(row) = self.state.frameworks.get_mut(&framework) else { break };
+                let Some(task) = row.unreachable_tasks.take(&task) else { continue };
+                let mut task = std::sync::Arc::unwrap_or_clone(task);
+                let news = News::of(Refusal::AgentGone, aware, GONE);
+                let (state, reason) = (news.state, news.reason);
+                let status = status_of(&task, news, step.wall);
+                task.apply(&status, None);
+                row.completed_tasks.push(task.into(), cap);
+                self.state.counters.add_end(state, Source::Master, Some(reason));
+                self.forward(&framework, status, step);
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The link to an agent breaks. The agent is not lost yet: it has its time to come back, and its tasks go on.
+
+use model::{AgentId, FrameworkId, Refusal};
+use proto::{internal, upid::Upid};
+
+use crate::{Master, Step, counters::Counter, tasks::status::News, timers::Timer};
+
+impl Master {
+    pub(crate) fn on_exited(&mut self, peer: &Upid, step: &mut Step<'_>) {
+        if !self.state.is_leading() {
+            return;
+        }
+        let Some(id) = self.by_pid.get(peer).cloned() else { return };
+        let timeout = self.config.agent_reregister_timeout;
+        let Some(agent) = self.state.agents.get_mut(&id) else { return };
+        if !agent.connected {
+            return;
+        }
+        tracing::warn!(agent = %id, "disconnected");
+        agent.connected = false;
+        agent.reregister_timer = Some(self.timers.set(step.now, timeout, Timer::Reregister(id.clone())));
+        self.allocator.deactivate_agent(step.now, &id);
+        let offers = agent.offers.clone();
+        let frameworks = agent.frameworks();
+        for offer in offers {
+            self.rescind_offer(&offer, None, step);
+        }
+        for framework in frameworks {
+            let checkpoints = self.state.frameworks.get(&framework).is_some_and(|f| f.info.checkpoint());
+            if !checkpoints {
+                self.end_framework_on(&id, &framework, step);
+            }
+        }
+    }
+
+    /// What a framework without checkpoints had on the agent dies with the agent's process.
+    fn end_framework_on(&mut self, id: &AgentId, framework: &FrameworkId, step: &mut Step<'_>) {
+        let Some(agent) = self.state.agents.get(id) else { return };
+        let message = format!("Agent {} disconnected", agent.info.hostname);
+        let tasks: Vec<_> = agent.tasks.iter().filter(|(f, _)| f == framework).map(|(_, t)| t.clone()).collect();
+        let executors: Vec<_> = agent.executors_of(framework).map(|(e, _)| e.clone()).collect();
+        for task in tasks {
+            let news = News::of(Refusal::AgentDisconnected, false, message.as_str());
+            self.end_task(framework, &task, news, false, step);
+        }
+        for executor in executors {
+            self.remove_executor(id, framework, &executor, step);
+        }
+    }
+
+    /// Agents are not authenticated; one that wants to be is told so in the words it understands.
+    pub(crate) fn on_authenticate(&mut self, from: &Upid, step: &mut Step<'_>) {
+        self.state.counters.add(Counter::MessagesAuthenticate);
+        let error = "No authenticator loaded".to_owned();
+        step.to_agent(from, internal::AuthenticationErrorMessage { error: Some(error) });
+    }
+}

@@ -1,0 +1,188 @@
+//! Adding an agent's row and taking it away, with all that hangs on it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use model::{AgentCapabilities, AgentId, Refusal};
+use proto::{
+    internal,
+    upid::Upid,
+    v1::{self, machine_info, resource::reservation_info},
+};
+use registry::MachineKey;
+use resources::{Resource, Resources};
+use stdx::WallTime;
+
+use crate::{
+    Master, Step, counters::Counter, effect::Effect, frameworks::events, publish, state::Agent,
+    tables::agents::Observer, tasks::status::News,
+};
+
+/// Why an agent leaves.
+pub(crate) enum Departure {
+    Unreachable {
+        since: WallTime,
+        why: String,
+    },
+    Gone,
+    /// It unregistered, or another took its address.
+    Removed {
+        why: &'static str,
+    },
+}
+
+/// What a registering agent says about itself.
+pub(crate) struct Newcomer {
+    pub(crate) pid: Upid,
+    pub(crate) info: v1::AgentInfo,
+    pub(crate) version: String,
+    pub(crate) capabilities: Vec<v1::agent_info::Capability>,
+    pub(crate) resource_version: Option<v1::Uuid>,
+    pub(crate) checkpointed: Vec<v1::Resource>,
+    pub(crate) reregistered: Option<WallTime>,
+}
+
+pub(crate) const GONE: &str = "Agent has been marked gone";
+
+impl Master {
+    /// What every (re)registration is told about the connection.
+    pub(crate) fn connection(&self) -> internal::MasterSlaveConnection {
+        internal::MasterSlaveConnection {
+            total_ping_timeout_seconds: Some(self.config.total_ping_timeout().as_secs_f64()),
+        }
+    }
+
+    /// The row of a newcomer, without tasks, executors and offers.
+    pub(crate) fn new_agent(&mut self, id: &AgentId, newcomer: Newcomer, step: &Step<'_>) -> Agent {
+        let admitted = self.state.registry.agents.get(id);
+        Agent {
+            id: id.clone(),
+            total: total_resources(&newcomer.info.resources, &newcomer.checkpointed),
+            info: Arc::new(newcomer.info),
+            pid: newcomer.pid,
+            version: newcomer.version,
+            capabilities: AgentCapabilities::from_protos(&newcomer.capabilities),
+            capability_list: newcomer.capabilities,
+            resource_version: newcomer.resource_version,
+            connected: true,
+            deactivated: admitted.is_some_and(|a| a.deactivated),
+            drain_info: admitted.and_then(|a| a.drain_info.clone()),
+            registered: step.wall,
+            reregistered: newcomer.reregistered,
+            tasks: Default::default(),
+            executors: BTreeMap::new(),
+            offers: Default::default(),
+            killed: Default::default(),
+            observer: Observer { number: self.ids.observer(), ..Observer::default() },
+            reregister_timer: None,
+        }
+    }
+
+    /// Puts `agent` into the tables and the allocator, watches it and tells subscribers. Its tasks' frameworks must be
+    /// there.
+    pub(crate) fn add_agent(&mut self, agent: Agent, step: &mut Step<'_>) {
+        let id = agent.id.clone();
+        step.out.push(Effect::Link { peer: agent.pid.clone() });
+        self.by_pid.insert(agent.pid.clone(), id.clone());
+        let used = self.state.used_on(&agent);
+        self.allocator.add_agent(step.now, &id, self.profile_of(&agent), agent.total.clone(), &used);
+        self.state.agents.insert(id.clone(), agent);
+        if let Some(agent) = self.state.agents.get(&id) {
+            publish::agent_added(&self.config, &self.state, agent, step);
+        }
+    }
+
+    pub(crate) fn profile_of(&self, agent: &Agent) -> allocator::AgentProfile {
+        allocator::AgentProfile {
+            hostname: agent.info.hostname.clone(),
+            attributes: agent.info.attributes.clone(),
+            domain: agent.info.domain.clone(),
+            capabilities: agent.capabilities,
+            active: agent.is_active(),
+        }
+    }
+
+    /// Takes an agent away: its tasks end or become unreachable, its executors and offers go, frameworks hear of it.
+    pub(crate) fn remove_agent(&mut self, id: &AgentId, departure: &Departure, step: &mut Step<'_>) {
+        let Some(agent) = self.state.agents.get(id) else { return };
+        let (hostname, pid) = (agent.info.hostname.clone(), agent.pid.clone());
+        for (framework, task) in agent.tasks.clone() {
+            let aware = self.state.frameworks.get(&framework).is_some_and(|f| f.capabilities.partition_aware);
+            let (mut news, unreachable) = match departure {
+                Departure::Removed { why } => {
+                    let message = format!("Agent {hostname} removed: {why}");
+                    (News::of(Refusal::AgentRemoved, aware, message), false)
+                }
+                Departure::Unreachable { why, .. } => (News::of(Refusal::AgentUnreachable, aware, why.as_str()), true),
+                // Frameworks that know no partitions find the tasks of gone agents among the unreachable.
+                Departure::Gone => (News::of(Refusal::AgentGone, aware, GONE), !aware),
+            };
+            if let Departure::Unreachable { since, .. } = departure {
+                news.unreachable_since = Some(*since);
+            }
+            self.end_task(&framework, &task, news, unreachable, step);
+        }
+        let executors: Vec<_> =
+            self.state.agents.get(id).map(|a| a.executors.keys().cloned().collect()).unwrap_or_default();
+        for (framework, executor) in executors {
+            self.remove_executor(id, &framework, &executor, step);
+        }
+        let offers = self.state.agents.get(id).map(|a| a.offers.clone()).unwrap_or_default();
+        for offer in offers {
+            self.rescind_offer(&offer, None, step);
+        }
+        self.allocator.remove_agent(step.now, id);
+        if let Some(agent) = self.state.agents.take(id) {
+            let timers = [agent.observer.timer, agent.observer.removal, agent.reregister_timer];
+            for timer in timers.into_iter().flatten() {
+                self.timers.cancel(timer);
+            }
+        }
+        self.by_pid.remove(&pid);
+        step.out.push(Effect::Unlink { peer: pid });
+        self.broadcast(|| events::failure_of_agent(id), step);
+        if matches!(departure, Departure::Removed { .. }) {
+            publish::agent_removed(&self.config, id, step);
+        }
+    }
+
+    pub(crate) fn count_removal(&mut self, cause: Counter) {
+        self.state.counters.add(Counter::AgentRemovals);
+        self.state.counters.add(cause);
+    }
+
+    /// Whether operators took the machine at `hostname` and `ip` out of service.
+    pub(crate) fn is_machine_down(&self, hostname: &str, ip: &str) -> bool {
+        let key = MachineKey { hostname: hostname.to_ascii_lowercase(), ip: ip.to_owned() };
+        self.state.registry.machines.get(&key).is_some_and(|machine| machine.mode() == machine_info::Mode::Down)
+    }
+
+    pub(crate) fn shut_down_agent(&self, pid: &Upid, message: &str, step: &mut Step<'_>) {
+        step.to_agent(pid, internal::ShutdownMessage { message: Some(message.to_owned()) });
+    }
+}
+
+/// The agent's resources with its checkpointed reservations and volumes in place of what they were made from. Both
+/// lists have been checked; what does not fit is left out.
+pub(crate) fn total_resources(info: &[v1::Resource], checkpointed: &[v1::Resource]) -> Resources {
+    let mut total = Resources::from_protos(info).unwrap_or_default();
+    for made in checkpointed {
+        let mut plain = made.clone();
+        resources::format::upgrade(&mut plain);
+        while plain.reservations.last().is_some_and(|r| r.r#type() == reservation_info::Type::Dynamic) {
+            plain.reservations.pop();
+        }
+        if let Some(disk) = &mut plain.disk {
+            disk.persistence = None;
+            disk.volume = None;
+            if disk.source.is_none() {
+                plain.disk = None;
+            }
+        }
+        plain.shared = None;
+        let (Ok(plain), Ok(made)) = (Resource::from_proto(&plain), Resource::from_proto(made)) else { continue };
+        if let Some(rest) = total.subtract(&Resources::from(plain)) {
+            total = rest + Resources::from(made);
+        }
+    }
+    total
+}

@@ -1,0 +1,92 @@
+//! A new agent registers: it gets an id, the registry admits it, and only then it is part of the cluster.
+
+use model::AgentId;
+use proto::{internal, upid::Upid, v1};
+use registry::Operation;
+
+use super::membership::{Departure, Newcomer};
+use crate::{Master, Step, counters::Counter, pending::Continuation, validate};
+
+impl Master {
+    pub(crate) fn on_register(
+        &mut self,
+        from: Upid,
+        message: Box<internal::RegisterSlaveMessage>,
+        step: &mut Step<'_>,
+    ) {
+        self.state.counters.add(Counter::MessagesRegisterAgent);
+        if let Err(why) = model::parse::registration::register(&message) {
+            tracing::warn!(%from, why, "dropping an invalid registration");
+            return;
+        }
+        if self.pending.registering.contains(&from) {
+            return;
+        }
+        let mut info = message.agent.clone();
+        if self.is_machine_down(&info.hostname, &from.host) {
+            self.shut_down_agent(&from, "Machine is `DOWN`", step);
+            return;
+        }
+        if let Err(why) = validate::agent::check_compatible(&info, message.version.as_deref(), &self.state.info) {
+            tracing::warn!(%from, why, "ignoring a registration");
+            return;
+        }
+        let mut operations = Vec::new();
+        let mut replaces = None;
+        if let Some(old) = self.by_pid.get(&from).cloned() {
+            if self.state.agents.get(&old).is_some_and(|agent| agent.connected) {
+                self.send_registered(&from, &old, step);
+                return;
+            }
+            if self.pending.is_in_transition(&old) {
+                return;
+            }
+            self.pending.removing.insert(old.clone());
+            operations.push(Operation::RemoveAgent(old.clone()));
+            replaces = Some(old);
+        }
+        info.id = Some(self.ids.agent().to_proto());
+        info.resources.iter_mut().for_each(resources::format::upgrade);
+        operations.push(Operation::AdmitAgent(Box::new(info.clone())));
+        self.pending.registering.insert(from.clone());
+        self.persist(operations, Continuation::Register { from, info: Box::new(info), message, replaces }, step);
+    }
+
+    pub(crate) fn on_admitted(
+        &mut self,
+        from: Upid,
+        info: v1::AgentInfo,
+        message: internal::RegisterSlaveMessage,
+        replaces: Option<AgentId>,
+        step: &mut Step<'_>,
+    ) {
+        self.pending.registering.remove(&from);
+        if let Some(old) = replaces {
+            self.pending.removing.remove(&old);
+            self.count_removal(Counter::AgentRemovalsRegistered);
+            let why = "a new agent registered at the same address";
+            self.remove_agent(&old, &Departure::Removed { why }, step);
+        }
+        let Some(id) = info.id.as_ref().map(AgentId::from) else { return };
+        let newcomer = Newcomer {
+            pid: from.clone(),
+            info,
+            version: message.version.unwrap_or_default(),
+            capabilities: message.agent_capabilities,
+            resource_version: message.resource_version_uuid,
+            checkpointed: message.checkpointed_resources,
+            reregistered: None,
+        };
+        let agent = self.new_agent(&id, newcomer, step);
+        self.state.counters.add(Counter::AgentRegistrations);
+        tracing::info!(agent = %id, %from, total = %agent.total, "registered");
+        self.add_agent(agent, step);
+        self.send_registered(&from, &id, step);
+        self.ping(&id, step);
+    }
+
+    fn send_registered(&self, to: &Upid, id: &AgentId, step: &mut Step<'_>) {
+        let connection = Some(self.connection());
+        step.to_agent(to, internal::SlaveRegisteredMessage { agent_id: id.to_proto(), connection });
+    }
+}

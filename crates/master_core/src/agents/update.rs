@@ -1,0 +1,51 @@
+//! An agent says that what it has changed: oversubscribed resources, resource providers, its resource version.
+
+use model::AgentId;
+use proto::internal::UpdateSlaveMessage;
+use resources::Resources;
+
+use crate::{Master, Step, counters::Counter};
+
+impl Master {
+    pub(crate) fn on_update_agent(&mut self, message: &UpdateSlaveMessage, step: &mut Step<'_>) {
+        self.state.counters.add(Counter::MessagesUpdateAgent);
+        let id = AgentId::from(&message.agent_id);
+        let Some(agent) = self.state.agents.get(&id).filter(|agent| agent.connected) else {
+            tracing::warn!(agent = %id, "ignoring the update of an agent that is not there");
+            return;
+        };
+        let own = agent.total.without_provider();
+        // Agents from before the flag always mean to set them.
+        let oversubscribed = if message.update_oversubscribed_resources.unwrap_or(true) {
+            Resources::from_protos(&message.oversubscribed_resources).map(|r| r.revocable())
+        } else {
+            Ok(own.revocable())
+        };
+        let provided = message.resource_providers.iter().flat_map(|all| &all.providers);
+        let provided: Result<Vec<_>, _> = provided.map(|p| Resources::from_protos(&p.total_resources)).collect();
+        let (Ok(oversubscribed), Ok(provided)) = (oversubscribed, provided) else {
+            tracing::warn!(agent = %id, "ignoring an update with invalid resources");
+            return;
+        };
+        let total = own.non_revocable() + oversubscribed + provided.into_iter().sum::<Resources>();
+        let changed = total != agent.total;
+        let version = message.resource_version_uuid.clone();
+        if let Some(agent) = self.state.agents.get_mut(&id) {
+            agent.total = total.clone();
+            agent.resource_version = version.or(agent.resource_version.take());
+        }
+        if !changed {
+            return;
+        }
+        self.rescind_all_on(&id, step);
+        self.allocator.update_agent_total(step.now, &id, total);
+    }
+
+    /// Takes back every offer of the agent: what they promise may not be there any more.
+    pub(crate) fn rescind_all_on(&mut self, id: &AgentId, step: &mut Step<'_>) {
+        let offers = self.state.agents.get(id).map(|agent| agent.offers.clone()).unwrap_or_default();
+        for offer in offers {
+            self.rescind_offer(&offer, None, step);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! ACKNOWLEDGE: on its way to the agent, the acknowledgement of a terminal update lets the master forget the task.
+
+use model::{FrameworkId, TaskId};
+use proto::{internal::StatusUpdateAcknowledgementMessage, v1::scheduler::call::Acknowledge};
+
+use crate::{Master, Step, counters::Counter};
+
+impl Master {
+    pub(crate) fn on_acknowledge(&mut self, id: &FrameworkId, call: Acknowledge, step: &mut Step<'_>) {
+        self.state.counters.add(Counter::MessagesStatusUpdateAcknowledgement);
+        let agent = self.state.agents.get(call.agent_id.value.as_str()).filter(|agent| agent.connected);
+        let Some((agent, pid)) = agent.map(|agent| (agent.id.clone(), agent.pid.clone())) else {
+            self.state.counters.add(Counter::InvalidStatusUpdateAcknowledgements);
+            return;
+        };
+        let task = TaskId::from(&call.task_id);
+        if let Some(row) = self.state.find_task(id, &task).filter(|row| row.agent == agent) {
+            let Some((state, uuid)) = row.forwarded() else {
+                // The agent sends the update again, and then it is known here too.
+                self.state.counters.add(Counter::InvalidStatusUpdateAcknowledgements);
+                return;
+            };
+            if model::task_state::is_terminal(state) && *uuid == call.uuid {
+                self.remove_task(id, &task, false, step);
+            }
+        }
+        self.state.counters.add(Counter::ValidStatusUpdateAcknowledgements);
+        step.to_agent(
+            &pid,
+            StatusUpdateAcknowledgementMessage {
+                agent_id: call.agent_id,
+                framework_id: id.to_proto(),
+                task_id: call.task_id,
+                uuid: call.uuid,
+            },
+        );
+    }
+}

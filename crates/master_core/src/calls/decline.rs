@@ -1,0 +1,24 @@
+//! DECLINE: offers go back, and their like is not offered for a while.
+
+use allocator::refusal_duration;
+use model::{FrameworkId, OfferId};
+use proto::v1::scheduler::call::Decline;
+
+use crate::{Master, Step, counters::Counter};
+
+impl Master {
+    pub(crate) fn on_decline(&mut self, id: &FrameworkId, call: &Decline, step: &mut Step<'_>) {
+        self.state.counters.add(Counter::MessagesDeclineOffers);
+        let filter = refusal_duration(call.filters.as_ref().and_then(|filters| filters.refuse_seconds));
+        let mut declined = 0;
+        for offer in call.offer_ids.iter().map(OfferId::from) {
+            if self.state.offers.get(&offer).is_some_and(|offer| offer.framework == *id) {
+                self.discard_offer(&offer, filter, step);
+                declined += 1;
+            }
+        }
+        if let Some(framework) = self.state.frameworks.get_mut(id) {
+            framework.counters.offers_declined += declined;
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Everything that can happen to a master. What it does in return is `effect`; who reacts to what is `lib`'s `handle`.
+
+use proto::{link::ToMaster, upid::Upid, v1};
+use registry::Registry;
+use stdx::{Tick, WallTime};
+
+/// Names a request until its reply. The adapter mints it and never uses one twice.
+pub type ReqId = u64;
+/// Names a scheduler's event stream, also before it is open.
+pub type ConnId = u64;
+/// Names a durable write until its outcome is known. The core mints it.
+pub type Ticket = u64;
+
+/// One step's input: what happened, and when.
+#[derive(Debug)]
+pub struct Input {
+    pub now: Tick,
+    pub wall: WallTime,
+    pub event: Event,
+}
+
+#[derive(Debug)]
+pub enum Event {
+    /// The deadline that `next_deadline` named has come (or not: waking too often does no harm).
+    Wake,
+    /// The election made this process the leader, and this is the durable document. Legal once.
+    Elected { registry: Registry },
+    /// Another process leads, or nobody does. From here the core only refuses.
+    Deposed,
+    /// The outcome of an `Effect::Persist`. Each ticket comes back once.
+    Persisted { ticket: Ticket, outcome: Result<(), PersistError> },
+    /// An agent's message; `from` is the sender as the message names it.
+    FromAgent { from: Upid, message: ToMaster },
+    /// A link that `Effect::Link` asked for broke, or could not be made.
+    Exited { peer: Upid },
+    /// A decoded scheduler call. `conn` is the stream that the reply to a SUBSCRIBE would open; other calls carry any
+    /// number there.
+    FromScheduler {
+        req: ReqId,
+        conn: ConnId,
+        principal: Option<String>,
+        stream_id: Option<String>,
+        call: Box<v1::scheduler::Call>,
+    },
+    /// An operator call that changes something; reads are answered from `Master::view`.
+    FromOperator { req: ReqId, principal: Option<String>, call: Box<v1::master::Call> },
+    /// A scheduler's event stream ended: the peer left, or its outbox overflowed.
+    Closed { conn: ConnId },
+}
+
+/// Why a durable write failed. A master cannot go on after one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PersistError(pub String);

@@ -1,0 +1,98 @@
+//! Frameworks subscribe, fail over, leave and end. `events` builds what they are told, `validate/framework` judges what
+//! they say about themselves; this file sends.
+
+mod disconnect;
+pub(crate) mod events;
+mod recover;
+mod subscribe;
+mod teardown;
+mod update;
+
+pub(crate) use subscribe::Subscription;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use allocator::{ConstraintLimits, FrameworkProfile, OfferConstraints};
+use model::FrameworkId;
+use proto::v1::{self, scheduler::Event};
+use resources::{Name, Quantities, Quantity};
+
+use crate::{Master, Step, effect::Effect, event::ConnId, state::Framework, timers::Timer};
+
+impl Master {
+    /// Sends `event` if the framework is connected; whether it was.
+    pub(crate) fn send_event(&mut self, id: &FrameworkId, event: Event, step: &mut Step<'_>) -> bool {
+        let Some(framework) = self.state.frameworks.get_mut(id) else { return false };
+        let Some(conn) = framework.conn() else { return false };
+        *framework.counters.events.entry(event.r#type().as_str_name()).or_default() += 1;
+        step.out.push(Effect::ToScheduler { conn, event: Box::new(event) });
+        true
+    }
+
+    /// Sends an event to every connected framework.
+    pub(crate) fn broadcast(&mut self, event: impl Fn() -> Event, step: &mut Step<'_>) {
+        let connected: Vec<FrameworkId> = self.by_conn.values().cloned().collect();
+        for id in connected {
+            self.send_event(&id, event(), step);
+        }
+    }
+
+    /// Sends the first heartbeat or the next, and sets the timer for the one after.
+    pub(crate) fn heartbeat(&mut self, conn: ConnId, id: &FrameworkId, step: &mut Step<'_>) {
+        self.timers.set(step.now, self.config.heartbeat_interval, Timer::Heartbeat(conn));
+        self.send_event(id, events::heartbeat(), step);
+    }
+
+    pub(crate) fn on_heartbeat_timer(&mut self, conn: ConnId, step: &mut Step<'_>) {
+        if let Some(id) = self.by_conn.get(&conn).cloned() {
+            self.heartbeat(conn, &id, step);
+        }
+    }
+
+    /// Every agent learns how the framework is now: it may have executors there without tasks.
+    pub(crate) fn tell_agents(&self, id: &FrameworkId, step: &mut Step<'_>) {
+        let Some(framework) = self.state.frameworks.get(id) else { return };
+        for agent in self.state.agents.values() {
+            let message = proto::internal::UpdateFrameworkMessage {
+                framework_id: id.to_proto(),
+                pid: None,
+                framework_info: Some(v1::FrameworkInfo::clone(&framework.info)),
+            };
+            step.to_agent(&agent.pid, message);
+        }
+    }
+
+    pub(crate) fn framework_profile(&self, framework: &Framework) -> FrameworkProfile {
+        FrameworkProfile {
+            roles: framework.roles.clone(),
+            suppressed: framework.suppressed.clone(),
+            capabilities: framework.capabilities,
+            min_allocatable: min_allocatable(&framework.info),
+            constraints: framework
+                .offer_constraints
+                .as_ref()
+                .and_then(|text| OfferConstraints::compile(text, ConstraintLimits::default()).ok()),
+            active: framework.is_active(),
+        }
+    }
+}
+
+/// Per role, what an offer must hold at least one of.
+fn min_allocatable(info: &v1::FrameworkInfo) -> BTreeMap<String, Vec<Quantities>> {
+    let of_role = |filters: &v1::OfferFilters| {
+        let sets = filters.min_allocatable_resources.as_ref()?;
+        let set = |quantities: &v1::offer_filters::ResourceQuantities| {
+            let amount = |(name, scalar): (&String, &v1::value::Scalar)| {
+                (Name::from(name.as_str()), Quantity::from_f64(scalar.value))
+            };
+            quantities.quantities.iter().map(amount).collect()
+        };
+        Some(sets.quantities.iter().map(set).collect())
+    };
+    info.offer_filters.iter().filter_map(|(role, filters)| Some((role.clone(), of_role(filters)?))).collect()
+}
+
+/// The stream id's text for a framework's row.
+fn shared(text: &str) -> Arc<str> {
+    text.into()
+}

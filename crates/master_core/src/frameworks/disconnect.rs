@@ -1,0 +1,42 @@
+//! A scheduler's stream ends: no more offers, and the clock for its return runs.
+
+use std::time::Duration;
+
+use model::FrameworkId;
+
+use crate::{Master, Step, event::ConnId, state::Link, timers::Timer};
+
+impl Master {
+    pub(crate) fn on_closed(&mut self, conn: ConnId, step: &mut Step<'_>) {
+        let Some(id) = self.by_conn.remove(&conn) else { return };
+        let Some(framework) = self.state.frameworks.get_mut(&id) else { return };
+        framework.link = Link::Disconnected;
+        let timeout = failover_timeout(framework.info.failover_timeout());
+        tracing::info!(framework = %framework.label(), ?timeout, "disconnected");
+        let offers = framework.offers.clone();
+        self.allocator.deactivate_framework(step.now, &id);
+        for offer in offers {
+            self.rescind_offer(&offer, None, step);
+        }
+        if timeout.is_zero() {
+            self.remove_framework(&id, step);
+            return;
+        }
+        let timer = self.timers.set(step.now, timeout, Timer::Failover(id.clone()));
+        if let Some(framework) = self.state.frameworks.get_mut(&id) {
+            framework.failover_timer = Some(timer);
+        }
+    }
+
+    pub(crate) fn on_failover_timeout(&mut self, id: &FrameworkId, step: &mut Step<'_>) {
+        if self.state.frameworks.get(id).is_some_and(|framework| framework.link == Link::Disconnected) {
+            tracing::info!(framework = %id, "failover timeout");
+            self.remove_framework(id, step);
+        }
+    }
+}
+
+/// Subscription checks that the value is a duration.
+fn failover_timeout(secs: f64) -> Duration {
+    Duration::try_from_secs_f64(secs).unwrap_or(Duration::ZERO)
+}

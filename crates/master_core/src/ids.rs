@@ -1,0 +1,63 @@
+//! Mints the ids of frameworks, agents, offers and tickets. The master's own id is their prefix, so that no two masters
+//! ever mint the same.
+
+use model::{AgentId, FrameworkId, OfferId};
+
+use crate::event::Ticket;
+
+#[derive(Debug)]
+pub(crate) struct Ids {
+    prefix: String,
+    frameworks: u64,
+    agents: u64,
+    offers: u64,
+    tickets: u64,
+    observers: u64,
+}
+
+fn take(counter: &mut u64) -> u64 {
+    let n = *counter;
+    *counter += 1;
+    n
+}
+
+impl Ids {
+    pub(crate) fn new(prefix: &str) -> Ids {
+        Ids { prefix: prefix.to_owned(), frameworks: 0, agents: 0, offers: 0, tickets: 1, observers: 1 }
+    }
+
+    pub(crate) fn framework(&mut self) -> FrameworkId {
+        FrameworkId::from(format!("{}-{:04}", self.prefix, take(&mut self.frameworks)))
+    }
+
+    pub(crate) fn agent(&mut self) -> AgentId {
+        AgentId::from(format!("{}-S{}", self.prefix, take(&mut self.agents)))
+    }
+
+    pub(crate) fn offer(&mut self) -> OfferId {
+        OfferId::from(format!("{}-O{}", self.prefix, take(&mut self.offers)))
+    }
+
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        take(&mut self.tickets)
+    }
+
+    pub(crate) fn observer(&mut self) -> u64 {
+        take(&mut self.observers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_carry_the_master_and_a_number() {
+        let mut ids = Ids::new("m");
+        assert_eq!(ids.framework().as_str(), "m-0000");
+        assert_eq!(ids.framework().as_str(), "m-0001");
+        assert_eq!(ids.agent().as_str(), "m-S0");
+        assert_eq!(ids.offer().as_str(), "m-O0");
+        assert_ne!(ids.ticket(), ids.ticket());
+    }
+}

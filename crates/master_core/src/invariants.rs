@@ -1,0 +1,93 @@
+//! What must hold after every step. Tests and simulations ask; production does not pay for it.
+
+use resources::Resources;
+
+use crate::state::State;
+
+/// The first thing that is wrong, in words.
+pub fn check(state: &State) -> Result<(), String> {
+    check_agents(state)?;
+    check_frameworks(state)?;
+    check_offers(state)
+}
+
+fn require(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(what()) }
+}
+
+fn check_agents(state: &State) -> Result<(), String> {
+    for (id, agent) in state.agents.iter() {
+        require(agent.id == *id, || format!("agent {id} stands under another id"))?;
+        require(state.registry.agents.contains_key(id), || format!("agent {id} is not in the registry"))?;
+        require(!state.recovered_agents.contains(id), || format!("agent {id} is registered and recovering"))?;
+        for (framework, task) in &agent.tasks {
+            let row = state.find_task(framework, task);
+            require(row.is_some_and(|task| task.agent == *id), || format!("agent {id} names task {task} in vain"))?;
+        }
+        for (framework, executor) in agent.executors.keys() {
+            let row = state.frameworks.get(framework);
+            let known = row.is_some_and(|row| row.executors.contains(&(id.clone(), executor.clone())));
+            require(known, || format!("executor {executor} on {id} is unknown to framework {framework}"))?;
+        }
+        for offer in &agent.offers {
+            let row = state.offers.get(offer);
+            require(row.is_some_and(|offer| offer.agent == *id), || format!("agent {id} names offer {offer} in vain"))?;
+        }
+        require(agent.is_active() || agent.offers.is_empty(), || format!("inactive agent {id} is on offer"))?;
+        let held: Resources = state.used_on(agent).into_values().sum::<Resources>() + state.offered_on(agent);
+        let held = held.unallocate().non_shared();
+        require(agent.total.non_shared().contains(&held), || {
+            format!("agent {id} has {} and {held} of it is used or on offer", agent.total)
+        })?;
+    }
+    Ok(())
+}
+
+fn check_frameworks(state: &State) -> Result<(), String> {
+    for (id, framework) in state.frameworks.iter() {
+        require(framework.id == *id, || format!("framework {id} stands under another id"))?;
+        let info_id = framework.info.id.as_ref().is_some_and(|info| framework.id == *info);
+        require(info_id, || format!("framework {id} has another id in its info"))?;
+        require(state.completed_frameworks.get(id).is_none(), || format!("framework {id} lives and is completed"))?;
+        require(framework.is_active() || framework.offers.is_empty(), || {
+            format!("framework {id} is not connected and has offers")
+        })?;
+        for (task, row) in framework.tasks.iter() {
+            let agent = state.agents.get(&row.agent);
+            let known = agent.is_some_and(|agent| agent.tasks.contains(&(id.clone(), task.clone())));
+            require(known, || format!("task {task} is unknown to its agent {}", row.agent))?;
+            require(framework.unreachable_tasks.get(task).is_none(), || {
+                format!("task {task} is live and unreachable")
+            })?;
+        }
+        for (agent, executor) in &framework.executors {
+            require(state.find_executor(agent, id, executor).is_some(), || {
+                format!("framework {id} names executor {executor} on {agent} in vain")
+            })?;
+        }
+        for offer in &framework.offers {
+            let row = state.offers.get(offer);
+            require(row.is_some_and(|offer| offer.framework == *id), || {
+                format!("framework {id} names offer {offer} in vain")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn check_offers(state: &State) -> Result<(), String> {
+    for (id, offer) in state.offers.iter() {
+        let framework = state.frameworks.get(&offer.framework);
+        require(framework.is_some_and(|row| row.offers.contains(id)), || {
+            format!("offer {id} is unknown to framework {}", offer.framework)
+        })?;
+        let agent = state.agents.get(&offer.agent);
+        require(agent.is_some_and(|row| row.offers.contains(id)), || {
+            format!("offer {id} is unknown to agent {}", offer.agent)
+        })?;
+        require(!offer.resources.is_empty(), || format!("offer {id} is empty"))?;
+        let allocated = offer.resources.iter().all(|r| r.allocation_role() == Some(&*offer.role));
+        require(allocated, || format!("offer {id} for role {} holds resources of another", offer.role))?;
+    }
+    Ok(())
+}

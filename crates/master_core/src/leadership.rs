@@ -1,0 +1,129 @@
+//! Becoming the leader, staying it, and giving up: election, the registry's first and every later write, timers.
+//! What agents that do not come back mean is in `leadership/recovery`.
+
+mod recovery;
+
+use std::sync::Arc;
+
+use registry::{Operation, Registry};
+use stdx::never;
+
+use crate::{
+    Master, Step,
+    effect::Effect,
+    event::{PersistError, Ticket},
+    pending::Continuation,
+    state::Phase,
+    timers::Timer,
+};
+
+impl Master {
+    pub(crate) fn on_elected(&mut self, registry: Registry, step: &mut Step<'_>) {
+        if self.state.phase != Phase::Standby {
+            never!("elected in phase {:?}", self.state.phase);
+            return;
+        }
+        let missing = registry.missing_capabilities();
+        if !missing.is_empty() {
+            let why = format!("the registry asks for capabilities that this master lacks: {}", missing.join(", "));
+            self.step_down(why, step);
+            return;
+        }
+        for (id, admitted) in &registry.agents {
+            let mut info = admitted.info.clone();
+            info.resources.iter_mut().for_each(resources::format::upgrade);
+            self.state.recovered_agents.insert(id.clone(), info);
+        }
+        self.state.registry = Arc::new(registry);
+        self.state.phase = Phase::Recovering;
+        self.state.elected = Some(step.wall);
+        let name_us = Operation::RecordMaster(Box::new(v1_info(self)));
+        self.persist(vec![name_us], Continuation::Lead, step);
+    }
+
+    pub(crate) fn on_deposed(&mut self, step: &mut Step<'_>) {
+        if matches!(self.state.phase, Phase::Recovering | Phase::Leading { .. }) {
+            self.step_down("another master leads".to_owned(), step);
+        }
+        self.state.phase = Phase::Deposed;
+    }
+
+    /// Asks for a durable write; `then` goes on when it is there.
+    pub(crate) fn persist(&mut self, operations: Vec<Operation>, then: Continuation, step: &mut Step<'_>) {
+        let ticket = self.ids.ticket();
+        self.pending.insert(ticket, operations.clone(), then);
+        step.out.push(Effect::Persist { ticket, operations });
+    }
+
+    pub(crate) fn on_persisted(&mut self, ticket: Ticket, outcome: Result<(), PersistError>, step: &mut Step<'_>) {
+        if self.state.phase == Phase::Deposed {
+            return;
+        }
+        let Some((operations, then)) = self.pending.take(ticket) else {
+            never!("nobody waits for ticket {ticket}");
+            return;
+        };
+        if let Err(error) = outcome {
+            self.step_down(format!("the registry cannot be written: {error}"), step);
+            return;
+        }
+        let registry = Arc::make_mut(&mut self.state.registry);
+        for operation in &operations {
+            if let Err(refusal) = registry::apply(registry, operation) {
+                never!("the store took {operation:?}, which does not fit the registry: {refusal}");
+                self.step_down(format!("the registry differs from its store: {refusal}"), step);
+                return;
+            }
+        }
+        match then {
+            Continuation::Lead => self.on_lead(step),
+            Continuation::Register { from, info, message, replaces } => {
+                self.on_admitted(from, *info, *message, replaces, step);
+            }
+            Continuation::Reregister { from, agent, message, was } => {
+                self.on_readmitted(from, &agent, *message, was, step);
+            }
+            Continuation::Unreachable { agent, since, why } => self.on_marked_unreachable(&agent, since, &why, step),
+            Continuation::Unrecovered { agents } => self.on_unrecovered(&agents, step),
+            Continuation::Gone { agent } => self.on_marked_gone(&agent, step),
+            Continuation::Unregistered { agent } => self.on_unregistered(&agent, step),
+            Continuation::Pruned { unreachable } => self.on_pruned(&unreachable),
+        }
+    }
+
+    fn on_lead(&mut self, step: &mut Step<'_>) {
+        self.state.phase = Phase::Leading { since: step.now };
+        tracing::info!(agents = self.state.recovered_agents.len(), "leading; waiting for the registry's agents");
+        self.timers.set(step.now, self.config.agent_reregister_timeout, Timer::Recovery);
+        self.timers.set(step.now, self.config.registry_gc_interval, Timer::RegistryGc);
+    }
+
+    pub(crate) fn step_down(&mut self, why: String, step: &mut Step<'_>) {
+        tracing::error!(why, "stepping down");
+        self.state.phase = Phase::Deposed;
+        self.timers.clear();
+        step.out.push(Effect::StepDown { why });
+    }
+
+    pub(crate) fn fire_timers(&mut self, step: &mut Step<'_>) {
+        if !self.state.is_leading() {
+            return;
+        }
+        while let Some(timer) = self.timers.take_due(step.now) {
+            match timer {
+                Timer::Ping(agent) => self.on_ping_timer(&agent, step),
+                Timer::Remove(agent) => self.on_removal_turn(&agent, step),
+                Timer::Reregister(agent) => self.on_reregister_timeout(&agent, step),
+                Timer::Recovery => self.on_recovery_timeout(step),
+                Timer::Heartbeat(conn) => self.on_heartbeat_timer(conn, step),
+                Timer::Failover(framework) => self.on_failover_timeout(&framework, step),
+                Timer::Offer(offer) => self.on_offer_timeout(&offer, step),
+                Timer::RegistryGc => self.on_registry_gc(step),
+            }
+        }
+    }
+}
+
+fn v1_info(master: &Master) -> proto::v1::MasterInfo {
+    proto::v1::MasterInfo::clone(&master.state.info)
+}

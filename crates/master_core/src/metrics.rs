@@ -1,0 +1,137 @@
+//! The master's metrics under Mesos's names: its counters, and gauges that are looked up in the state.
+
+use std::collections::BTreeMap;
+
+use proto::v1::TaskState;
+use resources::Resources;
+use stdx::Tick;
+
+use crate::state::{Framework, Phase, State};
+
+impl State {
+    /// Everything below `master/`. Walks all tasks: ask for it when somebody reads.
+    pub fn metrics(&self, now: Tick) -> BTreeMap<String, f64> {
+        let mut all: BTreeMap<String, f64> = self.counters.iter().map(|(name, count)| (name, count as f64)).collect();
+        let mut set = |name: &str, value: f64| {
+            all.insert(format!("master/{name}"), value);
+        };
+        set("elected", if matches!(self.phase, Phase::Recovering | Phase::Leading { .. }) { 1.0 } else { 0.0 });
+        set("uptime_secs", now.since(Tick::ZERO).as_secs_f64());
+
+        let count = |n: usize| n as f64;
+        let connected = self.agents.values().filter(|agent| agent.connected).count();
+        let active = self.agents.values().filter(|agent| agent.is_active()).count();
+        set("slaves_connected", count(connected));
+        set("slaves_disconnected", count(self.agents.len() - connected));
+        set("slaves_active", count(active));
+        set("slaves_inactive", count(self.agents.len() - active));
+        set("slaves_unreachable", count(self.registry.unreachable.len()));
+        let subscribed = self.frameworks.values().filter(|framework| framework.is_connected()).count();
+        for kind in ["connected", "active"] {
+            set(&format!("frameworks_{kind}"), count(subscribed));
+        }
+        for kind in ["disconnected", "inactive"] {
+            set(&format!("frameworks_{kind}"), count(self.frameworks.len() - subscribed));
+        }
+        set("outstanding_offers", count(self.offers.len()));
+
+        for (name, state) in [
+            ("staging", TaskState::TaskStaging),
+            ("starting", TaskState::TaskStarting),
+            ("running", TaskState::TaskRunning),
+            ("killing", TaskState::TaskKilling),
+        ] {
+            let tasks = self.frameworks.values().flat_map(|framework| framework.tasks.values());
+            set(&format!("tasks_{name}"), count(tasks.filter(|task| task.state() == state).count()));
+        }
+        let unreachable = self.frameworks.values().map(|framework| framework.unreachable_tasks.len()).sum();
+        set("tasks_unreachable", count(unreachable));
+
+        let total: Resources = self.agents.values().map(|agent| &agent.total).sum();
+        let used: Resources = self.agents.values().flat_map(|agent| self.used_on(agent).into_values()).sum();
+        for (suffix, total, used) in
+            [("", total.non_revocable(), used.non_revocable()), ("_revocable", total.revocable(), used.revocable())]
+        {
+            for kind in ["cpus", "gpus", "mem", "disk"] {
+                let of = |resources: &Resources| resources.scalar(kind).map_or(0.0, |quantity| quantity.as_f64());
+                let (total, used) = (of(&total), of(&used));
+                set(&format!("{kind}{suffix}_total"), total);
+                set(&format!("{kind}{suffix}_used"), used);
+                set(&format!("{kind}{suffix}_percent"), if total > 0.0 { used / total } else { 0.0 });
+            }
+        }
+        for framework in self.frameworks.values() {
+            add_framework(framework, &mut all);
+        }
+        all
+    }
+}
+
+fn add_framework(framework: &Framework, all: &mut BTreeMap<String, f64>) {
+    let prefix = format!("master/frameworks/{}/{}/", percent_encoded(&framework.info.name), framework.id);
+    let mut set = |name: String, value: f64| {
+        all.insert(format!("{prefix}{name}"), value);
+    };
+    let counters = &framework.counters;
+    set("subscribed".to_owned(), if framework.is_connected() { 1.0 } else { 0.0 });
+    for (group, counts) in
+        [("calls", &counters.calls), ("events", &counters.events), ("operations", &counters.operations)]
+    {
+        set(group.to_owned(), counts.values().sum::<u64>() as f64);
+        for (kind, n) in counts {
+            set(format!("{group}/{}", kind.to_ascii_lowercase()), *n as f64);
+        }
+    }
+    for (kind, n) in [
+        ("sent", counters.offers_sent),
+        ("accepted", counters.offers_accepted),
+        ("declined", counters.offers_declined),
+        ("rescinded", counters.offers_rescinded),
+    ] {
+        set(format!("offers/{kind}"), n as f64);
+    }
+    for (state, n) in &counters.terminal_tasks {
+        if let Ok(state) = TaskState::try_from(*state) {
+            set(format!("tasks/terminal/{}", state.as_str_name().to_ascii_lowercase()), *n as f64);
+        }
+    }
+    for state in [TaskState::TaskStaging, TaskState::TaskStarting, TaskState::TaskRunning, TaskState::TaskKilling] {
+        let n = framework.tasks.values().filter(|task| task.state() == state).count();
+        set(format!("tasks/active/{}", state.as_str_name().to_ascii_lowercase()), n as f64);
+    }
+    for role in &framework.roles {
+        let suppressed = framework.suppressed.contains(role);
+        set(format!("roles/{role}/suppressed"), if suppressed { 1.0 } else { 0.0 });
+    }
+}
+
+fn percent_encoded(name: &str) -> String {
+    let mut encoded = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_frameworks_are_encoded() {
+        assert_eq!(percent_encoded("my framework/1"), "my%20framework%2F1");
+    }
+
+    #[test]
+    fn an_empty_master_has_all_gauges_at_zero() {
+        let metrics = State::new(Default::default()).metrics(Tick(2_000_000_000));
+        assert_eq!(metrics["master/uptime_secs"], 2.0);
+        assert_eq!(metrics["master/cpus_percent"], 0.0);
+        assert_eq!(metrics["master/tasks_running"], 0.0);
+        assert_eq!(metrics["master/slave_registrations"], 0.0);
+    }
+}

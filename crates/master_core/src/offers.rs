@@ -1,0 +1,99 @@
+//! Grants become offers, and offers end: taken, discarded in silence, or rescinded.
+
+pub(crate) mod render;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use allocator::{Budget, Grant};
+use model::{FrameworkId, OfferId};
+use proto::v1;
+
+use crate::{Master, Step, frameworks::events, state::Offer, timers::Timer};
+
+/// How much the allocator may do in one step; the next one goes on.
+const BUDGET: Budget = Budget { steps: 20_000 };
+
+impl Master {
+    /// Lets the allocator run if it wants to, and sends what it grants.
+    pub(crate) fn make_offers(&mut self, step: &mut Step<'_>) {
+        if !self.state.is_leading() || self.allocator.next_deadline().is_none_or(|(tick, _)| tick > step.now) {
+            return;
+        }
+        let mut by_framework: BTreeMap<FrameworkId, Vec<v1::Offer>> = BTreeMap::new();
+        for grant in self.allocator.allocate(step.now, BUDGET) {
+            let framework = grant.framework.clone();
+            if let Some(offer) = self.add_offer(grant, step) {
+                by_framework.entry(framework).or_default().push(offer);
+            }
+        }
+        for (framework, offers) in by_framework {
+            if let Some(row) = self.state.frameworks.get_mut(&framework) {
+                row.counters.offers_sent += offers.len() as u64;
+            }
+            self.send_event(&framework, events::offers(offers), step);
+        }
+    }
+
+    /// Makes an offer of a grant, unless its framework or agent cannot have one: then the grant goes back.
+    fn add_offer(&mut self, grant: Grant, step: &mut Step<'_>) -> Option<v1::Offer> {
+        let Grant { framework, role, agent, resources } = grant;
+        let id = self.ids.offer();
+        let there = self.state.frameworks.get_mut(&framework).filter(|row| row.is_connected());
+        let (Some(row), Some(host)) = (there, self.state.agents.get_mut(&agent).filter(|agent| agent.is_active()))
+        else {
+            stdx::never!("granted {agent} to {framework}, which cannot be");
+            self.allocator.recover(step.now, &framework, &agent, &resources, None);
+            return None;
+        };
+        row.offers.insert(id.clone());
+        host.offers.insert(id.clone());
+        let timeout = self.config.offer_timeout.map(|t| self.timers.set(step.now, t, Timer::Offer(id.clone())));
+        let offer = Offer { id: id.clone(), framework, agent, role, resources, timeout };
+        let rendered = render::for_framework(&self.state, &offer);
+        self.state.offers.insert(id, offer);
+        rendered
+    }
+
+    /// Takes an offer out of the tables. What becomes of its resources is the caller's to tell the allocator.
+    pub(crate) fn take_offer(&mut self, id: &OfferId) -> Option<Arc<Offer>> {
+        let offer = self.state.offers.take(id)?;
+        if let Some(framework) = self.state.frameworks.get_mut(&offer.framework) {
+            framework.offers.remove(id);
+        }
+        if let Some(agent) = self.state.agents.get_mut(&offer.agent) {
+            agent.offers.remove(id);
+        }
+        if let Some(timeout) = offer.timeout {
+            self.timers.cancel(timeout);
+        }
+        Some(offer)
+    }
+
+    /// Takes an offer back without a word.
+    pub(crate) fn discard_offer(&mut self, id: &OfferId, filter: Option<Duration>, step: &mut Step<'_>) {
+        if let Some(offer) = self.take_offer(id) {
+            self.allocator.recover(step.now, &offer.framework, &offer.agent, &offer.resources, filter);
+        }
+    }
+
+    pub(crate) fn discard_offers_of(&mut self, framework: &FrameworkId, step: &mut Step<'_>) {
+        let offers = self.state.frameworks.get(framework).map(|f| f.offers.clone()).unwrap_or_default();
+        for offer in offers {
+            self.discard_offer(&offer, None, step);
+        }
+    }
+
+    /// Takes an offer back and says so.
+    pub(crate) fn rescind_offer(&mut self, id: &OfferId, filter: Option<Duration>, step: &mut Step<'_>) {
+        let Some(offer) = self.take_offer(id) else { return };
+        if let Some(framework) = self.state.frameworks.get_mut(&offer.framework) {
+            framework.counters.offers_rescinded += 1;
+        }
+        self.send_event(&offer.framework, events::rescind(id), step);
+        self.allocator.recover(step.now, &offer.framework, &offer.agent, &offer.resources, filter);
+    }
+
+    pub(crate) fn on_offer_timeout(&mut self, id: &OfferId, step: &mut Step<'_>) {
+        self.rescind_offer(id, None, step);
+    }
+}

@@ -1,0 +1,101 @@
+//! What a master waits for: one continuation per ticket, named after what goes on when the write is durable. Beside it
+//! the agents in transition, so that nothing is decided twice meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::AgentId;
+use proto::{internal, upid::Upid, v1};
+use registry::Operation;
+use stdx::WallTime;
+
+use crate::event::{ReqId, Ticket};
+
+#[derive(Debug)]
+pub(crate) enum Continuation {
+    /// The registry names this master; lead.
+    Lead,
+    Register {
+        from: Upid,
+        info: Box<v1::AgentInfo>,
+        message: Box<internal::RegisterSlaveMessage>,
+        replaces: Option<AgentId>,
+    },
+    Reregister {
+        from: Upid,
+        agent: AgentId,
+        message: Box<internal::ReregisterSlaveMessage>,
+        was: Was,
+    },
+    /// A registered agent fell silent.
+    Unreachable {
+        agent: AgentId,
+        since: WallTime,
+        why: String,
+    },
+    /// Agents that never came back after the election.
+    Unrecovered {
+        agents: Vec<AgentId>,
+    },
+    Gone {
+        agent: AgentId,
+    },
+    Unregistered {
+        agent: AgentId,
+    },
+    Pruned {
+        unreachable: BTreeSet<AgentId>,
+    },
+}
+
+/// What the master knew of a reregistering agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Was {
+    /// Registered, and back with other info.
+    Registered,
+    /// In the registry when this master was elected.
+    Recovered,
+    Unreachable,
+    /// On no list: the registry's clean-up may have dropped it.
+    Forgotten,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    writes: BTreeMap<Ticket, (Vec<Operation>, Continuation)>,
+    pub(crate) registering: BTreeSet<Upid>,
+    pub(crate) reregistering: BTreeSet<AgentId>,
+    pub(crate) marking_unreachable: BTreeSet<AgentId>,
+    /// With the operator request that waits for it.
+    pub(crate) marking_gone: BTreeMap<AgentId, ReqId>,
+    pub(crate) removing: BTreeSet<AgentId>,
+}
+
+impl Pending {
+    pub(crate) fn insert(&mut self, ticket: Ticket, operations: Vec<Operation>, then: Continuation) {
+        self.writes.insert(ticket, (operations, then));
+    }
+
+    pub(crate) fn take(&mut self, ticket: Ticket) -> Option<(Vec<Operation>, Continuation)> {
+        self.writes.remove(&ticket)
+    }
+
+    /// Whether a write is under way that ends with `agent` gone from the table of agents, or changes what it is.
+    pub(crate) fn is_in_transition(&self, agent: &AgentId) -> bool {
+        self.transition_of(agent).is_some()
+    }
+
+    /// The transition of `agent` that is under way, in words.
+    pub(crate) fn transition_of(&self, agent: &AgentId) -> Option<&'static str> {
+        if self.reregistering.contains(agent) {
+            Some("reregistering")
+        } else if self.marking_unreachable.contains(agent) {
+            Some("being transitioned to unreachable")
+        } else if self.marking_gone.contains_key(agent) {
+            Some("already being transitioned to gone")
+        } else if self.removing.contains(agent) {
+            Some("being transitioned to removed")
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! An agent that is registered, connected or not.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use model::{AgentCapabilities, AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
+use proto::{upid::Upid, v1};
+use resources::Resources;
+use stdx::WallTime;
+
+use crate::timers::TimerKey;
+
+#[derive(Clone, Debug)]
+pub struct Agent {
+    pub id: AgentId,
+    pub info: Arc<v1::AgentInfo>,
+    pub pid: Upid,
+    pub version: String,
+    pub capabilities: AgentCapabilities,
+    pub capability_list: Vec<v1::agent_info::Capability>,
+    /// All the agent has, oversubscribed resources included.
+    pub total: Resources,
+    pub resource_version: Option<v1::Uuid>,
+    /// Whether its socket stands. A disconnected agent is given time to come back; nothing is offered meanwhile.
+    pub connected: bool,
+    pub deactivated: bool,
+    pub drain_info: Option<v1::DrainInfo>,
+    pub registered: WallTime,
+    pub reregistered: Option<WallTime>,
+    pub tasks: BTreeSet<(FrameworkId, TaskId)>,
+    pub executors: BTreeMap<(FrameworkId, ExecutorId), Arc<Executor>>,
+    pub offers: BTreeSet<OfferId>,
+    /// Tasks that a framework asked to kill, until they are gone: an agent that was away must hear it again.
+    pub(crate) killed: BTreeSet<(FrameworkId, TaskId)>,
+    pub(crate) observer: Observer,
+    pub(crate) reregister_timer: Option<TimerKey>,
+}
+
+/// The pings of one agent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Observer {
+    pub(crate) number: u64,
+    pub(crate) answered: bool,
+    pub(crate) timeouts: u32,
+    pub(crate) timer: Option<TimerKey>,
+    pub(crate) removal: Option<TimerKey>,
+}
+
+/// An executor that frameworks define; the one of a command task has no row.
+#[derive(Clone, Debug)]
+pub struct Executor {
+    pub info: v1::ExecutorInfo,
+    /// With allocation info.
+    pub resources: Resources,
+}
+
+impl Agent {
+    /// Whether its resources may be offered.
+    pub fn is_active(&self) -> bool {
+        self.connected && !self.deactivated
+    }
+
+    pub fn find_executor(&self, framework: &FrameworkId, executor: &ExecutorId) -> Option<&Arc<Executor>> {
+        self.executors.get(&(framework.clone(), executor.clone()))
+    }
+
+    /// The executors of one framework.
+    pub fn executors_of(&self, framework: &FrameworkId) -> impl Iterator<Item = (&ExecutorId, &Arc<Executor>)> {
+        self.executors.iter().filter(move |((f, _), _)| f == framework).map(|((_, e), row)| (e, row))
+    }
+
+    /// The frameworks that have tasks or executors here.
+    pub fn frameworks(&self) -> BTreeSet<FrameworkId> {
+        let tasks = self.tasks.iter().map(|(f, _)| f);
+        tasks.chain(self.executors.keys().map(|(f, _)| f)).cloned().collect()
+    }
+}

@@ -1,0 +1,92 @@
+//! A framework from its subscription, or from the first agent that reports it, to its removal.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use model::{AgentId, ExecutorId, FrameworkCapabilities, FrameworkId, OfferId, TaskId};
+use proto::v1;
+use stdx::WallTime;
+
+use super::{
+    Table,
+    history::{History, Recent},
+    tasks::Task,
+};
+use crate::{event::ConnId, timers::TimerKey};
+
+#[derive(Clone, Debug)]
+pub struct Framework {
+    pub id: FrameworkId,
+    /// Always with the id.
+    pub info: Arc<v1::FrameworkInfo>,
+    pub roles: BTreeSet<String>,
+    pub suppressed: BTreeSet<String>,
+    pub capabilities: FrameworkCapabilities,
+    pub offer_constraints: Option<Arc<v1::scheduler::OfferConstraints>>,
+    pub link: Link,
+    pub registered: WallTime,
+    pub reregistered: Option<WallTime>,
+    pub unregistered: Option<WallTime>,
+    pub tasks: Table<TaskId, Task>,
+    pub completed_tasks: History<Task>,
+    pub unreachable_tasks: Recent<TaskId, Task>,
+    pub executors: BTreeSet<(AgentId, ExecutorId)>,
+    pub offers: BTreeSet<OfferId>,
+    pub counters: FrameworkCounters,
+    pub(crate) failover_timer: Option<TimerKey>,
+}
+
+/// Where the scheduler is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Its stream is open.
+    Subscribed { conn: ConnId, stream_id: Arc<str> },
+    /// Its stream ended; it has its failover timeout to come back.
+    Disconnected,
+    /// Only agents reported it, since this master leads.
+    Recovered,
+}
+
+/// What one framework did; the names are those of its metrics.
+#[derive(Clone, Debug, Default)]
+pub struct FrameworkCounters {
+    pub subscribed: bool,
+    pub calls: BTreeMap<&'static str, u64>,
+    pub events: BTreeMap<&'static str, u64>,
+    pub operations: BTreeMap<&'static str, u64>,
+    pub offers_sent: u64,
+    pub offers_accepted: u64,
+    pub offers_declined: u64,
+    pub offers_rescinded: u64,
+    /// By the state that ended them.
+    pub terminal_tasks: BTreeMap<i32, u64>,
+}
+
+impl Framework {
+    pub fn is_connected(&self) -> bool {
+        matches!(self.link, Link::Subscribed { .. })
+    }
+
+    /// A connected framework is an active one: only the v0 API can have it otherwise.
+    pub fn is_active(&self) -> bool {
+        self.is_connected()
+    }
+
+    pub fn is_recovered(&self) -> bool {
+        self.link == Link::Recovered
+    }
+
+    pub fn conn(&self) -> Option<ConnId> {
+        match self.link {
+            Link::Subscribed { conn, .. } => Some(conn),
+            Link::Disconnected | Link::Recovered => None,
+        }
+    }
+
+    /// `Framework` prints as Mesos logs name it: `<id> (<name>)`.
+    pub fn label(&self) -> String {
+        format!("{} ({})", self.id, self.info.name)
+    }
+}

@@ -1,0 +1,155 @@
+//! Status updates: from agents on their way to frameworks, and the ones by which the master ends a task.
+
+use std::sync::Arc;
+
+use model::{AgentId, FrameworkId, TaskId};
+use proto::{
+    internal::StatusUpdateMessage,
+    v1::{self, TaskState, task_status::Source},
+};
+
+use super::status::{News, status_of};
+use crate::{Master, Step, counters::Counter, frameworks::events, publish};
+
+impl Master {
+    pub(crate) fn on_status_update(&mut self, message: StatusUpdateMessage, step: &mut Step<'_>) {
+        self.state.counters.add(Counter::MessagesStatusUpdate);
+        let update = message.update;
+        let uuid = update.uuid.filter(|uuid| !uuid.is_empty());
+        let Some(agent) = update.agent_id.as_ref().map(AgentId::from).filter(|id| self.state.agents.contains(id))
+        else {
+            tracing::warn!(task = %update.status.task_id.value, "ignoring a status update from an unknown agent");
+            self.state.counters.add(Counter::InvalidStatusUpdates);
+            return;
+        };
+        if uuid.as_ref().is_some_and(|uuid| uuid.len() != 16) {
+            tracing::warn!(%agent, "ignoring a status update whose uuid is none");
+            self.state.counters.add(Counter::InvalidStatusUpdates);
+            return;
+        }
+        let framework = FrameworkId::from(&update.framework_id);
+        let id = TaskId::from(&update.status.task_id);
+        let mut status = update.status;
+        status.uuid.clone_from(&uuid);
+        status.timestamp = Some(update.timestamp);
+        status.agent_id = update.agent_id;
+        if update.executor_id.is_some() {
+            status.executor_id = update.executor_id;
+        }
+        let latest = update.latest_state.and_then(|state| TaskState::try_from(state).ok());
+
+        let Some(row) = self.state.frameworks.get_mut(&framework) else {
+            self.state.counters.add(Counter::InvalidStatusUpdates);
+            return;
+        };
+        let connected = row.is_connected();
+        let Some(task) = row.tasks.get_mut(&id).filter(|task| task.agent == agent) else {
+            self.state.counters.add(Counter::InvalidStatusUpdates);
+            self.send_event(&framework, events::update(status), step);
+            return;
+        };
+        if connected && uuid.is_some() {
+            task.proto.status_update_state = Some(status.state);
+            task.proto.status_update_uuid.clone_from(&uuid);
+        }
+        let applied = task.apply(&status, latest);
+        if applied.notable {
+            publish::task_updated(&self.config, task, &status, step);
+        }
+        let state = task.state();
+        let is_unacknowledged_end = uuid.is_none() && task.is_terminal();
+        if applied.released {
+            let resources = task.resources.clone();
+            let reason = status.reason.is_some().then(|| status.reason());
+            *row.counters.terminal_tasks.entry(state.into()).or_default() += 1;
+            self.state.counters.add_end(state, status.source(), reason);
+            self.allocator.recover(step.now, &framework, &agent, &resources, None);
+        }
+        let counter = if connected { Counter::ValidStatusUpdates } else { Counter::InvalidStatusUpdates };
+        self.state.counters.add(counter);
+        self.send_event(&framework, events::update(status), step);
+        if is_unacknowledged_end {
+            self.remove_task(&framework, &id, false, step);
+        }
+    }
+
+    /// Sends a status of the master's to the framework, if it is there to hear it.
+    pub(crate) fn forward(&mut self, framework: &FrameworkId, status: v1::TaskStatus, step: &mut Step<'_>) {
+        self.send_event(framework, events::update(status), step);
+    }
+
+    /// Ends a task by the master's word and tells its framework.
+    pub(crate) fn end_task(
+        &mut self,
+        framework: &FrameworkId,
+        task: &TaskId,
+        news: News,
+        unreachable: bool,
+        step: &mut Step<'_>,
+    ) {
+        if let Some(status) = self.conclude(framework, task, news, step) {
+            self.remove_task(framework, task, unreachable, step);
+            self.forward(framework, status, step);
+        }
+    }
+
+    /// Ends a task whose framework need not hear of it.
+    pub(crate) fn end_task_silently(
+        &mut self,
+        framework: &FrameworkId,
+        task: &TaskId,
+        news: News,
+        step: &mut Step<'_>,
+    ) {
+        if self.conclude(framework, task, news, step).is_some() {
+            self.remove_task(framework, task, false, step);
+        }
+    }
+
+    fn conclude(
+        &mut self,
+        framework: &FrameworkId,
+        task: &TaskId,
+        news: News,
+        step: &mut Step<'_>,
+    ) -> Option<v1::TaskStatus> {
+        let row = self.state.frameworks.get_mut(framework)?;
+        let task = row.tasks.get_mut(task)?;
+        let reason = news.reason;
+        let status = status_of(task, news, step.wall);
+        let applied = task.apply(&status, None);
+        if applied.notable {
+            publish::task_updated(&self.config, task, &status, step);
+        }
+        if applied.released {
+            let (agent, resources, state) = (task.agent.clone(), task.resources.clone(), task.state());
+            if model::task_state::is_terminal(state) {
+                *row.counters.terminal_tasks.entry(state.into()).or_default() += 1;
+            }
+            self.state.counters.add_end(state, Source::Master, Some(reason));
+            self.allocator.recover(step.now, framework, &agent, &resources, None);
+        }
+        Some(status)
+    }
+
+    /// Takes a task out of the tables, into the history of the ended or of the unreachable.
+    pub(crate) fn remove_task(&mut self, framework: &FrameworkId, id: &TaskId, unreachable: bool, step: &mut Step<'_>) {
+        let Some(row) = self.state.frameworks.get_mut(framework) else { return };
+        let Some(task) = row.tasks.take(id) else { return };
+        if unreachable {
+            let cap = self.config.max_unreachable_tasks_per_framework;
+            row.unreachable_tasks.push(id.clone(), Arc::clone(&task), cap);
+        } else {
+            let cap = self.config.max_completed_tasks_per_framework;
+            row.completed_tasks.push(Arc::clone(&task), cap);
+        }
+        if let Some(agent) = self.state.agents.get_mut(&task.agent) {
+            let key = (framework.clone(), id.clone());
+            agent.tasks.remove(&key);
+            agent.killed.remove(&key);
+        }
+        if task.holds_resources() {
+            self.allocator.recover(step.now, framework, &task.agent, &task.resources, None);
+        }
+    }
+}

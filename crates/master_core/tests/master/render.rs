@@ -1,0 +1,135 @@
+//! Writes effects and state down, one line each, the same at every run.
+
+use master_core::{Actor, Effect, Reply, State};
+use proto::{Message, json, link::ToAgent};
+use registry::Operation;
+
+pub fn effect(effect: &Effect) -> String {
+    match effect {
+        Effect::ToAgent { from_actor, to, message } => {
+            let by = if *from_actor == Actor::Master { String::new() } else { format!(" by {from_actor}") };
+            format!("agent {}{by} {}", to.host.rsplit('.').next().unwrap_or_default(), to_agent(message))
+        }
+        Effect::Link { peer } => format!("link {peer}"),
+        Effect::Unlink { peer } => format!("unlink {peer}"),
+        Effect::ToScheduler { conn, event } => format!("scheduler {conn} {}", json::to_string(&**event)),
+        Effect::Reply { reply, .. } => format!("reply {}", self::reply(reply)),
+        Effect::Close { conn } => format!("close {conn}"),
+        Effect::Persist { operations, .. } => {
+            format!("persist {}", operations.iter().map(operation).collect::<Vec<_>>().join(", "))
+        }
+        Effect::Publish { event } => format!("publish {}", json::to_string(&**event)),
+        Effect::StepDown { why } => format!("step down: {why}"),
+    }
+}
+
+fn named<M: Message>(message: &M) -> String {
+    let name = M::full_name();
+    format!("{} {}", name.rsplit('.').next().unwrap_or(name), json::to_string(message))
+}
+
+fn to_agent(message: &ToAgent) -> String {
+    match message {
+        ToAgent::SlaveRegistered(m) => named(&**m),
+        ToAgent::SlaveReregistered(m) => named(&**m),
+        ToAgent::PingSlave(m) => named(&**m),
+        ToAgent::RunTask(m) => named(&**m),
+        ToAgent::RunTaskGroup(m) => named(&**m),
+        ToAgent::KillTask(m) => named(&**m),
+        ToAgent::ShutdownExecutor(m) => named(&**m),
+        ToAgent::ShutdownFramework(m) => named(&**m),
+        ToAgent::FrameworkToExecutor(m) => named(&**m),
+        ToAgent::UpdateFramework(m) => named(&**m),
+        ToAgent::StatusUpdateAcknowledgement(m) => named(&**m),
+        ToAgent::DrainSlave(m) => named(&**m),
+        ToAgent::Shutdown(m) => named(&**m),
+        ToAgent::AuthenticationError(m) => named(&**m),
+        other => format!("{other:?}"),
+    }
+}
+
+fn reply(reply: &Reply) -> String {
+    match reply {
+        Reply::Accepted => "202".into(),
+        Reply::Ok(None) => "200".into(),
+        Reply::Ok(Some(body)) => format!("200 {}", json::to_string(&**body)),
+        Reply::Stream { .. } => "200 stream".into(),
+        Reply::BadRequest(why) => format!("400 {why}"),
+        Reply::Forbidden(why) => format!("403 {why}"),
+        Reply::NotFound(why) => format!("404 {why}"),
+        Reply::Conflict(why) => format!("409 {why}"),
+        Reply::Unavailable(why) => format!("503 {why}"),
+        Reply::NotImplemented(why) => format!("501 {why}"),
+    }
+}
+
+fn operation(operation: &Operation) -> String {
+    let id = |info: &proto::v1::AgentInfo| info.id.as_ref().map(|id| id.value.clone()).unwrap_or_default();
+    match operation {
+        Operation::RecordMaster(info) => format!("RecordMaster({})", info.id),
+        Operation::AdmitAgent(info) => format!("AdmitAgent({})", id(info)),
+        Operation::UpdateAgent(info) => format!("UpdateAgent({})", id(info)),
+        Operation::MarkReachable(info) => format!("MarkReachable({})", id(info)),
+        Operation::MarkUnreachable { agent, since } => format!("MarkUnreachable({agent}, {since})"),
+        Operation::MarkGone { agent, since } => format!("MarkGone({agent}, {since})"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The tables in short.
+pub fn state(state: &State) -> Vec<String> {
+    let mut lines = vec![format!("phase {:?}", state.phase)];
+    for (id, agent) in state.agents.iter() {
+        let used: resources::Resources = state.used_on(agent).into_values().sum();
+        lines.push(format!(
+            "agent {id}: {}{} total [{}] used [{used}] offered [{}]",
+            if agent.connected { "connected" } else { "disconnected" },
+            if agent.deactivated { " deactivated" } else { "" },
+            agent.total,
+            state.offered_on(agent)
+        ));
+        for (framework, executor) in agent.executors.keys() {
+            lines.push(format!("  executor {executor} of {framework}"));
+        }
+    }
+    for id in state.recovered_agents.keys() {
+        lines.push(format!("recovered agent {id}"));
+    }
+    for (id, since) in &state.registry.unreachable {
+        lines.push(format!("unreachable agent {id} since {}", since.since));
+    }
+    for (id, since) in &state.registry.gone {
+        lines.push(format!("gone agent {id} since {since}"));
+    }
+    for framework in state.frameworks.values() {
+        let link = match framework.conn() {
+            Some(conn) => format!("subscribed on {conn}"),
+            None if framework.is_recovered() => "recovered".into(),
+            None => "disconnected".into(),
+        };
+        lines.push(format!("framework {}: {link}", framework.id));
+        tasks(framework, &mut lines);
+    }
+    for framework in state.completed_frameworks.iter() {
+        lines.push(format!("completed framework {}", framework.id));
+        tasks(framework, &mut lines);
+    }
+    lines
+}
+
+fn tasks(framework: &master_core::state::Framework, lines: &mut Vec<String>) {
+    let mut add = |kind: &str, task: &master_core::state::Task| {
+        let forwarded = task.forwarded().map_or("nothing", |(state, _)| state.as_str_name());
+        let statuses: Vec<&str> = task.proto.statuses.iter().map(|status| status.state().as_str_name()).collect();
+        lines.push(format!(
+            "  {kind}task {} on {}: {}, forwarded {forwarded}, told {}",
+            task.id,
+            task.agent,
+            task.state().as_str_name(),
+            statuses.join(" ")
+        ));
+    };
+    framework.tasks.values().for_each(|task| add("", task));
+    framework.unreachable_tasks.iter().for_each(|task| add("unreachable ", task));
+    framework.completed_tasks.iter().for_each(|task| add("completed ", task));
+}

@@ -1,0 +1,313 @@
+//! Runs `testdata/*.txt`: commands, `----`, and every effect they have. `MESETA_BLESS=1` writes the effects down anew.
+//!
+//! Commands: `manual` (writes wait for `persist [fail]`), `set OPTION VALUE`, `admitted ID N RESOURCES` (before `elected`),
+//! `elected`, `deposed`, `advance SECONDS`, `register N [host=H] [RESOURCES]`, `reregister N ID {MORE}`,
+//! `from N MESSAGE {JSON}`, `update N TASK STATE [FIELD=VALUE]`, `pong N`, `exited N`, `subscribe CONN {FRAMEWORK INFO}`,
+//! `suppressed CONN ROLE {FRAMEWORK INFO}`, `call CONN {JSON}`, `stream CONN ID {JSON}`, `launch CONN OFFER TASK RESOURCES`,
+//! `operator {JSON}`, `close CONN`, `state`, `metrics PREFIX`. N is an agent at 10.0.0.N.
+
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use master_core::{Effect, Event, PersistError};
+use proto::{
+    Message, internal, json,
+    link::ToMaster,
+    v1::{self, TaskState},
+};
+use registry::{Admitted, Registry};
+use stdx::WallTime;
+
+use crate::{
+    render,
+    world::{World, config, pid, resources},
+};
+
+#[test]
+fn scripts() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    let bless = std::env::var_os("MESETA_BLESS").is_some();
+    let mut failures = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let actual = run(&text);
+        if actual == text {
+            continue;
+        }
+        if bless {
+            fs::write(&file, actual).unwrap();
+        } else {
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            failures.push(format!("{name}:\n{}", difference(&text, &actual)));
+        }
+    }
+    assert!(failures.is_empty(), "{}\n(MESETA_BLESS=1 writes what happens now)", failures.join("\n"));
+}
+
+fn difference(expected: &str, actual: &str) -> String {
+    let at = expected.lines().zip(actual.lines()).position(|(a, b)| a != b);
+    let at = at.unwrap_or_else(|| expected.lines().count().min(actual.lines().count()));
+    let line = |text: &str| text.lines().nth(at).unwrap_or("(end)").to_owned();
+    format!("line {}:\n  expected {}\n  happened {}", at + 1, line(expected), line(actual))
+}
+
+/// Runs a script and returns it with what happened in place of what was expected.
+fn run(text: &str) -> String {
+    let mut script = Script { world: World::new(config(), 1), registry: Registry::default(), uuids: 0 };
+    let mut out = String::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        out.push_str(line);
+        out.push('\n');
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let mut effects = script.run(line);
+        while let Some(next) = lines.next() {
+            out.push_str(next);
+            out.push('\n');
+            if next == "----" {
+                break;
+            }
+            effects.extend(script.run(next));
+        }
+        for effect in effects {
+            out.push_str(&effect);
+            out.push('\n');
+        }
+        while lines.next_if(|line| !line.is_empty()).is_some() {}
+    }
+    assert_eq!(script.world.unanswered(), 0, "a request has no reply");
+    out
+}
+
+struct Script {
+    world: World,
+    registry: Registry,
+    uuids: u8,
+}
+
+impl Script {
+    fn run(&mut self, line: &str) -> Vec<String> {
+        let effects = match self.command(line) {
+            Ok(effects) => effects,
+            Err(text) => return text,
+        };
+        effects.iter().map(render::effect).collect()
+    }
+
+    /// Effects, or the lines that a question is answered with.
+    fn command(&mut self, line: &str) -> Result<Vec<Effect>, Vec<String>> {
+        let (line, body) = match line.find('{') {
+            Some(at) => line.split_at(at),
+            None => (line, "{}"),
+        };
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let number = |at: usize| words[at].parse::<u64>().unwrap();
+        let agent = |at: usize| words[at].parse::<u16>().unwrap();
+        let world = &mut self.world;
+        Ok(match words[0] {
+            "manual" => {
+                world.auto_persist = false;
+                Vec::new()
+            }
+            "set" => {
+                let mut config = world.config.clone();
+                let secs = |text: &str| Duration::from_secs_f64(text.parse().unwrap());
+                match words[1] {
+                    "publish" => config.publish = true,
+                    "offer_timeout" => config.offer_timeout = Some(secs(words[2])),
+                    "removal_limit" => config.recovery_agent_removal_limit = words[2].parse().unwrap(),
+                    "removal_rate" => config.agent_removal_rate_limit = Some((1, secs(words[2]))),
+                    "max_completed_tasks" => config.max_completed_tasks_per_framework = words[2].parse().unwrap(),
+                    "max_agent_age" => config.registry_max_agent_age = secs(words[2]),
+                    "no_root" => config.root_submissions = false,
+                    "roles" => config.roles = Some(words[2].split(',').map(str::to_owned).collect()),
+                    other => panic!("no option {other}"),
+                }
+                *world = World::new(config, 1);
+                Vec::new()
+            }
+            "admitted" => {
+                let info = agent_info(agent(2), Some(words[1]), None, words.get(3));
+                let row = Admitted { info, drain_info: None, deactivated: false };
+                self.registry.agents.insert(words[1].into(), row);
+                Vec::new()
+            }
+            "forgotten" => {
+                self.registry.gone.insert(words[1].into(), WallTime(number(2) as i64 * 1_000_000_000));
+                Vec::new()
+            }
+            "elected" => world.elect(self.registry.clone()),
+            "deposed" => world.step(Event::Deposed),
+            "persist" => {
+                let ticket = world.unwritten.pop_front().expect("something is to be written");
+                let failed = words.get(1) == Some(&"fail");
+                let outcome = if failed { Err(PersistError("disk full".into())) } else { Ok(()) };
+                world.step(Event::Persisted { ticket, outcome })
+            }
+            "advance" => world.advance(Duration::from_secs_f64(words[1].parse().unwrap())),
+            "wake" => world.step(Event::Wake),
+            "register" => {
+                let host = words.iter().find_map(|word| word.strip_prefix("host="));
+                let text = words.get(2).filter(|word| !word.contains('='));
+                let message = internal::RegisterSlaveMessage {
+                    agent: agent_info(agent(1), None, host, text),
+                    version: Some("1.11.0".into()),
+                    agent_capabilities: model::AgentCapabilities::ALL.to_protos(),
+                    ..Default::default()
+                };
+                world.from_agent(agent(1), message.into())
+            }
+            "reregister" => {
+                let mut message: internal::ReregisterSlaveMessage = parse(&merged(
+                    r#"{"agent":{"hostname":""},"version":"1.11.0"}"#,
+                    body,
+                ));
+                let given = message.agent.hostname.clone();
+                let host = Some(given.as_str()).filter(|host| !host.is_empty());
+                let text = words.get(3);
+                message.agent = agent_info(agent(1), Some(words[2]), host, text);
+                message.agent_capabilities = model::AgentCapabilities::ALL.to_protos();
+                world.from_agent(agent(1), message.into())
+            }
+            "from" => {
+                let message = to_master(words[2], body);
+                world.from_agent(agent(1), message)
+            }
+            "update" => {
+                let message = self.update(&words);
+                self.world.from_agent(agent(1), message)
+            }
+            "pong" => world.from_agent(agent(1), internal::PongSlaveMessage {}.into()),
+            "exited" => world.step(Event::Exited { peer: pid(agent(1)) }),
+            "subscribe" | "suppressed" => {
+                let info: v1::FrameworkInfo = parse(&merged(r#"{"user":"u","name":"f"}"#, body));
+                let framework_id = info.id.clone();
+                let suppressed_roles = words.get(2).map(|role| vec![(*role).to_owned()]).unwrap_or_default();
+                let subscribe = v1::scheduler::call::Subscribe {
+                    framework_info: info,
+                    suppressed_roles,
+                    offer_constraints: None,
+                };
+                let call = v1::scheduler::Call {
+                    r#type: Some(v1::scheduler::call::Type::Subscribe.into()),
+                    framework_id,
+                    subscribe: Some(subscribe),
+                    ..Default::default()
+                };
+                world.call(number(1), call, None)
+            }
+            "call" => {
+                let call = parse(body);
+                world.call(number(1), call, None)
+            }
+            "stream" => {
+                let call = parse(body);
+                world.call(number(1), call, Some(words[2].to_owned()))
+            }
+            "launch" => {
+                let offer = &world.master.view().offers.get(words[2]).map(|offer| offer.agent.clone());
+                let agent_id = offer.as_ref().map_or("m-S0".to_owned(), |id| id.to_string());
+                let task = v1::TaskInfo {
+                    name: words[3].to_owned(),
+                    task_id: v1::TaskId { value: words[3].to_owned() },
+                    agent_id: v1::AgentId { value: agent_id },
+                    resources: resources(words[4]),
+                    command: Some(v1::CommandInfo { value: Some("true".into()), ..Default::default() }),
+                    ..Default::default()
+                };
+                let call = format!(
+                    r#"{{"type":"ACCEPT","accept":{{"offer_ids":[{{"value":"{}"}}],"operations":[{{"type":"LAUNCH","launch":{{"task_infos":[{}]}}}}]}}}}"#,
+                    words[2],
+                    json::to_string(&task)
+                );
+                world.call(number(1), parse(&call), None)
+            }
+            "operator" => {
+                let call = parse(body);
+                world.operator(call)
+            }
+            "close" => world.step(Event::Closed { conn: number(1) }),
+            "state" => return Err(render::state(world.master.view())),
+            "metrics" => {
+                let all: BTreeMap<String, f64> = world.master.view().metrics(world.now);
+                let wanted = all.into_iter().filter(|(name, value)| name.starts_with(words[1]) && *value != 0.0);
+                return Err(wanted.map(|(name, value)| format!("{name} {value}")).collect());
+            }
+            other => panic!("no command {other}"),
+        })
+    }
+
+    /// `update N TASK STATE [FIELD=VALUE]`: from the task's agent, with a fresh uuid unless `uuid=` says another or none.
+    fn update(&mut self, words: &[&str]) -> ToMaster {
+        let state = |name: &str| TaskState::from_str_name(name).unwrap();
+        let field = |name: &str| words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        let view = self.world.master.view();
+        let id = view.agents.values().find(|a| a.pid == pid(words[1].parse().unwrap())).map(|a| a.id.to_string());
+        let framework = field("framework").unwrap_or("m-0000").to_owned();
+        self.uuids += 1;
+        let uuid = match field("uuid") {
+            Some("none") => None,
+            Some("short") => Some(bytes::Bytes::from_static(b"short")),
+            Some(n) => Some(bytes::Bytes::from(vec![n.parse().unwrap(); 16])),
+            None => Some(bytes::Bytes::from(vec![self.uuids; 16])),
+        };
+        let reason = field("reason").map(|name| v1::task_status::Reason::from_str_name(name).unwrap().into());
+        let status = v1::TaskStatus {
+            task_id: v1::TaskId { value: words[2].to_owned() },
+            state: state(words[3]).into(),
+            source: Some(v1::task_status::Source::Executor.into()),
+            reason,
+            data: field("data").map(|data| data.to_owned().into()),
+            uuid: uuid.clone(),
+            ..Default::default()
+        };
+        let update = internal::StatusUpdate {
+            framework_id: v1::FrameworkId { value: framework },
+            executor_id: None,
+            agent_id: Some(v1::AgentId { value: field("agent").map(str::to_owned).or(id).unwrap_or_default() }),
+            timestamp: self.world.wall().as_secs_f64(),
+            uuid,
+            latest_state: field("latest").map(|name| state(name).into()),
+            status,
+        };
+        internal::StatusUpdateMessage { update, pid: Some(format!("slave(1)@10.0.0.{}:5051", words[1])) }.into()
+    }
+}
+
+fn agent_info(number: u16, id: Option<&str>, host: Option<&str>, text: Option<&&str>) -> v1::AgentInfo {
+    v1::AgentInfo {
+        hostname: host.map_or(format!("h{number}"), str::to_owned),
+        port: Some(5051),
+        resources: resources(text.unwrap_or(&"cpus:4;mem:4096;disk:4096")),
+        id: id.map(|id| v1::AgentId { value: id.to_owned() }),
+        checkpoint: Some(true),
+        ..Default::default()
+    }
+}
+
+fn parse<M: Message>(text: &str) -> M {
+    json::from_slice(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// The fields of `more` after those of `base`.
+fn merged(base: &str, more: &str) -> String {
+    let (base, more) = (base.trim().trim_end_matches('}'), more.trim().trim_start_matches('{'));
+    if more.trim_end_matches('}').trim().is_empty() { format!("{base}}}") } else { format!("{base},{more}") }
+}
+
+fn to_master(name: &str, body: &str) -> ToMaster {
+    match name {
+        "UnregisterSlaveMessage" => parse::<internal::UnregisterSlaveMessage>(body).into(),
+        "ExecutorToFrameworkMessage" => parse::<internal::ExecutorToFrameworkMessage>(body).into(),
+        "ExitedExecutorMessage" => parse::<internal::ExitedExecutorMessage>(body).into(),
+        "UpdateSlaveMessage" => parse::<internal::UpdateSlaveMessage>(body).into(),
+        "RegisterSlaveMessage" => parse::<internal::RegisterSlaveMessage>(body).into(),
+        "ReregisterSlaveMessage" => parse::<internal::ReregisterSlaveMessage>(body).into(),
+        "AuthenticateMessage" => parse::<internal::AuthenticateMessage>(body).into(),
+        other => panic!("no message {other}"),
+    }
+}

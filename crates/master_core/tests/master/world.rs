@@ -1,0 +1,165 @@
+//! One master with a clock, a registry and peers that only exist as ids. Every step ends with a look at the invariants.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use master_core::{Config, Effect, Effects, Event, Input, Master, Reply, invariants};
+use proto::{link::ToMaster, upid::Upid, v1};
+use registry::Registry;
+use stdx::{Tick, WallTime};
+
+/// 1970-01-01 00:16:40: wall time when the tick is zero.
+const EPOCH: i64 = 1_000_000_000_000;
+
+pub struct World {
+    pub master: Master,
+    pub now: Tick,
+    pub config: Config,
+    pub unwritten: VecDeque<u64>,
+    /// Writes are durable at once.
+    pub auto_persist: bool,
+    /// By conn: the stream id of its reply.
+    pub streams: BTreeMap<u64, String>,
+    /// By conn: the framework it was told to be.
+    pub frameworks: BTreeMap<u64, String>,
+    pub stepped_down: bool,
+    reqs: BTreeMap<u64, u64>,
+    next_req: u64,
+}
+
+pub fn config() -> Config {
+    let mut config = Config::default();
+    config.allocator.coalesce = Duration::ZERO;
+    config
+}
+
+impl World {
+    pub fn new(config: Config, seed: u64) -> World {
+        let info = v1::MasterInfo {
+            id: "m".into(),
+            ip: 0,
+            port: 5050,
+            pid: Some("master@10.0.0.100:5050".into()),
+            ..Default::default()
+        };
+        World {
+            master: Master::new(config.clone(), info, seed),
+            now: Tick::ZERO,
+            config,
+            unwritten: VecDeque::new(),
+            auto_persist: true,
+            streams: BTreeMap::new(),
+            frameworks: BTreeMap::new(),
+            stepped_down: false,
+            reqs: BTreeMap::new(),
+            next_req: 1,
+        }
+    }
+
+    pub fn wall(&self) -> WallTime {
+        WallTime(EPOCH + self.now.0 as i64)
+    }
+
+    /// Gives one event to the master and returns what it wants done.
+    pub fn step(&mut self, event: Event) -> Vec<Effect> {
+        let mut out = Effects::new();
+        self.master.handle(Input { now: self.now, wall: self.wall(), event }, &mut out);
+        let mut effects: Vec<Effect> = out.drain().collect();
+        if let Err(broken) = invariants::check(self.master.view()) {
+            panic!("{broken}");
+        }
+        for effect in &effects {
+            self.note(effect);
+        }
+        while self.auto_persist
+            && let Some(ticket) = self.unwritten.pop_front()
+        {
+            effects.extend(self.step(Event::Persisted { ticket, outcome: Ok(()) }));
+        }
+        effects
+    }
+
+    fn note(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Persist { ticket, .. } => self.unwritten.push_back(*ticket),
+            Effect::Reply { req, reply } => {
+                let conn = self.reqs.remove(req).expect("each request is answered once");
+                if let Reply::Stream { stream_id } = reply {
+                    self.streams.insert(conn, stream_id.clone());
+                }
+            }
+            Effect::ToScheduler { conn, event } => {
+                if let Some(subscribed) = &event.subscribed {
+                    self.frameworks.insert(*conn, subscribed.framework_id.value.clone());
+                }
+            }
+            Effect::StepDown { .. } => self.stepped_down = true,
+            _ => {}
+        }
+    }
+
+    pub fn elect(&mut self, registry: Registry) -> Vec<Effect> {
+        self.step(Event::Elected { registry })
+    }
+
+    pub fn advance(&mut self, by: Duration) -> Vec<Effect> {
+        let end = self.now + by;
+        let mut effects = Vec::new();
+        let mut wakes = 0;
+        while let Some((tick, why)) = self.master.next_deadline()
+            && tick <= end
+        {
+            wakes += 1;
+            assert!(wakes < 100_000, "the master wants to be woken for {why:?} without end");
+            self.now = self.now.max(tick);
+            effects.extend(self.step(Event::Wake));
+        }
+        self.now = end;
+        effects.extend(self.step(Event::Wake));
+        effects
+    }
+
+    pub fn from_agent(&mut self, agent: u16, message: ToMaster) -> Vec<Effect> {
+        self.step(Event::FromAgent { from: pid(agent), message })
+    }
+
+    /// A call on stream `conn`, with the ids that belong to it unless the call has its own.
+    pub fn call(&mut self, conn: u64, mut call: v1::scheduler::Call, stream_id: Option<String>) -> Vec<Effect> {
+        let is_subscribe = call.subscribe.is_some();
+        if call.framework_id.is_none() && !is_subscribe {
+            call.framework_id = self.frameworks.get(&conn).map(|id| v1::FrameworkId { value: id.clone() });
+        }
+        let own = self.streams.get(&conn).filter(|_| !is_subscribe).cloned();
+        let req = self.req(conn);
+        let stream_id = stream_id.or(own);
+        self.step(Event::FromScheduler { req, conn, principal: None, stream_id, call: Box::new(call) })
+    }
+
+    pub fn operator(&mut self, call: v1::master::Call) -> Vec<Effect> {
+        let req = self.req(0);
+        self.step(Event::FromOperator { req, principal: None, call: Box::new(call) })
+    }
+
+    fn req(&mut self, conn: u64) -> u64 {
+        let req = self.next_req;
+        self.next_req += 1;
+        self.reqs.insert(req, conn);
+        req
+    }
+
+    /// Requests that have no reply yet.
+    pub fn unanswered(&self) -> usize {
+        self.reqs.len()
+    }
+}
+
+/// The address of the agent with this number.
+pub fn pid(agent: u16) -> Upid {
+    Upid::new("slave(1)", format!("10.0.0.{agent}"), 5051)
+}
+
+pub fn resources(text: &str) -> Vec<v1::Resource> {
+    resources::Resources::parse(text, "*").expect("resources of a test").to_protos()
+}
