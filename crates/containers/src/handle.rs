@@ -1,14 +1,43 @@
-//! The handle the agent holds.
+//! The handle the agent holds, and the table of containers behind it. What a call does is in `launch`, `supervise`,
+//! `recover` and `usage`; here calls find their container and wait for it.
 
 use crate::{
     Config, ContainerId, LaunchError, LaunchSpec, Launched, Limits, OpError, Recovered, SetupError, Termination, Usage,
+    cgroups::Shape,
+    host::{self, Host},
+    isolators::{cpu::CpuShape, memory::MemoryShape},
+    kernel::{clone::CStrings, files, pidfd},
+    launch, record,
+    record::{CgroupUse, Frame, Setup},
+    recover, supervise, usage,
+    users::Users,
+    workers::Workers,
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ffi::CString,
+    fs::{self, File},
+    io,
+    os::fd::{AsRawFd, OwnedFd},
+    os::unix::{ffi::OsStrExt, fs::DirBuilderExt},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, Semaphore, oneshot, watch},
+    task::AbortHandle,
+};
 
-/// All containers of one agent. Clones share them.
-#[derive(Clone)]
+/// All containers of one agent. Clones share them. When the last clone is dropped the containers run on, for a later
+/// handle to recover.
+#[derive(Clone, Debug)]
 pub struct Containers {
-    _config: Arc<Config>,
+    owner: Arc<Owner>,
 }
 
 /// Where a container is in its life.
@@ -33,60 +62,391 @@ pub struct Status {
     pub limits: Limits,
 }
 
+/// Ends the watching when the last handle goes.
+#[derive(Debug)]
+struct Owner {
+    inner: Arc<Inner>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        for container in self.inner.table().values() {
+            if let Some(task) = lock(&container.task).take() {
+                task.abort();
+            }
+        }
+    }
+}
+
+/// What all containers share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub config: Config,
+    pub host: Host,
+    pub workers: Workers,
+    pub users: Users,
+    pub fetches: Semaphore,
+    pub executable: OwnedFd,
+    pub arguments: Arguments,
+    pub null: OwnedFd,
+    pub runtime: Handle,
+    table: Mutex<BTreeMap<ContainerId, Arc<Container>>>,
+    /// Held as long as this handle takes charge of the runtime directory.
+    _lock: File,
+}
+
+/// The launcher's arguments, ready for exec.
+pub(crate) struct Arguments(pub CStrings);
+
+impl std::fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Arguments")
+    }
+}
+
+/// One container, from the call that launches it until it is removed.
+#[derive(Debug)]
+pub(crate) struct Container {
+    pub id: ContainerId,
+    pub sandbox: PathBuf,
+    pub tag: String,
+    pub limits: Mutex<Limits>,
+    pub state: watch::Sender<State>,
+    /// Someone wants it gone; set before `kill` is told.
+    pub doomed: AtomicBool,
+    pub kill: Notify,
+    /// Known once it runs.
+    pub live: OnceLock<Live>,
+    task: Mutex<Option<AbortHandle>>,
+}
+
+/// A container that was started.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub pid: u32,
+    pub pidfd: Arc<OwnedFd>,
+    pub setup: Setup,
+    /// Whose cgroups limit it: its own, those of an ancestor, or nobody's.
+    pub limited_by: Option<ContainerId>,
+    pub record: Mutex<File>,
+}
+
+impl Live {
+    pub fn used(&self) -> CgroupUse {
+        self.setup.cgroups
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Container {
+    pub fn new(id: ContainerId, sandbox: PathBuf, tag: String, limits: Limits, state: State) -> Arc<Container> {
+        Arc::new(Container {
+            id,
+            sandbox,
+            tag,
+            limits: Mutex::new(limits),
+            state: watch::Sender::new(state),
+            doomed: AtomicBool::new(false),
+            kill: Notify::new(),
+            live: OnceLock::new(),
+            task: Mutex::new(None),
+        })
+    }
+
+    pub fn is_doomed(&self) -> bool {
+        self.doomed.load(Ordering::Acquire)
+    }
+
+    pub fn doom(&self) {
+        self.doomed.store(true, Ordering::Release);
+        self.kill.notify_one();
+    }
+
+    pub fn is_running(&self) -> bool {
+        *self.state.borrow() == State::Running
+    }
+
+    pub async fn terminated(&self) -> Termination {
+        let mut state = self.state.subscribe();
+        let found = state.wait_for(|state| matches!(state, State::Terminated(_))).await;
+        match found.as_deref() {
+            Ok(State::Terminated(termination)) => termination.clone(),
+            _ => Termination::default(),
+        }
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            id: self.id.clone(),
+            state: self.state.borrow().clone(),
+            pid: self.live.get().map(|live| live.pid),
+            sandbox: self.sandbox.clone(),
+            tag: self.tag.clone(),
+            limits: *lock(&self.limits),
+        }
+    }
+}
+
+impl Inner {
+    pub fn table(&self) -> MutexGuard<'_, BTreeMap<ContainerId, Arc<Container>>> {
+        lock(&self.table)
+    }
+
+    pub fn find(&self, id: &ContainerId) -> Result<Arc<Container>, OpError> {
+        self.table().get(id).cloned().ok_or_else(|| OpError::Unknown(id.clone()))
+    }
+
+    /// Enters a container to be launched; a nested one needs a running parent.
+    fn enter(&self, container: &Arc<Container>) -> Result<(), LaunchError> {
+        let mut table = self.table();
+        if table.contains_key(&container.id) {
+            return Err(LaunchError::Exists(container.id.clone()));
+        }
+        if let Some(parent) = container.id.parent()
+            && !table.get(&parent).is_some_and(|parent| parent.is_running())
+        {
+            return Err(LaunchError::NoParent(container.id.clone()));
+        }
+        table.insert(container.id.clone(), container.clone());
+        Ok(())
+    }
+
+    /// Marks a container as ending and gives those nested in it; from here on none can be added.
+    pub fn close(&self, container: &Container) -> Vec<Arc<Container>> {
+        let table = self.table();
+        container.state.send_if_modified(|state| {
+            let changes = matches!(state, State::Running);
+            if changes {
+                *state = State::Destroying;
+            }
+            changes
+        });
+        table.values().filter(|other| other.id.is_below(&container.id)).cloned().collect()
+    }
+
+    /// Where the container's record is.
+    pub fn runtime_path(&self, id: &ContainerId) -> PathBuf {
+        self.config.runtime_dir.join("containers").join(id.directory("containers"))
+    }
+
+    pub fn shape(&self, limits: &Limits) -> Shape {
+        Shape { cpu: CpuShape::new(limits, &self.config), memory: MemoryShape::new(limits) }
+    }
+
+    /// The part of a container's environment that names it to whoever looks for its processes.
+    pub fn marker(id: &ContainerId) -> (String, String) {
+        ("MESETA_CONTAINER_ID".to_owned(), id.to_string())
+    }
+}
+
+/// Starts `container`'s own task.
+pub(crate) fn spawn_life(
+    inner: &Arc<Inner>,
+    container: &Arc<Container>,
+    life: impl Future<Output = ()> + Send + 'static,
+) {
+    let mut slot = lock(&container.task);
+    *slot = Some(inner.runtime.spawn(life).abort_handle());
+}
+
 impl Containers {
     /// Looks at the host and takes charge of `config.runtime_dir`. Must be called inside a tokio runtime. The second part of
     /// the answer says, one sentence each, what containers will not be isolated from on this host.
     pub fn new(config: Config) -> Result<(Containers, Vec<String>), SetupError> {
-        Ok((Containers { _config: Arc::new(config) }, Vec::new()))
+        let io = |what: &str| {
+            let what = what.to_owned();
+            move |source| SetupError::Io { what, source }
+        };
+        let runtime =
+            Handle::try_current().map_err(|_| SetupError::Impossible("containers need a tokio runtime".to_owned()))?;
+        let directory = config.runtime_dir.join("containers");
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&config.runtime_dir)
+            .and_then(|()| fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory))
+            .map_err(io(&format!("create the runtime directory '{}'", directory.display())))?;
+        let lock = take_charge(&config.runtime_dir)?;
+        let host = host::probe(&config)?;
+        let executable = files::open_path(&config.executable.path)
+            .and_then(|opened| Ok(files::lift(&opened, record::PARENT_FD + 1)?.unwrap_or(opened)))
+            .map_err(io(&format!("open '{}'", config.executable.path.display())))?;
+        let arguments: Vec<CString> =
+            config.executable.args.iter().filter_map(|argument| CString::new(argument.as_bytes()).ok()).collect();
+        let null = File::options().read(true).open("/dev/null").map_err(io("open /dev/null"))?;
+        let workers = Workers::start(config.workers).map_err(io("start the containers' threads"))?;
+        let complaints = host.complaints.clone();
+        let inner = Inner {
+            fetches: Semaphore::new(config.fetcher.concurrency.max(1)),
+            config,
+            host,
+            workers,
+            users: Users::default(),
+            executable,
+            arguments: Arguments(CStrings::new(arguments)),
+            null: null.into(),
+            runtime,
+            table: Mutex::default(),
+            _lock: lock,
+        };
+        Ok((Containers { owner: Arc::new(Owner { inner: Arc::new(inner) }) }, complaints))
+    }
+
+    fn inner(&self) -> &Arc<Inner> {
+        &self.owner.inner
     }
 
     /// Fetches, isolates and starts. When the answer is dropped early the launch goes on; `destroy` ends it in any state.
     pub async fn launch(&self, spec: LaunchSpec) -> Result<Launched, LaunchError> {
-        Err(LaunchError::Refused { what: format!("launch {}", spec.id), why: "not available".to_owned() })
+        let inner = self.inner();
+        let (id, sandbox, tag) = (spec.id.clone(), spec.sandbox.clone(), spec.tag.clone());
+        let container = Container::new(id, sandbox, tag, spec.limits, State::Preparing);
+        inner.enter(&container)?;
+        let (reply, answer) = oneshot::channel();
+        spawn_life(inner, &container, launch::live(inner.clone(), container.clone(), spec, reply));
+        answer.await.unwrap_or(Err(LaunchError::Destroyed))
     }
 
     /// Waits until the container and every process it ever started are gone.
     pub async fn wait(&self, id: &ContainerId) -> Result<Termination, OpError> {
-        Err(OpError::Unknown(id.clone()))
+        Ok(self.inner().find(id)?.terminated().await)
     }
 
-    /// Ends the container, the containers nested in it and all their processes, and waits for it.
+    /// Ends the container, the containers nested in it and all their processes, and waits for it. One that is terminated
+    /// already gives its termination.
     pub async fn destroy(&self, id: &ContainerId) -> Result<Termination, OpError> {
-        Err(OpError::Unknown(id.clone()))
+        let container = self.inner().find(id)?;
+        container.doom();
+        Ok(container.terminated().await)
     }
 
     /// Sends `signal` to the container's program (to its process group, so that a shell's children get it too).
-    pub fn signal(&self, id: &ContainerId, _signal: i32) -> Result<(), OpError> {
-        Err(OpError::Unknown(id.clone()))
+    pub fn signal(&self, id: &ContainerId, signal: i32) -> Result<(), OpError> {
+        let container = self.inner().find(id)?;
+        match container.live.get() {
+            Some(live) if container.is_running() => pidfd::signal(&live.pidfd, signal)
+                .map_err(|source| OpError::Io { what: format!("send signal {signal} to '{id}'"), source }),
+            _ => Err(OpError::NotRunning(id.clone())),
+        }
     }
 
-    /// Changes what a running container may use. A hard memory limit is only ever raised.
-    pub async fn update(&self, id: &ContainerId, _limits: Limits) -> Result<(), OpError> {
-        Err(OpError::Unknown(id.clone()))
+    /// Changes what a running container may use. A hard memory limit is only ever raised. A container in its parent's
+    /// cgroups has no limits of its own to change.
+    pub async fn update(&self, id: &ContainerId, limits: Limits) -> Result<(), OpError> {
+        let (inner, container) = (self.inner().clone(), self.inner().find(id)?);
+        let id = id.clone();
+        let done = self.inner().workers.run(move || {
+            let Some(live) = container.live.get().filter(|_| container.is_running()) else {
+                return Err(OpError::NotRunning(id));
+            };
+            if live.used().limits()
+                && let Some(cgroups) = &inner.host.cgroups
+            {
+                cgroups
+                    .update(&id, &inner.shape(&limits))
+                    .and_then(|()| record::append(&mut lock(&live.record), &Frame::Limits(limits)))
+                    .map_err(|source| OpError::Io { what: format!("change the limits of '{id}'"), source })?;
+            }
+            *lock(&container.limits) = limits;
+            Ok(())
+        });
+        done.await.unwrap_or_else(|| Err(broken("change limits")))
     }
 
     pub async fn usage(&self, id: &ContainerId) -> Result<Usage, OpError> {
-        Err(OpError::Unknown(id.clone()))
+        let (inner, container) = (self.inner().clone(), self.inner().find(id)?);
+        let read = self.inner().workers.run(move || usage::read(&inner, &container));
+        read.await.unwrap_or_else(|| Err(broken("read the usage")))
     }
 
-    pub fn status(&self, _id: &ContainerId) -> Option<Status> {
-        None
+    pub fn status(&self, id: &ContainerId) -> Option<Status> {
+        self.inner().table().get(id).map(|container| container.status())
     }
 
     /// All containers, parents before the containers nested in them.
     pub fn list(&self) -> Vec<Status> {
-        Vec::new()
+        self.inner().table().values().map(|container| container.status()).collect()
     }
 
     /// Forgets a terminated container and those nested in it. Until then its termination can be asked for, also after a
     /// restart of the agent.
     pub async fn remove(&self, id: &ContainerId) -> Result<(), OpError> {
-        Err(OpError::Unknown(id.clone()))
+        let inner = self.inner().clone();
+        {
+            let mut table = inner.table();
+            let container = table.get(id).ok_or_else(|| OpError::Unknown(id.clone()))?;
+            if !matches!(*container.state.borrow(), State::Terminated(_)) {
+                return Err(OpError::Running(id.clone()));
+            }
+            let gone: Vec<_> = table.keys().filter(|other| *other == id || other.is_below(id)).cloned().collect();
+            for id in &gone {
+                table.remove(id);
+            }
+        }
+        let path = inner.runtime_path(id);
+        let removed = inner.workers.run(move || remove_record(&path)).await;
+        removed.unwrap_or(Ok(())).map_err(|source| OpError::Io { what: format!("remove the record of '{id}'"), source })
     }
 
     /// Finds the containers of an earlier agent again: those that run are waited for as if this agent had launched
-    /// them, those that ended give their termination. Cgroups that belong to none of them are emptied and removed.
+    /// them, those that ended give their termination, and what such a one left behind is removed. To be called once, before
+    /// anything is launched.
     pub async fn recover(&self) -> Result<Vec<Recovered>, SetupError> {
-        Ok(Vec::new())
+        let inner = self.inner().clone();
+        let found = self.inner().workers.run(move || recover::find(&inner)).await;
+        let found = found.unwrap_or_else(|| {
+            let source = io::Error::other("the recovery broke off");
+            Err(SetupError::Io { what: "recover containers".to_owned(), source })
+        })?;
+        let inner = self.inner();
+        for container in found {
+            let mut table = inner.table();
+            if table.contains_key(&container.id) {
+                continue;
+            }
+            table.insert(container.id.clone(), container.clone());
+            drop(table);
+            if container.live.get().is_some() {
+                spawn_life(inner, &container, supervise::watch(inner.clone(), container.clone()));
+            }
+        }
+        Ok(self.list().into_iter().map(Recovered::from).collect())
     }
+}
+
+/// Keeps two agents from the same directory. The one before may still be on its way out.
+fn take_charge(runtime_dir: &Path) -> Result<File, SetupError> {
+    let path = runtime_dir.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|source| SetupError::Io { what: format!("open '{}'", path.display()), source })?;
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
+        if Instant::now() >= deadline {
+            return Err(SetupError::Impossible(format!(
+                "Another agent uses the runtime directory '{}'. End it, or give this agent another --runtime_dir.",
+                runtime_dir.display()
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(file)
+}
+
+pub(crate) fn remove_record(path: &Path) -> io::Result<()> {
+    let _ = fs::remove_file(path.join(record::FILE));
+    match fs::remove_dir(path).or_else(|_| fs::remove_dir_all(path)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn broken(what: &str) -> OpError {
+    OpError::Io { what: what.to_owned(), source: io::Error::other("the work broke off") }
 }

@@ -1,12 +1,81 @@
-//! What runs inside a new container before, and for commands beside, the program.
+//! What runs inside a new container before the program, and for commands beside it: the setup of namespaces, user,
+//! directories and limits (here), and the init that reaps, forwards signals and records the end (`init`). One thread, few
+//! allocations, no runtime: every container pays for this.
 
-use crate::ExecutorKind;
-use std::process::ExitCode;
+mod init;
+mod setup;
 
-/// The first process of every container. Sets the container up as its launch record says, then either runs the program
-/// and stays as its init, or calls `executor` in this very process (its environment is already the container's) and
-/// records what it returns. To be called before any thread exists.
+pub use init::reap_children;
+
+use crate::{
+    ExecutorKind, Program,
+    kernel::credentials,
+    record::{self, Frame, Record},
+};
+use std::{
+    fs::File,
+    os::fd::FromRawFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+};
+
+/// The exit code of a container whose setup failed; its record says why.
+const SETUP_FAILED: u8 = 125;
+
+/// The first process of every container. Sets the container up as its record says, then either runs the program and
+/// stays as its init, or calls `executor` in this very process, whose environment is the container's by then, and
+/// records what it returns as the exit code. To be called before any thread exists. An executor is process 1 of its
+/// container (or a subreaper): it inherits orphans and should call [`reap_children`] on SIGCHLD.
 pub fn main(executor: impl FnOnce(ExecutorKind) -> u8) -> ExitCode {
-    let _ = executor;
-    ExitCode::FAILURE
+    credentials::block_signals();
+    // The agent placed the record there; nothing else of this process owns that descriptor.
+    let mut file = unsafe { File::from_raw_fd(record::LAUNCHER_FD) };
+    let record = match Record::read_fd(&mut file) {
+        Ok(record) => record,
+        Err(error) => {
+            eprintln!("This command is run by the agent to start a container, with the container's record: {error}");
+            return ExitCode::from(SETUP_FAILED);
+        }
+    };
+    let launch = record.launch;
+    if let Err(why) = setup::prepare(&launch, &mut file) {
+        return fail(&mut file, &why);
+    }
+    let in_pid_namespace = launch.setup.own_pid;
+    match launch.program {
+        Program::Executor(kind) => {
+            if let Err(why) = setup::become_program(&launch) {
+                return fail(&mut file, &why);
+            }
+            credentials::unblock_signals();
+            let code = catch_unwind(AssertUnwindSafe(|| executor(kind))).unwrap_or(101);
+            let _ = record::append(&mut file, &Frame::Status(i32::from(code) << 8));
+            if !in_pid_namespace {
+                credentials::block_signals();
+                init::end_descendants();
+            }
+            ExitCode::from(code)
+        }
+        Program::Shell(_) | Program::Argv { .. } => match init::start(&launch) {
+            Ok(pid) => {
+                // What the program needed is the program's now.
+                drop(launch);
+                init::run(pid, &mut file, in_pid_namespace)
+            }
+            Err(why) => {
+                eprintln!("{why}");
+                let _ = record::append(&mut file, &Frame::Failure(why.to_string()));
+                let code = why.exit_code();
+                let _ = record::append(&mut file, &Frame::Status(i32::from(code) << 8));
+                ExitCode::from(code)
+            }
+        },
+    }
+}
+
+fn fail(file: &mut File, why: &setup::SetupFailure) -> ExitCode {
+    eprintln!("{why}");
+    let _ = record::append(file, &Frame::Failure(why.to_string()));
+    let _ = record::append(file, &Frame::Status(i32::from(SETUP_FAILED) << 8));
+    ExitCode::from(SETUP_FAILED)
 }

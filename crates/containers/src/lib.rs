@@ -6,13 +6,24 @@
 //! together: the agent writes there what to run, the launcher what became of it. `cgroups` hides v1 and v2 behind one
 //! trait, `kernel` holds every raw system call, `fetcher` brings URIs into a sandbox.
 
+mod cgroups;
 mod config;
+mod fetcher;
 mod handle;
+mod host;
 mod id;
+mod isolators;
+mod kernel;
+mod launch;
 pub mod launcher;
+mod record;
 mod recover;
+mod sandbox;
 mod spec;
+mod supervise;
 mod usage;
+mod users;
+mod workers;
 
 pub use config::{Config, Executable, FetcherConfig, Isolation, LauncherKind};
 pub use handle::{Containers, State, Status};

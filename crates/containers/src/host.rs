@@ -1,0 +1,149 @@
+//! What this host lets this process isolate, found out by trying; and the sentences about what it does not.
+
+use crate::{
+    Config, Isolation, LauncherKind, SetupError,
+    cgroups::{self, Hierarchy},
+    kernel::{
+        clone::{self, CStrings, Exec, Plan, Step},
+        credentials, procfs,
+    },
+};
+use std::fs;
+
+#[derive(Debug)]
+pub struct Host {
+    /// What of the agent's wish can be done.
+    pub isolation: Isolation,
+    /// Namespaces come only inside a user namespace.
+    pub user_namespace: bool,
+    pub cgroups: Option<Box<dyn Hierarchy>>,
+    /// Cgroups can hold processes together where no PID namespace does.
+    pub process_cgroups: bool,
+    pub may_switch_user: bool,
+    pub machine_bytes: u64,
+    /// What is not isolated, one sentence each.
+    pub complaints: Vec<String>,
+}
+
+pub fn probe(config: &Config) -> Result<Host, SetupError> {
+    let mut complaints = Vec::new();
+    let root = credentials::is_root();
+    let mut isolation = config.isolation;
+    if config.launcher == LauncherKind::Posix {
+        isolation = Isolation { cpu: isolation.cpu, memory: isolation.memory, ..Isolation::NONE };
+    }
+
+    let wanted = namespaces(isolation);
+    let mut user_namespace = false;
+    if wanted != 0 {
+        let mounts = isolation.mount_namespace && isolation.pid_namespace;
+        match try_namespaces(wanted, mounts, false) {
+            Ok(()) => {}
+            Err(first) => match try_namespaces(wanted | libc::CLONE_NEWUSER, mounts, true) {
+                Ok(()) => user_namespace = true,
+                Err(second) => {
+                    let reason = if root { first } else { second };
+                    if config.launcher == LauncherKind::Linux {
+                        return Err(SetupError::Impossible(format!(
+                            "The linux launcher cannot be used: {reason}. Run as root, or use the posix launcher."
+                        )));
+                    }
+                    isolation = Isolation { cpu: isolation.cpu, memory: isolation.memory, ..Isolation::NONE };
+                    complaints.push(format!(
+                        "No namespaces can be created ({reason}): containers see each other's and the host's processes, \
+                         mounts, IPC objects and host name."
+                    ));
+                }
+            },
+        }
+    }
+    if wanted != 0 && isolation.mount_namespace && !isolation.pid_namespace {
+        complaints.push("Containers see each other's and the host's processes, as the agent asks for.".to_owned());
+    }
+
+    let found = cgroups::find(config, isolation);
+    complaints.extend(found.complaints);
+    (isolation.cpu, isolation.memory) = (found.cpu, found.memory);
+
+    if !root {
+        complaints.push(
+            "This agent does not run as root: every container runs as the agent's own user, with that user's access to \
+             files outside its sandbox."
+                .to_owned(),
+        );
+    }
+    if !isolation.pid_namespace && !found.processes {
+        complaints.push(
+            "A process that detaches itself from its container and clears its environment may survive the container."
+                .to_owned(),
+        );
+    }
+    Ok(Host {
+        isolation,
+        user_namespace,
+        cgroups: found.hierarchy,
+        process_cgroups: found.processes,
+        may_switch_user: root,
+        machine_bytes: machine_bytes(),
+        complaints,
+    })
+}
+
+fn namespaces(isolation: Isolation) -> i32 {
+    let flags = [
+        (isolation.pid_namespace, libc::CLONE_NEWPID),
+        (isolation.mount_namespace, libc::CLONE_NEWNS),
+        (isolation.ipc_namespace, libc::CLONE_NEWIPC),
+        (isolation.uts_namespace, libc::CLONE_NEWUTS),
+    ];
+    flags.iter().filter(|(used, _)| *used).fold(0, |all, (_, flag)| all | flag)
+}
+
+/// The content of uid_map and gid_map that lets the agent's user be itself inside.
+pub fn identity_maps() -> (Vec<u8>, Vec<u8>) {
+    let (uid, gid) = credentials::own_ids();
+    (format!("{uid} {uid} 1").into_bytes(), format!("{gid} {gid} 1").into_bytes())
+}
+
+/// Makes a process that goes all the way to executing a program, and has none to execute.
+fn try_namespaces(flags: i32, mounts: bool, user_namespace: bool) -> Result<(), String> {
+    let maps = identity_maps();
+    let (argv, envp) = (CStrings::new(Vec::new()), CStrings::new(Vec::new()));
+    let plan = Plan {
+        namespaces: flags,
+        exec: Exec::Paths(&[]),
+        argv: &argv,
+        envp: &envp,
+        fds: &[],
+        cgroup: None,
+        joins: &[],
+        user_maps: user_namespace.then_some((maps.0.as_slice(), maps.1.as_slice())),
+        try_mounts: mounts,
+        new_session: false,
+        rlimits: &[],
+        user: None,
+        reset_signals: false,
+    };
+    match clone::spawn(&plan) {
+        Err(error) if error.step != Step::Exec => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
+fn machine_bytes() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    text.lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok())
+        .map_or(0, |kilobytes| kilobytes << 10)
+}
+
+/// Whether any process holds `entry` in its environment, and which.
+pub fn processes_with(entry: &str) -> Vec<u32> {
+    let own = std::process::id();
+    procfs::all_stats()
+        .into_iter()
+        .filter(|stat| stat.pid != own && stat.state != b'Z' && procfs::has_environment(stat.pid, entry))
+        .map(|stat| stat.pid)
+        .collect()
+}

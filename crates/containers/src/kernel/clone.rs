@@ -1,0 +1,427 @@
+//! Starting a process without copying the caller: clone3 with the caller's memory, the calling thread suspended until the
+//! child has executed its program. What the child does in between is a fixed list of system calls on memory prepared
+//! beforehand; it allocates nothing and takes no lock. Falls back to the old clone where clone3 is unknown.
+
+use std::{
+    ffi::{CString, c_char, c_int, c_long, c_void},
+    io,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    ptr,
+};
+
+/// A program and everything its process is to be before it runs.
+pub struct Plan<'a> {
+    /// `CLONE_NEW*`
+    pub namespaces: c_int,
+    /// Resolve `exec` in the child: each candidate is tried in turn.
+    pub exec: Exec<'a>,
+    pub argv: &'a CStrings,
+    pub envp: &'a CStrings,
+    /// `(from, to)`: duplicated in this order; everything else closes on exec. No `from` may be a later `to`.
+    pub fds: &'a [(RawFd, RawFd)],
+    /// A cgroup v2 directory the child is born in.
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// `tasks` files of cgroups v1 the child writes itself into.
+    pub joins: &'a [OwnedFd],
+    /// For a new user namespace: the content of uid_map and gid_map. The child keeps its capabilities over exec.
+    pub user_maps: Option<(&'a [u8], &'a [u8])>,
+    /// Tries whether mounts can be separated and `/proc` be mounted.
+    pub try_mounts: bool,
+    /// Starts a session.
+    pub new_session: bool,
+    pub rlimits: &'a [crate::Rlimit],
+    pub user: Option<User<'a>>,
+    /// Clears the signal mask and ignores nothing; without it the child keeps everything blocked.
+    pub reset_signals: bool,
+}
+
+pub enum Exec<'a> {
+    /// An opened executable.
+    Fd(BorrowedFd<'a>),
+    /// Paths tried in turn until one exists and may be run.
+    Paths(&'a [CString]),
+}
+
+#[derive(Clone, Copy)]
+pub struct User<'a> {
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: &'a [u32],
+}
+
+/// A null-terminated array of C strings.
+pub struct CStrings {
+    _strings: Vec<CString>,
+    pointers: Vec<*const c_char>,
+}
+
+// The pointers point into the strings that are owned beside them and never change.
+unsafe impl Send for CStrings {}
+unsafe impl Sync for CStrings {}
+
+impl CStrings {
+    pub fn new(strings: Vec<CString>) -> CStrings {
+        let pointers = strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
+        CStrings { _strings: strings, pointers }
+    }
+}
+
+/// A started process.
+#[derive(Debug)]
+pub struct Child {
+    pub pid: u32,
+    pub pidfd: OwnedFd,
+}
+
+/// Which step of the child failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum Step {
+    Clone,
+    UserMaps,
+    Mounts,
+    JoinCgroup,
+    Session,
+    Rlimits,
+    User,
+    Descriptors,
+    Exec,
+}
+
+impl Step {
+    pub fn what(self) -> &'static str {
+        match self {
+            Step::Clone => "create a process",
+            Step::UserMaps => "map users into the user namespace",
+            Step::Mounts => "mount /proc in new namespaces",
+            Step::JoinCgroup => "enter the cgroup",
+            Step::Session => "start a session",
+            Step::Rlimits => "set resource limits",
+            Step::User => "switch the user",
+            Step::Descriptors => "place descriptors",
+            Step::Exec => "execute the program",
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {}: {source}", step.what())]
+pub struct SpawnError {
+    pub step: Step,
+    pub source: io::Error,
+}
+
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// What the child reads, and where it leaves word of a failure; lives on the suspended caller's stack.
+struct Shared<'a> {
+    plan: &'a Plan<'a>,
+    failed_step: Step,
+    errno: c_int,
+}
+
+/// Starts `plan`. When this returns `Ok`, the program is running.
+pub fn spawn(plan: &Plan<'_>) -> Result<Child, SpawnError> {
+    let mut shared = Shared { plan, failed_step: Step::Clone, errno: 0 };
+    let mut pidfd: c_int = -1;
+    let base = (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64 | (plan.namespaces as u32 as u64);
+    let mut args = CloneArgs {
+        flags: base | CLONE_CLEAR_SIGHAND,
+        pidfd: ptr::from_mut(&mut pidfd) as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
+    if let Some(cgroup) = plan.cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+
+    // No handler of this process may run in the child, which shares its memory.
+    let mut old_mask = unsafe { std::mem::zeroed::<libc::sigset_t>() };
+    unsafe {
+        let mut all = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &all, &mut old_mask);
+    }
+    let pointer = ptr::from_mut(&mut shared).cast::<c_void>();
+    let mut result = unsafe {
+        clone_and_run(libc::SYS_clone3, [ptr::from_mut(&mut args) as usize, size_of::<CloneArgs>(), 0, 0, 0], pointer)
+    };
+    if result == -libc::c_long::from(libc::ENOSYS) && plan.cgroup.is_none() {
+        let flags = (base | libc::SIGCHLD as u64) as usize;
+        result =
+            unsafe { clone_and_run(libc::SYS_clone, [flags, 0, ptr::from_mut(&mut pidfd) as usize, 0, 0], pointer) };
+    }
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &old_mask, ptr::null_mut()) };
+
+    if result < 0 {
+        return Err(SpawnError { step: Step::Clone, source: io::Error::from_raw_os_error(-result as i32) });
+    }
+    let child = Child { pid: result as u32, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } };
+    // The child wrote there while this thread stood still.
+    let errno = unsafe { ptr::read_volatile(&shared.errno) };
+    if errno != 0 {
+        let step = unsafe { ptr::read_volatile(&shared.failed_step) };
+        let _ = super::pidfd::reap(&child.pidfd);
+        return Err(SpawnError { step, source: io::Error::from_raw_os_error(errno) });
+    }
+    Ok(child)
+}
+
+/// The system call, after which the child calls `child` on the same stack below everything the caller uses there.
+#[cfg(target_arch = "x86_64")]
+unsafe fn clone_and_run(number: c_long, args: [usize; 5], shared: *mut c_void) -> c_long {
+    let result: c_long;
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "and rsp, -16",
+            "mov rdi, r12",
+            "call r13",
+            "ud2",
+            "2:",
+            inlateout("rax") number => result,
+            in("rdi") args[0], in("rsi") args[1], in("rdx") args[2], in("r10") args[3], in("r8") args[4],
+            in("r12") shared, in("r13") child as *const () as usize,
+            lateout("rcx") _, lateout("r11") _,
+        );
+    }
+    result
+}
+
+#[cfg(target_arch = "aarch64")]
+unsafe fn clone_and_run(number: c_long, args: [usize; 5], shared: *mut c_void) -> c_long {
+    let result: c_long;
+    unsafe {
+        std::arch::asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, {shared}",
+            "blr {child}",
+            "brk 1",
+            "2:",
+            in("x8") number,
+            inlateout("x0") args[0] => result,
+            in("x1") args[1], in("x2") args[2], in("x3") args[3], in("x4") args[4],
+            shared = in(reg) shared, child = in(reg) child as *const () as usize,
+            lateout("x30") _,
+        );
+    }
+    result
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("starting a process needs a few lines of assembly for this architecture");
+
+/// The child, between clone and exec.
+unsafe extern "C" fn child(shared: *mut c_void) -> ! {
+    let shared = unsafe { &mut *shared.cast::<Shared<'_>>() };
+    let (step, errno) = unsafe { run_child(shared.plan) };
+    unsafe {
+        ptr::write_volatile(&mut shared.failed_step, step);
+        ptr::write_volatile(&mut shared.errno, errno);
+        libc::syscall(libc::SYS_exit_group, 127);
+    }
+    loop {}
+}
+
+/// Returns only when a step failed. Errors of libc's `syscall` go through the suspended caller's `errno`.
+unsafe fn run_child(plan: &Plan<'_>) -> (Step, c_int) {
+    unsafe fn ok(result: c_long) -> bool {
+        result >= 0
+    }
+    let errno = || unsafe { *libc::__errno_location() };
+    unsafe {
+        if let Some((uid_map, gid_map)) = plan.user_maps {
+            let written = write_file(c"/proc/self/setgroups".as_ptr(), b"deny")
+                && write_file(c"/proc/self/uid_map".as_ptr(), uid_map)
+                && write_file(c"/proc/self/gid_map".as_ptr(), gid_map)
+                && keep_capabilities();
+            if !written {
+                return (Step::UserMaps, errno());
+            }
+        }
+        if plan.try_mounts {
+            let nothing = ptr::null::<c_char>();
+            let (root, slave) = (c"/".as_ptr(), libc::MS_REC | libc::MS_SLAVE);
+            let (proc, at) = (c"proc".as_ptr(), c"/proc".as_ptr());
+            let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+            let mounted = ok(libc::syscall(libc::SYS_mount, nothing, root, nothing, slave, nothing))
+                && ok(libc::syscall(libc::SYS_mount, proc, at, proc, flags, nothing));
+            if !mounted {
+                return (Step::Mounts, errno());
+            }
+        }
+        for join in plan.joins {
+            if !ok(libc::syscall(libc::SYS_write, join.as_raw_fd(), c"0".as_ptr(), 1usize)) {
+                return (Step::JoinCgroup, errno());
+            }
+        }
+        if plan.new_session && !ok(libc::syscall(libc::SYS_setsid)) {
+            return (Step::Session, errno());
+        }
+        for limit in plan.rlimits {
+            let new = [limit.soft, limit.hard];
+            let old = ptr::null_mut::<u64>();
+            if !ok(libc::syscall(libc::SYS_prlimit64, 0, limit.resource, new.as_ptr(), old)) {
+                return (Step::Rlimits, errno());
+            }
+        }
+        if let Some(user) = plan.user {
+            let switched = ok(libc::syscall(libc::SYS_setgroups, user.groups.len(), user.groups.as_ptr()))
+                && ok(libc::syscall(libc::SYS_setgid, user.gid))
+                && ok(libc::syscall(libc::SYS_setuid, user.uid));
+            if !switched {
+                return (Step::User, errno());
+            }
+        }
+        for &(from, to) in plan.fds {
+            let placed = if from == to {
+                libc::syscall(libc::SYS_fcntl, from, libc::F_SETFD, 0)
+            } else {
+                libc::syscall(libc::SYS_dup3, from, to, 0)
+            };
+            if !ok(placed) {
+                return (Step::Descriptors, errno());
+            }
+        }
+        if plan.reset_signals {
+            // The kernel's sigaction: handler, flags, restorer, mask.
+            let default = [0usize; 4];
+            libc::syscall(libc::SYS_rt_sigaction, libc::SIGPIPE, default.as_ptr(), ptr::null_mut::<usize>(), 8usize);
+            let none = 0u64;
+            let old = ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, old, 8usize);
+        }
+        let (argv, envp) = (plan.argv.pointers.as_ptr(), plan.envp.pointers.as_ptr());
+        match plan.exec {
+            Exec::Fd(fd) => {
+                let empty = c"".as_ptr();
+                libc::syscall(libc::SYS_execveat, fd.as_raw_fd(), empty, argv, envp, libc::AT_EMPTY_PATH);
+                (Step::Exec, errno())
+            }
+            Exec::Paths(paths) => {
+                let mut failure = libc::ENOENT;
+                for path in paths {
+                    libc::syscall(libc::SYS_execve, path.as_ptr(), argv, envp);
+                    match errno() {
+                        libc::ENOENT | libc::ENOTDIR => {}
+                        other => {
+                            failure = other;
+                            if other != libc::EACCES {
+                                break;
+                            }
+                        }
+                    }
+                }
+                (Step::Exec, failure)
+            }
+        }
+    }
+}
+
+unsafe fn write_file(path: *const c_char, content: &[u8]) -> bool {
+    unsafe {
+        let fd = libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, libc::O_WRONLY | libc::O_CLOEXEC, 0);
+        if fd < 0 {
+            return false;
+        }
+        let written = libc::syscall(libc::SYS_write, fd, content.as_ptr(), content.len());
+        libc::syscall(libc::SYS_close, fd);
+        written == content.len() as c_long
+    }
+}
+
+/// Makes every capability ambient, so that exec as an ordinary user keeps it (inside the new user namespace).
+unsafe fn keep_capabilities() -> bool {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = Header { version: VERSION_3, pid: 0 };
+    // effective, permitted, inheritable; low then high words
+    let mut sets = [[0u32; 3]; 2];
+    unsafe {
+        if libc::syscall(libc::SYS_capget, &raw const header, sets.as_mut_ptr()) < 0 {
+            return false;
+        }
+        for set in &mut sets {
+            set[2] = set[1];
+        }
+        if libc::syscall(libc::SYS_capset, &raw const header, sets.as_ptr()) < 0 {
+            return false;
+        }
+        for capability in 0..64u32 {
+            let word = sets[(capability / 32) as usize][1];
+            if word & (1 << (capability % 32)) != 0 {
+                libc::syscall(libc::SYS_prctl, libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+            }
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::pidfd;
+
+    fn plan_of<'a>(paths: &'a [CString], argv: &'a CStrings, envp: &'a CStrings) -> Plan<'a> {
+        Plan {
+            namespaces: 0,
+            exec: Exec::Paths(paths),
+            argv,
+            envp,
+            fds: &[],
+            cgroup: None,
+            joins: &[],
+            user_maps: None,
+            try_mounts: false,
+            new_session: true,
+            rlimits: &[],
+            user: None,
+            reset_signals: true,
+        }
+    }
+
+    #[test]
+    fn a_child_runs_its_program_and_can_be_reaped() {
+        let paths = [c"/nonexistent/sh".to_owned(), c"/bin/sh".to_owned()];
+        let argv = CStrings::new(vec![c"sh".to_owned(), c"-c".to_owned(), c"exit $CODE".to_owned()]);
+        let envp = CStrings::new(vec![c"CODE=42".to_owned()]);
+        let child = spawn(&plan_of(&paths, &argv, &envp)).unwrap();
+        assert_eq!(pidfd::reap(&child.pidfd).unwrap(), Some(42 << 8));
+    }
+
+    #[test]
+    fn a_failed_exec_is_told_and_leaves_no_zombie() {
+        let paths = [c"/nonexistent/program".to_owned()];
+        let argv = CStrings::new(vec![c"x".to_owned()]);
+        let envp = CStrings::new(vec![]);
+        let error = spawn(&plan_of(&paths, &argv, &envp)).unwrap_err();
+        assert_eq!((error.step, error.source.raw_os_error()), (Step::Exec, Some(libc::ENOENT)));
+    }
+}

@@ -1,0 +1,103 @@
+//! Who the calling process is: user, groups, capabilities, limits, signals. For the launcher, which has one thread.
+
+use super::{check, check_long};
+use crate::Rlimit;
+use std::{io, ptr};
+
+pub fn is_root() -> bool {
+    unsafe { libc::geteuid() == 0 }
+}
+
+pub fn own_ids() -> (u32, u32) {
+    unsafe { (libc::geteuid(), libc::getegid()) }
+}
+
+/// Switches user and groups for good.
+pub fn switch_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
+    unsafe {
+        check(libc::setgroups(groups.len(), groups.as_ptr()))?;
+        check(libc::setgid(gid))?;
+        check(libc::setuid(uid))?;
+    }
+    Ok(())
+}
+
+/// Gives up capabilities that were kept over exec, in every set.
+pub fn drop_capabilities() -> io::Result<()> {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = [VERSION_3, 0];
+    let sets = [[0u32; 3]; 2];
+    unsafe {
+        check_long(libc::syscall(libc::SYS_prctl, libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))?;
+        check_long(libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()))?;
+    }
+    Ok(())
+}
+
+pub fn set_rlimit(limit: &Rlimit) -> io::Result<()> {
+    let new = [limit.soft, limit.hard];
+    let old = ptr::null_mut::<u64>();
+    check_long(unsafe { libc::syscall(libc::SYS_prlimit64, 0, limit.resource, new.as_ptr(), old) }).map(drop)
+}
+
+/// Orphans of this process's descendants become its children.
+pub fn become_subreaper() -> io::Result<()> {
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
+}
+
+/// Blocks every signal, and gives SIGPIPE (which Rust ignores) its meaning back.
+pub fn block_signals() {
+    unsafe {
+        let mut all = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigfillset(&mut all);
+        libc::sigprocmask(libc::SIG_SETMASK, &all, ptr::null_mut());
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}
+
+pub fn unblock_signals() {
+    unsafe {
+        let mut none = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
+    }
+}
+
+/// Waits for the next blocked signal.
+pub fn next_signal() -> i32 {
+    unsafe {
+        let mut all = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigfillset(&mut all);
+        loop {
+            let signal = libc::sigwaitinfo(&all, ptr::null_mut());
+            if signal > 0 {
+                return signal;
+            }
+        }
+    }
+}
+
+/// Reaps one child that has ended: its id and raw wait status.
+pub fn reap_any() -> Option<(u32, i32)> {
+    let mut status = 0;
+    let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+    (pid > 0).then_some((pid as u32, status))
+}
+
+/// Waits for one child, whichever; `None` when there is none left.
+pub fn wait_any() -> Option<(u32, i32)> {
+    loop {
+        let mut status = 0;
+        let pid = unsafe { libc::waitpid(-1, &mut status, 0) };
+        if pid > 0 {
+            return Some((pid as u32, status));
+        }
+        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return None;
+        }
+    }
+}
+
+pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    check(unsafe { libc::kill(pid, signal) }).map(drop)
+}

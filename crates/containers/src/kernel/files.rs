@@ -1,0 +1,138 @@
+//! Opening, reading and writing small files, relative to a directory that is already held where a name could be swapped.
+
+use super::check;
+use std::{
+    ffi::CString,
+    fs::{File, OpenOptions},
+    io::{self, Read, Write},
+    os::{
+        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
+        unix::{ffi::OsStrExt, fs::OpenOptionsExt},
+    },
+    path::Path,
+    sync::Arc,
+};
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// The path as C wants it.
+pub fn c_path(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
+}
+
+/// Opens a path for looking it up or executing it only.
+pub fn open_path(path: &Path) -> io::Result<OwnedFd> {
+    let path = c_path(path)?;
+    let fd = check(unsafe { libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC) })?;
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Opens a directory; a symbolic link in its place is refused.
+pub fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    open_directory_at(libc::AT_FDCWD, path)
+}
+
+/// The same, `path` taken from the directory `at`.
+pub fn open_directory_at(at: RawFd, path: &Path) -> io::Result<OwnedFd> {
+    let path = c_path(path)?;
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let fd = check(unsafe { libc::openat(at, path.as_ptr(), flags) })?;
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Makes the directory `name` inside `at`; one that is there already is fine and answers `false`.
+pub fn make_directory_at(at: RawFd, name: &Path, mode: u32) -> io::Result<bool> {
+    let name = c_path(name)?;
+    match check(unsafe { libc::mkdirat(at, name.as_ptr(), mode) }) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens `name` inside `directory` for appending, made if absent; a symbolic link in its place is refused.
+pub fn open_append_at(directory: &impl AsFd, name: &Path, mode: u32) -> io::Result<OwnedFd> {
+    let name = c_path(name)?;
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NOCTTY;
+    let fd = check(unsafe { libc::openat(directory.as_fd().as_raw_fd(), name.as_ptr(), flags, mode) })?;
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+pub fn change_owner(fd: &impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
+    check(unsafe { libc::fchown(fd.as_fd().as_raw_fd(), uid, gid) }).map(drop)
+}
+
+/// Opens for writing what the kernel made (a control file).
+pub fn open_control(path: &Path) -> io::Result<OwnedFd> {
+    Ok(OpenOptions::new().write(true).custom_flags(libc::O_CLOEXEC).open(path)?.into())
+}
+
+/// Writes a control file in one call.
+pub fn write_control(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    let written = file.write(text.as_bytes())?;
+    if written == text.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+}
+
+/// Reads a small file of the kernel's.
+pub fn read_control(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Reads one number; `max` (v2's word for no limit) is `u64::MAX`.
+pub fn read_number(path: &Path) -> io::Result<u64> {
+    let text = read_control(path)?;
+    match text.trim() {
+        "max" => Ok(u64::MAX),
+        number => number.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidData)),
+    }
+}
+
+/// A duplicate of `fd` numbered `lowest` or higher, if `fd` itself lies lower.
+pub fn lift(fd: &impl AsFd, lowest: RawFd) -> io::Result<Option<OwnedFd>> {
+    let fd = fd.as_fd().as_raw_fd();
+    if fd >= lowest {
+        return Ok(None);
+    }
+    let fd = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, lowest) })?;
+    Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+/// A pipe, closed on exec, whose read end does not block.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [0; 2];
+    check(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    let (read, write) = unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) };
+    check(unsafe { libc::fcntl(read.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
+    Ok((read, write))
+}
+
+/// An event counter that does not block, closed on exec.
+pub fn event_counter() -> io::Result<OwnedFd> {
+    let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Closes every descriptor from `first` on.
+pub fn close_from(first: RawFd) {
+    // Kernels before 5.9 do not know this; there, what the agent opened closes on exec anyway.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+}
+
+/// Watches a descriptor in the reactor of the current tokio runtime.
+pub fn watch<T: HoldsFd>(fd: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+    // Both kinds of holder keep their descriptor open, and the same one, as long as they live.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
+}
+
+/// What keeps one descriptor open for as long as it lives.
+pub trait HoldsFd: AsRawFd {}
+impl HoldsFd for OwnedFd {}
+impl HoldsFd for Arc<OwnedFd> {}
+
+/// A path that names whatever `fd` holds, wherever that may have been moved.
+pub fn path_of(fd: &impl AsFd) -> std::path::PathBuf {
+    format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()).into()
+}

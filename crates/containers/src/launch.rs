@@ -1,0 +1,355 @@
+//! One launch, from the specification to a running process: sandbox, fetching, record, cgroups, clone. Everything up to
+//! the clone is undone when a step fails. What happens once it runs is in `supervise`.
+
+use crate::{
+    Class, ContainerId, LaunchError, LaunchSpec, Launched, Output, Program, State, Termination,
+    cgroups::Door,
+    fetcher,
+    handle::{Container, Inner, Live, remove_record},
+    host,
+    isolators::{memory, namespaces},
+    kernel::{
+        clone::{self, CStrings, Exec, Plan, SpawnError},
+        credentials, files, mounts,
+    },
+    record::{self, CgroupUse, Launch, UserIds},
+    sandbox, supervise,
+};
+use std::{
+    ffi::CString,
+    fs, io,
+    io::Write,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+        unix::fs::{DirBuilderExt, OpenOptionsExt},
+    },
+    sync::{Arc, Mutex},
+};
+use tokio::sync::oneshot;
+
+/// The life of one container, as a task.
+pub(crate) async fn live(
+    inner: Arc<Inner>,
+    container: Arc<Container>,
+    spec: LaunchSpec,
+    reply: oneshot::Sender<Result<Launched, LaunchError>>,
+) {
+    match launch(&inner, &container, spec).await {
+        Ok(launched) => {
+            container.state.send_replace(State::Running);
+            if container.is_doomed() {
+                container.kill.notify_one();
+            }
+            let _ = reply.send(Ok(launched));
+            supervise::watch(inner, container).await;
+        }
+        Err(error) => {
+            inner.table().remove(&container.id);
+            container
+                .state
+                .send_replace(State::Terminated(Termination { message: error.to_string(), ..Termination::default() }));
+            let _ = reply.send(Err(error));
+        }
+    }
+}
+
+async fn launch(inner: &Arc<Inner>, container: &Arc<Container>, spec: LaunchSpec) -> Result<Launched, LaunchError> {
+    let broken = || io_error("launch", io::Error::other("the work broke off"));
+    let (job_inner, job_container) = (inner.clone(), container.clone());
+    if spec.uris.is_empty() {
+        let job = move || {
+            let room = prepare(&job_inner, &spec)?;
+            start(&job_inner, &job_container, spec, room)
+        };
+        return inner.workers.run(job).await.unwrap_or_else(|| Err(broken()));
+    }
+
+    let job = move || prepare(&job_inner, &spec).map(|room| (spec, room));
+    let (spec, room) = inner.workers.run(job).await.unwrap_or_else(|| Err(broken()))?;
+    container.state.send_replace(State::Fetching);
+    let (spec, room) = fetch(inner, container, spec, room).await?;
+    let (job_inner, job_container) = (inner.clone(), container.clone());
+    let job = move || start(&job_inner, &job_container, spec, room);
+    inner.workers.run(job).await.unwrap_or_else(|| Err(broken()))
+}
+
+/// The sandbox, opened, and who it is for.
+struct Room {
+    user: Option<UserIds>,
+    directory: OwnedFd,
+}
+
+fn prepare(inner: &Inner, spec: &LaunchSpec) -> Result<Room, LaunchError> {
+    let user = find_user(inner, spec)?;
+    let parent = spec.id.parent().and_then(|parent| inner.find(&parent).ok());
+    let directory = sandbox::open(&spec.sandbox, parent.as_ref().map(|parent| parent.sandbox.as_path()))
+        .map_err(|error| io_error(format!("create the sandbox '{}'", spec.sandbox.display()), error))?;
+    Ok(Room { user, directory })
+}
+
+fn find_user(inner: &Inner, spec: &LaunchSpec) -> Result<Option<UserIds>, LaunchError> {
+    let Some(name) = spec.command.user.as_ref().filter(|_| inner.config.switch_user) else { return Ok(None) };
+    let refuse = |why: String| LaunchError::User { user: name.clone(), why };
+    let ids = inner.users.find(name).map_err(refuse)?;
+    if ids.uid == credentials::own_ids().0 {
+        return Ok(None);
+    }
+    if !inner.host.may_switch_user {
+        return Err(refuse(
+            "the agent does not run as root and cannot switch users; start it with --no-switch_user to run everything \
+             as its own user"
+                .to_owned(),
+        ));
+    }
+    Ok(Some(ids))
+}
+
+async fn fetch(
+    inner: &Arc<Inner>,
+    container: &Arc<Container>,
+    spec: LaunchSpec,
+    room: Room,
+) -> Result<(LaunchSpec, Room), LaunchError> {
+    let _permit = tokio::select! {
+        permit = inner.fetches.acquire() => permit,
+        () = container.kill.notified() => return Err(LaunchError::Destroyed),
+    };
+    let (config, wanted) = (inner.config.fetcher.clone(), container.clone());
+    let client = fetcher::Client::new(config.stall_timeout);
+    let canceller = client.clone();
+    let job = move || {
+        let into = files::path_of(&room.directory);
+        fetcher::fetch_all(&config, &client, &spec.uris, &into, &|| wanted.is_doomed())
+            .map_err(|failure| LaunchError::Fetch { uri: failure.uri, why: failure.why })?;
+        Ok((spec, room))
+    };
+    let mut fetching = inner.runtime.spawn_blocking(job);
+    let fetched = tokio::select! {
+        fetched = &mut fetching => fetched,
+        () = container.kill.notified() => {
+            canceller.cancel();
+            fetching.await
+        }
+    };
+    match fetched {
+        Ok(Err(_)) if container.is_doomed() => Err(LaunchError::Destroyed),
+        Ok(done) => done,
+        Err(error) => Err(io_error("fetch", io::Error::other(error))),
+    }
+}
+
+/// The last stretch, on one thread.
+fn start(inner: &Arc<Inner>, container: &Container, spec: LaunchSpec, room: Room) -> Result<Launched, LaunchError> {
+    if container.is_doomed() {
+        return Err(LaunchError::Destroyed);
+    }
+    let (output, ends) = open_output(&spec, &room)?;
+    if let Some(user) = &room.user {
+        sandbox::give(&room.directory, user, !spec.uris.is_empty())
+            .map_err(|error| io_error(format!("give the sandbox to user {}", user.uid), error))?;
+    }
+    drop(room.directory);
+
+    let host = &inner.host;
+    let parent = match spec.id.parent() {
+        Some(parent) => Some(inner.find(&parent).map_err(|_| LaunchError::NoParent(spec.id.clone()))?),
+        None => None,
+    };
+    let parent = parent.as_ref().and_then(|parent| parent.live.get());
+    if spec.id.is_nested() && parent.is_none() {
+        return Err(LaunchError::NoParent(spec.id.clone()));
+    }
+
+    let mut plan = namespaces::plan(&spec, host.isolation, host.user_namespace);
+    let shares = spec.id.is_nested() && (spec.share_cgroups || spec.class == Class::Debug);
+    let limits = !shares && (host.isolation.cpu || host.isolation.memory);
+    plan.setup.cgroups = CgroupUse::new(limits, !plan.setup.own_pid && host.process_cgroups);
+    let used = plan.setup.cgroups;
+    let limited_by = if limits { Some(spec.id.clone()) } else { parent.and_then(|parent| parent.limited_by.clone()) };
+
+    let launch = plan_record(inner, &spec, room.user, plan.setup);
+    let runtime_path = inner.runtime_path(&spec.id);
+    let mut undo = Undo { inner, id: &spec.id, used, armed: true };
+    let record = write_record(&runtime_path, &launch)
+        .map_err(|error| io_error(format!("write the record '{}'", runtime_path.display()), error))?;
+    let door = match &host.cgroups {
+        Some(cgroups) => {
+            cgroups
+                .create(&spec.id, used, &inner.shape(&spec.limits))
+                .map_err(|error| io_error("create the container's cgroups", error))?;
+            let processes = used.processes().then_some(&spec.id);
+            cgroups.open(limited_by.as_ref(), processes).map_err(|error| io_error("open the cgroups", error))?
+        }
+        None => Door::default(),
+    };
+
+    let child = clone_launcher(inner, &spec.id, &plan, &door, &output, &record, parent)?;
+    undo.armed = false;
+    let live = Live {
+        pid: child.pid,
+        pidfd: Arc::new(child.pidfd),
+        setup: plan.setup,
+        limited_by,
+        record: Mutex::new(record),
+    };
+    let _ = container.live.set(live);
+    let (stdout, stderr) = ends.unzip();
+    Ok(Launched { pid: child.pid, stdout, stderr })
+}
+
+type Pair = (OwnedFd, OwnedFd);
+
+/// Where the container writes, and for pipes where that can be read.
+fn open_output(spec: &LaunchSpec, room: &Room) -> Result<(Pair, Option<Pair>), LaunchError> {
+    match spec.output {
+        Output::Files => {
+            let files = sandbox::open_output(&room.directory, room.user.as_ref())
+                .map_err(|error| io_error("open stdout and stderr in the sandbox", error))?;
+            Ok((files, None))
+        }
+        Output::Pipes => {
+            let pipe = || files::pipe().map_err(|error| io_error("make a pipe", error));
+            let ((out_read, out_write), (err_read, err_write)) = (pipe()?, pipe()?);
+            Ok(((out_write, err_write), Some((out_read, err_read))))
+        }
+    }
+}
+
+fn plan_record(inner: &Inner, spec: &LaunchSpec, user: Option<UserIds>, setup: record::Setup) -> Launch {
+    let mut env = spec.command.env.clone();
+    if !setup.own_pid {
+        env.push(Inner::marker(&spec.id));
+    }
+    let cwd = match &spec.command.cwd {
+        Some(cwd) => spec.sandbox.join(cwd),
+        None => spec.sandbox.clone(),
+    };
+    // Only as root may a score be lowered below the agent's own.
+    let oom_score_adj =
+        memory::oom_score_adj(&spec.limits, inner.host.machine_bytes).filter(|_| inner.host.may_switch_user);
+    Launch {
+        id: spec.id.clone(),
+        tag: spec.tag.clone(),
+        sandbox: spec.sandbox.clone(),
+        program: match &spec.command.program {
+            Program::Argv { path, argv } if argv.is_empty() => {
+                Program::Argv { path: path.clone(), argv: vec![path.clone()] }
+            }
+            other => other.clone(),
+        },
+        env,
+        cwd,
+        user,
+        rlimits: spec.rlimits.clone(),
+        hostname: spec.hostname.clone().filter(|_| inner.host.isolation.uts_namespace),
+        setup,
+        shm_bytes: spec.shm_bytes,
+        oom_score_adj,
+        limits: spec.limits,
+    }
+}
+
+fn write_record(directory: &std::path::Path, launch: &Launch) -> io::Result<fs::File> {
+    let mut builder = fs::DirBuilder::new();
+    builder.mode(0o700);
+    match builder.create(directory) {
+        // A container nested in this one would have needed the directory in between.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => builder.recursive(true).create(directory)?,
+        made => made?,
+    }
+    let mut options = fs::File::options();
+    options.read(true).append(true).create_new(true).mode(0o600);
+    let mut file = options.open(directory.join(record::FILE))?;
+    file.write_all(&record::encode_launch(launch))?;
+    Ok(file)
+}
+
+/// Removes what a failed launch has made.
+struct Undo<'a> {
+    inner: &'a Inner,
+    id: &'a ContainerId,
+    used: CgroupUse,
+    armed: bool,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        if let Some(cgroups) = &self.inner.host.cgroups
+            && let Err(error) = cgroups.remove(self.id, self.used)
+        {
+            tracing::warn!("Failed to remove the cgroups of container '{}' that was not launched: {error}", self.id);
+        }
+        if let Err(error) = remove_record(&self.inner.runtime_path(self.id)) {
+            tracing::warn!("Failed to remove the record of container '{}' that was not launched: {error}", self.id);
+        }
+    }
+}
+
+fn clone_launcher(
+    inner: &Inner,
+    id: &ContainerId,
+    plan: &namespaces::NamespacePlan,
+    door: &Door,
+    output: &Pair,
+    record: &fs::File,
+    parent: Option<&Live>,
+) -> Result<clone::Child, LaunchError> {
+    let (name, value) = Inner::marker(id);
+    let marker =
+        CString::new(format!("{name}={value}")).map_err(|error| io_error("name the container", error.into()))?;
+    let envp = CStrings::new(vec![marker]);
+    let mut sources = vec![inner.null.as_fd(), output.0.as_fd(), output.1.as_fd(), record.as_fd()];
+    if let Some(parent) = parent.filter(|_| plan.setup.enter != 0) {
+        sources.push(parent.pidfd.as_fd());
+    }
+    // A source that lies where another belongs would be overwritten before its turn.
+    let lifted = sources
+        .iter()
+        .map(|source| files::lift(source, record::PARENT_FD + 1))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(|error| io_error("duplicate a descriptor", error))?;
+    let number = |(source, lifted): (&BorrowedFd<'_>, &Option<OwnedFd>)| match lifted {
+        Some(lifted) => lifted.as_raw_fd(),
+        None => source.as_raw_fd(),
+    };
+    let fds: Vec<(RawFd, RawFd)> = sources.iter().zip(&lifted).map(number).zip(0..).collect();
+    let maps = (plan.create & libc::CLONE_NEWUSER != 0).then(host::identity_maps);
+    let plan_of = |namespaces| Plan {
+        namespaces,
+        exec: Exec::Fd(inner.executable.as_fd()),
+        argv: &inner.arguments.0,
+        envp: &envp,
+        fds: &fds,
+        cgroup: door.birth.as_ref().map(|birth| birth.as_fd()),
+        joins: &door.joins,
+        user_maps: maps.as_ref().map(|(uid, gid)| (uid.as_slice(), gid.as_slice())),
+        try_mounts: false,
+        new_session: true,
+        rlimits: &[],
+        user: None,
+        reset_signals: false,
+    };
+    let spawned = match parent.filter(|_| plan.in_parent_pid) {
+        None => clone::spawn(&plan_of(plan.create)),
+        // The thread that enters another PID namespace for its children does nothing else afterwards.
+        Some(parent) => std::thread::scope(|scope| {
+            let plan = plan_of(plan.create);
+            let thread = scope.spawn(move || {
+                mounts::enter(parent.pidfd.as_raw_fd(), libc::CLONE_NEWPID)
+                    .map_err(|source| SpawnError { step: clone::Step::Clone, source })
+                    .and_then(|()| clone::spawn(&plan))
+            });
+            thread.join().unwrap_or_else(|_| {
+                Err(SpawnError { step: clone::Step::Clone, source: io::Error::other("a thread panicked") })
+            })
+        }),
+    };
+    spawned.map_err(|error| io_error(error.step.what(), error.source))
+}
+
+fn io_error(what: impl Into<String>, source: io::Error) -> LaunchError {
+    LaunchError::Io { what: what.into(), source }
+}

@@ -1,0 +1,535 @@
+//! The record of one container: a file that the agent opens with what to run, and to which the launcher and the agent
+//! append what became of it. It outlives the agent, so that a later one finds the container again and learns how it
+//! ended. Compact, and read with few allocations, since every container reads its own at start.
+//!
+//! A frame is a tag byte, a length and that many bytes; a frame cut short by a crash is as if never written.
+
+use crate::{
+    ContainerId, ExecutorKind, Limitation, LimitationReason, Limits, Program, Rlimit, Termination, kernel::procfs::Stat,
+};
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+/// The file's name inside the container's runtime directory.
+pub const FILE: &str = "record";
+/// The descriptor a launcher finds its record at, open for reading and appending.
+pub const LAUNCHER_FD: i32 = 3;
+/// The descriptor, the next one, a launcher finds its parent container's pidfd at if it has to enter namespaces.
+pub const PARENT_FD: i32 = 4;
+
+const MAGIC: &[u8; 4] = b"MSC1";
+
+/// What the agent decided for the launcher, and what it wants to know again after a restart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    pub id: ContainerId,
+    pub tag: String,
+    pub sandbox: PathBuf,
+    pub program: Program,
+    pub env: Vec<(String, String)>,
+    pub cwd: PathBuf,
+    pub user: Option<UserIds>,
+    pub rlimits: Vec<Rlimit>,
+    pub hostname: Option<String>,
+    pub setup: Setup,
+    pub shm_bytes: Option<u64>,
+    pub oom_score_adj: Option<i32>,
+    pub limits: Limits,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct UserIds {
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: Vec<u32>,
+}
+
+/// What the launcher does before the program, and how the agent ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Setup {
+    /// Is process 1 of its own PID namespace.
+    pub own_pid: bool,
+    /// Is in a mount namespace of its own: keeps mounts from the host.
+    pub own_mounts: bool,
+    /// Enters these namespaces of the process at `PARENT_FD` first.
+    pub enter: i32,
+    /// Then leaves these for fresh ones.
+    pub leave: i32,
+    /// Mounts a `/dev/shm` of its own.
+    pub own_shm: bool,
+    /// Runs in a user namespace with capabilities that only the setup may use.
+    pub user_namespace: bool,
+    pub cgroups: CgroupUse,
+}
+
+/// Which cgroups belong to the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CgroupUse {
+    /// None of its own: its parent's, or none at all.
+    #[default]
+    None,
+    /// Only one to hold its processes together.
+    Processes,
+    /// Its own with limits.
+    Limits,
+    /// Its own with limits, and one to hold its processes together.
+    LimitsAndProcesses,
+}
+
+impl CgroupUse {
+    pub fn new(limits: bool, processes: bool) -> CgroupUse {
+        match (limits, processes) {
+            (false, false) => CgroupUse::None,
+            (false, true) => CgroupUse::Processes,
+            (true, false) => CgroupUse::Limits,
+            (true, true) => CgroupUse::LimitsAndProcesses,
+        }
+    }
+
+    pub fn limits(self) -> bool {
+        matches!(self, CgroupUse::Limits | CgroupUse::LimitsAndProcesses)
+    }
+
+    pub fn processes(self) -> bool {
+        matches!(self, CgroupUse::Processes | CgroupUse::LimitsAndProcesses)
+    }
+}
+
+/// Everything a record says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    pub launch: Launch,
+    pub process: Option<Process>,
+    /// The raw wait status of the program, written by the launcher.
+    pub status: Option<i32>,
+    /// Why the launcher could not run the program.
+    pub failure: Option<String>,
+    /// The agent saw the end of the container.
+    pub termination: Option<Termination>,
+}
+
+/// Names the container's first process for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    pub pid: u32,
+    pub start: u64,
+}
+
+impl From<&Stat> for Process {
+    fn from(stat: &Stat) -> Process {
+        Process { pid: stat.pid, start: stat.start }
+    }
+}
+
+/// What is appended to a record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Frame {
+    Process(Process),
+    Status(i32),
+    Failure(String),
+    Termination(Termination),
+    Limits(Limits),
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the record of a container is damaged")]
+pub struct Damaged;
+
+impl Record {
+    pub fn read(path: &Path) -> io::Result<Record> {
+        let mut bytes = Vec::new();
+        File::open(path)?.read_to_end(&mut bytes)?;
+        Record::parse(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    /// Reads the record the launcher was given.
+    pub fn read_fd(file: &mut File) -> io::Result<Record> {
+        let mut bytes = Vec::with_capacity(4096);
+        file.seek(SeekFrom::Start(0))?;
+        file.read_to_end(&mut bytes)?;
+        Record::parse(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    pub fn parse(bytes: &[u8]) -> Result<Record, Damaged> {
+        let rest = bytes.strip_prefix(MAGIC).ok_or(Damaged)?;
+        let mut frames = Reader(rest);
+        let (tag, body) = frames.frame().ok_or(Damaged)?;
+        if tag != b'L' {
+            return Err(Damaged);
+        }
+        let mut record = Record {
+            launch: read_launch(&mut Reader(body)).ok_or(Damaged)?,
+            process: None,
+            status: None,
+            failure: None,
+            termination: None,
+        };
+        while let Some((tag, body)) = frames.frame() {
+            match read_frame(tag, body).ok_or(Damaged)? {
+                Frame::Process(process) => record.process = Some(process),
+                Frame::Status(status) => record.status = Some(status),
+                Frame::Failure(why) => record.failure = Some(why),
+                Frame::Termination(termination) => record.termination = Some(termination),
+                Frame::Limits(limits) => record.launch.limits = limits,
+            }
+        }
+        Ok(record)
+    }
+}
+
+/// The content of a new record.
+pub fn encode_launch(launch: &Launch) -> Vec<u8> {
+    let mut body = Writer(Vec::with_capacity(1024));
+    body.count(launch.id.path().len());
+    launch.id.path().iter().for_each(|level| body.text(level));
+    body.text(&launch.tag);
+    body.path(&launch.sandbox);
+    match &launch.program {
+        Program::Shell(text) => {
+            body.byte(0);
+            body.text(text);
+        }
+        Program::Argv { path, argv } => {
+            body.byte(1);
+            body.text(path);
+            body.count(argv.len());
+            argv.iter().for_each(|argument| body.text(argument));
+        }
+        Program::Executor(kind) => {
+            body.byte(2);
+            body.byte(match kind {
+                ExecutorKind::Command => 0,
+                ExecutorKind::Pod => 1,
+            });
+        }
+    }
+    body.count(launch.env.len());
+    for (name, value) in &launch.env {
+        body.text(name);
+        body.text(value);
+    }
+    body.path(&launch.cwd);
+    body.option(launch.user.as_ref(), |body, user| {
+        body.number(u64::from(user.uid));
+        body.number(u64::from(user.gid));
+        body.count(user.groups.len());
+        user.groups.iter().for_each(|group| body.number(u64::from(*group)));
+    });
+    body.count(launch.rlimits.len());
+    for limit in &launch.rlimits {
+        body.number(u64::from(limit.resource));
+        body.number(limit.soft);
+        body.number(limit.hard);
+    }
+    body.option(launch.hostname.as_ref(), |body, name| body.text(name));
+    let setup = &launch.setup;
+    let flags = [setup.own_pid, setup.own_mounts, setup.own_shm, setup.user_namespace];
+    flags.iter().for_each(|flag| body.byte(u8::from(*flag)));
+    body.number(setup.enter as u32 as u64);
+    body.number(setup.leave as u32 as u64);
+    body.byte(u8::from(setup.cgroups.limits()) | u8::from(setup.cgroups.processes()) << 1);
+    body.option(launch.shm_bytes.as_ref(), |body, bytes| body.number(*bytes));
+    body.option(launch.oom_score_adj.as_ref(), |body, score| body.number(*score as i64 as u64));
+    write_limits(&mut body, &launch.limits);
+
+    let mut out = Vec::with_capacity(body.0.len() + 16);
+    out.extend_from_slice(MAGIC);
+    push_frame(&mut out, b'L', &body.0);
+    out
+}
+
+/// Appends `frame` in one write; the file must have been opened for appending.
+pub fn append(file: &mut File, frame: &Frame) -> io::Result<()> {
+    let mut body = Writer(Vec::new());
+    let tag = match frame {
+        Frame::Process(process) => {
+            body.number(u64::from(process.pid));
+            body.number(process.start);
+            b'P'
+        }
+        Frame::Status(status) => {
+            body.number(*status as u32 as u64);
+            b'S'
+        }
+        Frame::Failure(why) => {
+            body.text(why);
+            b'F'
+        }
+        Frame::Termination(termination) => {
+            body.option(termination.status.as_ref(), |body, status| body.number(*status as u32 as u64));
+            body.option(termination.reason.as_ref(), |body, limitation| {
+                body.byte(match limitation.reason {
+                    LimitationReason::Memory => 0,
+                });
+                body.text(&limitation.message);
+                body.option(limitation.mem_bytes.as_ref(), |body, bytes| body.number(*bytes));
+            });
+            body.text(&termination.message);
+            b'T'
+        }
+        Frame::Limits(limits) => {
+            write_limits(&mut body, limits);
+            b'U'
+        }
+    };
+    let mut out = Vec::with_capacity(body.0.len() + 8);
+    push_frame(&mut out, tag, &body.0);
+    file.write_all(&out)
+}
+
+fn write_limits(body: &mut Writer, limits: &Limits) {
+    for value in [limits.cpus, limits.cpu_limit] {
+        body.option(value.as_ref(), |body, value| body.number(value.to_bits()));
+    }
+    for value in [limits.mem, limits.mem_limit] {
+        body.option(value.as_ref(), |body, value| body.number(*value));
+    }
+    body.byte(u8::from(limits.revocable));
+}
+
+fn push_frame(out: &mut Vec<u8>, tag: u8, body: &[u8]) {
+    out.push(tag);
+    out.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    out.extend_from_slice(body);
+}
+
+fn read_frame(tag: u8, body: &[u8]) -> Option<Frame> {
+    let mut body = Reader(body);
+    Some(match tag {
+        b'P' => Frame::Process(Process { pid: u32::try_from(body.number()?).ok()?, start: body.number()? }),
+        b'S' => Frame::Status(body.number()? as u32 as i32),
+        b'F' => Frame::Failure(body.text()?),
+        b'T' => Frame::Termination(Termination {
+            status: body.option(|body| Some(body.number()? as u32 as i32))?,
+            reason: body.option(|body| {
+                let reason = match body.byte()? {
+                    0 => LimitationReason::Memory,
+                    _ => return None,
+                };
+                Some(Limitation { reason, message: body.text()?, mem_bytes: body.option(Reader::number)? })
+            })?,
+            message: body.text()?,
+        }),
+        b'U' => Frame::Limits(read_limits(&mut body)?),
+        _ => return None,
+    })
+}
+
+fn read_launch(body: &mut Reader<'_>) -> Option<Launch> {
+    let path = body.list(Reader::text)?;
+    Some(Launch {
+        id: ContainerId::new(path).ok()?,
+        tag: body.text()?,
+        sandbox: body.path()?,
+        program: match body.byte()? {
+            0 => Program::Shell(body.text()?),
+            1 => Program::Argv { path: body.text()?, argv: body.list(Reader::text)? },
+            2 => Program::Executor(match body.byte()? {
+                0 => ExecutorKind::Command,
+                1 => ExecutorKind::Pod,
+                _ => return None,
+            }),
+            _ => return None,
+        },
+        env: body.list(|body| Some((body.text()?, body.text()?)))?,
+        cwd: body.path()?,
+        user: body.option(|body| {
+            Some(UserIds { uid: body.small()?, gid: body.small()?, groups: body.list(Reader::small)? })
+        })?,
+        rlimits: body
+            .list(|body| Some(Rlimit { resource: body.small()?, soft: body.number()?, hard: body.number()? }))?,
+        hostname: body.option(Reader::text)?,
+        setup: Setup {
+            own_pid: body.flag()?,
+            own_mounts: body.flag()?,
+            own_shm: body.flag()?,
+            user_namespace: body.flag()?,
+            enter: body.small()? as i32,
+            leave: body.small()? as i32,
+            cgroups: {
+                let bits = body.byte()?;
+                CgroupUse::new(bits & 1 != 0, bits & 2 != 0)
+            },
+        },
+        shm_bytes: body.option(Reader::number)?,
+        oom_score_adj: body.option(|body| Some(body.number()? as i64 as i32))?,
+        limits: read_limits(body)?,
+    })
+}
+
+fn read_limits(body: &mut Reader<'_>) -> Option<Limits> {
+    let bits = |body: &mut Reader<'_>| body.number().map(f64::from_bits);
+    Some(Limits {
+        cpus: body.option(bits)?,
+        cpu_limit: body.option(bits)?,
+        mem: body.option(Reader::number)?,
+        mem_limit: body.option(Reader::number)?,
+        revocable: body.flag()?,
+    })
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn byte(&mut self, value: u8) {
+        self.0.push(value);
+    }
+
+    fn number(&mut self, value: u64) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn count(&mut self, value: usize) {
+        self.0.extend_from_slice(&(value as u32).to_le_bytes());
+    }
+
+    fn text(&mut self, value: &str) {
+        self.count(value.len());
+        self.0.extend_from_slice(value.as_bytes());
+    }
+
+    fn path(&mut self, value: &Path) {
+        use std::os::unix::ffi::OsStrExt;
+        let bytes = value.as_os_str().as_bytes();
+        self.count(bytes.len());
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn option<T>(&mut self, value: Option<&T>, write: impl FnOnce(&mut Writer, &T)) {
+        self.byte(u8::from(value.is_some()));
+        if let Some(value) = value {
+            write(self, value);
+        }
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (head, tail) = self.0.split_at_checked(length)?;
+        self.0 = tail;
+        Some(head)
+    }
+
+    fn frame(&mut self) -> Option<(u8, &'a [u8])> {
+        let tag = self.byte()?;
+        let length = self.count()?;
+        Some((tag, self.take(length)?))
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take(1)?.first().copied()
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        self.byte().map(|byte| byte != 0)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn small(&mut self) -> Option<u32> {
+        u32::try_from(self.number()?).ok()
+    }
+
+    fn count(&mut self) -> Option<usize> {
+        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?) as usize)
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let length = self.count()?;
+        String::from_utf8(self.take(length)?.to_vec()).ok()
+    }
+
+    fn path(&mut self) -> Option<PathBuf> {
+        use std::os::unix::ffi::OsStringExt;
+        let length = self.count()?;
+        Some(std::ffi::OsString::from_vec(self.take(length)?.to_vec()).into())
+    }
+
+    fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let count = self.count()?;
+        let mut items = Vec::with_capacity(count.min(self.0.len()));
+        for _ in 0..count {
+            items.push(read(self)?);
+        }
+        Some(items)
+    }
+
+    /// `Some(None)` is an absent value, `None` damage.
+    fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+        if self.flag()? { read(self).map(Some) } else { Some(None) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn launch() -> Launch {
+        Launch {
+            id: ContainerId::new(vec!["a".into(), "b".into()]).unwrap(),
+            tag: "kept".into(),
+            sandbox: "/s".into(),
+            program: Program::Argv { path: "sh".into(), argv: vec!["sh".into(), "-c".into()] },
+            env: vec![("A".into(), "1".into()), ("B".into(), String::new())],
+            cwd: "/s/x".into(),
+            user: Some(UserIds { uid: 1, gid: 2, groups: vec![2, 3] }),
+            rlimits: vec![Rlimit { resource: 7, soft: 1, hard: u64::MAX }],
+            hostname: Some("h".into()),
+            setup: Setup { own_pid: true, enter: -1, leave: 5, cgroups: CgroupUse::Limits, ..Setup::default() },
+            shm_bytes: Some(9),
+            oom_score_adj: Some(-5),
+            limits: Limits { cpus: Some(0.5), cpu_limit: Some(f64::INFINITY), mem: Some(1), ..Limits::default() },
+        }
+    }
+
+    #[test]
+    fn a_record_tells_what_was_appended() {
+        let path = tempfile::tempdir().unwrap();
+        let file = path.path().join(FILE);
+        std::fs::write(&file, encode_launch(&launch())).unwrap();
+        let mut appender = std::fs::OpenOptions::new().append(true).open(&file).unwrap();
+        let process = Process { pid: 12, start: 34 };
+        let termination = Termination {
+            status: Some(9),
+            reason: Some(Limitation { reason: LimitationReason::Memory, message: "m".into(), mem_bytes: Some(1) }),
+            message: "x".into(),
+        };
+        let limits = Limits { mem: Some(77), ..Limits::default() };
+        for frame in [
+            Frame::Process(process),
+            Frame::Status(256),
+            Frame::Failure("f".into()),
+            Frame::Termination(termination.clone()),
+            Frame::Limits(limits),
+        ] {
+            append(&mut appender, &frame).unwrap();
+        }
+        let record = Record::read(&file).unwrap();
+        assert_eq!(record.launch, Launch { limits, ..launch() });
+        assert_eq!(record.process, Some(process));
+        assert_eq!(record.status, Some(256));
+        assert_eq!(record.failure.as_deref(), Some("f"));
+        assert_eq!(record.termination, Some(termination));
+    }
+
+    proptest! {
+        #[test]
+        fn damage_is_an_error_or_a_shorter_record_and_never_a_panic(cut in 0usize..400, flip in 0usize..400, to: u8) {
+            let mut bytes = encode_launch(&launch());
+            bytes.extend_from_slice(&[b'S', 8, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+            if let Some(byte) = bytes.get_mut(flip) {
+                *byte = to;
+            }
+            bytes.truncate(cut);
+            let _ = Record::parse(&bytes);
+        }
+    }
+}

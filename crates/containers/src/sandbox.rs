@@ -1,0 +1,99 @@
+//! A container's own directory: made with the right owner, and its output files opened, so that no name in it can be
+//! swapped for a link to something else. Filling it is for `fetcher`, removing it for the agent.
+
+use crate::{kernel::files, record::UserIds};
+use std::{
+    fs, io,
+    os::fd::{AsRawFd, OwnedFd},
+    path::{Component, Path},
+};
+
+const MODE: u32 = 0o750;
+const OUTPUT_MODE: u32 = 0o644;
+
+/// Makes and opens the directory at `path`. What lies below `trusted` (the parent container's sandbox) may be in the hands
+/// of a user: no symbolic link is followed there.
+pub fn open(path: &Path, trusted: Option<&Path>) -> io::Result<OwnedFd> {
+    if let Some((trusted, rest)) = trusted.and_then(|trusted| Some((trusted, path.strip_prefix(trusted).ok()?))) {
+        let mut directory = files::open_directory(trusted)?;
+        for component in rest.components() {
+            let Component::Normal(name) = component else { return Err(io::ErrorKind::InvalidInput.into()) };
+            files::make_directory_at(directory.as_raw_fd(), Path::new(name), MODE)?;
+            directory = files::open_directory_at(directory.as_raw_fd(), Path::new(name))?;
+        }
+        return Ok(directory);
+    }
+    match files::make_directory_at(libc::AT_FDCWD, path, MODE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+            files::make_directory_at(libc::AT_FDCWD, path, MODE)?;
+        }
+        made => {
+            made?;
+        }
+    }
+    files::open_directory(path)
+}
+
+/// Opens `stdout` and `stderr` for appending.
+pub fn open_output(directory: &OwnedFd, user: Option<&UserIds>) -> io::Result<(OwnedFd, OwnedFd)> {
+    let open = |name: &str| {
+        let file = files::open_append_at(directory, Path::new(name), OUTPUT_MODE)?;
+        if let Some(user) = user {
+            files::change_owner(&file, user.uid, user.gid)?;
+        }
+        io::Result::Ok(file)
+    };
+    Ok((open("stdout")?, open("stderr")?))
+}
+
+/// Hands the directory, and everything in it, to `user`.
+pub fn give(directory: &OwnedFd, user: &UserIds, with_content: bool) -> io::Result<()> {
+    if with_content {
+        give_content(&files::path_of(directory), user)?;
+    }
+    files::change_owner(directory, user.uid, user.gid)
+}
+
+fn give_content(directory: &Path, user: &UserIds) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            give_content(&entry.path(), user)?;
+        }
+        std::os::unix::fs::lchown(entry.path(), Some(user.uid), Some(user.gid))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn a_sandbox_is_made_with_its_parents_and_closed_to_others() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a/b/c");
+        let directory = open(&path, None).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o027, 0);
+        let (stdout, _) = open_output(&directory, None).unwrap();
+        drop(stdout);
+        assert!(path.join("stdout").is_file() && path.join("stderr").is_file());
+        open(&path, None).unwrap();
+    }
+
+    #[test]
+    fn links_planted_in_a_parents_sandbox_lead_nowhere() {
+        let root = tempfile::tempdir().unwrap();
+        let parent = root.path().join("parent");
+        fs::create_dir(&parent).unwrap();
+        fs::create_dir(root.path().join("elsewhere")).unwrap();
+        symlink(root.path().join("elsewhere"), parent.join("containers")).unwrap();
+        assert!(open(&parent.join("containers/x"), Some(&parent)).is_err());
+        assert!(!root.path().join("elsewhere/x").exists());
+        let directory = open(&parent.join("good/x"), Some(&parent)).unwrap();
+        symlink("/etc/passwd", parent.join("good/x/stdout")).unwrap();
+        assert!(open_output(&directory, None).is_err());
+    }
+}
