@@ -92,7 +92,7 @@ fn put_process(snapshot: &mut Snapshot) {
     if let Ok(entries) = fs::read_dir("/proc/self/fd") {
         snapshot.put_own("process/open_fds", Kind::Gauge, entries.count() as f64);
     }
-    // Nanoseconds on a processor, of the first thread's group.
+    // User and system time stand 14th and 15th; the name before them may hold spaces, but ends with the last bracket.
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let ticks = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().skip(11).take(2));
     let ticks: f64 = ticks.into_iter().flatten().filter_map(|word| word.parse::<f64>().ok()).sum();

@@ -46,12 +46,7 @@ pub struct NodeConfig {
 
 impl NodeConfig {
     pub fn new(address: SocketAddr) -> NodeConfig {
-        NodeConfig {
-            address,
-            queue: 256 << 20,
-            connect_timeout: Duration::from_secs(10),
-            idle: Duration::from_secs(60),
-        }
+        NodeConfig { address, queue: 64 << 20, connect_timeout: Duration::from_secs(10), idle: Duration::from_secs(60) }
     }
 }
 

@@ -301,7 +301,7 @@ async fn deliver<H: Handler>(
         tracing::debug!(%peer, path = head.uri.path(), "dropped a message from nobody");
         return Response::accepted();
     };
-    if shared.limits.match_peer_address && message.from.host != peer.ip().to_string() {
+    if shared.limits.match_peer_address && message.from.host.parse() != Ok(peer.ip().to_canonical()) {
         tracing::debug!(%peer, from = %message.from, "dropped a message whose sender is elsewhere");
         return Response::accepted();
     }
