@@ -1,4 +1,5 @@
 //! The crate against real sockets on the loopback address.
+#![allow(clippy::unwrap_used)]
 
 mod sockets {
     mod client;
