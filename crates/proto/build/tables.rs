@@ -6,7 +6,7 @@ use prost_types::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorSet,
     field_descriptor_proto::{Label, Type},
 };
-use std::{collections::HashMap, fmt::Write};
+use std::collections::HashMap;
 
 /// What Mesos renders by hand rather than by its general rules, as `Special` in `src/descriptor.rs` tells.
 const SPECIALS: &[(&str, &str)] = &[
@@ -141,10 +141,10 @@ impl Tables {
             let first = self.value_count;
             for value in &descriptor.value {
                 let (name, v0_name) = (self.text(value.name()), self.text(&v0_value_name(value.name())));
-                writeln!(self.values, "    Value::new({}, {name}, {v0_name}),", value.number()).unwrap();
+                self.values += &format!("    Value::new({}, {name}, {v0_name}),\n", value.number());
                 self.value_count += 1;
             }
-            writeln!(self.enums, "    Enum::new({first}, {}), // {name}", descriptor.value.len()).unwrap();
+            self.enums += &format!("    Enum::new({first}, {}), // {name}\n", descriptor.value.len());
         }
     }
 
@@ -156,26 +156,21 @@ impl Tables {
             assert!(message.field.len() < 255 && highest < 1000, "{name}: does not fit the table");
             for number in 0..=highest {
                 let position = message.field.iter().position(|field| field.number() == number);
-                write!(self.numbers, "{},", position.map_or(0, |position| position + 1)).unwrap();
+                self.numbers += &format!("{},", position.map_or(0, |position| position + 1));
                 self.number_count += 1;
             }
             message.field.iter().for_each(|field| self.field(index, name, field));
             let full_name = self.text(&name[1..].replacen("mesos.v1", "mesos", 1));
-            writeln!(
-                self.messages,
-                "    Message::new({full_name}, {first_field}, {}, {first_number}, {}, {}),",
+            self.messages += &format!(
+                "    Message::new({full_name}, {first_field}, {}, {first_number}, {}, {}),\n",
                 message.field.len(),
                 highest + 1,
                 demanding[at],
-            )
-            .unwrap();
+            );
             if !is_map_entry(message) {
                 let path = rust_path(name);
-                writeln!(
-                    self.impls,
-                    "impl crate::Message for {path} {{ const DESCRIPTOR: Descriptor = Descriptor({at}); }}"
-                )
-                .unwrap();
+                self.impls +=
+                    &format!("impl crate::Message for {path} {{ const DESCRIPTOR: Descriptor = Descriptor({at}); }}\n");
             }
         }
     }
@@ -194,12 +189,10 @@ impl Tables {
         let default = self.text(&default);
         let full_name = format!("{message}.{}", field.name());
         let special = SPECIALS.iter().find(|(name, _)| *name == full_name).map_or("None", |(_, special)| special);
-        writeln!(
-            self.fields,
-            "    Field::new({name}, {v0_name}, {default}, {}, {target}, Kind::{kind}, Label::{label}, Special::{special}),",
+        self.fields += &format!(
+            "    Field::new({name}, {v0_name}, {default}, {}, {target}, Kind::{kind}, Label::{label}, Special::{special}),\n",
             field.number(),
-        )
-        .unwrap();
+        );
         self.field_count += 1;
     }
 

@@ -14,6 +14,7 @@ pub mod link;
 pub mod recordio;
 pub mod scheduler_v0;
 pub mod upid;
+pub mod v0json;
 pub mod wire;
 
 pub use content::ContentType;

@@ -300,4 +300,5 @@ def main():
     print("capture:", len(os.listdir(OUT)), "files in", OUT)
 
 
-main()
+if __name__ == "__main__":
+    main()
