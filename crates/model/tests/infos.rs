@@ -11,6 +11,9 @@ use proto::v1::{
 };
 use resources::Resources;
 
+/// What is broken, and the words for it.
+type Cases<T> = Vec<(&'static dyn Fn(&mut T), &'static str)>;
+
 fn scalar(name: &str, amount: f64) -> Resource {
     let mut resource = Resource {
         name: name.into(),
@@ -260,7 +263,7 @@ fn each_rule_of_a_task() {
     for change in good {
         assert_eq!(judge(change), Ok(()));
     }
-    let bad: Vec<(&dyn Fn(&mut TaskInfo), &str)> = vec![
+    let bad: Cases<TaskInfo> = vec![
         (
             &|t| t.kill_policy = Some(v1::KillPolicy { grace_period: NEGATIVE }),
             "Task's 'kill_policy.grace_period' must be non-negative",
@@ -471,7 +474,7 @@ fn each_rule_of_a_group() {
     };
     assert_eq!(member(&|_| {}), Ok(()));
     assert_eq!(member(&|t| t.executor = None), Err("'TaskInfo.executor' must be set".into()));
-    let limit = |t: &mut TaskInfo| drop(t.limits.insert("cpus".into(), value::Scalar { value: 2.0 }));
+    let limit = |t: &mut TaskInfo| limit(t, "cpus", 2.0);
     let unlimited = "Resource limits may only be set for tasks within a task group when the 'share_cgroups' field is set to \
                      'false'.";
     assert_eq!(member(&limit), Err(unlimited.into()));
@@ -582,7 +585,7 @@ fn each_rule_of_health_checks_and_checks() {
     };
     assert_eq!(judge(&|_| {}), Ok(()));
     assert_eq!(judge(&|c| http(c, HttpCheckInfo::default())), Ok(()));
-    let bad: Vec<(&dyn Fn(&mut v1::HealthCheck), &str)> = vec![
+    let bad: Cases<v1::HealthCheck> = vec![
         (&|c| c.r#type = None, "HealthCheck must specify 'type'"),
         (&|c| c.set_type(Type::Unknown), "'UNKNOWN' is not a valid health check type"),
         (&|c| c.command = None, "Expecting 'command' to be set for COMMAND health check"),
@@ -653,7 +656,7 @@ fn each_rule_of_volumes_and_secrets() {
         container::environment(&v1::Environment { variables: vec![variable] })
     };
     assert_eq!(judge(&|_| {}), Ok(()));
-    let bad: Vec<(&dyn Fn(&mut v1::environment::Variable), &str)> = vec![
+    let bad: Cases<v1::environment::Variable> = vec![
         (&|v| v.set_type(variable::Type::Unknown), "Environment variable of type 'UNKNOWN' is not allowed"),
         (&|v| v.secret = None, "Environment variable 'X' of type 'SECRET' must have a secret set"),
         (&|v| v.value = Some("y".into()), "Environment variable 'X' of type 'SECRET' must not have a value set"),

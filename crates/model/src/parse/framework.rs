@@ -163,7 +163,6 @@ pub fn framework_update(old: &FrameworkInfo, new: &FrameworkInfo) -> Result<(), 
         ));
     }
     if old.checkpoint() != new.checkpoint() {
-        // Mesos prints these as C++ does without `boolalpha`.
         return Err(format!(
             "Updating 'FrameworkInfo.checkpoint' is unsupported; attempted to update from '{}' to '{}'",
             old.checkpoint(),
