@@ -1,1 +1,159 @@
-//! agent
+//! An agent as a program: flags, wiring, the loop. Knows which adapter carries out which effect; decides nothing.
+//!
+//! `start` brings up an agent inside a running runtime, for `meseta agent` and `meseta dev`. `flags` and `settings` read
+//! what the operator wants, `runtime` is the loop, `world` what takes time, `http` the endpoints, `reads` what they show.
+
+pub mod flags;
+mod http;
+mod reads;
+mod runtime;
+mod settings;
+mod world;
+
+use std::{io, net::SocketAddr, path::Path, sync::Arc};
+
+use agent_core::{Agent, Event, Record};
+use containers::Containers;
+use endpoints::Common;
+use journal::{Journal, Opened};
+use observe::{files::Files, metrics};
+use stdx::flags::Values;
+use tokio::task::JoinHandle;
+use transport::{Limits, Node, Server, inbox, libprocess::NodeConfig};
+
+use crate::{
+    http::Endpoints,
+    runtime::{Inbox, Loop, NO_TICKET},
+    settings::Settings,
+    world::{Sandboxes, World},
+};
+
+/// An agent at work.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    inbox: Inbox,
+    ended: JoinHandle<(u8, String)>,
+    _server: transport::Running,
+}
+
+impl Running {
+    /// Waits until the agent is done; its exit code and the reason come back.
+    pub async fn ended(&mut self) -> (u8, String) {
+        (&mut self.ended).await.unwrap_or_else(|error| (1, error.to_string()))
+    }
+
+    /// Unregisters and ends every executor; `ended` tells when that is done.
+    pub async fn shut_down(&self, why: &str) {
+        self.inbox.put(Event::Shutdown { why: why.to_owned() }).await;
+    }
+}
+
+/// Starts an agent on the current (multi-threaded) runtime. `log_file` becomes readable as `/slave/log`.
+pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, String> {
+    let settings = Settings::new(values)?;
+    let listen = settings.listen;
+    let server = Server::bind(listen, Limits::default())
+        .await
+        .map_err(|e| format!("cannot listen on {listen}: {e}; choose another address with --ip and --port"))?;
+    let address = server.local_addr().map_err(|e| e.to_string())?;
+    let config = settings.core(address.port())?;
+    let advertised = SocketAddr::new(
+        config.upid.host.parse().map_err(|_| format!("'{}' is not an IP address", config.upid.host))?,
+        config.upid.port,
+    );
+
+    let (inbox, arrivals) = inbox::inbox();
+    let (journal, state) = open_journal(&settings, inbox.clone())?;
+    let (containers, not_isolated) = Containers::new(containers_config(&settings)).map_err(|e| e.to_string())?;
+    for sentence in &not_isolated {
+        tracing::warn!("{sentence}");
+    }
+    let world = World::new(containers, Sandboxes::new(&settings.work_dir), inbox.clone());
+    let found = world.containers.recover().await.map_err(|e| format!("cannot recover containers: {e}"))?;
+    let recovered =
+        Event::Recovered { state: Box::new(state), found: world.take_up(found), boot_id: boot_id() };
+
+    let (node, mut exits) = Node::new(NodeConfig::new(advertised));
+    let core = Agent::new(config, seed());
+    let common = common(&settings, log_file);
+    let ended = tokio::spawn(Loop::new(core, journal, node, world.clone()).run(arrivals));
+    inbox.put(recovered).await;
+    inbox.put(Event::MasterDetected { master: Some(settings.master.clone()) }).await;
+
+    let to_loop = inbox.clone();
+    tokio::spawn(async move {
+        while let Some(peer) = exits.next().await {
+            to_loop.put(Event::Exited { peer }).await;
+        }
+    });
+    let running = server.serve(Endpoints::new(inbox.clone(), common, world));
+    tracing::info!(%address, master = %settings.master, version = endpoints::OWN_VERSION, "the agent listens");
+    Ok(Running { address, inbox, ended, _server: running })
+}
+
+/// Opens the journal and adds up what it holds.
+fn open_journal(settings: &Settings, inbox: Inbox) -> Result<(Journal, agent_core::RecoveredState), String> {
+    let on_durable = Box::new(move |tickets: &[journal::Ticket], outcome: Result<(), &io::Error>| {
+        for ticket in tickets.iter().copied().filter(|ticket| *ticket != NO_TICKET) {
+            let outcome = outcome.map_err(ToString::to_string);
+            inbox.put_blocking(Event::Checkpointed { ticket, outcome });
+        }
+    });
+    let path = settings.work_dir.join("meta/journal");
+    let Opened { journal, records, torn_bytes } =
+        Journal::open(&path, settings.durability()?, on_durable).map_err(|e| e.to_string())?;
+    if torn_bytes > 0 {
+        tracing::warn!(torn_bytes, "the last write before the crash was torn; it was never reported as done");
+    }
+    let strict = settings.values.switch("strict");
+    let mut read = Vec::with_capacity(records.len());
+    for bytes in records {
+        match Record::from_bytes(&bytes) {
+            Ok(record) => read.push(record),
+            Err(error) if strict => {
+                let path = path.display();
+                return Err(format!("{path}: {error}; start with --no-strict to pass over it, or remove the file"));
+            }
+            Err(error) => tracing::warn!(%error, "passed over a checkpoint"),
+        }
+    }
+    Ok((journal, agent_core::replay(read)))
+}
+
+fn containers_config(settings: &Settings) -> containers::Config {
+    let values = &settings.values;
+    let mut config = containers::Config::new(&settings.runtime_dir);
+    config.cgroups_hierarchy = values.path("cgroups_hierarchy").unwrap_or(config.cgroups_hierarchy);
+    config.cgroups_root = values.text("cgroups_root").unwrap_or("mesos").to_owned();
+    config.launcher = settings.launcher;
+    config.isolation = settings.isolation;
+    config.enable_cfs = values.switch("cgroups_enable_cfs");
+    config.switch_user = values.switch("switch_user");
+    config.fetcher.stall_timeout = values.duration("fetcher_stall_timeout").unwrap_or(config.fetcher.stall_timeout);
+    config
+}
+
+/// Sandboxes are readable under their real paths, which the state documents name.
+fn common(settings: &Settings, log_file: Option<&Path>) -> Common {
+    let files = Files::default();
+    let sandboxes = settings.work_dir.join("slaves");
+    files.attach(&sandboxes.to_string_lossy(), sandboxes.clone());
+    if let Some(path) = log_file {
+        files.attach("/slave/log", path.to_owned());
+    }
+    let metrics = Arc::new(metrics::Registry::default());
+    observe::system::register(&metrics);
+    Common { flags: Arc::new(settings.values.shown()), metrics, files }
+}
+
+/// Which boot of the machine this is; containers do not survive into the next one.
+fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+/// A seed nobody can guess, from the system.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}

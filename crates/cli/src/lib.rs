@@ -1,1 +1,49 @@
-//! cli
+//! Knows the commands that people type. Knows no protocol (that is `client`) and no decision of a server.
+//!
+//! `servers` starts masters and agents; the other files are one command each.
+
+mod servers;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Meseta: shares a cluster's machines among frameworks, and runs their tasks in containers.
+#[derive(Parser)]
+#[command(name = "meseta", version, propagate_version = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a master. `meseta master --help` lists its flags.
+    #[command(disable_help_flag = true)]
+    Master(ServerArguments),
+    /// Runs an agent. `meseta agent --help` lists its flags.
+    #[command(disable_help_flag = true)]
+    Agent(ServerArguments),
+    /// Runs a master and agents in one process, to try things out.
+    Dev(servers::DevArguments),
+    /// Prints the flags of master or agent as a Markdown page.
+    #[command(hide = true)]
+    Flags { program: servers::Program },
+}
+
+/// The flags of a server are read by its own table.
+#[derive(clap::Args)]
+struct ServerArguments {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    flags: Vec<String>,
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Master(server) => servers::run(servers::Program::Master, server.flags),
+        Command::Agent(server) => servers::run(servers::Program::Agent, server.flags),
+        Command::Dev(arguments) => servers::dev(arguments),
+        Command::Flags { program } => servers::reference(program),
+    }
+}

@@ -31,27 +31,29 @@ pub enum Kind {
     Pod,
 }
 
-/// Serves the agent named by the `MESOS_*` environment until the work is done. The current directory is the sandbox and
-/// the standard streams are already the sandbox's files.
-pub fn main(kind: Kind) -> ExitCode {
+/// Serves the agent named by the `MESOS_*` environment until the work is done; the exit code comes back. The current
+/// directory is the sandbox and the standard streams are already the sandbox's files.
+pub fn run_as(kind: Kind) -> u8 {
     let settings = match settings::Settings::from_lookup(|name| std::env::var(name).ok()) {
         Ok(settings) => settings,
         Err(error) => {
             eprintln!("executor: {error}");
-            return ExitCode::from(2);
+            return 2;
         }
     };
     let result = match kind {
         Kind::Command => run::run(&settings, &mut command::Command::new(settings.shutdown_grace)),
         Kind::Pod => run_pod(&settings),
     };
-    match result {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("executor: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|error| {
+        eprintln!("executor: {error}");
+        1
+    })
+}
+
+/// `run_as` for a process of its own.
+pub fn main(kind: Kind) -> ExitCode {
+    ExitCode::from(run_as(kind))
 }
 
 fn run_pod(settings: &settings::Settings) -> std::io::Result<u8> {

@@ -1,0 +1,139 @@
+//! `POST /api/v1`: reads are answered here from a view of what the agent knows; calls on containers, and those that
+//! change something, go to the core.
+
+use agent_core::{Event, Reply};
+use endpoints::FileProblem;
+use proto::{
+    content::ContentType,
+    v1::agent::{Call, Response as Answer, call::Type, response},
+};
+use transport::{Method, Request, Response, StatusCode, negotiate, refuse};
+
+use super::{Endpoints, answer, ending};
+use crate::reads::v1 as reads;
+
+/// An answer, or the refusal that takes its place.
+type Answered = Result<Answer, Response>;
+
+impl Endpoints {
+    pub(super) async fn operator(&self, request: &Request) -> Response {
+        if request.method != Method::POST {
+            return refuse::method_not_allowed(&["POST"], &request.method);
+        }
+        let (call, accept) = match read_call(request) {
+            Ok(read) => read,
+            Err(refusal) => return refusal,
+        };
+        let answered = match call.r#type() {
+            Type::GetHealth | Type::GetFlags | Type::GetVersion | Type::GetMetrics => self.about_process(&call).await,
+            Type::ListFiles | Type::ReadFile => self.files(&call),
+            Type::GetState
+            | Type::GetFrameworks
+            | Type::GetTasks
+            | Type::GetExecutors
+            | Type::GetOperations
+            | Type::GetAgent
+            | Type::GetContainers => {
+                let Some(state) = self.view().await else { return ending() };
+                let usage = match call.r#type() {
+                    Type::GetContainers => self.world.usage(&state).await,
+                    _ => Default::default(),
+                };
+                return tokio::task::block_in_place(|| reads::answer(&state, &call, &usage, accept));
+            }
+            _ => return self.change(call, accept).await,
+        };
+        match answered {
+            Ok(answer) => encoded(&answer, accept),
+            Err(refusal) => refusal,
+        }
+    }
+
+    async fn about_process(&self, call: &Call) -> Answered {
+        let mut answer = Answer { r#type: Some(response_type(call.r#type()) as i32), ..Default::default() };
+        match call.r#type() {
+            Type::GetHealth => answer.get_health = Some(response::GetHealth { healthy: true }),
+            Type::GetFlags => answer.get_flags = Some(response::GetFlags { flags: self.common.flags() }),
+            Type::GetVersion => {
+                answer.get_version = Some(response::GetVersion { version_info: self.common.version() });
+            }
+            _ => {
+                let metrics = self.common.metrics(async |snapshot| self.add_metrics(snapshot).await).await;
+                answer.get_metrics = Some(response::GetMetrics { metrics });
+            }
+        }
+        Ok(answer)
+    }
+
+    fn files(&self, call: &Call) -> Answered {
+        let mut answer = Answer { r#type: Some(response_type(call.r#type()) as i32), ..Default::default() };
+        if let Some(list) = &call.list_files {
+            let file_infos = self.common.list_files(&list.path).map_err(file_refusal)?;
+            answer.list_files = Some(response::ListFiles { file_infos });
+        } else if let Some(read) = &call.read_file {
+            let (size, data) = self.common.read_file(&read.path, read.offset, read.length).map_err(file_refusal)?;
+            answer.read_file = Some(response::ReadFile { size, data });
+        }
+        Ok(answer)
+    }
+
+    /// The core may take its time (WAIT_CONTAINER answers when the container ends), so it is told when the caller leaves.
+    async fn change(&self, call: Call, accept: ContentType) -> Response {
+        let conn = self.inbox.next_id();
+        let leaving = Leaving { endpoints: self, conn, armed: true };
+        let event = |req| Event::FromOperator { req, conn, principal: None, call: Box::new(call) };
+        let reply = self.inbox.call(event, None).await;
+        leaving.disarm();
+        match reply {
+            Some(Reply::Ok(Some(answer))) => encoded(&*answer, accept),
+            Some(Reply::Output { container }) => self.session(conn, &container, accept),
+            reply => reply.map_or_else(ending, answer),
+        }
+    }
+}
+
+/// Tells the core that a caller has left when the request's future is dropped before its reply.
+struct Leaving<'a> {
+    endpoints: &'a Endpoints,
+    conn: u64,
+    armed: bool,
+}
+
+impl Leaving<'_> {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.endpoints.inbox.closed(self.conn);
+        }
+    }
+}
+
+fn read_call(request: &Request) -> Result<(Call, ContentType), Response> {
+    let content_type = negotiate::content_type(&request.headers)?;
+    let call: Call = content_type.decode_body(&request.body).map_err(refuse::bad_request)?;
+    model::parse::agent_call(&call)
+        .map_err(|why| refuse::bad_request(format!("Failed to validate agent::Call: {why}")))?;
+    Ok((call, negotiate::accept(&request.headers)?))
+}
+
+/// Calls and their answers share names and, but for a few, numbers.
+fn response_type(call: Type) -> response::Type {
+    response::Type::from_str_name(call.as_str_name()).unwrap_or_default()
+}
+
+fn encoded(answer: &Answer, accept: ContentType) -> Response {
+    Response::typed(StatusCode::OK, negotiate::mime(accept), accept.encode(answer))
+}
+
+fn file_refusal(problem: FileProblem) -> Response {
+    match problem {
+        FileProblem::NotFound => Response::new(StatusCode::NOT_FOUND),
+        FileProblem::Wrong(why) => refuse::bad_request(why),
+        FileProblem::Failed(why) => Response::text(StatusCode::INTERNAL_SERVER_ERROR, why),
+    }
+}

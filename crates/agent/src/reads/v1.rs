@@ -1,0 +1,158 @@
+//! The reads of the v1 operator API, in Mesos's shapes: GET_STATE and its parts, GET_AGENT, GET_CONTAINERS.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use agent_core::{ContainerId, Executor, State, TaskPhase};
+use containers::Usage;
+use model::{ExecutorId, FrameworkId};
+use proto::{
+    content::ContentType,
+    v1::{
+        self, AgentInfo, ResourceStatistics,
+        agent::{
+            Call, Response as Answer,
+            call::Type,
+            response::{self, GetContainers, GetExecutors, GetFrameworks, GetState, GetTasks},
+        },
+    },
+};
+use transport::{Response, StatusCode, negotiate};
+
+/// The answer to one of the reads. `usage` is what containers use, where the call asks for it.
+pub fn answer(state: &State, call: &Call, usage: &BTreeMap<ContainerId, Usage>, accept: ContentType) -> Response {
+    let kind = response::Type::from_str_name(call.r#type().as_str_name()).unwrap_or_default();
+    let mut answer = Answer { r#type: Some(kind as i32), ..Default::default() };
+    match call.r#type() {
+        Type::GetState => {
+            answer.get_state = Some(GetState {
+                get_tasks: Some(get_tasks(state)),
+                get_executors: Some(get_executors(state)),
+                get_frameworks: Some(get_frameworks(state)),
+            });
+        }
+        Type::GetFrameworks => answer.get_frameworks = Some(get_frameworks(state)),
+        Type::GetTasks => answer.get_tasks = Some(get_tasks(state)),
+        Type::GetExecutors => answer.get_executors = Some(get_executors(state)),
+        Type::GetOperations => answer.get_operations = Some(response::GetOperations::default()),
+        Type::GetContainers => answer.get_containers = get_containers(state, call, usage),
+        _ => answer.get_agent = Some(get_agent(state)),
+    }
+    Response::typed(StatusCode::OK, negotiate::mime(accept), accept.encode(&answer))
+}
+
+/// Every executor that is remembered: those at work, then those that ended, of active and completed frameworks.
+fn all_executors(state: &State) -> impl Iterator<Item = &Arc<Executor>> {
+    let frameworks = state.frameworks.values().chain(state.completed_frameworks.iter());
+    frameworks.flat_map(|framework| framework.executors.values().chain(framework.completed_executors.iter()))
+}
+
+fn get_tasks(state: &State) -> GetTasks {
+    let mut tasks = GetTasks::default();
+    for executor in all_executors(state) {
+        for task in executor.tasks.values() {
+            let list = match task.phase {
+                TaskPhase::Queued => &mut tasks.queued_tasks,
+                TaskPhase::Launched => &mut tasks.launched_tasks,
+                TaskPhase::Ended => &mut tasks.terminated_tasks,
+            };
+            list.push(task.row.clone());
+        }
+        tasks.completed_tasks.extend(executor.completed_tasks.iter().map(|task| v1::Task::clone(task)));
+    }
+    tasks
+}
+
+fn get_executors(state: &State) -> GetExecutors {
+    let row = |executor: &Arc<Executor>| response::get_executors::Executor {
+        executor_info: v1::ExecutorInfo::clone(&executor.info),
+    };
+    let ended = |executor: &&Arc<Executor>| !state.find_executor(&executor.framework, &executor.id).is_some();
+    GetExecutors {
+        executors: state.executors().map(row).collect(),
+        completed_executors: all_executors(state).filter(ended).map(row).collect(),
+    }
+}
+
+fn get_frameworks(state: &State) -> GetFrameworks {
+    let row = |framework: &Arc<agent_core::Framework>| response::get_frameworks::Framework {
+        framework_info: v1::FrameworkInfo::clone(&framework.info),
+    };
+    GetFrameworks {
+        frameworks: state.frameworks.values().map(row).collect(),
+        completed_frameworks: state.completed_frameworks.iter().map(row).collect(),
+    }
+}
+
+fn get_agent(state: &State) -> response::GetAgent {
+    response::GetAgent {
+        agent_info: Some(AgentInfo::clone(&state.info)),
+        drain_config: state.drain.as_ref().map(|drain| drain.config.clone()),
+        estimated_drain_start_time: state.drain.as_ref().map(|drain| v1::TimeInfo { nanoseconds: drain.since.0 }),
+    }
+}
+
+/// None at all when nothing runs.
+fn get_containers(state: &State, call: &Call, usage: &BTreeMap<ContainerId, Usage>) -> Option<GetContainers> {
+    let options = call.get_containers.unwrap_or_default();
+    let of_executors = state.executors().map(|executor| response::get_containers::Container {
+        framework_id: Some(executor.framework.to_proto()),
+        executor_id: Some(executor.id.to_proto()),
+        executor_name: Some(executor.info.name.clone().unwrap_or_default()),
+        container_id: executor.container.to_proto(),
+        container_status: Some(status(&executor.container, executor.pid)),
+        resource_statistics: usage.get(&executor.container).map(statistics),
+    });
+    let others = state.containers.values().filter(|container| {
+        if container.id.is_nested() { options.show_nested() } else { options.show_standalone() }
+    });
+    let others = others.map(|container| {
+        let owner = owner(state, &container.id);
+        response::get_containers::Container {
+            framework_id: owner.map(|(framework, _)| framework.to_proto()),
+            executor_id: owner.map(|(_, executor)| executor.to_proto()),
+            executor_name: None,
+            container_id: container.id.to_proto(),
+            container_status: Some(status(&container.id, container.pid)),
+            resource_statistics: usage.get(&container.id).map(statistics),
+        }
+    });
+    let containers: Vec<_> = of_executors.chain(others).collect();
+    (!containers.is_empty()).then_some(GetContainers { containers })
+}
+
+/// The executor in whose container a nested one is.
+fn owner<'a>(state: &'a State, container: &ContainerId) -> Option<(&'a FrameworkId, &'a ExecutorId)> {
+    let root = container.root();
+    let executor = state.executors().find(|executor| executor.container == root)?;
+    Some((&executor.framework, &executor.id))
+}
+
+pub fn status(container: &ContainerId, pid: Option<u32>) -> v1::ContainerStatus {
+    v1::ContainerStatus { container_id: Some(container.to_proto()), executor_pid: pid, ..Default::default() }
+}
+
+pub fn statistics(usage: &Usage) -> ResourceStatistics {
+    ResourceStatistics {
+        timestamp: usage.timestamp,
+        processes: usage.processes,
+        threads: usage.threads,
+        cpus_user_time_secs: usage.cpus_user_time_secs,
+        cpus_system_time_secs: usage.cpus_system_time_secs,
+        cpus_limit: usage.cpus_limit,
+        cpus_soft_limit: usage.cpus_soft_limit,
+        cpus_nr_periods: usage.cpus_nr_periods,
+        cpus_nr_throttled: usage.cpus_nr_throttled,
+        cpus_throttled_time_secs: usage.cpus_throttled_time_secs,
+        mem_total_bytes: usage.mem_total_bytes,
+        mem_limit_bytes: usage.mem_limit_bytes,
+        mem_soft_limit_bytes: usage.mem_soft_limit_bytes,
+        mem_rss_bytes: usage.mem_rss_bytes,
+        mem_anon_bytes: usage.mem_anon_bytes,
+        mem_file_bytes: usage.mem_file_bytes,
+        mem_cache_bytes: usage.mem_cache_bytes,
+        mem_mapped_file_bytes: usage.mem_mapped_file_bytes,
+        mem_swap_bytes: usage.mem_swap_bytes,
+        mem_unevictable_bytes: usage.mem_unevictable_bytes,
+        ..Default::default()
+    }
+}

@@ -1,0 +1,168 @@
+//! From flags to settings: what the agent offers, where it listens, how it isolates. Every mistake is told with the flag
+//! that holds it.
+
+mod resources;
+
+use std::{
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    path::{Path, PathBuf},
+};
+
+use agent_core::{Config, ReconfigurationPolicy, Recover};
+use containers::{Isolation, LauncherKind};
+use proto::{upid::Upid, v1};
+use stdx::flags::Values;
+
+use crate::runtime::ACTOR;
+
+/// Everything an agent is told at its start.
+#[derive(Debug)]
+pub struct Settings {
+    pub values: Values,
+    pub master: Upid,
+    pub listen: SocketAddr,
+    pub work_dir: PathBuf,
+    pub runtime_dir: PathBuf,
+    pub isolation: Isolation,
+    pub launcher: LauncherKind,
+}
+
+/// A flag that cannot be used as it is, in words.
+pub type SettingsError = String;
+
+impl Settings {
+    pub fn new(values: Values) -> Result<Settings, SettingsError> {
+        let master = values.text("master").ok_or("--master is missing; give the master's address, host:port")?;
+        let work_dir = values.path("work_dir").ok_or("--work_dir is missing; give a directory for the agent's files")?;
+        std::fs::create_dir_all(work_dir.join("meta")).map_err(|e| format!("--work_dir: {}: {e}", work_dir.display()))?;
+        let work_dir = work_dir.canonicalize().map_err(|e| format!("--work_dir: {}: {e}", work_dir.display()))?;
+        let runtime_dir = values.path("runtime_dir").unwrap_or_else(|| default_runtime_dir(&work_dir));
+        let isolation = Isolation::parse(values.text("isolation").unwrap_or_default())
+            .map_err(|e| format!("--isolation: {e}"))?;
+        let launcher = match values.text("launcher") {
+            None => LauncherKind::Auto,
+            Some("linux") => LauncherKind::Linux,
+            Some("posix") => LauncherKind::Posix,
+            Some(other) => return Err(format!("--launcher: '{other}' is neither linux nor posix")),
+        };
+        Ok(Settings {
+            master: resolve_master(master)?,
+            listen: SocketAddr::new(ip(&values, "ip")?, port(&values, "port")?),
+            work_dir,
+            runtime_dir,
+            isolation,
+            launcher,
+            values,
+        })
+    }
+
+    /// The core's configuration, once it is known which port we got.
+    pub fn core(&self, port: u16) -> Result<Config, SettingsError> {
+        let values = &self.values;
+        let ip = if values.is_set("advertise_ip") { ip(values, "advertise_ip")? } else { self.listen.ip() };
+        let port = if values.is_set("advertise_port") { self::port(values, "advertise_port")? } else { port };
+        let info = v1::AgentInfo {
+            hostname: self.hostname(ip),
+            port: Some(i32::from(port)),
+            resources: resources::offered(values, &self.work_dir)?.to_protos(),
+            attributes: attributes(values)?,
+            ..Default::default()
+        };
+        let defaults = Config::new(Upid::new(ACTOR, ip.to_string(), port), info, self.work_dir.to_string_lossy());
+        Ok(Config {
+            switch_user: values.switch("switch_user"),
+            executor_environment: executor_environment(values)?,
+            registration_backoff_factor: duration(values, "registration_backoff_factor")?,
+            executor_registration_timeout: duration(values, "executor_registration_timeout")?,
+            executor_reregistration_timeout: duration(values, "executor_reregistration_timeout")?,
+            executor_shutdown_grace_period: duration(values, "executor_shutdown_grace_period")?,
+            recovery_timeout: duration(values, "recovery_timeout")?,
+            gc_delay: duration(values, "gc_delay")?,
+            gc_disk_headroom: values.number("gc_disk_headroom").unwrap_or(defaults.gc_disk_headroom),
+            disk_watch_interval: duration(values, "disk_watch_interval")?,
+            max_completed_executors_per_framework: values
+                .integer("max_completed_executors_per_framework")
+                .and_then(|n| usize::try_from(n).ok())
+                .unwrap_or(defaults.max_completed_executors_per_framework),
+            recover: recover(values)?,
+            reconfiguration_policy: reconfiguration_policy(values)?,
+            ..defaults
+        })
+    }
+
+    pub fn durability(&self) -> Result<journal::Durability, SettingsError> {
+        match self.values.text("checkpoint_durability") {
+            Some("disk") | None => Ok(journal::Durability::Disk),
+            Some("kernel") => Ok(journal::Durability::Kernel),
+            Some(other) => Err(format!("--checkpoint_durability: '{other}' is neither disk nor kernel")),
+        }
+    }
+
+    fn hostname(&self, ip: IpAddr) -> String {
+        match self.values.text("hostname") {
+            Some(name) => name.to_owned(),
+            None if self.values.switch("hostname_lookup") => observe::host::hostname(ip),
+            None => ip.to_string(),
+        }
+    }
+}
+
+fn default_runtime_dir(work_dir: &Path) -> PathBuf {
+    if nix::unistd::geteuid().is_root() { PathBuf::from("/var/run/meseta") } else { work_dir.join("run") }
+}
+
+fn resolve_master(text: &str) -> Result<Upid, SettingsError> {
+    if text.starts_with("zk://") {
+        return Err("--master: masters in ZooKeeper cannot be found yet; give a master's host:port".into());
+    }
+    let address = text.strip_prefix("master@").unwrap_or(text);
+    let mut found = address
+        .to_socket_addrs()
+        .map_err(|e| format!("--master: '{text}' is no address of a master, host:port ({e})"))?
+        .collect::<Vec<_>>();
+    found.sort_by_key(SocketAddr::is_ipv6);
+    let address = found.first().ok_or_else(|| format!("--master: '{text}' has no address"))?;
+    Ok(Upid::new("master", address.ip().to_string(), address.port()))
+}
+
+fn ip(values: &Values, name: &str) -> Result<IpAddr, SettingsError> {
+    let text = values.text(name).unwrap_or("127.0.0.1");
+    text.parse().map_err(|_| format!("--{name}: '{text}' is not an IP address"))
+}
+
+fn port(values: &Values, name: &str) -> Result<u16, SettingsError> {
+    let number = values.integer(name).unwrap_or(0);
+    u16::try_from(number).map_err(|_| format!("--{name}: {number} is not a port, 0 to 65535"))
+}
+
+fn duration(values: &Values, name: &str) -> Result<std::time::Duration, SettingsError> {
+    values.duration(name).ok_or_else(|| format!("--{name} has no value"))
+}
+
+fn attributes(values: &Values) -> Result<Vec<v1::Attribute>, SettingsError> {
+    let Some(text) = values.text("attributes") else { return Ok(Vec::new()) };
+    ::resources::attributes::parse(text).map_err(|e| format!("--attributes: {e}"))
+}
+
+fn executor_environment(values: &Values) -> Result<Vec<(String, String)>, SettingsError> {
+    let Some(text) = values.text("executor_environment_variables") else { return Ok(Vec::new()) };
+    let wrong = |e: serde_json::Error| format!("--executor_environment_variables: not an object of strings: {e}");
+    let pairs: std::collections::BTreeMap<String, String> = serde_json::from_str(text).map_err(wrong)?;
+    Ok(pairs.into_iter().collect())
+}
+
+fn recover(values: &Values) -> Result<Recover, SettingsError> {
+    match values.text("recover") {
+        Some("reconnect") | None => Ok(Recover::Reconnect),
+        Some("cleanup") => Ok(Recover::Cleanup),
+        Some(other) => Err(format!("--recover: '{other}' is neither reconnect nor cleanup")),
+    }
+}
+
+fn reconfiguration_policy(values: &Values) -> Result<ReconfigurationPolicy, SettingsError> {
+    match values.text("reconfiguration_policy") {
+        Some("equal") | None => Ok(ReconfigurationPolicy::Equal),
+        Some("additive") => Ok(ReconfigurationPolicy::Additive),
+        Some(other) => Err(format!("--reconfiguration_policy: '{other}' is neither equal nor additive")),
+    }
+}

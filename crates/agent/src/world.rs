@@ -1,0 +1,194 @@
+//! What takes time: containers, sandboxes, the disk. Each effect becomes a task of its own that reports back as an
+//! event. The translation between the core's words and those of `containers` is in `world/translate`.
+
+mod sandboxes;
+mod translate;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    os::{fd::OwnedFd, unix::fs::symlink},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use agent_core::{ContainerId, Event, Found, LaunchFailure, LaunchSpec, Launched, Life, Limits, State};
+use containers::{Containers, Recovered, Usage};
+use stdx::WallTime;
+use tokio::runtime::Handle;
+
+use crate::runtime::Inbox;
+pub use sandboxes::Sandboxes;
+
+/// Adapters to the machine, for the loop.
+#[derive(Clone)]
+pub struct World {
+    pub containers: Containers,
+    pub sandboxes: Sandboxes,
+    pub inbox: Inbox,
+    /// The output pipes of sessions until somebody reads them.
+    outputs: Arc<Mutex<HashMap<ContainerId, SessionOutput>>>,
+    runtime: Handle,
+}
+
+/// The read ends of a session's output.
+pub struct SessionOutput {
+    pub stdout: Option<OwnedFd>,
+    pub stderr: Option<OwnedFd>,
+}
+
+impl World {
+    pub fn new(containers: Containers, sandboxes: Sandboxes, inbox: Inbox) -> World {
+        World { containers, sandboxes, inbox, outputs: Arc::default(), runtime: Handle::current() }
+    }
+
+    /// The containers of an earlier agent, in the core's words; those that run are watched from here on.
+    pub fn take_up(&self, recovered: Vec<Recovered>) -> Vec<Found> {
+        recovered.into_iter().map(|container| self.take_up_one(container)).collect()
+    }
+
+    fn take_up_one(&self, found: Recovered) -> Found {
+        let container = translate::container_id(&found.id);
+        let life = match found.termination {
+            Some(termination) => Life::Ended(translate::termination(termination)),
+            None => {
+                self.watch(container.clone(), found.id);
+                Life::Running { pid: found.pid }
+            }
+        };
+        Found { container, life, sandbox: Some(found.sandbox.to_string_lossy().into_owned()) }
+    }
+
+    pub fn launch(&self, spec: LaunchSpec) {
+        let world = self.clone();
+        self.runtime.spawn(async move {
+            let container = spec.container.clone();
+            let outcome = world.try_launch(spec).await;
+            let launched = outcome.as_ref().ok().map(|(id, _)| id.clone());
+            let outcome = outcome.map(|(_, launched)| launched);
+            world.inbox.put(Event::Launched { container: container.clone(), outcome }).await;
+            if let Some(id) = launched {
+                world.watch(container, id);
+            }
+        });
+    }
+
+    async fn try_launch(&self, spec: LaunchSpec) -> Result<(containers::ContainerId, Launched), LaunchFailure> {
+        let container = spec.container.clone();
+        let latest = spec.latest_link.clone().zip(Some(spec.sandbox.clone()));
+        let spec = translate::spec(spec)?;
+        let id = spec.id.clone();
+        let launched = self.containers.launch(spec).await.map_err(translate::launch_failure)?;
+        if let Some((link, sandbox)) = latest {
+            point(&link, &sandbox);
+        }
+        if launched.stdout.is_some() || launched.stderr.is_some() {
+            let output = SessionOutput { stdout: launched.stdout, stderr: launched.stderr };
+            self.outputs.lock().unwrap_or_else(PoisonError::into_inner).insert(container, output);
+        }
+        Ok((id, Launched { pid: Some(launched.pid) }))
+    }
+
+    /// Reports the end of a container.
+    fn watch(&self, container: ContainerId, id: containers::ContainerId) {
+        let world = self.clone();
+        self.runtime.spawn(async move {
+            let termination = match world.containers.wait(&id).await {
+                Ok(termination) => translate::termination(termination),
+                Err(error) => agent_core::Termination { message: Some(error.to_string()), ..Default::default() },
+            };
+            world.take_output(&container);
+            // What is told is told: only nested containers are asked for again, and those the core removes itself.
+            if !container.is_nested() {
+                forget(&world.containers, &id).await;
+            }
+            world.inbox.put(Event::Terminated { container, termination }).await;
+        });
+    }
+
+    /// The output of a session, for its one reader.
+    pub fn take_output(&self, container: &ContainerId) -> Option<SessionOutput> {
+        self.outputs.lock().unwrap_or_else(PoisonError::into_inner).remove(container)
+    }
+
+    pub fn update_limits(&self, container: ContainerId, limits: Limits) {
+        let world = self.clone();
+        self.runtime.spawn(async move {
+            let Some(id) = translate::to_container_id(&container) else { return };
+            if let Err(error) = world.containers.update(&id, translate::limits(&limits)).await {
+                world.inbox.put(Event::LimitsRefused { container, message: error.to_string() }).await;
+            }
+        });
+    }
+
+    pub fn signal(&self, container: &ContainerId, signal: i32) {
+        let Some(id) = translate::to_container_id(container) else { return };
+        if let Err(error) = self.containers.signal(&id, signal) {
+            tracing::debug!(%container, signal, %error, "no signal was sent");
+        }
+    }
+
+    pub fn destroy(&self, container: ContainerId) {
+        let world = self.clone();
+        self.runtime.spawn(async move {
+            let Some(id) = translate::to_container_id(&container) else { return };
+            // Its end is reported by whoever waits for it.
+            if let Err(error) = world.containers.destroy(&id).await {
+                tracing::debug!(%container, %error, "nothing was destroyed");
+            }
+        });
+    }
+
+    pub fn remove(&self, container: ContainerId, sandbox: String) {
+        let world = self.clone();
+        self.runtime.spawn(async move {
+            if let Some(id) = translate::to_container_id(&container) {
+                forget(&world.containers, &id).await;
+            }
+            world.sandboxes.remove(sandbox).await;
+        });
+    }
+
+    /// What each running container uses at this moment.
+    pub async fn usage(&self, state: &State) -> BTreeMap<ContainerId, Usage> {
+        let of_executors = state.executors().map(|executor| executor.container.clone());
+        let mut usage = BTreeMap::new();
+        for container in of_executors.chain(state.containers.keys().cloned()) {
+            let Some(id) = translate::to_container_id(&container) else { continue };
+            if let Ok(used) = self.containers.usage(&id).await {
+                usage.insert(container, used);
+            }
+        }
+        usage
+    }
+
+    pub fn measure_disk(&self) {
+        let world = self.clone();
+        self.runtime.spawn(async move {
+            match world.sandboxes.used_share() {
+                Ok(used) => world.inbox.put(Event::DiskMeasured { used }).await,
+                Err(error) => tracing::warn!(%error, "cannot measure the disk"),
+            }
+        });
+    }
+
+    pub fn prune_sandboxes(&self, retired_until: WallTime) {
+        let sandboxes = self.sandboxes.clone();
+        self.runtime.spawn_blocking(move || sandboxes.prune(retired_until));
+    }
+}
+
+async fn forget(containers: &Containers, id: &containers::ContainerId) {
+    if let Err(error) = containers.remove(id).await {
+        tracing::debug!(container = %id, %error, "nothing was forgotten");
+    }
+}
+
+/// Points the symbolic link at `link` to `target`. A sandbox without its `latest` link still works.
+fn point(link: &str, target: &str) {
+    let temporary = format!("{link}.new");
+    let _ = std::fs::remove_file(&temporary);
+    let made = symlink(target, &temporary).and_then(|()| std::fs::rename(&temporary, Path::new(link)));
+    if let Err(error) = made {
+        tracing::warn!(link, %error, "cannot make the link to the latest run");
+    }
+}

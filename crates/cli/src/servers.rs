@@ -1,0 +1,223 @@
+//! `meseta master`, `meseta agent`, `meseta dev`: from the command line to running servers, and from signals to their end.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use observe::logging::{self, Format, Log, LogConfig};
+use stdx::flags::{self, Table, Values};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+};
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Program {
+    Master,
+    Agent,
+}
+
+#[derive(clap::Args)]
+pub struct DevArguments {
+    /// How many agents.
+    #[arg(long, default_value_t = 1)]
+    pub agents: u16,
+    /// The master's port; agents take free ones.
+    #[arg(long, default_value_t = 5050)]
+    pub port: u16,
+    /// Where everything is kept; a temporary directory, removed at the end, without it.
+    #[arg(long)]
+    pub work_dir: Option<PathBuf>,
+    /// What each agent offers, such as 'cpus:4;mem:2048'; this machine's share without it.
+    #[arg(long)]
+    pub resources: Option<String>,
+    /// How tasks are kept apart; as far as this host allows without it.
+    #[arg(long, default_value = "all")]
+    pub isolation: String,
+}
+
+/// The environment's variables that are flags.
+const PREFIX: &str = "MESOS_";
+
+/// How many threads serve connections and encode; the deciding loop is one task among theirs.
+const WORKER_THREADS: usize = 2;
+
+impl Program {
+    fn table(self) -> &'static Table {
+        match self {
+            Program::Master => &master::flags::TABLE,
+            Program::Agent => &agent::flags::TABLE,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Program::Master => "master",
+            Program::Agent => "agent",
+        }
+    }
+}
+
+/// Runs one server until it ends or is told to.
+pub fn run(program: Program, args: Vec<String>) -> ExitCode {
+    let environment = std::env::vars().filter(|(name, _)| name.starts_with(PREFIX));
+    let values = match flags::parse(program.table(), PREFIX, args, environment) {
+        Ok(values) => values,
+        Err(why) => return fail(&format!("{why}\n`meseta {} --help` lists the flags", program.name())),
+    };
+    if values.help {
+        print!("{}", flags::help(&format!("meseta {}", program.name()), program.table()));
+        return ExitCode::SUCCESS;
+    }
+    match start_log(program.name(), &values).and_then(|log| Ok((log, runtime()?))) {
+        Ok((log, runtime)) => match program {
+            Program::Master => runtime.block_on(run_master(values, &log)),
+            Program::Agent => runtime.block_on(run_agent(values, &log)),
+        },
+        Err(why) => fail(&why),
+    }
+}
+
+async fn run_master(values: Values, log: &Log) -> ExitCode {
+    let running = match master::start(values, log.file()).await {
+        Ok(running) => running,
+        Err(why) => return fail(&why),
+    };
+    tokio::select! {
+        why = running.ended() => fail(&why),
+        () = told_to_stop() => ExitCode::SUCCESS,
+    }
+}
+
+/// SIGTERM and SIGINT end the agent and leave its executors; SIGUSR1 ends both.
+async fn run_agent(values: Values, log: &Log) -> ExitCode {
+    let mut running = match agent::start(values, log.file()).await {
+        Ok(running) => running,
+        Err(why) => return fail(&why),
+    };
+    let Ok(mut leave) = signal(SignalKind::user_defined1()) else { return fail("cannot wait for signals") };
+    loop {
+        tokio::select! {
+            (code, why) = running.ended() => {
+                tracing::info!(why, "the agent ends");
+                return ExitCode::from(code);
+            }
+            _ = leave.recv() => running.shut_down("unregistered by SIGUSR1").await,
+            () = told_to_stop() => return ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// Runs a master and agents in this process.
+pub fn dev(arguments: DevArguments) -> ExitCode {
+    let temporary = match &arguments.work_dir {
+        Some(_) => None,
+        None => match tempfile::Builder::new().prefix("meseta-dev-").tempdir() {
+            Ok(directory) => Some(directory),
+            Err(error) => return fail(&format!("cannot make a temporary directory: {error}; give one with --work-dir")),
+        },
+    };
+    let home = arguments.work_dir.clone().or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
+    let level = LogConfig { level: "warn".into(), ..LogConfig::new("meseta") };
+    let started = logging::start(&level).map_err(|e| e.to_string()).and_then(|_| runtime());
+    match started {
+        Ok(runtime) => runtime.block_on(run_dev(&arguments, &home)),
+        Err(why) => fail(&why),
+    }
+}
+
+async fn run_dev(arguments: &DevArguments, home: &std::path::Path) -> ExitCode {
+    let (master, mut agents) = match start_dev(arguments, home).await {
+        Ok(started) => started,
+        Err(why) => return fail(&why),
+    };
+    println!("Meseta listens at http://{}, with {} agent(s); files below {}", master.address, agents.len(), home.display());
+    println!("In another terminal: meseta run --master {} 'echo hello'", master.address);
+    told_to_stop().await;
+    for running in &agents {
+        running.shut_down("the development cluster stops").await;
+    }
+    for running in &mut agents {
+        running.ended().await;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Starts the development cluster on the current runtime.
+pub async fn start_dev(
+    arguments: &DevArguments,
+    home: &std::path::Path,
+) -> Result<(master::Running, Vec<agent::Running>), String> {
+    let read = |table: &'static Table, args: Vec<String>| flags::parse(table, PREFIX, args, []);
+    let master_flags = vec![
+        format!("--port={}", arguments.port),
+        format!("--work_dir={}", home.join("master").display()),
+        "--no-hostname_lookup".into(),
+    ];
+    let master = master::start(read(&master::flags::TABLE, master_flags)?, None).await?;
+    let mut agents = Vec::new();
+    for i in 1..=arguments.agents {
+        let work_dir = home.join(format!("agent{i}"));
+        let mut flags = vec![
+            format!("--master={}", master.address),
+            "--port=0".into(),
+            format!("--work_dir={}", work_dir.display()),
+            format!("--runtime_dir={}", work_dir.join("run").display()),
+            format!("--cgroups_root=meseta-dev-{}-{i}", std::process::id()),
+            format!("--isolation={}", arguments.isolation),
+            "--registration_backoff_factor=10ms".into(),
+            "--no-hostname_lookup".into(),
+        ];
+        flags.extend(arguments.resources.iter().map(|resources| format!("--resources={resources}")));
+        agents.push(agent::start(read(&agent::flags::TABLE, flags)?, None).await?);
+    }
+    Ok((master, agents))
+}
+
+/// Prints the reference page of a server's flags.
+pub fn reference(program: Program) -> ExitCode {
+    print!("{}", flags::reference(&format!("meseta {}", program.name()), PREFIX, program.table()));
+    ExitCode::SUCCESS
+}
+
+fn start_log(name: &'static str, values: &Values) -> Result<Log, String> {
+    let quiet = values.switch("quiet");
+    let level = if quiet { "ERROR" } else { values.text("logging_level").unwrap_or("INFO") };
+    let config = LogConfig {
+        level: level.to_owned(),
+        format: if values.switch("log_json") { Format::Json } else { Format::Text },
+        dir: values.path("log_dir"),
+        ..LogConfig::new(name)
+    };
+    let log = logging::start(&config).map_err(|e| e.to_string())?;
+    for warning in &values.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(log)
+}
+
+pub fn runtime() -> Result<Runtime, String> {
+    Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|e| format!("cannot start the runtime: {e}"))
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn told_to_stop() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut stream) => drop(stream.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminate => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+pub fn fail(why: &str) -> ExitCode {
+    eprintln!("meseta: {why}");
+    ExitCode::FAILURE
+}

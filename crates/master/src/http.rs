@@ -1,0 +1,150 @@
+//! What the master answers to requests: which endpoint a path means, and what the endpoints share. Each endpoint is in a
+//! file below; libprocess messages from agents come in here too.
+
+mod leading;
+mod operator;
+mod scheduler;
+mod teardown;
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use endpoints::Common;
+use master_core::{Event, Reply, State};
+use observe::metrics::Snapshot;
+use proto::link::ToMaster;
+use stdx::{WallTime, clock::Clock};
+use transport::{Handler, Message, Request, Response, StatusCode, jsonp, refuse, route::Table};
+
+use crate::{
+    reads::{legacy, metrics},
+    runtime::Inbox,
+};
+
+/// Serves every endpoint of a master.
+pub struct Endpoints {
+    inbox: Inbox,
+    common: Common,
+    about: About,
+    /// Set once this master leads; a leader that stops leading ends.
+    leads: AtomicBool,
+    table: Table<Endpoint>,
+}
+
+/// What there is to say about this process.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// `host:port` where others reach this master.
+    pub address: String,
+    /// The loop's clock.
+    pub clock: Clock,
+    pub started: WallTime,
+}
+
+/// Each thing that can be asked of a master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Endpoint {
+    Scheduler,
+    Operator,
+    Redirect,
+    Teardown,
+    Legacy(legacy::Document),
+    Common(endpoints::Endpoint),
+}
+
+fn table() -> Table<Endpoint> {
+    use legacy::Document;
+    let table = Table::new("master")
+        .at("api/v1/scheduler", Endpoint::Scheduler)
+        .at("api/v1", Endpoint::Operator)
+        .at("redirect", Endpoint::Redirect)
+        .at("teardown", Endpoint::Teardown)
+        .at("state", Endpoint::Legacy(Document::State))
+        .at("state-summary", Endpoint::Legacy(Document::StateSummary))
+        .at("slaves", Endpoint::Legacy(Document::Slaves))
+        .at("frameworks", Endpoint::Legacy(Document::Frameworks))
+        .at("tasks", Endpoint::Legacy(Document::Tasks))
+        .at("roles", Endpoint::Legacy(Document::Roles));
+    endpoints::routes(table, Endpoint::Common)
+}
+
+impl Endpoints {
+    pub fn new(inbox: Inbox, common: Common, about: About) -> Arc<Endpoints> {
+        Arc::new(Endpoints { inbox, common, about, leads: AtomicBool::new(false), table: table() })
+    }
+
+    /// A document of the legacy API: any method, JSON, wrapped for JSONP if asked.
+    async fn legacy(&self, document: legacy::Document, request: &Request, rest: &str) -> Response {
+        if let Err(elsewhere) = self.check_leading(request).await {
+            return elsewhere;
+        }
+        let Some(state) = self.inbox.view().await else { return ending() };
+        let query = legacy::Query::new(request, rest);
+        let body = tokio::task::block_in_place(|| legacy::render(document, &state, &query, &self.common.flags));
+        match body {
+            Ok(body) => jsonp::json(request, body),
+            Err(why) => refuse::bad_request(why),
+        }
+    }
+
+    /// The master's own numbers, from the core.
+    async fn add_metrics(&self, snapshot: &mut Snapshot) {
+        if let Some(state) = self.inbox.view().await {
+            metrics::add(&state, self.about.clock.now(), snapshot);
+        }
+    }
+
+    async fn view(&self) -> Option<State> {
+        self.inbox.view().await
+    }
+}
+
+impl Handler for Endpoints {
+    async fn handle(&self, request: Request) -> Response {
+        let Some(found) = self.table.find(request.path()) else { return refuse::not_found() };
+        match *found.endpoint {
+            Endpoint::Scheduler => self.scheduler(&request).await,
+            Endpoint::Operator => self.operator(&request).await,
+            Endpoint::Redirect => self.redirect(&found.rest),
+            Endpoint::Teardown => self.teardown(&request).await,
+            Endpoint::Legacy(document) => self.legacy(document, &request, &found.rest).await,
+            Endpoint::Common(endpoint) => {
+                self.common.answer(endpoint, &request, async |snapshot| self.add_metrics(snapshot).await).await
+            }
+        }
+    }
+
+    /// A message that is none of an agent's is answered as delivered, as libprocess does, and dropped.
+    async fn deliver(&self, message: Message) -> bool {
+        if message.to != "master" && !message.to.starts_with("slave-observer(") {
+            return false;
+        }
+        match ToMaster::decode(&message.name, &message.body) {
+            Ok(decoded) => {
+                if !self.inbox.offer(Event::FromAgent { from: message.from, message: decoded }) {
+                    tracing::warn!(name = message.name, "too many inputs wait; an agent's message is dropped");
+                }
+            }
+            Err(error) => tracing::warn!(from = %message.from, name = message.name, %error, "dropped a message"),
+        }
+        true
+    }
+}
+
+/// The HTTP answer to what the core said to a scheduler's call.
+fn answer(reply: Reply) -> Response {
+    match reply {
+        Reply::Accepted => Response::accepted(),
+        Reply::Ok(_) | Reply::Stream { .. } => Response::ok(),
+        Reply::BadRequest(why) => refuse::bad_request(why),
+        Reply::Forbidden(why) => refuse::forbidden(why),
+        Reply::NotFound(why) => refuse::missing(why),
+        Reply::Conflict(why) => refuse::conflict(why),
+        Reply::Unavailable(why) => Response::text(StatusCode::SERVICE_UNAVAILABLE, why),
+        Reply::NotImplemented(why) => Response::text(StatusCode::NOT_IMPLEMENTED, why),
+    }
+}
+
+/// 503: this process is about to end.
+fn ending() -> Response {
+    Response::text(StatusCode::SERVICE_UNAVAILABLE, "The master is shutting down")
+}

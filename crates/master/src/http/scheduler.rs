@@ -1,0 +1,69 @@
+//! `POST /api/v1/scheduler`: the checks before a call is understood, in Mesos's order. What the call means is the core's
+//! to judge.
+
+use master_core::{ConnId, Event, Reply};
+use proto::{
+    content::ContentType,
+    v1::scheduler::{Call, Event as SchedulerEvent, call},
+};
+use transport::{EventStream, Method, Request, Response, negotiate, refuse, stream};
+
+use super::{Endpoints, answer, ending};
+use crate::runtime::Outbox;
+
+/// How many events a scheduler may leave unread before it is cut off.
+const OUTBOX_CAPACITY: usize = 65_536;
+
+impl Endpoints {
+    pub(super) async fn scheduler(&self, request: &Request) -> Response {
+        if let Err(elsewhere) = self.check_leading(request).await {
+            return elsewhere;
+        }
+        let call = match read_call(request) {
+            Ok(call) => Box::new(call),
+            Err(refusal) => return refusal,
+        };
+        let stream_id = request.header(negotiate::STREAM_ID).map(str::to_owned);
+        if call.r#type() == call::Type::Subscribe {
+            return self.subscribe(request, stream_id, call).await;
+        }
+        let event = |req| Event::FromScheduler { req, conn: 0, principal: None, stream_id, call };
+        self.inbox.call(event, None).await.map_or_else(ending, answer)
+    }
+
+    async fn subscribe(&self, request: &Request, stream_id: Option<String>, call: Box<Call>) -> Response {
+        let accept = match negotiate::accept(&request.headers) {
+            Ok(accept) => accept,
+            Err(mismatch) => return mismatch.into(),
+        };
+        let conn = self.inbox.next_id();
+        let (outbox, events) = self.open_stream(conn, accept);
+        let event = |req| Event::FromScheduler { req, conn, principal: None, stream_id, call };
+        match self.inbox.call(event, Some((conn, outbox))).await {
+            Some(Reply::Stream { stream_id }) => {
+                Response::events(negotiate::mime(accept), events).stream_id(&stream_id)
+            }
+            reply => reply.map_or_else(ending, answer),
+        }
+    }
+
+    fn open_stream(&self, conn: ConnId, accept: ContentType) -> (Outbox, EventStream) {
+        let encode = move |event: &Box<SchedulerEvent>, out: &mut Vec<u8>| {
+            out.extend_from_slice(&accept.encode(event.as_ref()));
+        };
+        let (outbox, events) = stream::outbox(OUTBOX_CAPACITY, encode);
+        let inbox = self.inbox.clone();
+        (outbox, events.on_close(move || inbox.closed(conn)))
+    }
+}
+
+fn read_call(request: &Request) -> Result<Call, Response> {
+    if request.method != Method::POST {
+        return Err(refuse::method_not_allowed(&["POST"], &request.method));
+    }
+    let content_type = negotiate::content_type(&request.headers)?;
+    let call = content_type.decode_body(&request.body).map_err(refuse::bad_request)?;
+    model::parse::scheduler_call(&call)
+        .map_err(|why| refuse::bad_request(format!("Failed to validate scheduler::Call: {why}")))?;
+    Ok(call)
+}

@@ -1,0 +1,238 @@
+//! From flags to settings. Every mistake is told with the flag that holds it.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use allocator::AllocatorConfig;
+use coordination::{EmbeddedStore, MemoryStore, Store};
+use master_core::Config;
+use proto::v1;
+use registry::Operation;
+use resources::{Quantities, Quantity};
+use stdx::flags::Values;
+
+/// Everything a master is told at its start.
+#[derive(Debug)]
+pub struct Settings {
+    pub values: Values,
+    pub listen: SocketAddr,
+}
+
+/// A flag that cannot be used as it is, in words.
+pub type SettingsError = String;
+
+impl Settings {
+    pub fn new(values: Values) -> Result<Settings, SettingsError> {
+        let listen = SocketAddr::new(ip(&values, "ip")?, port(&values, "port")?);
+        Ok(Settings { values, listen })
+    }
+
+    /// Where others reach this master, once it is known which port we got.
+    pub fn advertised(&self, port: u16) -> Result<SocketAddr, SettingsError> {
+        let values = &self.values;
+        let ip = if values.is_set("advertise_ip") { ip(values, "advertise_ip")? } else { self.listen.ip() };
+        let port = if values.is_set("advertise_port") { self::port(values, "advertise_port")? } else { port };
+        Ok(SocketAddr::new(ip, port))
+    }
+
+    /// How this master presents itself. `id` is new with each start.
+    pub fn master_info(&self, id: String, address: SocketAddr) -> v1::MasterInfo {
+        let hostname = match self.values.text("hostname") {
+            Some(name) => name.to_owned(),
+            None if self.values.switch("hostname_lookup") => observe::host::hostname(address.ip()),
+            None => address.ip().to_string(),
+        };
+        let capability = |kind: v1::master_info::capability::Type| v1::master_info::Capability {
+            r#type: Some(kind as i32),
+        };
+        v1::MasterInfo {
+            id,
+            ip: packed(address.ip()),
+            port: u32::from(address.port()),
+            pid: Some(format!("master@{address}")),
+            hostname: Some(hostname.clone()),
+            version: Some(endpoints::API_VERSION.into()),
+            address: Some(v1::Address {
+                hostname: Some(hostname),
+                ip: Some(address.ip().to_string()),
+                port: i32::from(address.port()),
+            }),
+            domain: None,
+            capabilities: vec![capability(v1::master_info::capability::Type::AgentUpdate)],
+        }
+    }
+
+    pub fn core(&self) -> Result<Config, SettingsError> {
+        let values = &self.values;
+        let defaults = Config::default();
+        let count = |name: &str| values.integer(name).and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+        Ok(Config {
+            agent_ping_timeout: bounded(values, "agent_ping_timeout", Duration::from_secs(1)..=MINUTE * 15)?,
+            max_agent_ping_timeouts: u32::try_from(count("max_agent_ping_timeouts")).unwrap_or(u32::MAX).max(1),
+            agent_reregister_timeout: duration(values, "agent_reregister_timeout")?,
+            recovery_agent_removal_limit: share(values, "recovery_agent_removal_limit")?,
+            offer_timeout: values.duration("offer_timeout"),
+            root_submissions: values.switch("root_submissions"),
+            max_completed_frameworks: count("max_completed_frameworks"),
+            max_completed_tasks_per_framework: count("max_completed_tasks_per_framework"),
+            max_unreachable_tasks_per_framework: count("max_unreachable_tasks_per_framework"),
+            registry_gc_interval: duration(values, "registry_gc_interval")?,
+            registry_max_agent_age: duration(values, "registry_max_agent_age")?,
+            registry_max_agent_count: count("registry_max_agent_count"),
+            allocator: AllocatorConfig {
+                interval: duration(values, "allocation_interval")?,
+                event_driven: values.switch("allocation_on_recovery"),
+                min_allocatable: min_allocatable(values.text("min_allocatable_resources").unwrap_or_default())?,
+                fair_sharing_excluded: names(values.text("fair_sharing_excluded_resource_names")),
+                filter_gpu_resources: values.switch("filter_gpu_resources"),
+                ..defaults.allocator.clone()
+            },
+            ..defaults
+        })
+    }
+
+    /// The weights of `--weights`, for a registry that has none yet.
+    pub fn weights(&self) -> Result<Vec<Operation>, SettingsError> {
+        let Some(text) = self.values.text("weights") else { return Ok(Vec::new()) };
+        let weight = |pair: &str| {
+            let wrong = || format!("--weights: '{pair}' is not role=weight with a weight above 0");
+            let (role, weight) = pair.split_once('=').ok_or_else(wrong)?;
+            let weight: f64 = weight.trim().parse().map_err(|_| wrong())?;
+            resources::role::check(role.trim()).map_err(|e| format!("--weights: {e}"))?;
+            let info = v1::WeightInfo { weight, role: Some(role.trim().to_owned()) };
+            if weight > 0.0 && weight.is_finite() { Ok(info) } else { Err(wrong()) }
+        };
+        let weights = text.split(',').map(weight).collect::<Result<Vec<_>, _>>()?;
+        Ok(vec![Operation::UpdateWeights(weights)])
+    }
+
+    /// The registry's store, opened.
+    pub fn store(&self) -> Result<Box<dyn Store>, SettingsError> {
+        match self.values.text("registry").unwrap_or("embedded") {
+            "in_memory" => Ok(Box::new(MemoryStore::default())),
+            "embedded" | "replicated_log" => {
+                let directory = self.work_dir()?;
+                std::fs::create_dir_all(&directory).map_err(|e| format!("--work_dir: {}: {e}", directory.display()))?;
+                Ok(Box::new(EmbeddedStore::open(&directory).map_err(|e| e.to_string())?))
+            }
+            other => Err(format!("--registry: '{other}' is neither embedded nor in_memory")),
+        }
+    }
+
+    fn work_dir(&self) -> Result<PathBuf, SettingsError> {
+        let missing = "--work_dir is missing; give a directory for the registry, or --registry=in_memory for a test";
+        self.values.path("work_dir").ok_or_else(|| missing.into())
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// An IPv4 address as Mesos writes it: the four bytes in network order, read as a little-endian number.
+fn packed(ip: IpAddr) -> u32 {
+    match ip {
+        IpAddr::V4(ip) => u32::from_le_bytes(ip.octets()),
+        IpAddr::V6(_) => 0,
+    }
+}
+
+fn ip(values: &Values, name: &str) -> Result<IpAddr, SettingsError> {
+    let text = values.text(name).unwrap_or("127.0.0.1");
+    text.parse().map_err(|_| format!("--{name}: '{text}' is not an IP address"))
+}
+
+fn port(values: &Values, name: &str) -> Result<u16, SettingsError> {
+    let number = values.integer(name).unwrap_or(0);
+    u16::try_from(number).map_err(|_| format!("--{name}: {number} is not a port, 0 to 65535"))
+}
+
+fn duration(values: &Values, name: &str) -> Result<Duration, SettingsError> {
+    values.duration(name).ok_or_else(|| format!("--{name} has no value"))
+}
+
+fn bounded(
+    values: &Values,
+    name: &str,
+    range: std::ops::RangeInclusive<Duration>,
+) -> Result<Duration, SettingsError> {
+    use stdx::units::print_duration;
+    let value = duration(values, name)?;
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (least, most) = (print_duration(*range.start()), print_duration(*range.end()));
+    Err(format!("--{name}: {} is not between {least} and {most}", print_duration(value)))
+}
+
+/// A percentage such as `50%`, as a share of 1.
+fn share(values: &Values, name: &str) -> Result<f64, SettingsError> {
+    let text = values.text(name).unwrap_or("100%");
+    let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+    match number {
+        Some(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err(format!("--{name}: '{text}' is not a percentage, 0% to 100%")),
+    }
+}
+
+/// `cpus:0.01|mem:32`
+fn min_allocatable(text: &str) -> Result<Vec<Quantities>, SettingsError> {
+    text.split('|').map(str::trim).filter(|set| !set.is_empty()).map(quantities).collect()
+}
+
+fn quantities(text: &str) -> Result<Quantities, SettingsError> {
+    let one = |part: &str| {
+        let wrong = || format!("--min_allocatable_resources: '{part}' is not name:amount");
+        let (name, amount) = part.split_once(':').ok_or_else(wrong)?;
+        let amount: f64 = amount.trim().parse().map_err(|_| wrong())?;
+        Ok((name.trim().into(), Quantity::from_f64(amount)))
+    };
+    text.split(';').map(str::trim).filter(|part| !part.is_empty()).map(one).collect()
+}
+
+fn names(text: Option<&str>) -> BTreeSet<String> {
+    let names = text.unwrap_or_default().split(',').map(str::trim);
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::TABLE;
+
+    fn settings(args: &[&str]) -> Result<Settings, String> {
+        let values = stdx::flags::parse(&TABLE, "MESOS_", args.iter().map(|a| (*a).to_owned()), [])?;
+        Settings::new(values)
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_mesos() {
+        let config = settings(&[]).and_then(|s| s.core()).unwrap();
+        assert_eq!(config.agent_ping_timeout, Duration::from_secs(15));
+        assert_eq!(config.max_agent_ping_timeouts, 5);
+        assert_eq!(config.allocator.min_allocatable, AllocatorConfig::default().min_allocatable);
+        assert_eq!(config.offer_timeout, None);
+    }
+
+    #[test]
+    fn mistakes_name_the_flag() {
+        for (flag, expected) in [
+            ("--agent_ping_timeout=1hrs", "between 1secs and 15mins"),
+            ("--recovery_agent_removal_limit=150%", "--recovery_agent_removal_limit: '150%'"),
+            ("--min_allocatable_resources=cpus", "'cpus' is not name:amount"),
+        ] {
+            let error = settings(&[flag]).and_then(|s| s.core()).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        assert!(settings(&["--port=70000"]).unwrap_err().contains("--port: 70000"));
+        assert!(settings(&["--weights=a=0"]).unwrap().weights().unwrap_err().contains("'a=0'"));
+        assert!(settings(&[]).unwrap().store().err().unwrap().contains("--work_dir is missing"));
+    }
+
+    #[test]
+    fn an_address_is_packed_as_mesos_does() {
+        assert_eq!(packed("127.0.0.1".parse().unwrap()), 16_777_343);
+    }
+}
