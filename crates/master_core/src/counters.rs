@@ -85,8 +85,8 @@ counters! {
 #[derive(Clone, Debug)]
 pub struct Counters {
     counts: [u64; NAMES.len()],
-    /// Ends of tasks by state, source and reason, as the enums' numbers.
-    ends: BTreeMap<(i32, i32, Option<i32>), u64>,
+    /// Ends of tasks that have a reason, by state, source and reason, as the enums' numbers.
+    ends: BTreeMap<(i32, i32, i32), u64>,
 }
 
 impl Default for Counters {
@@ -131,20 +131,18 @@ impl Counters {
             | TaskState::TaskUnknown => return,
         };
         self.add(counter);
-        *self.ends.entry((state as i32, source as i32, reason.map(|r| r as i32))).or_default() += 1;
+        if let Some(reason) = reason {
+            *self.ends.entry((state as i32, source as i32, reason as i32)).or_default() += 1;
+        }
     }
 }
 
 /// `master/task_lost/source_slave/reason_slave_removed`: metrics keep the words of v0.
-fn end_name((state, source, reason): (i32, i32, Option<i32>)) -> Option<String> {
+fn end_name((state, source, reason): (i32, i32, i32)) -> Option<String> {
     let state = TaskState::try_from(state).ok()?.as_str_name().to_ascii_lowercase();
     let source = Source::try_from(source).ok()?.as_str_name().to_ascii_lowercase().replace("agent", "slave");
-    let mut name = format!("master/{state}/{source}");
-    if let Some(reason) = reason {
-        name.push('/');
-        name.push_str(&Reason::try_from(reason).ok()?.as_str_name().to_ascii_lowercase().replace("agent", "slave"));
-    }
-    Some(name)
+    let reason = Reason::try_from(reason).ok()?.as_str_name().to_ascii_lowercase().replace("agent", "slave");
+    Some(format!("master/{state}/{source}/{reason}"))
 }
 
 #[cfg(test)]

@@ -34,10 +34,15 @@ fn check_agents(state: &State) -> Result<(), String> {
             require(row.is_some_and(|offer| offer.agent == *id), || format!("agent {id} names offer {offer} in vain"))?;
         }
         require(agent.is_active() || agent.offers.is_empty(), || format!("inactive agent {id} is on offer"))?;
-        let held: Resources = state.used_on(agent).into_values().sum::<Resources>() + state.offered_on(agent);
-        let held = held.unallocate().non_shared();
-        require(agent.total.non_shared().contains(&held), || {
-            format!("agent {id} has {} and {held} of it is used or on offer", agent.total)
+        let used = state.used_on(agent).into_values().sum::<Resources>().unallocate().non_shared();
+        let offered = state.offered_on(agent).unallocate().non_shared();
+        let total = agent.total.non_shared();
+        require((&total - &used).contains(&offered), || {
+            format!("agent {id} has {total}, {used} is used, and {offered} is on offer")
+        })?;
+        // An agent may come back with less than it runs.
+        require(agent.reregistered.is_some() || total.contains(&used), || {
+            format!("agent {id} has {total}, and {used} is used")
         })?;
     }
     Ok(())

@@ -63,6 +63,8 @@ pub(crate) enum Was {
 pub(crate) struct Pending {
     writes: BTreeMap<Ticket, (Vec<Operation>, Continuation)>,
     pub(crate) registering: BTreeSet<Upid>,
+    /// The ids that the registering agents will have.
+    pub(crate) admitting: BTreeSet<AgentId>,
     pub(crate) reregistering: BTreeSet<AgentId>,
     pub(crate) marking_unreachable: BTreeSet<AgentId>,
     /// With the operator request that waits for it.
@@ -92,6 +94,8 @@ impl Pending {
             Some("being transitioned to unreachable")
         } else if self.marking_gone.contains_key(agent) {
             Some("already being transitioned to gone")
+        } else if self.admitting.contains(agent) {
+            Some("registering")
         } else if self.removing.contains(agent) {
             Some("being transitioned to removed")
         } else {

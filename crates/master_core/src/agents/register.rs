@@ -45,10 +45,12 @@ impl Master {
             operations.push(Operation::RemoveAgent(old.clone()));
             replaces = Some(old);
         }
-        info.id = Some(self.ids.agent().to_proto());
+        let id = self.new_agent_id();
+        info.id = Some(id.to_proto());
         info.resources.iter_mut().for_each(resources::format::upgrade);
         operations.push(Operation::AdmitAgent(Box::new(info.clone())));
         self.pending.registering.insert(from.clone());
+        self.pending.admitting.insert(id);
         self.persist(operations, Continuation::Register { from, info: Box::new(info), message, replaces }, step);
     }
 
@@ -68,6 +70,7 @@ impl Master {
             self.remove_agent(&old, &Departure::Removed { why }, step);
         }
         let Some(id) = info.id.as_ref().map(AgentId::from) else { return };
+        self.pending.admitting.remove(&id);
         let newcomer = Newcomer {
             pid: from.clone(),
             info,
@@ -83,6 +86,21 @@ impl Master {
         self.add_agent(agent, step);
         self.send_registered(&from, &id, step);
         self.ping(&id, step);
+    }
+
+    /// An id that nobody has, nor claims to have: an agent may come back with any.
+    fn new_agent_id(&mut self) -> AgentId {
+        loop {
+            let id = self.ids.agent();
+            let registry = &self.state.registry;
+            let taken = registry.agents.contains_key(&id)
+                || registry.unreachable.contains_key(&id)
+                || registry.gone.contains_key(&id)
+                || self.pending.is_in_transition(&id);
+            if !taken {
+                return id;
+            }
+        }
     }
 
     fn send_registered(&self, to: &Upid, id: &AgentId, step: &mut Step<'_>) {

@@ -59,7 +59,7 @@ impl Master {
     }
 
     fn subscribe_new(&mut self, conn: ConnId, stream_id: &str, mut subscription: Subscription, step: &mut Step<'_>) {
-        let id = self.ids.framework();
+        let id = self.new_framework_id();
         subscription.info.id = Some(id.to_proto());
         let mut row = new_framework(&id, subscription, step.wall);
         row.link = Link::Subscribed { conn, stream_id: shared(stream_id) };
@@ -67,6 +67,16 @@ impl Master {
         self.by_conn.insert(conn, id.clone());
         self.add_framework(row, step);
         self.welcome(conn, &id, step);
+    }
+
+    /// An id that no framework has: one may come back with any.
+    fn new_framework_id(&mut self) -> FrameworkId {
+        loop {
+            let id = self.ids.framework();
+            if !self.state.frameworks.contains(&id) && self.state.completed_frameworks.get(&id).is_none() {
+                return id;
+            }
+        }
     }
 
     fn subscribe_again(

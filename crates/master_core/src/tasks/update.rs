@@ -22,7 +22,7 @@ impl Master {
             self.state.counters.add(Counter::InvalidStatusUpdates);
             return;
         };
-        if uuid.as_ref().is_some_and(|uuid| uuid.len() != 16) {
+        if uuid.as_ref().is_some_and(|uuid| model::parse::ids::uuid(uuid).is_err()) {
             tracing::warn!(%agent, "ignoring a status update whose uuid is none");
             self.state.counters.add(Counter::InvalidStatusUpdates);
             return;

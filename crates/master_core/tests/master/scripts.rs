@@ -4,7 +4,7 @@
 //! `elected`, `deposed`, `advance SECONDS`, `register N [host=H] [RESOURCES]`, `reregister N ID {MORE}`,
 //! `from N MESSAGE {JSON}`, `update N TASK STATE [FIELD=VALUE]`, `pong N`, `exited N`, `subscribe CONN {FRAMEWORK INFO}`,
 //! `suppressed CONN ROLE {FRAMEWORK INFO}`, `call CONN {JSON}`, `stream CONN ID {JSON}`, `launch CONN OFFER TASK RESOURCES`,
-//! `operator {JSON}`, `close CONN`, `state`, `metrics PREFIX`. N is an agent at 10.0.0.N.
+//! `ack CONN AGENT TASK UPDATE`, `operator {JSON}`, `close CONN`, `state`, `metrics PREFIX`. N is an agent at 10.0.0.N.
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
@@ -152,7 +152,7 @@ impl Script {
             "wake" => world.step(Event::Wake),
             "register" => {
                 let host = words.iter().find_map(|word| word.strip_prefix("host="));
-                let text = words.get(2).filter(|word| !word.contains('='));
+                let text = words.iter().find(|word| word.contains(':'));
                 let message = internal::RegisterSlaveMessage {
                     agent: agent_info(agent(1), None, host, text),
                     version: Some("1.11.0".into()),
@@ -226,6 +226,19 @@ impl Script {
                 );
                 world.call(number(1), parse(&call), None)
             }
+            "ack" => {
+                let acknowledge = v1::scheduler::call::Acknowledge {
+                    agent_id: v1::AgentId { value: words[2].to_owned() },
+                    task_id: v1::TaskId { value: words[3].to_owned() },
+                    uuid: uuid(words[4].parse().unwrap()),
+                };
+                let call = v1::scheduler::Call {
+                    r#type: Some(v1::scheduler::call::Type::Acknowledge.into()),
+                    acknowledge: Some(acknowledge),
+                    ..Default::default()
+                };
+                world.call(number(1), call, None)
+            }
             "operator" => {
                 let call = parse(body);
                 world.operator(call)
@@ -249,11 +262,11 @@ impl Script {
         let id = view.agents.values().find(|a| a.pid == pid(words[1].parse().unwrap())).map(|a| a.id.to_string());
         let framework = field("framework").unwrap_or("m-0000").to_owned();
         self.uuids += 1;
-        let uuid = match field("uuid") {
+        let of_update = match field("uuid") {
             Some("none") => None,
             Some("short") => Some(bytes::Bytes::from_static(b"short")),
-            Some(n) => Some(bytes::Bytes::from(vec![n.parse().unwrap(); 16])),
-            None => Some(bytes::Bytes::from(vec![self.uuids; 16])),
+            Some(n) => Some(uuid(n.parse().unwrap())),
+            None => Some(uuid(self.uuids)),
         };
         let reason = field("reason").map(|name| v1::task_status::Reason::from_str_name(name).unwrap().into());
         let status = v1::TaskStatus {
@@ -262,7 +275,7 @@ impl Script {
             source: Some(v1::task_status::Source::Executor.into()),
             reason,
             data: field("data").map(|data| data.to_owned().into()),
-            uuid: uuid.clone(),
+            uuid: of_update.clone(),
             ..Default::default()
         };
         let update = internal::StatusUpdate {
@@ -270,12 +283,20 @@ impl Script {
             executor_id: None,
             agent_id: Some(v1::AgentId { value: field("agent").map(str::to_owned).or(id).unwrap_or_default() }),
             timestamp: self.world.wall().as_secs_f64(),
-            uuid,
+            uuid: of_update,
             latest_state: field("latest").map(|name| state(name).into()),
             status,
         };
         internal::StatusUpdateMessage { update, pid: Some(format!("slave(1)@10.0.0.{}:5051", words[1])) }.into()
     }
+}
+
+/// The uuid of the `n`th update of a script.
+fn uuid(n: u8) -> bytes::Bytes {
+    let mut bytes = [n; 16];
+    bytes[6] = 0x40;
+    bytes[8] = 0x80;
+    bytes::Bytes::copy_from_slice(&bytes)
 }
 
 fn agent_info(number: u16, id: Option<&str>, host: Option<&str>, text: Option<&&str>) -> v1::AgentInfo {
