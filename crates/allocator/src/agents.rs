@@ -103,6 +103,7 @@ impl Allocator {
         let held = self.agents.get(a).map(|agent| agent.held.clone()).unwrap_or_default();
         for (c, resources) in held {
             self.release(a, c, &resources);
+            self.drop_client_if_unused(c);
         }
         self.set_total(a, Resources::EMPTY);
         self.agents.remove(id);

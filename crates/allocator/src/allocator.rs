@@ -52,6 +52,8 @@ pub struct Allocator {
     pub(crate) cycle: Option<Cycle>,
     pub(crate) seed: u64,
     pub(crate) cycles: u64,
+    #[cfg(test)]
+    pub(crate) last_run: Option<crate::oracle::Run>,
 }
 
 pub(crate) struct Framework {
@@ -128,7 +130,7 @@ pub(crate) struct Agent {
 
 #[derive(Clone)]
 pub(crate) struct LastGrant {
-    pub role: u32,
+    pub role: Arc<str>,
     pub portion: Resources,
     pub allocated: Resources,
     pub amounts: Amounts,
@@ -150,12 +152,17 @@ impl Agent {
 
     /// Works out `available` from the total and what is held.
     pub fn count_available(&mut self) {
-        let held: Resources = self.held.iter().map(|(_, resources)| resources.non_shared()).sum();
+        let held: Resources = self.held.iter().map(|(_, resources)| without_shared(resources)).sum();
         let total = self.total.non_shared();
         self.has_shared = total.len() != self.total.len();
         self.overcommitted = !total.contains(&held);
         self.available = if held.is_empty() { self.total.clone() } else { total - &held + self.total.shared() };
     }
+}
+
+/// The same without shared resources; free of charge when there are none, which is the rule.
+pub(crate) fn without_shared(resources: &Resources) -> Resources {
+    if resources.iter().any(|resource| resource.is_shared()) { resources.non_shared() } else { resources.clone() }
 }
 
 impl Allocator {
@@ -180,6 +187,8 @@ impl Allocator {
             cycle: None,
             seed: rng.next_u64(),
             cycles: 0,
+            #[cfg(test)]
+            last_run: None,
         }
     }
 

@@ -42,6 +42,7 @@ impl Allocator {
         let mut steps = 0usize;
         while let Some(a) = cycle.queue.pop() {
             steps = steps.saturating_add(self.consider(a, &cycle, &mut grants));
+            self.look_again_at_shared(now, a);
             if steps >= budget.steps && !cycle.queue.is_empty() {
                 self.cycle = Some(cycle);
                 break;
@@ -53,12 +54,21 @@ impl Allocator {
     /// Begins a cycle if one is due.
     fn begin(&mut self, now: Tick) -> Option<Cycle> {
         let due = |at: Option<Tick>| at.is_some_and(|at| at <= now);
+        #[cfg(test)]
+        {
+            self.last_run = Some(crate::oracle::Run { cutoff: now, ..Default::default() });
+        }
         if !self.config.event_driven {
             let expiry = self.expiries.first().map(|(deadline, _)| self.tick_after(*deadline));
             let batch = [self.schedule.batch_at, expiry].into_iter().flatten().min();
             if let Some(batch) = batch.filter(|batch| *batch <= now) {
                 // Filters that end exactly with the batch, or while it was late, outlive it.
-                self.expire_until(Tick(batch.0.saturating_sub(1)), now);
+                let cutoff = Tick(batch.0.saturating_sub(1));
+                #[cfg(test)]
+                {
+                    self.last_run = Some(crate::oracle::Run { cutoff, ..Default::default() });
+                }
+                self.expire_until(cutoff, now);
                 return self.begin_everywhere();
             }
             if due(self.schedule.urgent_at) && !due(self.schedule.all_at) {
@@ -66,7 +76,7 @@ impl Allocator {
             }
         }
         self.expire_until(now, now);
-        if due(self.schedule.all_at) { self.begin_everywhere() } else { None }
+        if due(self.schedule.all_at) || due(self.schedule.batch_at) { self.begin_everywhere() } else { None }
     }
 
     fn begin_everywhere(&mut self) -> Option<Cycle> {
@@ -98,12 +108,21 @@ impl Allocator {
                 agent.queued = false;
             }
         }
+        #[cfg(test)]
+        if let Some(run) = &mut self.last_run {
+            run.only = Some(urgent.iter().filter_map(|a| Some(self.agents.get(*a)?.id.clone())).collect());
+        }
         self.start(urgent.into_iter().collect(), Bits::default())
     }
 
     fn start(&mut self, mut queue: Vec<u32>, clients: Bits) -> Option<Cycle> {
         self.cycles += 1;
         let seed = scramble(self.cycles, self.seed);
+        #[cfg(test)]
+        if let Some(run) = &mut self.last_run {
+            run.seed = seed;
+            run.began = true;
+        }
         // A place by lot for each agent, the same whoever else takes part.
         let mut lots: Vec<(u64, u32)> =
             queue.drain(..).filter_map(|a| Some((scramble(self.agents.get(a)?.id_hash, seed), a))).collect();
@@ -152,6 +171,13 @@ impl Allocator {
         visit.steps
     }
 
+    /// A shared resource goes out once in a cycle; the next batch may offer it to somebody else.
+    fn look_again_at_shared(&mut self, now: Tick, a: u32) {
+        if self.agents.get(a).is_some_and(|agent| agent.has_shared && agent.shared_offered.0 == self.cycles) {
+            self.mark_agent_for_batch(now, a);
+        }
+    }
+
     /// Works out whose filters hide the agent.
     fn judge(&mut self, a: u32, plain: bool) {
         let Some(agent) = self.agents.get_mut(a) else { return };
@@ -179,7 +205,7 @@ impl Allocator {
             }
         }
         if candidates.len() > 1 {
-            let seed = scramble(visit.a.into(), visit.seed);
+            let seed = self.agents.get(visit.a).map_or(0, |agent| draw_seed(agent.id_hash, visit.seed));
             candidates.sort_by(|x, y| self.compare(*x, *y, seed));
         }
         for c in candidates {
@@ -273,12 +299,16 @@ impl Allocator {
         let (Some(framework), Some(role)) = (self.frameworks.get(f), self.roles.get(r)) else { return };
         let Some(agent) = self.agents.get_mut(a) else { return };
         let resources = match &agent.last_grant {
-            Some(last) if last.role == r && last.portion == portion => last.allocated.clone(),
+            Some(last) if last.role == role.name && last.portion == portion => last.allocated.clone(),
             _ => {
                 let allocated = portion.allocate(&role.name);
                 let amounts = self.scalars.amounts(&portion);
-                agent.last_grant =
-                    Some(LastGrant { role: r, portion: portion.clone(), allocated: allocated.clone(), amounts });
+                agent.last_grant = Some(LastGrant {
+                    role: role.name.clone(),
+                    portion: portion.clone(),
+                    allocated: allocated.clone(),
+                    amounts,
+                });
                 allocated
             }
         };
@@ -315,6 +345,11 @@ impl Allocator {
                 && !(resource.is_shared() && offered_before.is_some_and(|shared| shared.contains_one(resource)))
         })
     }
+}
+
+/// The seed of the random sorters' draw for one agent.
+pub(crate) fn draw_seed(agent_hash: u64, cycle_seed: u64) -> u64 {
+    scramble(agent_hash.rotate_left(17), cycle_seed)
 }
 
 /// One agent on offer.

@@ -34,6 +34,8 @@ pub(crate) struct Filters {
     /// Clients that have a filter here, hiding or not.
     holders: Bits,
     judged: Option<Resources>,
+    /// Whether what was judged is the same for every client.
+    judged_plain: bool,
     sweep_at: usize,
 }
 
@@ -53,9 +55,8 @@ impl Filters {
         self.holders.has(client)
     }
 
-    /// Adds a filter. `plain` says that every client could be offered the same of this agent. Returns whether its deadline
-    /// is the next one now.
-    pub fn insert(&mut self, client: u32, deadline: Tick, refused: &Resources, plain: bool, epochs: &Epochs) -> bool {
+    /// Adds a filter. Returns whether its deadline is the next one now.
+    pub fn insert(&mut self, client: u32, deadline: Tick, refused: &Resources, epochs: &Epochs) -> bool {
         if self.heap.len() >= self.sweep_at.max(64) {
             self.sweep(epochs);
             self.sweep_at = self.heap.len() * 2;
@@ -63,12 +64,13 @@ impl Filters {
         let class = match self.classes.iter().position(|class| class.refused == *refused) {
             Some(class) => class,
             None => {
-                let covers = plain && self.judged.as_ref().is_some_and(|available| refused.contains(available));
+                let covers =
+                    self.judged_plain && self.judged.as_ref().is_some_and(|available| refused.contains(available));
                 self.classes.push(Class { refused: refused.clone(), covers });
                 self.classes.len() - 1
             }
         };
-        if !plain {
+        if !self.judged_plain {
             self.judged = None;
         } else if self.classes.get(class).is_some_and(|class| class.covers) {
             self.covered.set(client);
@@ -80,8 +82,8 @@ impl Filters {
         first
     }
 
-    /// Works out who is hidden, unless `available` is what was judged last. `hides` tells for resources that are not
-    /// plain whether these refused resources hide the agent from this client.
+    /// Works out who is hidden, unless `available` is what was judged last. `plain` says that every client could be offered
+    /// the same; if not, `hides` tells whether these refused resources hide the agent from this client.
     pub fn judge(
         &mut self,
         available: &Resources,
@@ -93,6 +95,7 @@ impl Filters {
             return;
         }
         self.judged = Some(available.clone());
+        self.judged_plain = plain;
         if self.heap.is_empty() {
             return;
         }
@@ -161,7 +164,7 @@ impl Filters {
     }
 
     pub fn clear(&mut self) {
-        *self = Filters { judged: self.judged.take(), ..Filters::default() };
+        *self = Filters { judged: self.judged.take(), judged_plain: self.judged_plain, ..Filters::default() };
     }
 
     /// Live filters, one by one: whose.

@@ -31,6 +31,7 @@ impl Allocator {
             framework.known = true;
             framework.active = profile.active;
         }
+        self.update_framework(now, id, profile);
         for (agent, resources) in used {
             if let Some(a) = self.agents.find(agent) {
                 self.drop_holdings(now, a, Some(f));
@@ -40,13 +41,14 @@ impl Allocator {
                 }
             }
         }
-        self.update_framework(now, id, profile);
     }
 
     /// A framework's roles, suppressed roles, capabilities, minimum or constraints changed. Whether it is active is the
     /// business of `activate_framework` and `deactivate_framework`.
     pub fn update_framework(&mut self, now: Tick, id: &FrameworkId, profile: FrameworkProfile) {
-        let Some(f) = self.frameworks.find(id) else { return };
+        let Some(f) = self.frameworks.find(id).filter(|f| self.frameworks.get(*f).is_some_and(|row| row.known)) else {
+            return;
+        };
         for role in &profile.roles {
             self.ensure_client(f, role);
         }
@@ -307,7 +309,8 @@ impl Allocator {
         self.roles.insert(name, role)
     }
 
-    /// Removes a client that is neither subscribed nor holds anything, and its role with the last client.
+    /// Removes a client that is neither subscribed nor holds anything; with the last client go its role, and a framework that
+    /// never subscribed.
     pub(crate) fn drop_client_if_unused(&mut self, c: u32) {
         let Some(client) = self.clients.get(c) else { return };
         if client.subscribed || client.holdings > 0 {
@@ -330,6 +333,10 @@ impl Allocator {
         }
         if let Some(framework) = self.frameworks.get_mut(f) {
             framework.clients.retain(|other| *other != c);
+            if framework.clients.is_empty() && !framework.known {
+                let id = framework.id.clone();
+                self.frameworks.remove(&id);
+            }
         }
         let Some(role) = self.roles.get_mut(r) else { return };
         role.order.remove(&mut client.standing);
@@ -379,6 +386,7 @@ impl Allocator {
         }
         for (c, resources) in held {
             self.release(a, c, &resources);
+            self.drop_client_if_unused(c);
         }
         self.mark_agent(now, a, Urgency::Freed);
     }

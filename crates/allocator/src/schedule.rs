@@ -73,6 +73,18 @@ impl Allocator {
         }
     }
 
+    /// The next batch must try every client on this agent, in either mode.
+    pub(crate) fn mark_agent_for_batch(&mut self, now: Tick, a: u32) {
+        let batch = self.tick_after(now);
+        let Some(agent) = self.agents.get_mut(a) else { return };
+        agent.dirty = true;
+        if !agent.queued {
+            agent.queued = true;
+            self.schedule.agents.push(a);
+        }
+        soonest(&mut self.schedule.batch_at, batch);
+    }
+
     /// This client must be tried on every agent.
     pub(crate) fn mark_client(&mut self, now: Tick, c: u32) {
         self.schedule.clients.set(c);

@@ -7,7 +7,7 @@ use resources::Resources;
 use stdx::{Tick, never};
 
 use crate::{
-    allocator::{Allocator, LastGrant},
+    allocator::{Allocator, LastGrant, without_shared},
     profile::Settlement,
     scalars::Amounts,
     schedule::Urgency,
@@ -48,6 +48,7 @@ impl Allocator {
         if let Some(filter) = filter {
             self.refuse(now, a, c, &refused, filter);
         }
+        self.drop_client_if_unused(c);
     }
 
     /// Resources come back: a task ended, an offer was rescinded. With a filter they are refused for that long.
@@ -99,8 +100,7 @@ impl Allocator {
         }
         let deadline = now + duration;
         let old = agent.filters.next_deadline();
-        let plain = agent.is_plain();
-        if agent.filters.insert(c, deadline, refused, plain, &self.filter_epochs) {
+        if agent.filters.insert(c, deadline, refused, &self.filter_epochs) {
             if let Some(old) = old {
                 self.expiries.remove(&(old, a));
             }
@@ -143,7 +143,7 @@ impl Allocator {
                 }
             }
         }
-        let taken = if agent.has_shared { resources.non_shared() } else { resources.clone() };
+        let taken = without_shared(resources);
         if agent.available.contains(&taken) {
             agent.available -= &taken;
         } else {
@@ -172,10 +172,8 @@ impl Allocator {
         }
         if agent.overcommitted {
             agent.count_available();
-        } else if agent.has_shared {
-            agent.available += &resources.non_shared();
         } else {
-            agent.available += resources;
+            agent.available += &without_shared(resources);
         }
         self.account(a, c, resources, before, false);
     }
