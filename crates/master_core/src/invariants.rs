@@ -1,11 +1,43 @@
 //! What must hold after every step. Tests and simulations ask; production does not pay for it.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use resources::Resources;
 
-use crate::state::State;
+use crate::{Master, state::State};
+
+impl Master {
+    /// Like `check`, and that the allocator has the same in its books.
+    pub fn check_invariants(&mut self) -> Result<(), String> {
+        check(&self.state)?;
+        self.allocator.check_invariants()?;
+        for (id, agent) in self.state.agents.iter() {
+            let total = self.allocator.total(id);
+            require(total == Some(&agent.total), || format!("the allocator has {total:?} of agent {id}"))?;
+            let mut expected = self.state.used_on(agent);
+            for offer in agent.offers.iter().filter_map(|offer| self.state.offers.get(offer)) {
+                *expected.entry(offer.framework.clone()).or_default() += &offer.resources;
+            }
+            for framework in self.state.frameworks.keys() {
+                let resources = expected.remove(framework).unwrap_or_default();
+                let ours: BTreeMap<Arc<str>, Resources> = resources
+                    .allocations()
+                    .into_iter()
+                    .map(|(role, held)| (Arc::from(&*role), held.unallocate()))
+                    .collect();
+                let theirs = self.allocator.held(framework, id);
+                require(ours == theirs, || {
+                    format!("framework {framework} holds {ours:?} on {id}, and for the allocator {theirs:?}")
+                })?;
+            }
+            require(expected.is_empty(), || format!("unknown frameworks hold {expected:?} on {id}"))?;
+        }
+        Ok(())
+    }
+}
 
 /// The first thing that is wrong, in words.
-pub fn check(state: &State) -> Result<(), String> {
+pub(crate) fn check(state: &State) -> Result<(), String> {
     check_agents(state)?;
     check_frameworks(state)?;
     check_offers(state)

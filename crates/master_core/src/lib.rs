@@ -13,7 +13,7 @@ mod effect;
 mod event;
 mod frameworks;
 mod ids;
-pub mod invariants;
+mod invariants;
 mod leadership;
 mod metrics;
 mod offers;
@@ -123,6 +123,11 @@ impl Master {
     /// What the master knows, for reading. `State` clones cheaply.
     pub fn view(&self) -> &State {
         &self.state
+    }
+
+    /// The allocator's books, for metrics.
+    pub fn allocator(&self) -> &Allocator {
+        &self.allocator
     }
 
     fn on_agent_message(&mut self, from: Upid, message: ToMaster, step: &mut Step<'_>) {

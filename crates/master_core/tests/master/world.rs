@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use master_core::{Config, Effect, Effects, Event, Input, Master, Reply, invariants};
+use master_core::{Config, Effect, Effects, Event, Input, Master, Reply};
 use proto::{link::ToMaster, upid::Upid, v1};
 use registry::Registry;
 use stdx::{Tick, WallTime};
@@ -67,7 +67,7 @@ impl World {
         let mut out = Effects::new();
         self.master.handle(Input { now: self.now, wall: self.wall(), event }, &mut out);
         let mut effects: Vec<Effect> = out.drain().collect();
-        if let Err(broken) = invariants::check(self.master.view()) {
+        if let Err(broken) = self.master.check_invariants() {
             panic!("{broken}");
         }
         for effect in &effects {
