@@ -13,7 +13,7 @@ use crate::{
     effect::Effects,
     recovery::{Record, record},
     state::{Framework, FrameworkPhase, is_partition_aware},
-    updates::Verdict,
+    updates::{Verdict, stream::Stream},
 };
 use model::{ExecutorId, FrameworkId, Refusal, TaskId, parse::ids};
 use proto::{internal, v1};
@@ -78,9 +78,7 @@ impl Agent {
             tracing::warn!(%framework, "ignoring tasks of a framework that is being shut down");
             return;
         }
-        if let Some(row) = self.state.frameworks.get(&framework)
-            && let Some(known) = order.tasks.iter().find(|task| row.find_task(&TaskId::from(&task.task_id)).is_some())
-        {
+        if let Some(known) = order.tasks.iter().find(|task| self.is_known(&framework, &TaskId::from(&task.task_id))) {
             tracing::warn!(%framework, task = known.task_id.value, "ignoring a task that is known already");
             return;
         }
@@ -88,12 +86,26 @@ impl Agent {
             Err((refusal, why)) => self.drop_tasks(&framework, &executor, &order, refusal, why, out),
             Ok(()) => {
                 self.ensure_framework(&framework, &order, out);
+                self.place(&framework, &executor, &order.tasks);
                 if self.state.find_executor(&framework, &executor).is_some() {
                     self.deliver_more(&framework, &executor, order.tasks, order.group, out);
                 } else {
                     self.start_executor(framework, executor, order, out);
                 }
             }
+        }
+    }
+
+    /// Whether a task lives here, or its end is not yet acknowledged.
+    pub(crate) fn is_known(&self, framework: &FrameworkId, task: &TaskId) -> bool {
+        self.streams.contains_key(&(framework.clone(), task.clone()))
+    }
+
+    /// Notes who has these tasks.
+    fn place(&mut self, framework: &FrameworkId, executor: &ExecutorId, tasks: &[v1::TaskInfo]) {
+        for task in tasks {
+            let key = (framework.clone(), TaskId::from(&task.task_id));
+            self.streams.insert(key, Stream::of(executor.clone()));
         }
     }
 

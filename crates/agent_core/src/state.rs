@@ -234,17 +234,6 @@ impl Framework {
         is_partition_aware(&self.info)
     }
 
-    /// The executor that has (or had, until acknowledged) this task.
-    pub fn find_task(&self, id: &TaskId) -> Option<(&Arc<Executor>, &Task)> {
-        // A command task's executor is called like the task.
-        if let Some(executor) = self.executors.get(&ExecutorId::from(id.as_str()))
-            && let Some(task) = executor.tasks.get(id)
-        {
-            return Some((executor, task));
-        }
-        self.executors.values().find_map(|executor| Some((executor, executor.tasks.get(id)?)))
-    }
-
     pub(crate) fn complete_executor(&mut self, id: &ExecutorId, keep: usize) -> Option<Arc<Executor>> {
         let mut executor = self.executors.remove(id)?;
         let row = Arc::make_mut(&mut executor);

@@ -68,12 +68,8 @@ impl Timers {
         self.queue.first_key_value().map(|(key, timer)| (key.0, timer.name()))
     }
 
-    pub fn len(&self) -> usize {
-        self.queue.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+    pub fn iter(&self) -> impl Iterator<Item = &Timer> {
+        self.queue.values()
     }
 }
 
@@ -93,6 +89,6 @@ mod tests {
         assert_eq!(timers.take_due(Tick(10)).map(|(_, timer)| timer), Some(Timer::PingTimeout));
         timers.disarm(Some(late));
         timers.disarm(Some(late));
-        assert!(timers.is_empty());
+        assert_eq!(timers.next(), None);
     }
 }

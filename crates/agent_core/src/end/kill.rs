@@ -25,15 +25,14 @@ impl Agent {
             return;
         }
         let aware = row.is_partition_aware();
-        let Some((executor, _)) = row.find_task(&task) else {
-            if !self.streams.contains_key(&(framework.clone(), task.clone())) {
-                let why = "The agent does not know this task";
-                let verdict = Verdict::refused(Refusal::ExecutorTerminating, aware, why);
-                self.tell(&framework, None, &task, verdict, out);
-            }
+        let Some(stream) = self.streams.get(&(framework.clone(), task.clone())) else {
+            let why = "The agent does not know this task";
+            let verdict = Verdict::refused(Refusal::ExecutorTerminating, aware, why);
+            self.tell(&framework, None, &task, verdict, out);
             return;
         };
-        let executor = executor.id.clone();
+        // A refused task needs no killing.
+        let Some(executor) = stream.executor.clone() else { return };
         self.kill_task(&framework, &executor, &task, message.kill_policy, out);
     }
 

@@ -64,8 +64,7 @@ impl Agent {
         };
         for status in message.statuses {
             let task = TaskId::from(&status.task_id);
-            let known = self.state.frameworks.get(&framework).is_some_and(|row| row.find_task(&task).is_some());
-            if known || self.streams.contains_key(&(framework.clone(), task.clone())) {
+            if self.is_known(&framework, &task) {
                 continue;
             }
             let verdict = Verdict::refused(Refusal::NeverArrived, aware, "The agent does not know this task");

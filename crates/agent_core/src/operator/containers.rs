@@ -191,8 +191,7 @@ impl Agent {
         match class {
             // Nobody can ask for a session any more.
             Class::Debug => {
-                let session = Listener::Session(id.clone());
-                self.conns.retain(|_, listener| *listener != session);
+                self.forget_session(id);
                 self.forget_container(id, out);
             }
             _ if outlives => {
@@ -217,12 +216,18 @@ impl Agent {
                     Termination { message: Some("The parent container has ended".into()), ..Default::default() };
                 self.answer_unlaunched(&id, out);
                 self.answer_waits(&id, &termination, out);
+                self.forget_session(&id);
                 Arc::make_mut(&mut self.state.containers).remove(&id);
             }
         }
         if !self.waits.is_empty() {
             self.answer_waits(root, &Termination::default(), out);
         }
+    }
+
+    /// The program ends the session's stream by itself, together with the output.
+    fn forget_session(&mut self, id: &ContainerId) {
+        self.conns.retain(|_, listener| !matches!(listener, Listener::Session(session) if session == id));
     }
 
     /// Tells the caller of a launch that will not come about.

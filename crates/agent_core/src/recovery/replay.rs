@@ -85,6 +85,7 @@ impl RecoveredState {
             }
             Record::Executor(record) => self.apply_executor(record)?,
             Record::Tasks(record) => {
+                self.place(&record.framework, &record.executor, &record.delivery.tasks);
                 let row = self.executor(&record.framework, &record.executor)?;
                 row.queue(record.delivery.tasks, record.delivery.group, Sent::Sent);
             }
@@ -94,6 +95,10 @@ impl RecoveredState {
             Record::ExecutorCompleted(name) => {
                 let row = self.framework(&name.framework)?;
                 let executor = row.complete_executor(&ExecutorId::from(&*name.executor), COMPLETED_EXECUTORS)?;
+                let framework = FrameworkId::from(name.framework);
+                for task in executor.tasks.keys() {
+                    self.streams.remove(&(framework.clone(), task.clone()));
+                }
                 let inside = |id: &ContainerId| id.is_inside(&executor.container);
                 self.containers.retain(|id, _| !inside(id));
             }
@@ -101,10 +106,10 @@ impl RecoveredState {
             Record::Acknowledged(record) => self.apply_ack(record)?,
             Record::Kill(record) => {
                 let kill = Kill { policy: record.policy };
-                let row = self.framework(&record.framework)?;
                 let task = TaskId::from(&*record.task);
-                let executor = row.find_task(&task)?.0.id.clone();
-                let row = row.executors.get_mut(&executor).map(Arc::make_mut)?;
+                let key = (FrameworkId::from(&*record.framework), task.clone());
+                let executor = self.streams.get(&key)?.executor.clone()?;
+                let row = self.executor(&record.framework, executor.as_str())?;
                 row.tasks.get_mut(&task)?.kill = Some(kill);
             }
             Record::Container(record) => {
@@ -134,11 +139,10 @@ impl RecoveredState {
             }
             Record::Task(record) => self.apply_task(record)?,
             Record::Stream(record) => {
-                let mut stream = Stream::default();
+                let key = (FrameworkId::from(record.framework), TaskId::from(record.task));
+                let stream = self.streams.entry(key).or_default();
                 record.acknowledged.into_iter().for_each(|uuid| stream.remember(uuid));
                 record.open.into_iter().for_each(|update| stream.push(Arc::new(update), true));
-                let key = (FrameworkId::from(record.framework), TaskId::from(record.task));
-                self.streams.insert(key, stream);
             }
             Record::CompletedTask(record) => {
                 let row = self.executor(&record.framework, &record.executor)?;
@@ -150,6 +154,13 @@ impl RecoveredState {
             }
         }
         Some(())
+    }
+
+    fn place(&mut self, framework: &str, executor: &str, tasks: &[v1::TaskInfo]) {
+        for task in tasks {
+            let key = (FrameworkId::from(framework), TaskId::from(&task.task_id));
+            self.streams.entry(key).or_default().executor = Some(ExecutorId::from(executor));
+        }
     }
 
     fn apply_framework(&mut self, record: record::FrameworkRecord) -> Option<()> {
@@ -165,8 +176,11 @@ impl RecoveredState {
     }
 
     fn apply_executor(&mut self, record: record::ExecutorRecord) -> Option<()> {
-        let row = self.framework(&record.framework)?;
         let id = ExecutorId::from(&record.info.executor_id);
+        for delivery in &record.deliveries {
+            self.place(&record.framework, id.as_str(), &delivery.tasks);
+        }
+        let row = self.framework(&record.framework)?;
         // An older one of the same name must have ended before.
         row.complete_executor(&id, COMPLETED_EXECUTORS);
         let mut executor = Executor {
@@ -234,6 +248,7 @@ impl RecoveredState {
 
     fn apply_task(&mut self, record: record::TaskRecord) -> Option<()> {
         let framework = record.row.framework_id.value.clone();
+        self.place(&framework, &record.executor, std::slice::from_ref(&record.info));
         let row = self.executor(&framework, &record.executor)?;
         let id = TaskId::from(&record.info.task_id);
         let state = record.row.state();

@@ -22,7 +22,8 @@ impl Agent {
         }
         for (key, stream) in &self.streams {
             let recorded = self.state.frameworks.get(&key.0).is_some_and(|row| row.recorded && row.checkpoints());
-            if recorded {
+            let holds_something = !stream.is_empty() || stream.acknowledged().next().is_some();
+            if recorded && holds_something {
                 records.push(Record::Stream(record::StreamRecord {
                     framework: key.0.as_str().into(),
                     task: key.1.as_str().into(),

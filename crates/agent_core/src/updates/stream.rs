@@ -1,8 +1,9 @@
-//! The open status updates of one task: a queue of which only the head is under way. Pure data; who sends and waits:
+//! The open status updates of one task that lives here or whose end is open: a queue of which only the head is under way. Pure data; who sends and waits:
 //! the parent module.
 
 use crate::timers::TimerKey;
 use bytes::Bytes;
+use model::ExecutorId;
 use proto::internal::StatusUpdate;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -11,6 +12,8 @@ const REMEMBERED: usize = 64;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Stream {
+    /// Who has the task; `None` for one that was refused.
+    pub executor: Option<ExecutorId>,
     open: VecDeque<OpenUpdate>,
     acknowledged: VecDeque<Bytes>,
     /// The head is with the master; when it is resent.
@@ -38,6 +41,10 @@ pub(crate) enum Acked {
 }
 
 impl Stream {
+    pub fn of(executor: ExecutorId) -> Stream {
+        Stream { executor: Some(executor), ..Stream::default() }
+    }
+
     pub fn push(&mut self, update: Arc<StatusUpdate>, durable: bool) {
         self.open.push_back(OpenUpdate { update, durable });
     }
