@@ -302,8 +302,9 @@ impl<'a> Shell<'a> {
         status
     }
 
+    /// A random (version 4) UUID; a real agent refuses other bytes.
     fn unique(&self) -> [u8; 16] {
-        let mut uuid = [0; 16];
+        let mut uuid = [0u8; 16];
         if random(&mut uuid).is_err() {
             // The clock and our address are still unlike anybody else's.
             let nanoseconds = self.origin.elapsed().as_nanos() ^ std::ptr::from_ref(&uuid).addr() as u128;

@@ -41,7 +41,7 @@ fn a_task_starts_runs_and_finishes_and_the_executor_leaves() {
         assert_eq!(status.executor_id.as_ref().map(|id| id.value.as_str()), Some("executor"));
         assert!(status.timestamp.is_some());
         let uuid = status.uuid.expect("checked");
-        assert_eq!(uuid.len(), 16);
+        assert_eq!((uuid.len(), uuid[6] >> 4, uuid[8] >> 6), (16, 4, 2), "a version 4 UUID");
         assert!(!uuids.contains(&uuid));
         uuids.push(uuid);
         if state == TaskFinished {
