@@ -140,7 +140,10 @@ pub fn find(config: &Config, isolation: Isolation) -> Found {
 /// Makes a directory; its parents too when they are missing.
 fn make(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(path),
+        // Again: what is above may just be going because it is empty.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(path).or_else(|_| fs::create_dir_all(path))
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other,
     }
@@ -166,6 +169,18 @@ fn remove_tree(path: &Path) -> io::Result<()> {
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Removes the directories above a nested container's that were only made to hold it.
+fn remove_empty_above(root: &Path, id: &ContainerId) {
+    let mut above = id.parent();
+    while let Some(id) = above {
+        let directory = root.join(id.directory(SEPARATOR));
+        if fs::remove_dir(directory.join(SEPARATOR)).and_then(|()| fs::remove_dir(&directory)).is_err() {
+            return;
+        }
+        above = id.parent();
     }
 }
 

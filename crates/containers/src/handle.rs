@@ -413,6 +413,16 @@ impl Containers {
                 spawn_life(inner, &container, supervise::watch(inner.clone(), container.clone()));
             }
         }
+        // What lost its parent while no agent looked follows it.
+        let table = inner.table();
+        for container in table.values().filter(|container| container.is_running()) {
+            if let Some(parent) = container.id.parent()
+                && !table.get(&parent).is_some_and(|parent| parent.is_running())
+            {
+                container.doom();
+            }
+        }
+        drop(table);
         Ok(self.list().into_iter().map(Recovered::from).collect())
     }
 }
@@ -426,7 +436,7 @@ fn take_charge(runtime_dir: &Path) -> Result<File, SetupError> {
         .write(true)
         .open(&path)
         .map_err(|source| SetupError::Io { what: format!("open '{}'", path.display()), source })?;
-    let deadline = Instant::now() + Duration::from_secs(2);
+    let deadline = Instant::now() + Duration::from_secs(1);
     while unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
         if Instant::now() >= deadline {
             return Err(SetupError::Impossible(format!(

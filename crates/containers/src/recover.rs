@@ -51,7 +51,10 @@ pub(crate) fn find(inner: &Arc<Inner>) -> Result<Vec<Arc<Container>>, SetupError
 
     let mut containers: Vec<Arc<Container>> = Vec::new();
     let mut dead = Vec::new();
-    for record in records {
+    for mut record in records {
+        if record.process.is_none() && record.termination.is_none() {
+            record = wait_for_name(inner, record);
+        }
         let launch = &record.launch;
         let container = Container::new(
             launch.id.clone(),
@@ -114,6 +117,22 @@ fn collect(directory: &Path, records: &mut Vec<Record>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A launcher that was started a moment before the agent ended may be about to write down who it is.
+fn wait_for_name(inner: &Inner, mut record: Record) -> Record {
+    let (name, value) = Inner::marker(&record.launch.id);
+    let path = inner.runtime_path(&record.launch.id).join(record::FILE);
+    let deadline = Instant::now() + Duration::from_secs(1);
+    while !host::processes_with(&format!("{name}={value}")).is_empty() && Instant::now() < deadline {
+        match Record::read(&path) {
+            Ok(read) if read.process.is_some() => return read,
+            Ok(read) => record = read,
+            Err(_) => break,
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    record
 }
 
 fn open_record(inner: &Inner, id: &ContainerId) -> Result<File, SetupError> {

@@ -1,7 +1,10 @@
 //! Cgroups v1: one hierarchy per controller. Of the controllers only those in use get a directory per container: `cpu`
 //! and `memory` for limits, `freezer` to hold processes together where no PID namespace does.
 
-use super::{CgroupUse, Door, Hierarchy, OomWatch, SEPARATOR, Shape, make, processes_below, read_pairs, remove_tree};
+use super::{
+    CgroupUse, Door, Hierarchy, OomWatch, SEPARATOR, Shape, make, processes_below, read_pairs, remove_empty_above,
+    remove_tree,
+};
 use crate::{
     Config, ContainerId, Isolation, Usage,
     isolators::cpu::PERIOD,
@@ -286,6 +289,9 @@ impl Hierarchy for Controllers {
         let mut outcome = Ok(());
         for directory in self.own(id, used) {
             outcome = outcome.and(remove_tree(&directory));
+        }
+        if let Some(root) = self.freezer.as_ref().filter(|_| used.processes()) {
+            remove_empty_above(root, id);
         }
         outcome
     }

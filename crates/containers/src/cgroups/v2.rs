@@ -1,7 +1,10 @@
 //! Cgroups v2: one hierarchy. A container's limits are on `<root>/<id>`, its own processes in `<root>/<id>/leaf`, the
 //! containers nested in it below `<root>/<id>/mesos`: a cgroup that hands controllers down may hold no processes itself.
 
-use super::{CgroupUse, Door, Hierarchy, OomWatch, SEPARATOR, Shape, make, processes_below, read_pairs, remove_tree};
+use super::{
+    CgroupUse, Door, Hierarchy, OomWatch, SEPARATOR, Shape, make, processes_below, read_pairs, remove_empty_above,
+    remove_tree,
+};
 use crate::{ContainerId, Isolation, Usage, isolators::cpu::PERIOD, kernel::files};
 use std::{
     fs, io,
@@ -207,7 +210,11 @@ impl Hierarchy for Unified {
         }
         let directory = self.at(id);
         let _ = fs::remove_dir(directory.join(LEAF));
-        remove_tree(&directory)
+        let outcome = remove_tree(&directory);
+        if !used.limits() {
+            remove_empty_above(&self.root, id);
+        }
+        outcome
     }
 }
 

@@ -53,8 +53,8 @@ pub fn plan(spec: &LaunchSpec, isolation: Isolation, user_namespace: bool) -> Na
     ];
     let parents = parents.iter().filter(|(used, _)| *used).fold(0, |all, (_, flag)| all | flag);
     if nested && !user_namespace {
-        // The parent lives in namespaces that only a process with its pidfd can enter, before it makes its own.
-        plan.in_parent_pid = isolation.pid_namespace;
+        // A PID namespace of its own lies beside the parent's: the kernel makes none inside one that was only entered.
+        plan.in_parent_pid = isolation.pid_namespace && !own_pid;
         setup.enter = parents;
         setup.leave = fresh;
     } else if debug {
@@ -98,7 +98,7 @@ mod tests {
     fn a_nested_container_enters_its_parents_and_keeps_processes_and_mounts_apart() {
         let plan = plan(&spec(&["a", "b"]), Isolation::ALL, false);
         assert_eq!(plan.create, libc::CLONE_NEWPID);
-        assert!(plan.in_parent_pid && plan.setup.own_pid);
+        assert!(!plan.in_parent_pid && plan.setup.own_pid);
         assert_eq!(plan.setup.enter, libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS);
         assert_eq!(plan.setup.leave, libc::CLONE_NEWNS);
     }

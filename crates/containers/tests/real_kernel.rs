@@ -1,0 +1,876 @@
+//! Containers on the real kernel: as root with namespaces and cgroups, and as an ordinary user with what is left. What
+//! cannot be tested on this machine is skipped with the reason. This program is also the launcher of its containers
+//! (`launch`), an agent that can be killed (`agent`), and itself under another user (`unprivileged`).
+
+use containers::{
+    Class, Command, Config, ContainerId, Containers, ExecutorKind, IpcMode, Isolation, LaunchError, LaunchSpec,
+    LauncherKind, LimitationReason, Limits, OpError, Output, Program, Rlimit, State, Termination, Uri, launcher,
+};
+use std::{
+    fs,
+    future::Future,
+    io::{Read, Write},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    pin::Pin,
+    process::{self, ExitCode, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+type Outcome = Pin<Box<dyn Future<Output = Result<(), Skip>>>>;
+struct Skip(&'static str);
+type Test = (&'static str, Needs, fn() -> Outcome);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Needs {
+    Root,
+    Nothing,
+}
+
+macro_rules! tests {
+    ($($needs:ident $name:ident,)*) => {
+        const TESTS: &[Test] = &[$((stringify!($name), Needs::$needs, || Box::pin($name()))),*];
+    };
+}
+
+tests! {
+    Nothing exit_codes_come_back_as_wait_words,
+    Nothing a_program_that_cannot_run_says_why,
+    Nothing signals_reach_the_program_and_its_children,
+    Nothing detached_processes_die_with_their_container,
+    Nothing detached_processes_die_when_the_program_ends,
+    Nothing output_can_come_through_pipes,
+    Nothing an_executor_runs_inside_the_first_process,
+    Nothing nested_containers_live_and_die_with_their_parent,
+    Nothing a_debug_container_sees_what_its_parent_sees,
+    Nothing a_dropped_handle_leaves_containers_to_the_next,
+    Nothing an_agent_killed_and_started_again_finds_its_containers,
+    Nothing what_is_fetched_is_there_when_the_program_starts,
+    Nothing a_container_can_be_destroyed_while_it_is_fetching,
+    Nothing usage_is_told,
+    Nothing ids_are_taken_once,
+    Nothing without_any_isolation_the_tree_still_dies,
+    Root the_program_gets_user_directory_environment_and_limits,
+    Root namespaces_are_its_own,
+    Root ipc_modes_are_kept_apart,
+    Root running_out_of_memory_is_the_reason_of_the_end,
+    Root memory_taken_by_a_child_ends_the_whole_container,
+    Root limits_are_written_and_hard_memory_only_rises,
+    Root nested_containers_can_have_their_own_limits,
+    Root a_container_without_a_pid_namespace_is_held_by_its_cgroup,
+    Root many_launches_leave_nothing_behind,
+    Root all_this_works_for_an_ordinary_user,
+}
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    match args.next().as_deref() {
+        Some("launch") => launcher::main(executor),
+        Some("agent") => agent(Path::new(&args.next().unwrap_or_default())),
+        Some("unprivileged") => run(&[], Needs::Nothing),
+        Some("--list") => {
+            TESTS.iter().for_each(|(name, _, _)| println!("{name}: test"));
+            ExitCode::SUCCESS
+        }
+        first => {
+            let filters: Vec<String> = first.map(str::to_owned).into_iter().chain(args).collect();
+            let filters: Vec<String> = filters.into_iter().filter(|arg| !arg.starts_with('-')).collect();
+            run(&filters, Needs::Root)
+        }
+    }
+}
+
+fn run(filters: &[String], most: Needs) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
+    for (name, needs, test) in TESTS.iter().filter(|(name, _, _)| wanted(name)) {
+        if *needs == Needs::Root && (most != Needs::Root || !is_root()) {
+            if most == Needs::Root {
+                println!("test {name} ... skipped: needs root");
+            }
+            continue;
+        }
+        let started = Instant::now();
+        match std::panic::catch_unwind(|| runtime.block_on(test())) {
+            Ok(Ok(())) => println!("test {name} ... ok ({} ms)", started.elapsed().as_millis()),
+            Ok(Err(Skip(why))) => println!("test {name} ... skipped: {why}"),
+            Err(_) => {
+                println!("test {name} ... FAILED");
+                end_launchers();
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    println!("test result: ok");
+    ExitCode::SUCCESS
+}
+
+/// After a failure: the containers of this very program, and of the agents it started.
+fn end_launchers() {
+    let own = fs::read_link("/proc/self/exe").unwrap();
+    for pid in running("launch") {
+        if fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == own) {
+            unsafe { libc::kill(pid as i32, libc::SIGKILL) };
+        }
+    }
+}
+
+/// What this program does as a built-in executor: `TEST` says it.
+fn executor(kind: ExecutorKind) -> u8 {
+    match std::env::var("TEST").as_deref() {
+        Ok("orphan") => {
+            let mut child =
+                process::Command::new("/bin/sh").args(["-c", "(sleep 0.05; exit 9) & exit 3"]).spawn().unwrap();
+            let own = child.wait().unwrap().code().unwrap();
+            let mut orphans = 0;
+            while orphans == 0 {
+                launcher::reap_children(|_, status| orphans += u8::from(status == 9 << 8));
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            println!("kind {kind:?} child {own} orphans {orphans} pid {}", process::id());
+            42
+        }
+        Ok("panic") => panic!("on purpose"),
+        _ => 0,
+    }
+}
+
+/// An agent whose containers are to outlive it.
+fn agent(runtime_dir: &Path) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let world = World::at(runtime_dir.to_owned());
+        for (name, script) in [
+            ("stays", "while :; do sleep 0.05; done"),
+            ("ends", "while ! test -e go; do sleep 0.02; done; exit 3"),
+            ("killed", "while ! test -e go; do sleep 0.02; done; kill -9 $$"),
+        ] {
+            world.launch(name, script).await;
+        }
+        println!("launched");
+        std::io::stdout().flush().unwrap();
+        std::future::pending::<()>().await;
+    });
+    ExitCode::SUCCESS
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+fn id(name: &str) -> ContainerId {
+    ContainerId::root(name).unwrap()
+}
+
+fn shell(script: &str) -> Command {
+    Command { env: vec![("PATH".into(), "/usr/bin:/bin".into())], ..Command::new(Program::Shell(script.into())) }
+}
+
+fn exited(code: i32) -> Option<i32> {
+    Some(code << 8)
+}
+
+fn name(prefix: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{prefix}-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A length of sleep no other process uses: finds processes by what they run.
+fn odd_seconds() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("8{}.{}", process::id(), 1000 + NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn running(text: &str) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if command.split(|byte| *byte == 0).any(|argument| argument == text.as_bytes()) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+}
+
+struct World {
+    containers: Containers,
+    complaints: Vec<String>,
+    dir: PathBuf,
+    remove: bool,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.remove {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+fn config(dir: &Path) -> Config {
+    let mut config = Config::new(dir.join("run"));
+    config.executable.args = vec!["real_kernel".into(), "launch".into()];
+    config.cgroups_root = "meseta-test".to_owned();
+    config
+}
+
+fn fresh_dir() -> PathBuf {
+    let dir = std::env::temp_dir().join(name("meseta-containers"));
+    fs::create_dir_all(&dir).unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    dir
+}
+
+impl World {
+    fn new() -> World {
+        World::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Config)) -> World {
+        let dir = fresh_dir();
+        let mut config = config(&dir);
+        change(&mut config);
+        let (containers, complaints) = Containers::new(config).unwrap();
+        World { containers, complaints, dir, remove: true }
+    }
+
+    fn at(dir: PathBuf) -> World {
+        let (containers, complaints) = Containers::new(config(&dir)).unwrap();
+        World { containers, complaints, dir, remove: false }
+    }
+
+    fn sandbox(&self, id: &ContainerId) -> PathBuf {
+        self.dir.join("work").join(id.path().join("/containers/"))
+    }
+
+    fn spec(&self, id: &ContainerId, command: Command) -> LaunchSpec {
+        LaunchSpec::new(id.clone(), command, self.sandbox(id))
+    }
+
+    async fn launch(&self, name: &str, script: &str) -> ContainerId {
+        let id = id(name);
+        self.containers.launch(self.spec(&id, shell(script))).await.unwrap();
+        id
+    }
+
+    async fn run(&self, script: &str) -> (Termination, String) {
+        let id = self.launch(&name("c"), script).await;
+        let termination = self.containers.wait(&id).await.unwrap();
+        let output = self.output(&id);
+        self.containers.remove(&id).await.unwrap();
+        (termination, output)
+    }
+
+    fn output(&self, id: &ContainerId) -> String {
+        fs::read_to_string(self.sandbox(id).join("stdout")).unwrap_or_default()
+    }
+
+    fn errors(&self, id: &ContainerId) -> String {
+        fs::read_to_string(self.sandbox(id).join("stderr")).unwrap_or_default()
+    }
+
+    async fn said(&self, id: &ContainerId, text: &str) {
+        until(&format!("'{text}' from {id}"), || self.output(id).contains(text).then_some(())).await;
+    }
+
+    async fn end(&self, id: &ContainerId) -> Termination {
+        let termination = self.containers.destroy(id).await.unwrap();
+        self.containers.remove(id).await.unwrap();
+        termination
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+async fn exit_codes_come_back_as_wait_words() -> Result<(), Skip> {
+    let world = World::new();
+    assert_eq!(
+        world.run("echo hello; exit 0").await,
+        (Termination { status: exited(0), ..Default::default() }, "hello\n".into())
+    );
+    for code in [1, 7, 124, 125, 126, 130, 137, 255] {
+        assert_eq!(world.run(&format!("exit {code}")).await.0.status, exited(code), "{code}");
+    }
+    for signal in [15, 9, 6] {
+        let status = world.run(&format!("ulimit -c 0; kill -{signal} $$")).await.0.status;
+        assert_eq!(status.map(|word| word & 0x7f), Some(signal));
+    }
+    Ok(())
+}
+
+async fn a_program_that_cannot_run_says_why() -> Result<(), Skip> {
+    let world = World::new();
+    let id = id(&name("c"));
+    let program = Program::Argv { path: "no-such-program".into(), argv: vec!["x".into()] };
+    world.containers.launch(world.spec(&id, Command::new(program))).await.unwrap();
+    let termination = world.containers.wait(&id).await.unwrap();
+    assert_eq!(termination.status, exited(127));
+    assert!(termination.message.contains("no-such-program"), "{termination:?}");
+    assert!(world.errors(&id).contains("Failed to execute 'no-such-program'"));
+
+    let program = Program::Argv { path: "echo".into(), argv: vec!["echo".into(), "a b".into(), "c".into()] };
+    let id = id.path().iter().map(|path| ContainerId::root(&format!("{path}x")).unwrap()).next().unwrap();
+    world.containers.launch(world.spec(&id, Command::new(program))).await.unwrap();
+    assert_eq!(world.containers.wait(&id).await.unwrap().status, exited(0));
+    assert_eq!(world.output(&id), "a b c\n");
+
+    let mut spec = world.spec(&ContainerId::root(&name("c")).unwrap(), shell("true"));
+    spec.command.user = Some("no-such-user-here".into());
+    let error = world.containers.launch(spec).await.unwrap_err();
+    assert!(matches!(&error, LaunchError::User { user, .. } if user == "no-such-user-here"), "{error}");
+    Ok(())
+}
+
+async fn signals_reach_the_program_and_its_children() -> Result<(), Skip> {
+    let world = World::new();
+    let script = "sleep 1000 & child=$!; until grep -q sleep /proc/$child/comm; do :; done; \
+                  trap 'exit 5' TERM; trap 'echo usr' USR1; echo ready; wait $child; wait $child; echo child $?; \
+                  while :; do sleep 0.05; done";
+    let id = world.launch(&name("c"), script).await;
+    world.said(&id, "ready").await;
+    world.containers.signal(&id, libc::SIGUSR1).unwrap();
+    world.said(&id, "usr\n").await;
+    world.said(&id, "child 138\n").await;
+    world.containers.signal(&id, libc::SIGTERM).unwrap();
+    assert_eq!(world.containers.wait(&id).await.unwrap().status, exited(5));
+    assert!(matches!(world.containers.signal(&id, libc::SIGTERM), Err(OpError::NotRunning(_))));
+    Ok(())
+}
+
+/// A shell that leaves a daemon in another session, reparented, behind it.
+fn daemons(seconds: &str) -> String {
+    format!(
+        "setsid sh -c 'setsid sleep {seconds} & exec sleep {seconds}' & (setsid sleep {seconds} &) ; sleep {seconds} &"
+    )
+}
+
+async fn tree_dies_on_destroy(world: &World) {
+    let seconds = odd_seconds();
+    let id = world.launch(&name("c"), &format!("{} echo ready; wait", daemons(&seconds))).await;
+    until("four sleeps", || (running(&seconds).len() >= 4).then_some(())).await;
+    let termination = world.containers.destroy(&id).await.unwrap();
+    assert_eq!(running(&seconds), [0; 0], "survivors");
+    assert!(termination.status.is_some_and(|word| libc::WIFSIGNALED(word)), "{termination:?}");
+    world.containers.remove(&id).await.unwrap();
+    assert_eq!(world.containers.status(&id), None);
+}
+
+async fn tree_dies_with_the_program(world: &World) {
+    let seconds = odd_seconds();
+    let script = format!("{} while test $(ls) = x; do :; done; sleep 0.2; exit 4", daemons(&seconds));
+    let (termination, _) = world.run(&script).await;
+    assert_eq!(termination.status, exited(4));
+    assert_eq!(running(&seconds), [0; 0], "survivors");
+}
+
+async fn detached_processes_die_with_their_container() -> Result<(), Skip> {
+    tree_dies_on_destroy(&World::new()).await;
+    Ok(())
+}
+
+async fn detached_processes_die_when_the_program_ends() -> Result<(), Skip> {
+    tree_dies_with_the_program(&World::new()).await;
+    Ok(())
+}
+
+async fn without_any_isolation_the_tree_still_dies() -> Result<(), Skip> {
+    let world = World::with(|config| {
+        config.launcher = LauncherKind::Posix;
+        config.isolation = Isolation::NONE;
+    });
+    tree_dies_on_destroy(&world).await;
+    tree_dies_with_the_program(&world).await;
+    let (termination, output) = world.run("echo $MESETA_CONTAINER_ID; exit 6").await;
+    assert_eq!(termination.status, exited(6));
+    assert!(output.starts_with("c-"));
+    if !is_root() {
+        assert!(world.complaints.iter().any(|line| line.contains("survive")), "{:?}", world.complaints);
+    }
+    Ok(())
+}
+
+async fn a_container_without_a_pid_namespace_is_held_by_its_cgroup() -> Result<(), Skip> {
+    let world = World::with(|config| config.isolation = Isolation { pid_namespace: false, ..Isolation::ALL });
+    tree_dies_on_destroy(&world).await;
+    tree_dies_with_the_program(&world).await;
+    Ok(())
+}
+
+async fn output_can_come_through_pipes() -> Result<(), Skip> {
+    let world = World::new();
+    let id = id(&name("c"));
+    let spec = LaunchSpec { output: Output::Pipes, ..world.spec(&id, shell("echo out; echo err >&2")) };
+    let launched = world.containers.launch(spec).await.unwrap();
+    world.containers.wait(&id).await.unwrap();
+    let read = |fd| {
+        let mut text = String::new();
+        fs::File::from(fd).read_to_string(&mut text).unwrap();
+        text
+    };
+    assert_eq!(read(launched.stdout.unwrap()), "out\n");
+    assert_eq!(read(launched.stderr.unwrap()), "err\n");
+    Ok(())
+}
+
+async fn an_executor_runs_inside_the_first_process() -> Result<(), Skip> {
+    let world = World::new();
+    let run = async |test: &str| {
+        let id = id(&name("e"));
+        let mut command = Command::new(Program::Executor(ExecutorKind::Pod));
+        command.env = vec![("TEST".into(), test.into()), ("PATH".into(), "/usr/bin:/bin".into())];
+        world.containers.launch(world.spec(&id, command)).await.unwrap();
+        let termination = world.containers.wait(&id).await.unwrap();
+        (termination.status, world.output(&id))
+    };
+    let (status, output) = run("orphan").await;
+    assert_eq!(status, exited(42));
+    assert!(output.starts_with("kind Pod child 3 orphans 1"), "{output}");
+    assert_eq!(run("panic").await.0, exited(101));
+    Ok(())
+}
+
+async fn nested_containers_live_and_die_with_their_parent() -> Result<(), Skip> {
+    let world = World::new();
+    let seconds = odd_seconds();
+    let parent = world.launch(&name("p"), &format!("echo parent > /dev/shm/none 2>/dev/null; sleep {seconds}")).await;
+    let (one, two) = (parent.child("one").unwrap(), parent.child("two").unwrap());
+    world.containers.launch(world.spec(&one, shell("echo pid $$; exit 9"))).await.unwrap();
+    assert_eq!(world.containers.wait(&one).await.unwrap().status, exited(9));
+    world.containers.launch(world.spec(&two, shell(&daemons(&seconds).replace(" &)", " &); wait")))).await.unwrap();
+    until("sleeps", || (running(&seconds).len() >= 4).then_some(())).await;
+
+    let listed: Vec<ContainerId> = world.containers.list().into_iter().map(|status| status.id).collect();
+    assert_eq!(listed, [parent.clone(), one.clone(), two.clone()]);
+    assert!(matches!(world.containers.remove(&parent).await, Err(OpError::Running(_))));
+
+    world.containers.destroy(&parent).await.unwrap();
+    assert_eq!(running(&seconds), [0; 0], "survivors");
+    assert!(matches!(world.containers.status(&two).unwrap().state, State::Terminated(_)));
+    let orphan = world.spec(&parent.child("three").unwrap(), shell("true"));
+    assert!(matches!(world.containers.launch(orphan).await, Err(LaunchError::NoParent(_))));
+    world.containers.remove(&parent).await.unwrap();
+    assert_eq!(world.containers.list(), []);
+    assert_eq!(fs::read_dir(world.dir.join("run/containers")).unwrap().count(), 0);
+    Ok(())
+}
+
+async fn a_debug_container_sees_what_its_parent_sees() -> Result<(), Skip> {
+    let world = World::new();
+    let parent = world.launch(&name("p"), "echo ready; sleep 1000").await;
+    world.said(&parent, "ready").await;
+    let child = parent.child("check").unwrap();
+    let script = "cat /proc/1/comm; for ns in mnt ipc uts pid; do readlink /proc/self/ns/$ns; done; exit 3";
+    let spec = LaunchSpec { class: Class::Debug, ..world.spec(&child, shell(script)) };
+    world.containers.launch(spec).await.unwrap();
+    assert_eq!(world.containers.wait(&child).await.unwrap().status, exited(3), "{}", world.errors(&child));
+    let seen = world.output(&child);
+    let pid = world.containers.status(&parent).unwrap().pid.unwrap();
+    for namespace in ["mnt", "ipc", "uts", "pid"] {
+        let parents = fs::read_link(format!("/proc/{pid}/ns/{namespace}")).unwrap();
+        assert!(seen.contains(parents.to_str().unwrap()), "{namespace}: {seen}");
+    }
+    // One that has daemons of its own takes them along and leaves its parent alone.
+    let seconds = odd_seconds();
+    let child = parent.child("session").unwrap();
+    let spec = LaunchSpec { class: Class::Debug, ..world.spec(&child, shell(&format!("{} wait", daemons(&seconds)))) };
+    world.containers.launch(spec).await.unwrap();
+    until("four sleeps", || (running(&seconds).len() >= 4).then_some(())).await;
+    world.containers.destroy(&child).await.unwrap();
+    assert_eq!(running(&seconds), [0; 0], "survivors");
+    assert_eq!(world.containers.status(&parent).unwrap().state, State::Running);
+    world.end(&parent).await;
+    Ok(())
+}
+
+async fn a_dropped_handle_leaves_containers_to_the_next() -> Result<(), Skip> {
+    let mut world = World::new();
+    let stays = world.launch("stays", "echo ready; sleep 1000").await;
+    let nested = stays.child("n").unwrap();
+    world
+        .containers
+        .launch(LaunchSpec { tag: "kept".into(), ..world.spec(&nested, shell("sleep 1000")) })
+        .await
+        .unwrap();
+    let done = world.launch("done", "exit 8").await;
+    world.containers.wait(&done).await.unwrap();
+    let ends = world.launch("ends", "while ! test -e go; do sleep 0.01; done; exit 11").await;
+
+    world.containers = World::with(|_| {}).containers.clone();
+    fs::write(world.sandbox(&ends).join("go"), "").unwrap();
+    world.containers = Containers::new(config(&world.dir)).unwrap().0;
+    let recovered = world.containers.recover().await.unwrap();
+    let ids: Vec<String> = recovered.iter().map(|one| one.id.to_string()).collect();
+    assert_eq!(ids, ["done", "ends", "stays", "stays.n"]);
+    assert_eq!(recovered[0].termination.as_ref().unwrap().status, exited(8));
+    assert_eq!(recovered[3].tag, "kept");
+    assert_eq!(world.containers.wait(&ends).await.unwrap().status, exited(11));
+    assert!(world.containers.status(&stays).unwrap().pid.is_some());
+    // New ones can join.
+    let late = stays.child("late").unwrap();
+    world.containers.launch(world.spec(&late, shell("exit 2"))).await.unwrap();
+    assert_eq!(world.containers.wait(&late).await.unwrap().status, exited(2));
+    world.end(&stays).await;
+    assert!(world.containers.list().iter().all(|status| !status.id.is_below(&stays)));
+    Ok(())
+}
+
+async fn an_agent_killed_and_started_again_finds_its_containers() -> Result<(), Skip> {
+    let dir = fresh_dir();
+    let mut agent =
+        process::Command::new("/proc/self/exe").arg("agent").arg(&dir).stdout(Stdio::piped()).spawn().unwrap();
+    let mut first = [0; 8];
+    agent.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"launched");
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+
+    let mut world = World::at(dir);
+    world.remove = true;
+    fs::write(world.sandbox(&id("ends")).join("go"), "").unwrap();
+    let recovered = world.containers.recover().await.unwrap();
+    assert_eq!(recovered.len(), 3, "{recovered:?}");
+    assert_eq!(world.containers.wait(&id("ends")).await.unwrap().status, exited(3));
+    fs::write(world.sandbox(&id("killed")).join("go"), "").unwrap();
+    assert_eq!(world.containers.wait(&id("killed")).await.unwrap().status, Some(9));
+    let termination = world.containers.destroy(&id("stays")).await.unwrap();
+    assert!(matches!(termination.status, Some(9) | None), "{termination:?}");
+    for name in ["ends", "killed", "stays"] {
+        world.containers.remove(&id(name)).await.unwrap();
+    }
+    Ok(())
+}
+
+async fn what_is_fetched_is_there_when_the_program_starts() -> Result<(), Skip> {
+    let world = World::new();
+    let source = world.dir.join("tool");
+    fs::write(&source, "#!/bin/sh\necho fetched as $(id -u)\n").unwrap();
+    let id = id(&name("c"));
+    let mut spec = world.spec(&id, shell("./bin/tool; stat -c %u bin/tool bin ."));
+    if is_root() {
+        spec.command.user = Some("nobody".into());
+    }
+    spec.uris = vec![Uri {
+        value: format!("file://{}", source.display()),
+        executable: true,
+        output_file: Some("bin/tool".into()),
+        ..Uri::default()
+    }];
+    world.containers.launch(spec.clone()).await.unwrap();
+    assert_eq!(world.containers.wait(&id).await.unwrap().status, exited(0), "{}", world.errors(&id));
+    let uid = if is_root() { 65534 } else { fs::metadata("/proc/self").unwrap().uid() };
+    assert_eq!(world.output(&id), format!("fetched as {uid}\n{uid}\n{uid}\n{uid}\n"));
+
+    spec.id = ContainerId::root(&name("c")).unwrap();
+    spec.uris[0].value = "/nonexistent/thing".into();
+    let error = world.containers.launch(spec.clone()).await.unwrap_err();
+    assert!(error.to_string().starts_with("failed to fetch '/nonexistent/thing': "), "{error}");
+    assert_eq!(world.containers.status(&spec.id), None);
+    Ok(())
+}
+
+async fn a_container_can_be_destroyed_while_it_is_fetching() -> Result<(), Skip> {
+    let world = World::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let id = id(&name("c"));
+    let mut spec = world.spec(&id, shell("true"));
+    spec.uris = vec![Uri { value: format!("http://{}/x", silent.local_addr().unwrap()), ..Uri::default() }];
+    let containers = world.containers.clone();
+    let launch = tokio::spawn(async move { containers.launch(spec).await });
+    until("the fetch", || (world.containers.status(&id)?.state == State::Fetching).then_some(())).await;
+    let (_connection, _) = silent.accept().unwrap();
+    world.containers.destroy(&id).await.unwrap();
+    assert!(matches!(launch.await.unwrap(), Err(LaunchError::Destroyed)));
+    assert_eq!(world.containers.list(), []);
+    Ok(())
+}
+
+async fn usage_is_told() -> Result<(), Skip> {
+    let world = World::new();
+    let id = id(&name("c"));
+    let mut spec = world.spec(&id, shell("i=0; while test $i -lt 100000; do i=$((i+1)); done; echo ready; sleep 1000"));
+    spec.limits = Limits { cpus: Some(0.5), mem: Some(64 << 20), ..Limits::default() };
+    world.containers.launch(spec).await.unwrap();
+    world.said(&id, "ready").await;
+    let usage = world.containers.usage(&id).await.unwrap();
+    assert_eq!(usage.cpus_soft_limit, Some(0.5));
+    assert_eq!(usage.mem_limit_bytes, Some(64 << 20));
+    assert!(usage.cpus_user_time_secs.unwrap() > 0.0, "{usage:?}");
+    assert!(usage.mem_rss_bytes.unwrap() > 100_000, "{usage:?}");
+    assert!(usage.processes.unwrap() >= 3, "{usage:?}");
+    world.end(&id).await;
+    assert!(matches!(world.containers.usage(&id).await, Err(OpError::Unknown(_))));
+    Ok(())
+}
+
+async fn ids_are_taken_once() -> Result<(), Skip> {
+    let world = World::new();
+    let id = world.launch(&name("c"), "sleep 1000").await;
+    let again = world.containers.launch(world.spec(&id, shell("true"))).await;
+    assert!(matches!(again, Err(LaunchError::Exists(_))));
+    let (first, second) = tokio::join!(world.containers.destroy(&id), world.containers.destroy(&id));
+    assert_eq!(first.unwrap(), second.unwrap());
+    world.containers.remove(&id).await.unwrap();
+    // The name is free again, and so is the runtime directory once the handle is gone.
+    let id = world.launch(id.name(), "exit 1").await;
+    assert_eq!(world.containers.wait(&id).await.unwrap().status, exited(1));
+    let second = Containers::new(config(&world.dir));
+    assert!(second.unwrap_err().to_string().contains("Another agent uses"));
+    Ok(())
+}
+
+async fn the_program_gets_user_directory_environment_and_limits() -> Result<(), Skip> {
+    let world = World::new();
+    let id = id(&name("c"));
+    let mut spec = world.spec(&id, shell("id -u; id -g; pwd; echo $A; ulimit -n; env | wc -l; stat -c '%u %a' . stdout; ls -l /proc/self/fd | grep -c -v -e pipe -e null -e std -e /proc; umask"));
+    spec.command.user = Some("nobody".into());
+    spec.command.env.push(("A".into(), "x y".into()));
+    spec.rlimits = vec![Rlimit { resource: libc::RLIMIT_NOFILE, soft: 77, hard: 78 }];
+    world.containers.launch(spec).await.unwrap();
+    assert_eq!(world.containers.wait(&id).await.unwrap().status, exited(0), "{}", world.errors(&id));
+    let output = world.output(&id);
+    let lines: Vec<&str> = output.lines().collect();
+    let sandbox = world.sandbox(&id);
+    assert_eq!(lines[..5], ["65534", "65534", sandbox.to_str().unwrap(), "x y", "77"]);
+    // PATH, A and what the shell adds.
+    assert!(lines[5].trim().parse::<u32>().unwrap() <= 5, "{output}");
+    assert_eq!(lines[6..8], ["65534 750", "65534 644"]);
+    assert_eq!(lines[8], "1", "descriptors: {output}");
+    Ok(())
+}
+
+async fn namespaces_are_its_own() -> Result<(), Skip> {
+    let world = World::new();
+    let id = id(&name("c"));
+    let script = "for ns in pid mnt ipc uts net user; do readlink /proc/self/ns/$ns; done; echo processes $(ls /proc | grep -c '^[0-9]*$'); hostname; mount -t tmpfs none /mnt && echo mounted; tr '\\0' ' ' < /proc/1/cmdline";
+    let spec = LaunchSpec { hostname: Some("box".into()), ..world.spec(&id, shell(script)) };
+    world.containers.launch(spec).await.unwrap();
+    assert_eq!(world.containers.wait(&id).await.unwrap().status, exited(0), "{}", world.errors(&id));
+    let output = world.output(&id);
+    for (namespace, own) in
+        [("pid", true), ("mnt", true), ("ipc", true), ("uts", true), ("net", false), ("user", false)]
+    {
+        let hosts = fs::read_link(format!("/proc/self/ns/{namespace}")).unwrap();
+        assert_eq!(!output.contains(hosts.to_str().unwrap()), own, "{namespace}");
+    }
+    assert!(output.contains("box\nmounted\n"), "{output}");
+    assert!(output.contains("real_kernel launch"), "{output}");
+    let processes = output.lines().find_map(|line| line.strip_prefix("processes ")).unwrap();
+    assert!(processes.parse::<u32>().unwrap() <= 6, "{output}");
+    assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains(" /mnt tmpfs"));
+    assert_ne!(fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim(), "box");
+    Ok(())
+}
+
+async fn ipc_modes_are_kept_apart() -> Result<(), Skip> {
+    let world = World::new();
+    let script = "df -k /dev/shm | tail -1 | awk '{print $2}'; touch /dev/shm/$MARK; readlink /proc/self/ns/ipc";
+    let run = async |ipc: IpcMode, mark: &str| {
+        let id = id(&name("c"));
+        let mut spec = world.spec(&id, shell(script));
+        spec.command.env.push(("MARK".into(), mark.into()));
+        spec.ipc = ipc;
+        spec.shm_bytes = Some(1 << 20);
+        world.containers.launch(spec).await.unwrap();
+        assert_eq!(world.containers.wait(&id).await.unwrap().status, exited(0), "{}", world.errors(&id));
+        let hosts = fs::read_link("/proc/self/ns/ipc").unwrap();
+        let output = world.output(&id);
+        (output.contains(hosts.to_str().unwrap()), output.starts_with("1024\n"))
+    };
+    let mark = name("mark");
+    assert_eq!(run(IpcMode::Private, &mark).await, (false, true));
+    assert!(!Path::new("/dev/shm").join(&mark).exists());
+    assert_eq!(run(IpcMode::ShareParent, &mark).await, (true, false));
+    assert!(fs::remove_file(Path::new("/dev/shm").join(&mark)).is_ok());
+    Ok(())
+}
+
+fn memory_cgroup() -> Option<PathBuf> {
+    [Path::new("/sys/fs/cgroup/memory/meseta-test"), Path::new("/sys/fs/cgroup/meseta-test")]
+        .into_iter()
+        .find(|path| path.join("memory.limit_in_bytes").exists() || path.join("memory.max").exists())
+        .map(Path::to_owned)
+}
+
+async fn out_of_memory(script: &str) -> Result<Termination, Skip> {
+    let world = World::new();
+    if memory_cgroup().is_none() {
+        return Err(Skip("no memory cgroup here"));
+    }
+    let id = id(&name("m"));
+    let mut spec = world.spec(&id, shell(script));
+    spec.limits = Limits { mem: Some(40 << 20), ..Limits::default() };
+    world.containers.launch(spec).await.unwrap();
+    let termination = world.containers.wait(&id).await.unwrap();
+    let reason = termination.reason.clone().unwrap_or_else(|| panic!("{termination:?}"));
+    assert_eq!(reason.reason, LimitationReason::Memory);
+    assert!(reason.message.starts_with("Memory limit exceeded: Requested: 40MB Maximum Used: 40MB"), "{reason}");
+    assert!(!memory_cgroup().unwrap().join(id.name()).exists());
+    world.containers.remove(&id).await.unwrap();
+    Ok(termination)
+}
+
+async fn running_out_of_memory_is_the_reason_of_the_end() -> Result<(), Skip> {
+    out_of_memory("exec tail /dev/zero").await?;
+    Ok(())
+}
+
+async fn memory_taken_by_a_child_ends_the_whole_container() -> Result<(), Skip> {
+    // Early, before memory is watched; and late.
+    out_of_memory("tail /dev/zero; sleep 1000").await?;
+    out_of_memory("sleep 0.4; tail /dev/zero; sleep 1000").await?;
+    Ok(())
+}
+
+async fn limits_are_written_and_hard_memory_only_rises() -> Result<(), Skip> {
+    let world = World::new();
+    let Some(root) = memory_cgroup() else { return Err(Skip("no memory cgroup here")) };
+    let id = id(&name("c"));
+    let mut spec = world.spec(&id, shell("sleep 1000"));
+    spec.limits = Limits {
+        cpus: Some(0.5),
+        cpu_limit: Some(0.25),
+        mem: Some(48 << 20),
+        mem_limit: Some(96 << 20),
+        revocable: false,
+    };
+    world.containers.launch(spec).await.unwrap();
+    let hard = || {
+        let read = |name: &str| fs::read_to_string(root.join(id.name()).join(name)).ok();
+        read("memory.limit_in_bytes").or_else(|| read("memory.max")).unwrap().trim().parse::<u64>().unwrap()
+    };
+    assert_eq!(hard(), 96 << 20);
+    let update = async |bytes: u64| {
+        world.containers.update(&id, Limits { cpus: Some(1.0), mem: Some(bytes), ..Limits::default() }).await.unwrap();
+    };
+    update(64 << 20).await;
+    assert_eq!(hard(), 96 << 20);
+    update(128 << 20).await;
+    assert_eq!(hard(), 128 << 20);
+    let cpu = Path::new("/sys/fs/cgroup/cpu/meseta-test").join(id.name());
+    if cpu.exists() {
+        let read = |name: &str| fs::read_to_string(cpu.join(name)).unwrap().trim().to_owned();
+        assert_eq!((read("cpu.shares"), read("cpu.cfs_quota_us")), ("1024".into(), "25000".into()));
+        let pid = world.containers.status(&id).unwrap().pid.unwrap();
+        assert!(read("cgroup.procs").lines().any(|line| line == pid.to_string()));
+    }
+    assert_eq!(world.containers.status(&id).unwrap().limits.mem, Some(128 << 20));
+    world.end(&id).await;
+    Ok(())
+}
+
+async fn nested_containers_can_have_their_own_limits() -> Result<(), Skip> {
+    let world = World::new();
+    let Some(root) = memory_cgroup() else { return Err(Skip("no memory cgroup here")) };
+    let parent = id(&name("p"));
+    let mut spec = world.spec(&parent, shell("sleep 1000"));
+    spec.limits = Limits { cpus: Some(1.0), mem: Some(256 << 20), ..Limits::default() };
+    world.containers.launch(spec).await.unwrap();
+
+    let nested = parent.child("greedy").unwrap();
+    let mut spec = world.spec(&nested, shell("tail /dev/zero"));
+    spec.share_cgroups = false;
+    spec.limits = Limits { cpus: Some(0.1), mem: Some(40 << 20), ..Limits::default() };
+    world.containers.launch(spec).await.unwrap();
+    let termination = world.containers.wait(&nested).await.unwrap();
+    assert!(termination.reason.is_some(), "{termination:?}");
+    assert_eq!(world.containers.status(&parent).unwrap().state, State::Running);
+
+    let shares = parent.child("modest").unwrap();
+    world.containers.launch(world.spec(&shares, shell("sleep 1000"))).await.unwrap();
+    let pid = world.containers.status(&shares).unwrap().pid.unwrap();
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    assert!(cgroups.contains(&format!("/meseta-test/{}", parent.name())), "{cgroups}");
+    world.end(&parent).await;
+    assert!(!root.join(parent.name()).exists());
+    Ok(())
+}
+
+async fn many_launches_leave_nothing_behind() -> Result<(), Skip> {
+    let world = World::new();
+    let count_cgroups = || {
+        let mut all = Vec::new();
+        for controller in ["cpu", "memory", "freezer", "unified", ""] {
+            let path = Path::new("/sys/fs/cgroup").join(controller).join("meseta-test");
+            all.extend(
+                fs::read_dir(path)
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .filter(|entry| entry.path().is_dir())
+                    .map(|entry| entry.path()),
+            );
+        }
+        all
+    };
+    let descriptors = || fs::read_dir("/proc/self/fd").unwrap().count();
+    let children = || {
+        let own = process::id().to_string();
+        fs::read_dir("/proc")
+            .unwrap()
+            .flatten()
+            .filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok())
+            .filter(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.split(' ').nth(1) == Some(&own)))
+            .count()
+    };
+    let mounts = || fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
+    world.run("true").await;
+    let descriptors_before = descriptors();
+    let before = (count_cgroups(), children(), mounts());
+    for round in 0..50 {
+        let scripts = ["true", "exit 3", "sleep 1000 & true", "kill -9 $$"];
+        let ids = scripts.map(|script| (id(&name("many")), script));
+        for (id, script) in &ids {
+            let mut spec = world.spec(id, shell(script));
+            spec.limits = Limits { cpus: Some(0.1), mem: Some(32 << 20), ..Limits::default() };
+            world.containers.launch(spec).await.unwrap();
+        }
+        for (id, _) in &ids {
+            if round % 5 == 0 {
+                world.end(id).await
+            } else {
+                world.containers.wait(id).await.unwrap()
+            };
+            let _ = world.containers.remove(id).await;
+        }
+    }
+    assert_eq!((count_cgroups(), children(), mounts()), before);
+    // What the test before this one had open may have gone meanwhile.
+    assert!(descriptors() <= descriptors_before, "{} and {descriptors_before} before", descriptors());
+    assert_eq!(fs::read_dir(world.dir.join("run/containers")).unwrap().count(), 0);
+    assert_eq!(world.containers.list(), []);
+    Ok(())
+}
+
+async fn all_this_works_for_an_ordinary_user() -> Result<(), Skip> {
+    // The build directory may be closed to others.
+    let dir = fresh_dir();
+    let program = dir.join("real_kernel");
+    fs::copy("/proc/self/exe", &program).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let arguments = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    let output =
+        process::Command::new("setpriv").args(arguments).arg(&program).arg("unprivileged").current_dir("/").output();
+    let Ok(output) = output else { return Err(Skip("no setpriv on this machine")) };
+    fs::remove_dir_all(&dir).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    text.lines()
+        .filter(|line| line.starts_with("test ") && line.contains("..."))
+        .for_each(|line| println!("    {line}"));
+    Ok(())
+}
