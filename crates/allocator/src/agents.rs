@@ -42,6 +42,7 @@ impl Allocator {
             held: Vec::new(),
             barred: Bits::default(),
             filters: Filters::default(),
+            expiry: None,
             dirty: false,
             reopened: Bits::default(),
             queued: false,
@@ -79,7 +80,9 @@ impl Allocator {
         let Some(agent) = self.agents.get_mut(a) else { return };
         if agent.profile.attributes != profile.attributes {
             agent.filters.clear();
-            self.expiries.retain(|(_, other)| *other != a);
+            if let Some(expiry) = agent.expiry.take() {
+                self.expiries.remove(&(expiry, a));
+            }
         }
         agent.profile = profile;
         agent.whitelisted = whitelisted;
@@ -106,8 +109,11 @@ impl Allocator {
             self.drop_client_if_unused(c);
         }
         self.set_total(a, Resources::EMPTY);
-        self.agents.remove(id);
-        self.expiries.retain(|(_, other)| *other != a);
+        if let Some((_, agent)) = self.agents.remove(id)
+            && let Some(expiry) = agent.expiry
+        {
+            self.expiries.remove(&(expiry, a));
+        }
         self.schedule.urgent.remove(&a);
         self.schedule.agents.retain(|other| *other != a);
         if let Some(cycle) = &mut self.cycle {

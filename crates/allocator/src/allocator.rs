@@ -46,7 +46,7 @@ pub struct Allocator {
     pub(crate) overriding: Bits,
     /// Clients with offer constraints.
     pub(crate) constrained: Bits,
-    /// The next filter deadline of each agent that has filters.
+    /// The `expiry` of each agent that has one.
     pub(crate) expiries: BTreeSet<(Tick, u32)>,
     pub(crate) schedule: Schedule,
     pub(crate) cycle: Option<Cycle>,
@@ -116,6 +116,8 @@ pub(crate) struct Agent {
     /// Clients whose constraints exclude this agent.
     pub barred: Bits,
     pub filters: Filters,
+    /// When the filters want to be looked at: with the first deadline, or before.
+    pub expiry: Option<Tick>,
     /// Something came free or changed: every client must be tried.
     pub dirty: bool,
     /// Clients that must be tried because a filter of theirs ended.

@@ -75,6 +75,9 @@ impl Allocator {
                 return self.begin_urgent();
             }
         }
+        if self.next_deadline().is_none_or(|(deadline, _)| deadline > now) {
+            return None;
+        }
         self.expire_until(now, now);
         if due(self.schedule.all_at) || due(self.schedule.batch_at) { self.begin_everywhere() } else { None }
     }

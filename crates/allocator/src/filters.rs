@@ -55,8 +55,8 @@ impl Filters {
         self.holders.has(client)
     }
 
-    /// Adds a filter. Returns whether its deadline is the next one now.
-    pub fn insert(&mut self, client: u32, deadline: Tick, refused: &Resources, epochs: &Epochs) -> bool {
+    /// Adds a filter.
+    pub fn insert(&mut self, client: u32, deadline: Tick, refused: &Resources, epochs: &Epochs) {
         if self.heap.len() >= self.sweep_at.max(64) {
             self.sweep(epochs);
             self.sweep_at = self.heap.len() * 2;
@@ -77,9 +77,7 @@ impl Filters {
         }
         self.holders.set(client);
         let epoch = epochs.get(client as usize).copied().unwrap_or(0);
-        let first = self.heap.peek().is_none_or(|head| deadline < head.0.deadline);
         self.heap.push(Reverse(Filter { deadline, client, epoch, class: class as u32 }));
-        first
     }
 
     /// Works out who is hidden, unless `available` is what was judged last. `plain` says that every client could be offered

@@ -22,11 +22,9 @@ impl Allocator {
             if agent.dirty && !waits {
                 return Err(format!("{} is dirty and nobody will look at it", agent.id));
             }
-            match agent.filters.next_deadline() {
-                Some(deadline) if !self.expiries.contains(&(deadline, a)) => {
-                    return Err(format!("{}: no one waits for the end of its filters", agent.id));
-                }
-                _ => {}
+            let noted = agent.expiry.is_none_or(|expiry| self.expiries.contains(&(expiry, a)));
+            if !noted || agent.filters.next_deadline().is_some_and(|next| agent.expiry.is_none_or(|e| e > next)) {
+                return Err(format!("{}: no one waits for the end of its filters", agent.id));
             }
             for (c, resources) in &agent.held {
                 if self.clients.get(*c).is_none() {

@@ -122,7 +122,8 @@ impl Allocator {
             self.expiries.pop_first();
             let Some(agent) = self.agents.get_mut(a) else { continue };
             let lost = agent.filters.expire(cutoff, &self.filter_epochs);
-            if let Some(next) = agent.filters.next_deadline() {
+            agent.expiry = agent.filters.next_deadline();
+            if let Some(next) = agent.expiry {
                 self.expiries.insert((next, a));
             }
             if lost.is_empty() || (agent.available.is_empty() && !agent.has_shared) {

@@ -17,6 +17,7 @@ impl Allocator {
     /// A framework answered an offer: the outcome of an ACCEPT or DECLINE on one agent and one role, in one step. Ignored
     /// when framework or agent are gone.
     pub fn settle(&mut self, now: Tick, framework: &FrameworkId, agent: &AgentId, settlement: Settlement) {
+        Self::check_allocated(&settlement.offered);
         let Some((a, c)) = self.find_holder(framework, agent, &settlement.offered) else { return };
         let mut rest = self.unallocated(a, &settlement.offered);
         let used = settlement.used.unallocate();
@@ -60,6 +61,7 @@ impl Allocator {
         resources: &Resources,
         filter: Option<Duration>,
     ) {
+        Self::check_allocated(resources);
         for (_, portion) in resources.allocations() {
             let Some((a, c)) = self.find_holder(framework, agent, &portion) else { continue };
             let portion = portion.unallocate();
@@ -68,6 +70,13 @@ impl Allocator {
                 self.refuse(now, a, c, &portion, filter.max(self.interval()));
             }
             self.drop_client_if_unused(c);
+        }
+    }
+
+    /// Resources that come back must say which role they were allocated to.
+    fn check_allocated(resources: &Resources) {
+        if let Some(resource) = resources.iter().find(|resource| resource.allocation_role().is_none()) {
+            never!("{resource} comes back to the allocator without its allocation");
         }
     }
 
@@ -99,10 +108,10 @@ impl Allocator {
             return;
         }
         let deadline = now + duration;
-        let old = agent.filters.next_deadline();
-        if agent.filters.insert(c, deadline, refused, &self.filter_epochs) {
-            if let Some(old) = old {
-                self.expiries.remove(&(old, a));
+        agent.filters.insert(c, deadline, refused, &self.filter_epochs);
+        if agent.expiry.is_none_or(|expiry| deadline < expiry) {
+            if let Some(expiry) = agent.expiry.replace(deadline) {
+                self.expiries.remove(&(expiry, a));
             }
             self.expiries.insert((deadline, a));
         }
