@@ -310,7 +310,6 @@ impl<'a> Shell<'a> {
             let nanoseconds = self.origin.elapsed().as_nanos() ^ std::ptr::from_ref(&uuid).addr() as u128;
             uuid = nanoseconds.to_ne_bytes();
         }
-        // Agents take random (version 4) UUIDs only.
         uuid[6] = uuid[6] & 0x0f | 0x40;
         uuid[8] = uuid[8] & 0x3f | 0x80;
         uuid

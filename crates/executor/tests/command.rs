@@ -193,6 +193,151 @@ fn after_a_restart_of_the_agent_the_same_updates_come_again() {
 }
 
 #[test]
+fn as_the_first_process_of_its_namespace_it_reaps_and_kills_everything() {
+    let unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    if !nix::unistd::geteuid().is_root() || !can_run(&[&unshare[..], &["true"]].concat()) {
+        return;
+    }
+    let agent = Agent::start();
+    let mut executor = Executor::start_under(&unshare, "command", agent.address, &[]);
+    let (_, mut stream) = agent.subscribe();
+    stream.accept();
+    stream.subscribed(v1::FrameworkInfo::default());
+    // The orphans of the subshell are the executor's to reap; the last one ignores the polite signal.
+    let script = "(sleep 0 & sleep 0 & setsid sh -c 'trap \"\" TERM; sleep 600' &); \
+                  until [ $(ls -d /proc/[0-9]* | wc -l) -lt 7 ]; do :; done; echo $$ $PPID > up; exec sleep 600";
+    stream.launch(task("t", script));
+    for state in [TaskStarting, TaskRunning] {
+        agent.expect(&mut stream, state);
+    }
+    assert_eq!(executor.line("up").split(' ').nth(1), Some("1"));
+    stream.kill("t", None);
+    agent.expect(&mut stream, TaskKilled);
+    assert_eq!(executor.exit_code(), 0);
+}
+
+fn can_run(command: &[&str]) -> bool {
+    let status =
+        std::process::Command::new(command[0]).args(&command[1..]).stderr(std::process::Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_command_with_another_user_runs_as_that_user() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let Ok(Some(nobody)) = nix::unistd::User::from_name("nobody") else { return };
+    let (agent, mut executor, mut stream) = started(&[], v1::FrameworkInfo::default());
+    let mut task = task("t", &format!("test \"$(id -u) $(id -g)\" = \"{} {}\"", nobody.uid, nobody.gid));
+    task.command.as_mut().expect("set").user = Some("nobody".into());
+    stream.launch(task);
+    for state in [TaskStarting, TaskRunning, TaskFinished] {
+        agent.expect(&mut stream, state);
+    }
+    assert_eq!(executor.exit_code(), 0);
+}
+
+#[test]
+fn a_script_without_an_interpreter_line_is_the_shells() {
+    let (agent, mut executor, mut stream) = started(&[], v1::FrameworkInfo::default());
+    let script = executor.directory.join("script");
+    std::fs::write(&script, "exit $1\n").expect("writable");
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("ours");
+    let mut task = task("t", "./script");
+    let command = task.command.as_mut().expect("set");
+    command.shell = Some(false);
+    command.arguments = ["script", "5"].map(str::to_owned).to_vec();
+    stream.launch(task);
+    for state in [TaskStarting, TaskRunning] {
+        agent.expect(&mut stream, state);
+    }
+    let status = agent.expect(&mut stream, TaskFailed);
+    assert_eq!(status.message.as_deref(), Some("Command exited with status 5"));
+    assert_eq!(executor.exit_code(), 0);
+}
+
+#[test]
+fn checks_of_every_kind_look_at_the_task() {
+    use v1::{check_info, health_check};
+    let web = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = u32::from(web.local_addr().expect("bound").port());
+    std::thread::spawn(move || {
+        for mut socket in web.incoming().flatten() {
+            let mut request = [0; 1024];
+            // A TCP check says nothing and leaves.
+            let Ok(count @ 1..) = std::io::Read::read(&mut socket, &mut request) else { continue };
+            let found = request[..count].starts_with(b"GET /ready HTTP/1.1\r\n");
+            let answer = if found { "HTTP/1.1 204 No Content\r\n\r\n" } else { "HTTP/1.1 404 Not Found\r\n\r\n" };
+            let _ = std::io::Write::write_all(&mut socket, answer.as_bytes());
+        }
+    });
+    let at_once = v1::HealthCheck { delay_seconds: Some(0.0), interval_seconds: Some(3600.0), ..Default::default() };
+    let command = |script: &str| v1::CommandInfo { value: Some(script.into()), ..Default::default() };
+    let http = |path: &str| health_check::HttpCheckInfo { port, path: Some(path.into()), ..Default::default() };
+    let strict = |check: v1::HealthCheck| v1::HealthCheck { grace_period_seconds: Some(0.0), ..check };
+    let health_checks = [
+        (true, v1::HealthCheck { command: Some(command("test -d .")), ..at_once.clone() }),
+        (true, v1::HealthCheck { http: Some(http("/ready")), ..at_once.clone() }),
+        (
+            true,
+            v1::HealthCheck { tcp: Some(health_check::TcpCheckInfo { port, ..Default::default() }), ..at_once.clone() },
+        ),
+        (false, strict(v1::HealthCheck { http: Some(http("elsewhere")), ..at_once.clone() })),
+        (
+            false,
+            strict(v1::HealthCheck {
+                command: Some(command("sleep 600")),
+                timeout_seconds: Some(0.01),
+                ..at_once.clone()
+            }),
+        ),
+    ];
+    for (healthy, check) in health_checks {
+        let (agent, mut executor, mut stream) = started(&[], v1::FrameworkInfo::default());
+        let mut task = task("t", "exec sleep 600");
+        task.health_check = Some(check);
+        stream.launch(task);
+        for state in [TaskStarting, TaskRunning] {
+            assert_eq!(agent.expect(&mut stream, state).healthy, None);
+        }
+        let status = agent.expect(&mut stream, TaskRunning);
+        assert_eq!(status.healthy, Some(healthy), "{status:?}");
+        stream.kill("t", None);
+        assert_eq!(agent.expect(&mut stream, TaskKilled).healthy, Some(healthy));
+        assert_eq!(executor.exit_code(), 0);
+    }
+    let (agent, _executor, mut stream) = started(&[], v1::FrameworkInfo::default());
+    let mut task = task("t", "exec sleep 600");
+    task.check = Some(v1::CheckInfo {
+        r#type: Some(check_info::Type::Http as i32),
+        http: Some(check_info::Http { port, path: None }),
+        delay_seconds: Some(0.0),
+        ..Default::default()
+    });
+    stream.launch(task);
+    for state in [TaskStarting, TaskRunning] {
+        agent.expect(&mut stream, state);
+    }
+    let status = agent.expect(&mut stream, TaskRunning);
+    assert_eq!(status.reason(), v1::task_status::Reason::TaskCheckStatusUpdated);
+    assert_eq!(status.check_status.and_then(|check| check.http).and_then(|http| http.status_code), Some(404));
+}
+
+#[test]
+fn an_idle_executor_is_small() {
+    let (agent, executor, mut stream) = started(&[], v1::FrameworkInfo::default());
+    stream.launch(task("t", "exec sleep 600"));
+    for state in [TaskStarting, TaskRunning] {
+        agent.expect(&mut stream, state);
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", executor.id())).expect("it runs");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("told");
+    let kibibytes: u64 = resident.trim().trim_end_matches(" kB").parse().expect("a number");
+    assert!(kibibytes <= 4096, "{kibibytes} KiB");
+}
+
+#[test]
 fn without_checkpoints_the_executor_ends_with_its_agent_and_takes_the_task_along() {
     let (agent, mut executor, mut stream) = started(&[], v1::FrameworkInfo::default());
     stream.launch(task("t", "echo $$ > self; exec sleep 600"));

@@ -204,12 +204,18 @@ pub struct Executor {
 
 impl Executor {
     pub fn start(kind: &str, agent: SocketAddr, more: &[(&str, &str)]) -> Executor {
+        Executor::start_under(&[], kind, agent, more)
+    }
+
+    /// Started by another program, `wrapper`.
+    pub fn start_under(wrapper: &[&str], kind: &str, agent: SocketAddr, more: &[(&str, &str)]) -> Executor {
         let name = format!("meseta-executor-{}-{}", std::process::id(), agent.port());
         let directory = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&directory).expect("a sandbox");
         let stderr = std::fs::File::create(directory.join("stderr")).expect("a file");
-        let child = Command::new(env!("CARGO_BIN_EXE_executor_alone"))
-            .arg(kind)
+        let words = [wrapper, &[env!("CARGO_BIN_EXE_executor_alone"), kind]].concat();
+        let child = Command::new(words[0])
+            .args(&words[1..])
             .current_dir(&directory)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
