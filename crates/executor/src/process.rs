@@ -9,6 +9,7 @@ use std::{
     },
     path::{Path, PathBuf},
     ptr,
+    time::Duration,
 };
 
 use nix::sys::{
@@ -23,6 +24,10 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /// Variables of the executor that are not the task's business.
 const HIDDEN: [&str; 1] = ["MESOS_EXECUTOR_AUTHENTICATION_TOKEN"];
+
+/// A process that was told to end may take its time, in the kernel.
+const END_ROUNDS: u32 = 500;
+const END_PAUSE: Duration = Duration::from_millis(2);
 
 /// The processes below this one.
 pub struct Processes {
@@ -105,6 +110,22 @@ impl Processes {
                 break;
             }
             done.extend(found);
+        }
+    }
+
+    /// Ends every process below the executor, and waits a little until they are gone. The end of a namespace's first process
+    /// does that by itself.
+    pub fn end_all(&mut self) {
+        if self.first {
+            return;
+        }
+        for _ in 0..END_ROUNDS {
+            while self.reap().is_some() {}
+            if !has_children() {
+                return;
+            }
+            self.signal_all(step::Signal::Kill);
+            std::thread::sleep(END_PAUSE);
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     probe::Probes,
     process::Processes,
     settings::Settings,
-    step::{Action, Event, Machine, Signal, duration},
+    step::{Action, Event, Machine, duration},
 };
 
 /// How long the loop sleeps at most; there is always a deadline or a socket that matters earlier.
@@ -35,7 +35,7 @@ pub fn run(settings: &Settings, machine: &mut dyn Machine) -> io::Result<u8> {
             machine.handle(shell.now(), event, &mut actions);
             for action in actions.drain(..) {
                 if let Some(code) = shell.perform(action) {
-                    shell.processes.signal_all(Signal::Kill);
+                    shell.processes.end_all();
                     return Ok(code);
                 }
             }
