@@ -9,7 +9,9 @@ use crate::{
     kernel::{clone::CStrings, files, pidfd},
     launch, record,
     record::{CgroupUse, Frame, Setup},
-    recover, supervise, usage,
+    recover,
+    shelf::{Shelf, Slot},
+    supervise, usage,
     users::Users,
     workers::Workers,
 };
@@ -90,6 +92,7 @@ pub(crate) struct Inner {
     pub arguments: Arguments,
     pub null: OwnedFd,
     pub runtime: Handle,
+    pub shelf: Shelf,
     table: Mutex<BTreeMap<ContainerId, Arc<Container>>>,
     /// Held as long as this handle takes charge of the runtime directory.
     _lock: File,
@@ -117,6 +120,8 @@ pub(crate) struct Container {
     pub kill: Notify,
     /// Known once it runs.
     pub live: OnceLock<Live>,
+    /// Its record, from the launch until it is removed.
+    pub record: Mutex<Option<Slot>>,
     task: Mutex<Option<AbortHandle>>,
 }
 
@@ -128,7 +133,6 @@ pub(crate) struct Live {
     pub setup: Setup,
     /// Whose cgroups limit it: its own, those of an ancestor, or nobody's.
     pub limited_by: Option<ContainerId>,
-    pub record: Mutex<File>,
 }
 
 impl Live {
@@ -152,6 +156,7 @@ impl Container {
             doomed: AtomicBool::new(false),
             kill: Notify::new(),
             live: OnceLock::new(),
+            record: Mutex::new(None),
             task: Mutex::new(None),
         })
     }
@@ -176,6 +181,11 @@ impl Container {
             Ok(State::Terminated(termination)) => termination.clone(),
             _ => Termination::default(),
         }
+    }
+
+    /// Appends to the record.
+    pub fn note(&self, frame: &Frame) -> io::Result<()> {
+        lock(&self.record).as_mut().map_or(Ok(()), |slot| slot.append(frame))
     }
 
     fn status(&self) -> Status {
@@ -227,11 +237,6 @@ impl Inner {
         table.values().filter(|other| other.id.is_below(&container.id)).cloned().collect()
     }
 
-    /// Where the container's record is.
-    pub fn runtime_path(&self, id: &ContainerId) -> PathBuf {
-        self.config.runtime_dir.join("containers").join(id.directory("containers"))
-    }
-
     pub fn shape(&self, limits: &Limits) -> Shape {
         Shape { cpu: CpuShape::new(limits, &self.config), memory: MemoryShape::new(limits) }
     }
@@ -263,13 +268,11 @@ impl Containers {
         let runtime =
             Handle::try_current().map_err(|_| SetupError::Impossible("containers need a tokio runtime".to_owned()))?;
         let directory = config.runtime_dir.join("containers");
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&config.runtime_dir)
-            .and_then(|()| fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory))
-            .map_err(io(&format!("create the runtime directory '{}'", directory.display())))?;
+        let lost = format!("create the runtime directory '{}'", directory.display());
+        let parents = fs::DirBuilder::new().recursive(true).mode(0o755).create(&config.runtime_dir);
+        parents.map_err(io(&lost))?;
         let lock = take_charge(&config.runtime_dir)?;
+        let shelf = Shelf::open(directory).map_err(io(&lost))?;
         let host = host::probe(&config)?;
         let executable = files::open_path(&config.executable.path)
             .and_then(|opened| Ok(files::lift(&opened, record::PARENT_FD + 1)?.unwrap_or(opened)))
@@ -289,6 +292,7 @@ impl Containers {
             arguments: Arguments(CStrings::new(arguments)),
             null: null.into(),
             runtime,
+            shelf,
             table: Mutex::default(),
             _lock: lock,
         };
@@ -347,7 +351,7 @@ impl Containers {
             {
                 cgroups
                     .update(&id, &inner.shape(&limits))
-                    .and_then(|()| record::append(&mut lock(&live.record), &Frame::Limits(limits)))
+                    .and_then(|()| container.note(&Frame::Limits(limits)))
                     .map_err(|source| OpError::Io { what: format!("change the limits of '{id}'"), source })?;
             }
             *lock(&container.limits) = limits;
@@ -374,21 +378,16 @@ impl Containers {
     /// Forgets a terminated container and those nested in it. Until then its termination can be asked for, also after a
     /// restart of the agent.
     pub async fn remove(&self, id: &ContainerId) -> Result<(), OpError> {
-        let inner = self.inner().clone();
-        {
-            let mut table = inner.table();
-            let container = table.get(id).ok_or_else(|| OpError::Unknown(id.clone()))?;
-            if !matches!(*container.state.borrow(), State::Terminated(_)) {
-                return Err(OpError::Running(id.clone()));
-            }
-            let gone: Vec<_> = table.keys().filter(|other| *other == id || other.is_below(id)).cloned().collect();
-            for id in &gone {
-                table.remove(id);
-            }
+        let mut table = self.inner().table();
+        let container = table.get(id).ok_or_else(|| OpError::Unknown(id.clone()))?;
+        if !matches!(*container.state.borrow(), State::Terminated(_)) {
+            return Err(OpError::Running(id.clone()));
         }
-        let path = inner.runtime_path(id);
-        let removed = inner.workers.run(move || remove_record(&path)).await;
-        removed.unwrap_or(Ok(())).map_err(|source| OpError::Io { what: format!("remove the record of '{id}'"), source })
+        let gone: Vec<_> = table.keys().filter(|other| *other == id || other.is_below(id)).cloned().collect();
+        let records: Vec<_> = gone.iter().filter_map(|id| lock(&table.remove(id)?.record).take()).collect();
+        drop(table);
+        records.into_iter().for_each(|record| self.inner().shelf.give_back(record));
+        Ok(())
     }
 
     /// Finds the containers of an earlier agent again: those that run are waited for as if this agent had launched
@@ -447,14 +446,6 @@ fn take_charge(runtime_dir: &Path) -> Result<File, SetupError> {
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(file)
-}
-
-pub(crate) fn remove_record(path: &Path) -> io::Result<()> {
-    let _ = fs::remove_file(path.join(record::FILE));
-    match fs::remove_dir(path).or_else(|_| fs::remove_dir_all(path)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 fn broken(what: &str) -> OpError {

@@ -5,7 +5,7 @@ use crate::{
     Class, ContainerId, LaunchError, LaunchSpec, Launched, Output, Program, State, Termination,
     cgroups::Door,
     fetcher,
-    handle::{Container, Inner, Live, remove_record},
+    handle::{Container, Inner, Live, lock},
     host,
     isolators::{memory, namespaces},
     kernel::{
@@ -13,17 +13,15 @@ use crate::{
         credentials, files, mounts,
     },
     record::{self, CgroupUse, Launch, UserIds},
-    sandbox, supervise,
+    sandbox,
+    shelf::Slot,
+    supervise,
 };
 use std::{
     ffi::CString,
-    fs, io,
-    io::Write,
-    os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-        unix::fs::{DirBuilderExt, OpenOptionsExt},
-    },
-    sync::{Arc, Mutex},
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    sync::Arc,
 };
 use tokio::sync::oneshot;
 
@@ -168,10 +166,8 @@ fn start(inner: &Arc<Inner>, container: &Container, spec: LaunchSpec, room: Room
     let limited_by = if limits { Some(spec.id.clone()) } else { parent.and_then(|parent| parent.limited_by.clone()) };
 
     let launch = plan_record(inner, &spec, room.user, plan.setup);
-    let runtime_path = inner.runtime_path(&spec.id);
-    let mut undo = Undo { inner, id: &spec.id, used, armed: true };
-    let record = write_record(&runtime_path, &launch)
-        .map_err(|error| io_error(format!("write the record '{}'", runtime_path.display()), error))?;
+    let slot = inner.shelf.take(&launch).map_err(|error| io_error("write the container's record", error))?;
+    let mut undo = Undo { inner, id: &spec.id, used, slot: Some(slot) };
     let door = match &host.cgroups {
         Some(cgroups) => {
             cgroups
@@ -183,15 +179,10 @@ fn start(inner: &Arc<Inner>, container: &Container, spec: LaunchSpec, room: Room
         None => Door::default(),
     };
 
-    let child = clone_launcher(inner, &spec.id, &plan, &door, &output, &record, parent)?;
-    undo.armed = false;
-    let live = Live {
-        pid: child.pid,
-        pidfd: Arc::new(child.pidfd),
-        setup: plan.setup,
-        limited_by,
-        record: Mutex::new(record),
-    };
+    let record = undo.slot.as_ref().map(|slot| slot.file().as_fd()).unwrap_or(inner.null.as_fd());
+    let child = clone_launcher(inner, &spec.id, &plan, &door, &output, record, parent)?;
+    *lock(&container.record) = undo.slot.take();
+    let live = Live { pid: child.pid, pidfd: Arc::new(child.pidfd), setup: plan.setup, limited_by };
     let _ = container.live.set(live);
     let (stdout, stderr) = ends.unzip();
     Ok(Launched { pid: child.pid, stdout, stderr })
@@ -249,42 +240,23 @@ fn plan_record(inner: &Inner, spec: &LaunchSpec, user: Option<UserIds>, setup: r
     }
 }
 
-fn write_record(directory: &std::path::Path, launch: &Launch) -> io::Result<fs::File> {
-    let mut builder = fs::DirBuilder::new();
-    builder.mode(0o700);
-    match builder.create(directory) {
-        // A container nested in this one would have needed the directory in between.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => builder.recursive(true).create(directory)?,
-        made => made?,
-    }
-    let mut options = fs::File::options();
-    options.read(true).append(true).create_new(true).mode(0o600);
-    let mut file = options.open(directory.join(record::FILE))?;
-    file.write_all(&record::encode_launch(launch))?;
-    Ok(file)
-}
-
 /// Removes what a failed launch has made.
 struct Undo<'a> {
     inner: &'a Inner,
     id: &'a ContainerId,
     used: CgroupUse,
-    armed: bool,
+    slot: Option<Slot>,
 }
 
 impl Drop for Undo<'_> {
     fn drop(&mut self) {
-        if !self.armed {
-            return;
-        }
+        let Some(slot) = self.slot.take() else { return };
         if let Some(cgroups) = &self.inner.host.cgroups
             && let Err(error) = cgroups.remove(self.id, self.used)
         {
             tracing::warn!("Failed to remove the cgroups of container '{}' that was not launched: {error}", self.id);
         }
-        if let Err(error) = remove_record(&self.inner.runtime_path(self.id)) {
-            tracing::warn!("Failed to remove the record of container '{}' that was not launched: {error}", self.id);
-        }
+        self.inner.shelf.give_back(slot);
     }
 }
 
@@ -294,14 +266,14 @@ fn clone_launcher(
     plan: &namespaces::NamespacePlan,
     door: &Door,
     output: &Pair,
-    record: &fs::File,
+    record: BorrowedFd<'_>,
     parent: Option<&Live>,
 ) -> Result<clone::Child, LaunchError> {
     let (name, value) = Inner::marker(id);
     let marker =
         CString::new(format!("{name}={value}")).map_err(|error| io_error("name the container", error.into()))?;
     let envp = CStrings::new(vec![marker]);
-    let mut sources = vec![inner.null.as_fd(), output.0.as_fd(), output.1.as_fd(), record.as_fd()];
+    let mut sources = vec![inner.null.as_fd(), output.0.as_fd(), output.1.as_fd(), record];
     if let Some(parent) = parent.filter(|_| plan.setup.enter != 0) {
         sources.push(parent.pidfd.as_fd());
     }

@@ -19,6 +19,7 @@ pub mod launcher;
 mod record;
 mod recover;
 mod sandbox;
+mod shelf;
 mod spec;
 mod supervise;
 mod usage;

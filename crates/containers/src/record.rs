@@ -1,5 +1,5 @@
-//! The record of one container: a file that the agent opens with what to run, and to which the launcher and the agent
-//! append what became of it. It outlives the agent, so that a later one finds the container again and learns how it
+//! The record of one container: what the agent wants run, and what the launcher and the agent append of what became
+//! of it, in one file (`shelf`). It outlives the agent, so that a later one finds the container again and learns how it
 //! ended. Compact, and read with few allocations, since every container reads its own at start.
 //!
 //! A frame is a tag byte, a length and that many bytes; a frame cut short by a crash is as if never written.
@@ -13,8 +13,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The file's name inside the container's runtime directory.
-pub const FILE: &str = "record";
 /// The descriptor a launcher finds its record at, open for reading and appending.
 pub const LAUNCHER_FD: i32 = 3;
 /// The descriptor, the next one, a launcher finds its parent container's pidfd at if it has to enter namespaces.
@@ -139,12 +137,6 @@ pub enum Frame {
 pub struct Damaged;
 
 impl Record {
-    pub fn read(path: &Path) -> io::Result<Record> {
-        let mut bytes = Vec::new();
-        File::open(path)?.read_to_end(&mut bytes)?;
-        Record::parse(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-    }
-
     /// Reads the record the launcher was given.
     pub fn read_fd(file: &mut File) -> io::Result<Record> {
         let mut bytes = Vec::with_capacity(4096);
@@ -492,10 +484,8 @@ mod tests {
 
     #[test]
     fn a_record_tells_what_was_appended() {
-        let path = tempfile::tempdir().unwrap();
-        let file = path.path().join(FILE);
-        std::fs::write(&file, encode_launch(&launch())).unwrap();
-        let mut appender = std::fs::OpenOptions::new().append(true).open(&file).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&encode_launch(&launch())).unwrap();
         let process = Process { pid: 12, start: 34 };
         let termination = Termination {
             status: Some(9),
@@ -510,9 +500,9 @@ mod tests {
             Frame::Termination(termination.clone()),
             Frame::Limits(limits),
         ] {
-            append(&mut appender, &frame).unwrap();
+            append(&mut file, &frame).unwrap();
         }
-        let record = Record::read(&file).unwrap();
+        let record = Record::read_fd(&mut file).unwrap();
         assert_eq!(record.launch, Launch { limits, ..launch() });
         assert_eq!(record.process, Some(process));
         assert_eq!(record.status, Some(256));

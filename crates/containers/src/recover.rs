@@ -3,18 +3,17 @@
 
 use crate::{
     ContainerId, SetupError, State, Status, Termination,
-    handle::{Container, Inner, Live},
+    handle::{Container, Inner, Live, lock},
     host,
     kernel::{credentials, pidfd, procfs},
-    record::{self, Frame, Process, Record},
+    record::{Frame, Process, Record},
+    shelf::Slot,
     supervise,
 };
 use std::{
-    fs::{self, File},
-    io,
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    path::PathBuf,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -43,17 +42,17 @@ impl From<Status> for Recovered {
 
 /// Reads all records. Parents come before the containers nested in them.
 pub(crate) fn find(inner: &Arc<Inner>) -> Result<Vec<Arc<Container>>, SetupError> {
-    let mut records = Vec::new();
-    let root = inner.config.runtime_dir.join("containers");
-    collect(&root, &mut records)
-        .map_err(|source| SetupError::Io { what: format!("read '{}'", root.display()), source })?;
-    records.sort_by(|a, b| a.launch.id.cmp(&b.launch.id));
+    let mut records = inner
+        .shelf
+        .scan()
+        .map_err(|source| SetupError::Io { what: "read the records of earlier containers".to_owned(), source })?;
+    records.sort_by(|(_, a), (_, b)| a.launch.id.cmp(&b.launch.id));
 
     let mut containers: Vec<Arc<Container>> = Vec::new();
     let mut dead = Vec::new();
-    for mut record in records {
+    for (slot, mut record) in records {
         if record.process.is_none() && record.termination.is_none() {
-            record = wait_for_name(inner, record);
+            record = wait_for_name(&slot, record);
         }
         let launch = &record.launch;
         let container = Container::new(
@@ -63,6 +62,7 @@ pub(crate) fn find(inner: &Arc<Inner>) -> Result<Vec<Arc<Container>>, SetupError
             launch.limits,
             State::Terminated(Termination::default()),
         );
+        *lock(&container.record) = Some(slot);
         if let Some(termination) = &record.termination {
             container.state.send_replace(State::Terminated(termination.clone()));
             containers.push(container);
@@ -77,13 +77,7 @@ pub(crate) fn find(inner: &Arc<Inner>) -> Result<Vec<Arc<Container>>, SetupError
         };
         match record.process.and_then(hold) {
             Some((pid, pidfd)) => {
-                let live = Live {
-                    pid,
-                    pidfd: Arc::new(pidfd),
-                    setup: launch.setup,
-                    limited_by,
-                    record: Mutex::new(open_record(inner, &launch.id)?),
-                };
+                let live = Live { pid, pidfd: Arc::new(pidfd), setup: launch.setup, limited_by };
                 let _ = container.live.set(live);
                 container.state.send_replace(State::Running);
             }
@@ -93,39 +87,17 @@ pub(crate) fn find(inner: &Arc<Inner>) -> Result<Vec<Arc<Container>>, SetupError
     }
     // What is nested goes before what holds it.
     for (container, record) in dead.into_iter().rev() {
-        bury(inner, &container, &record)?;
+        bury(inner, &container, &record);
     }
     Ok(containers)
 }
 
-fn collect(directory: &Path, records: &mut Vec<Record>) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        match Record::read(&path.join(record::FILE)) {
-            Ok(record) => {
-                records.push(record);
-                let nested = path.join("containers");
-                if nested.is_dir() {
-                    collect(&nested, records)?;
-                }
-            }
-            // Made, but nothing started yet when the agent ended.
-            Err(error) => {
-                tracing::warn!("Removing '{}', which holds no record of a container: {error}", path.display());
-                let _ = fs::remove_dir_all(&path);
-            }
-        }
-    }
-    Ok(())
-}
-
 /// A launcher that was started a moment before the agent ended may be about to write down who it is.
-fn wait_for_name(inner: &Inner, mut record: Record) -> Record {
+fn wait_for_name(slot: &Slot, mut record: Record) -> Record {
     let (name, value) = Inner::marker(&record.launch.id);
-    let path = inner.runtime_path(&record.launch.id).join(record::FILE);
     let deadline = Instant::now() + Duration::from_secs(1);
     while !host::processes_with(&format!("{name}={value}")).is_empty() && Instant::now() < deadline {
-        match Record::read(&path) {
+        match slot.read() {
             Ok(read) if read.process.is_some() => return read,
             Ok(read) => record = read,
             Err(_) => break,
@@ -133,15 +105,6 @@ fn wait_for_name(inner: &Inner, mut record: Record) -> Record {
         thread::sleep(Duration::from_millis(2));
     }
     record
-}
-
-fn open_record(inner: &Inner, id: &ContainerId) -> Result<File, SetupError> {
-    let path = inner.runtime_path(id).join(record::FILE);
-    File::options()
-        .read(true)
-        .append(true)
-        .open(&path)
-        .map_err(|source| SetupError::Io { what: format!("open '{}'", path.display()), source })
 }
 
 /// The process of a record, if it is still that one; it may have ended just now, which its watching finds out.
@@ -153,7 +116,7 @@ fn hold(process: Process) -> Option<(u32, OwnedFd)> {
 }
 
 /// Removes what a container has left that ended while no agent looked.
-fn bury(inner: &Arc<Inner>, container: &Container, record: &Record) -> Result<(), SetupError> {
+fn bury(inner: &Arc<Inner>, container: &Container, record: &Record) {
     // A launcher that had not named itself yet carries the container's name from its first moment.
     let (name, value) = Inner::marker(&container.id);
     let marker = format!("{name}={value}");
@@ -184,8 +147,8 @@ fn bury(inner: &Arc<Inner>, container: &Container, record: &Record) -> Result<()
             tracing::warn!("Failed to remove the cgroups of container '{}': {error}", container.id);
         }
     }
-    let mut file = open_record(inner, &container.id)?;
-    let _ = record::append(&mut file, &Frame::Termination(termination.clone()));
+    if let Err(error) = container.note(&Frame::Termination(termination.clone())) {
+        tracing::warn!("The end of container '{}' could not be recorded: {error}", container.id);
+    }
     container.state.send_replace(State::Terminated(termination));
-    Ok(())
 }

@@ -8,7 +8,7 @@ use crate::{
     host,
     isolators::memory,
     kernel::{credentials, files, pidfd, procfs},
-    record::{self, Frame, Record},
+    record::Frame,
 };
 use std::{
     io,
@@ -168,7 +168,7 @@ fn finish(inner: &Inner, container: &Container, limitation: Option<Limitation>) 
     let Some(live) = container.live.get() else { return Termination::default() };
     let reaped = pidfd::reap(&live.pidfd).unwrap_or_default();
     let termination = close_down(inner, container, live, reaped, limitation);
-    if let Err(error) = record::append(&mut lock(&live.record), &Frame::Termination(termination.clone())) {
+    if let Err(error) = container.note(&Frame::Termination(termination.clone())) {
         tracing::warn!("The end of container '{}' could not be recorded: {error}", container.id);
     }
     termination
@@ -189,6 +189,9 @@ fn close_down(
         while kill_survivors(inner, container, live) {
             if Instant::now() > deadline {
                 message = "Processes of the container survived SIGKILL".to_owned();
+                if let Some(slot) = lock(&container.record).take() {
+                    slot.discard();
+                }
                 tracing::error!("{message}: '{}'", container.id);
                 break;
             }
@@ -200,8 +203,8 @@ fn close_down(
     let mut status = reaped;
     let plain = reaped.is_some_and(|word| libc::WIFEXITED(word) && libc::WEXITSTATUS(word) <= HIGHEST_PLAIN_CODE);
     if !plain {
-        let record = Record::read(&inner.runtime_path(&container.id).join(record::FILE)).ok();
-        if let Some(record) = record {
+        let record = lock(&container.record).as_ref().map(|slot| slot.read());
+        if let Some(Ok(record)) = record {
             status = record.status.or(status);
             message = record.failure.unwrap_or(message);
         }

@@ -2,6 +2,8 @@
 //! cannot be tested on this machine is skipped with the reason. This program is also the launcher of its containers
 //! (`launch`), an agent that can be killed (`agent`), and itself under another user (`unprivileged`).
 
+#![allow(clippy::unwrap_used)]
+
 use containers::{
     Class, Command, Config, ContainerId, Containers, ExecutorKind, IpcMode, Isolation, LaunchError, LaunchSpec,
     LauncherKind, LimitationReason, Limits, OpError, Output, Program, Rlimit, State, Termination, Uri, launcher,
@@ -465,8 +467,16 @@ async fn nested_containers_live_and_die_with_their_parent() -> Result<(), Skip> 
     assert!(matches!(world.containers.launch(orphan).await, Err(LaunchError::NoParent(_))));
     world.containers.remove(&parent).await.unwrap();
     assert_eq!(world.containers.list(), []);
-    assert_eq!(fs::read_dir(world.dir.join("run/containers")).unwrap().count(), 0);
+    assert!(records(&world).iter().all(|size| *size == 0));
     Ok(())
+}
+
+/// The sizes of the record files; an empty one is free.
+fn records(world: &World) -> Vec<u64> {
+    fs::read_dir(world.dir.join("run/containers"))
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .collect()
 }
 
 async fn a_debug_container_sees_what_its_parent_sees() -> Result<(), Skip> {
@@ -851,7 +861,7 @@ async fn many_launches_leave_nothing_behind() -> Result<(), Skip> {
     assert_eq!((count_cgroups(), children(), mounts()), before);
     // What the test before this one had open may have gone meanwhile.
     assert!(descriptors() <= descriptors_before, "{} and {descriptors_before} before", descriptors());
-    assert_eq!(fs::read_dir(world.dir.join("run/containers")).unwrap().count(), 0);
+    assert!(records(&world).len() <= 4 && records(&world).iter().all(|size| *size == 0));
     assert_eq!(world.containers.list(), []);
     Ok(())
 }

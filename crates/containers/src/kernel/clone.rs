@@ -241,9 +241,10 @@ unsafe extern "C" fn child(shared: *mut c_void) -> ! {
     unsafe {
         ptr::write_volatile(&mut shared.failed_step, step);
         ptr::write_volatile(&mut shared.errno, errno);
-        libc::syscall(libc::SYS_exit_group, 127);
+        loop {
+            libc::syscall(libc::SYS_exit_group, 127);
+        }
     }
-    loop {}
 }
 
 /// Returns only when a step failed. Errors of libc's `syscall` go through the suspended caller's `errno`.
