@@ -1,5 +1,6 @@
-//! Knows how a program talks to a cluster from outside: as a framework (`SchedulerClient`, `Subscription`), as an operator
-//! (`MasterClient`, `AgentClient`), against Meseta or Apache Mesos alike. Knows nothing about how either side decides.
+//! Knows how a program talks to a cluster from outside: as a framework (`SchedulerClient`, `Subscription`), as a custom
+//! executor (`ExecutorClient`), as an operator (`MasterClient`, `AgentClient`), against Meseta or Apache Mesos alike. Knows
+//! nothing about how either side decides.
 //!
 //! `masters` names the masters, `reach` finds the leading one among them and follows redirects, `error` says what can go
 //! wrong. A framework in full:
@@ -28,6 +29,7 @@
 //! ```
 
 mod error;
+pub mod executor;
 pub mod masters;
 pub mod operator;
 mod reach;
@@ -35,6 +37,7 @@ pub mod scheduler;
 pub mod subscription;
 
 pub use error::Error;
+pub use executor::{ExecutorClient, ExecutorEvents};
 pub use masters::Masters;
 pub use operator::{AgentClient, MasterClient, OperatorClient};
 pub use proto::content::ContentType;

@@ -22,9 +22,7 @@ pub struct Backoff {
 
 impl Backoff {
     pub fn new(first: Duration, most: Duration) -> Backoff {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let seed = now.as_nanos() as u64 ^ u64::from(std::process::id()).rotate_left(32);
-        Backoff { first, most, bound: first, rng: Rng::new(seed) }
+        Backoff { first, most, bound: first, rng: seeded_rng() }
     }
 
     /// The wait before the next attempt: between half of the bound and all of it.
@@ -37,6 +35,12 @@ impl Backoff {
     pub fn reset(&mut self) {
         self.bound = self.first;
     }
+}
+
+/// A generator unlike any other's, of this process or another: std seeds its hashers from the kernel.
+pub(crate) fn seeded_rng() -> Rng {
+    use std::hash::{BuildHasher, RandomState};
+    Rng::new(RandomState::new().hash_one(SystemTime::now()))
 }
 
 impl Default for Backoff {

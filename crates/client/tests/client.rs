@@ -7,8 +7,8 @@ use std::{
 };
 
 use client::{
-    AgentClient, Backoff, ContentType, Credential, Error, Incoming, MasterClient, Masters, Options, SchedulerClient,
-    Subscription,
+    AgentClient, Backoff, ContentType, Credential, Error, ExecutorClient, Incoming, MasterClient, Masters, Options,
+    SchedulerClient, Subscription,
 };
 use proto::v1::{
     self,
@@ -268,4 +268,46 @@ async fn a_master_that_is_not_there_is_passing() {
     running.shutdown(Duration::ZERO).await;
     let error = MasterClient::new(masters(&[address])).get_health().await.expect_err("gone");
     assert!(error.is_passing(), "{error}");
+}
+
+#[tokio::test]
+async fn an_executor_lists_what_its_agent_has_not_acknowledged() {
+    use proto::v1::executor;
+    let (say, mut calls) = unbounded_channel();
+    let (address, _running) = serve(move |request| {
+        let content_type = content_type(&request);
+        let call: executor::Call = content_type.decode(&request.body).expect("a call");
+        let subscribes = call.subscribe.is_some();
+        let (outbox, events) = stream::messages::<executor::Event>(16, content_type);
+        say.send((call, outbox)).expect("the test listens");
+        if subscribes { Response::events(content_type.mime(), events) } else { Response::accepted() }
+    })
+    .await;
+    let framework_id = v1::FrameworkId { value: "f".into() };
+    let executor_id = v1::ExecutorId { value: "e".into() };
+    let client = ExecutorClient::new(&address.to_string(), framework_id, executor_id, Options::default());
+    let client = client.expect("an address");
+    let mut events = client.subscribe().await.expect("subscribed");
+    let (_, outbox) = calls.recv().await.expect("SUBSCRIBE");
+    for state in [v1::TaskState::TaskStarting, v1::TaskState::TaskRunning] {
+        let task_id = v1::TaskId { value: "t".into() };
+        client.update(v1::TaskStatus { task_id, state: state as i32, ..Default::default() }).await.expect("taken");
+    }
+    let (starting, _) = calls.recv().await.expect("UPDATE");
+    let (running, _) = calls.recv().await.expect("UPDATE");
+    let acknowledged = executor::Event {
+        r#type: Some(executor::event::Type::Acknowledged as i32),
+        acknowledged: starting.update.map(|update| executor::event::Acknowledged {
+            task_id: update.status.task_id,
+            uuid: update.status.uuid.expect("filled in"),
+        }),
+        ..Default::default()
+    };
+    outbox.send(Box::new(acknowledged)).expect("open");
+    drop(outbox);
+    events.next().await.expect("the acknowledgement");
+    assert!(matches!(events.next().await, Err(Error::Ended(_))));
+    let _events = client.subscribe().await.expect("subscribed");
+    let (again, _) = calls.recv().await.expect("SUBSCRIBE");
+    assert_eq!(again.subscribe.expect("set").unacknowledged_updates, [running.update.expect("set")]);
 }
