@@ -1,6 +1,6 @@
 //! DECLINE: offers go back, and their like is not offered for a while.
 
-use allocator::refusal_duration;
+use allocator::{Settlement, refusal_duration};
 use model::{FrameworkId, OfferId};
 use proto::v1::scheduler::call::Decline;
 
@@ -12,8 +12,12 @@ impl Master {
         let filter = refusal_duration(call.filters.as_ref().and_then(|filters| filters.refuse_seconds));
         let mut declined = 0;
         for offer in call.offer_ids.iter().map(OfferId::from) {
-            if self.state.offers.get(&offer).is_some_and(|offer| offer.framework == *id) {
-                self.discard_offer(&offer, filter, step);
+            if self.state.offers.get(&offer).is_none_or(|offer| offer.framework != *id) {
+                continue;
+            }
+            if let Some(offer) = self.take_offer(&offer) {
+                let settlement = Settlement { offered: offer.resources.clone(), filter, ..Default::default() };
+                self.allocator.settle(step.now, id, &offer.agent, settlement);
                 declined += 1;
             }
         }
