@@ -195,8 +195,9 @@ impl<'a> Link<'a> {
                     Answer::Partial => return Ok(()),
                     Answer::Refused { status, body } => {
                         let why = format!("the agent answered {status} to SUBSCRIBE: {body}");
-                        // An agent that is still starting does not know us or the path yet.
-                        if matches!(status, 500.. | 404) {
+                        // An agent that is still starting may not know the path, nor yet an executor it had known; one that
+                        // wants an executor gone destroys its container.
+                        if matches!(status, 500.. | 404) || self.retry.knew_us {
                             return Err(why);
                         }
                         self.stream = Stream::Down;
@@ -354,12 +355,15 @@ struct Retry {
     backoff: Duration,
     next: Option<Tick>,
     give_up: Option<Tick>,
+    /// The agent accepted a subscription before.
+    knew_us: bool,
     rng: Rng,
 }
 
 impl Retry {
     fn new(checkpoint: bool, recovery_timeout: Duration, backoff_max: Duration, rng: Rng) -> Retry {
-        Retry { checkpoint, recovery_timeout, backoff_max, backoff: FIRST_BACKOFF, next: None, give_up: None, rng }
+        let backoff = FIRST_BACKOFF;
+        Retry { checkpoint, recovery_timeout, backoff_max, backoff, next: None, give_up: None, knew_us: false, rng }
     }
 
     /// Plans the next attempt; false if there is to be none.
@@ -380,6 +384,7 @@ impl Retry {
         self.backoff = FIRST_BACKOFF;
         self.next = None;
         self.give_up = None;
+        self.knew_us = true;
     }
 }
 

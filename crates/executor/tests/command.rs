@@ -173,8 +173,9 @@ fn after_a_restart_of_the_agent_the_same_updates_come_again() {
     let updates: Vec<_> = subscribe.unacknowledged_updates.into_iter().map(|update| update.status).collect();
     assert_eq!(updates, [running]);
     assert!(subscribe.unacknowledged_tasks.is_empty());
-    // It comes back after a refusal of a recovering agent, too.
+    // It comes back after refusals of an agent that is still recovering, too.
     stream.refuse(503);
+    agent.subscribe().1.refuse(400);
     std::fs::write(executor.directory.join("go"), "").expect("writable");
     let (subscribe, mut stream) = loop {
         let (subscribe, stream) = agent.subscribe();
