@@ -161,6 +161,7 @@ impl Agent {
             Pending::LaunchExecutor { container } => self.launch_executor(&container, out),
             Pending::Deliver { container } => self.on_delivery_durable(&container, ticket, out),
             Pending::Update { framework, task, uuid } => self.on_update_durable((framework, task), &uuid, out),
+            Pending::Acknowledged { framework, task } => self.on_acknowledged((framework, task), out),
             Pending::LaunchContainer { container } => self.launch_container(&container, out),
         }
     }

@@ -67,7 +67,8 @@ impl Agent {
             out.push(Effect::Close { conn });
         }
         self.state.metrics.executors_terminated += 1;
-        self.root_gone(&container, out);
+        self.answer_waits(&container, &termination, out);
+        self.end_inside(&container, out);
         out.push(Effect::RetireSandbox { path: sandbox, at: wall });
 
         let active = self.state.frameworks.get(framework).is_some_and(|row| row.phase == FrameworkPhase::Active);

@@ -29,7 +29,10 @@ impl Agent {
         let kind = call.r#type();
         let framework = FrameworkId::from(&call.framework_id);
         let executor = ExecutorId::from(&call.executor_id);
-        if self.state.phase == Phase::Recovering && kind != call::Type::Subscribe {
+        // An executor that is back already may go on; what it says would be lost otherwise.
+        let row = self.state.find_executor(&framework, &executor);
+        let is_back = row.is_some_and(|row| row.phase == ExecutorPhase::Running);
+        if self.state.phase == Phase::Recovering && kind != call::Type::Subscribe && !is_back {
             return self.reply(req, Reply::Unavailable("Agent has not finished recovery".into()), out);
         }
         if !self.state.frameworks.contains_key(&framework) {

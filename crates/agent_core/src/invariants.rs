@@ -145,7 +145,7 @@ impl Agent {
         let registered = self.is_registered();
         for ((framework, task), stream) in &self.streams {
             let name = format!("{framework}/{task}");
-            let due = stream.head().is_some() && registered;
+            let due = stream.head().is_some() && registered && !stream.held;
             law!(stream.retry.is_some() == due, "{name}: its head is {}under way", if due { "not " } else { "" });
             let ends = stream.open().filter(|open| task_state::is_terminal(open.update.status.state())).count();
             law!(ends <= 1, "{name}: ends {ends} times");

@@ -18,7 +18,7 @@ use crate::{
 use model::{ExecutorId, FrameworkId, Refusal, TaskId, parse::ids};
 use proto::{internal, v1};
 use spec::ExecutorKind;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// RunTask and RunTaskGroup, told alike.
 pub(crate) struct Order {
@@ -120,6 +120,10 @@ impl Agent {
         if bad_id || ids::id(executor.as_str()).is_err() {
             return Err((Refusal::TaskInvalid, "The task's or executor's id cannot name a directory"));
         }
+        let unique: BTreeSet<&str> = order.tasks.iter().map(|task| task.task_id.value.as_str()).collect();
+        if unique.len() < order.tasks.len() {
+            return Err((Refusal::TaskInvalid, "Two tasks of the group have the same id"));
+        }
         if self.state.drain.is_some() {
             return Err((Refusal::AgentDraining, "The agent is draining"));
         }
@@ -160,8 +164,10 @@ impl Agent {
         tracing::warn!(%framework, %executor, "dropping {} task(s): {why}", order.tasks.len());
         let aware = is_partition_aware(&order.framework);
         for task in &order.tasks {
-            let verdict = Verdict::refused(refusal, aware, why);
-            self.tell(framework, Some(executor.clone()), &TaskId::from(&task.task_id), verdict, out);
+            let task = TaskId::from(&task.task_id);
+            if !self.is_known(framework, &task) {
+                self.tell(framework, Some(executor.clone()), &task, Verdict::refused(refusal, aware, why), out);
+            }
         }
         // The master has charged an executor that will not be.
         let absent = self.state.find_executor(framework, executor).is_none_or(|row| row.is_ending());

@@ -9,7 +9,7 @@ use crate::{
     effect::{Effect, Effects, Reply},
     event::{ConnId, ReqId, Termination},
     launch::{limits::Sum, spec::Class},
-    state::{ContainerLife, Phase},
+    state::{ContainerLife, ExecutorPhase, Phase},
 };
 use proto::v1::{
     self,
@@ -41,9 +41,6 @@ const SIGKILL: i32 = 9;
 
 impl Agent {
     pub(crate) fn on_operator_call(&mut self, req: ReqId, conn: ConnId, call: Call, out: &mut Effects) {
-        if self.state.phase == Phase::Recovering {
-            return self.reply(req, Reply::Unavailable("Agent has not finished recovery".into()), out);
-        }
         if let Err(why) = model::parse::agent_call(&call) {
             return self.reply(req, Reply::BadRequest(format!("Failed to validate agent::Call: {why}")), out);
         }
@@ -52,6 +49,10 @@ impl Agent {
             let text = format!("The agent does not support the call {}", kind.as_str_name());
             return self.reply(req, Reply::NotImplemented(text), out);
         };
+        // An executor that is back already may look after its containers.
+        if self.state.phase == Phase::Recovering && !self.is_back(&id.root()) {
+            return self.reply(req, Reply::Unavailable("Agent has not finished recovery".into()), out);
+        }
         match kind {
             call::Type::LaunchNestedContainer => {
                 let Some(m) = call.launch_nested_container else { return };
@@ -91,6 +92,11 @@ impl Agent {
             call::Type::KillContainer => self.on_signal(req, id, call.kill_container.and_then(|m| m.signal), out),
             _ => self.on_remove(req, id, out),
         }
+    }
+
+    fn is_back(&self, root: &ContainerId) -> bool {
+        let row = self.roots.get(root).and_then(|(framework, id)| self.state.find_executor(framework, id));
+        row.is_some_and(|row| row.phase == ExecutorPhase::Running)
     }
 
     fn on_wait(&mut self, req: ReqId, conn: ConnId, id: ContainerId, nested_call: bool, out: &mut Effects) {

@@ -13,6 +13,8 @@ pub(crate) enum Pending {
     Deliver { container: ContainerId },
     /// A status update: acknowledge it to the executor, forward it.
     Update { framework: FrameworkId, task: TaskId, uuid: Bytes },
+    /// An acknowledgement: the task's end, which comes next, may be told.
+    Acknowledged { framework: FrameworkId, task: TaskId },
     /// A nested or standalone container: launch it.
     LaunchContainer { container: ContainerId },
 }

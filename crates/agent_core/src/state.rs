@@ -5,7 +5,7 @@ use crate::{
     config::MAX_COMPLETED_TASKS_PER_EXECUTOR,
     container_id::ContainerId,
     event::{ConnId, Termination, Ticket},
-    launch::spec::{Class, ExecutorKind},
+    launch::spec::{Class, ExecutorKind, Limits},
     timers::TimerKey,
 };
 use model::{AgentId, ExecutorId, FrameworkId, TaskId};
@@ -117,6 +117,8 @@ pub struct Executor {
     pub(crate) stage: Stage,
     /// The stream it listens on.
     pub(crate) conn: Option<ConnId>,
+    /// What its container was last given.
+    pub(crate) limits: Option<Limits>,
     /// Until when it must subscribe, or end.
     pub(crate) timer: Option<TimerKey>,
     /// It was sent a task, or has spoken of one.

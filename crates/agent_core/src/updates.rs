@@ -155,7 +155,7 @@ impl Agent {
         let registered = self.is_registered();
         let Some(stream) = self.streams.get_mut(key) else { return };
         let Some(head) = stream.head().cloned() else { return };
-        if stream.retry.is_some() || !registered {
+        if stream.retry.is_some() || stream.held || !registered {
             return;
         }
         stream.backoff = UPDATE_RETRY_MIN;
@@ -232,17 +232,32 @@ impl Agent {
         };
         self.timers.disarm(stream.retry.take());
         if self.state.frameworks.get(&key.0).is_some_and(|row| row.checkpoints()) {
-            let record = record::AckRecord {
+            let record = Record::Acknowledged(record::AckRecord {
                 framework: message.framework_id.value,
                 task: message.task_id.value,
                 uuid: message.uuid,
-            };
-            self.record(Record::Acknowledged(record), out);
+            });
+            // Once a task's end is told, a crash must not make us repeat what came before it. An end that is accepted
+            // later than this needs no care: its record comes after this one.
+            if stream.ends_next() {
+                stream.held = true;
+                let (framework, task) = key.clone();
+                self.record_then(record, Pending::Acknowledged { framework, task }, out);
+            } else {
+                self.record(record, out);
+            }
         }
         if task_state::is_terminal(update.status.state()) {
             let executor = update.executor_id.as_ref().map(ExecutorId::from);
             self.on_end_acknowledged(&key, executor, out);
         } else {
+            self.forward_head(&key, out);
+        }
+    }
+
+    pub(crate) fn on_acknowledged(&mut self, key: Key, out: &mut Effects) {
+        if let Some(stream) = self.streams.get_mut(&key) {
+            stream.held = false;
             self.forward_head(&key, out);
         }
     }

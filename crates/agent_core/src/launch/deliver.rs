@@ -92,11 +92,14 @@ impl Agent {
     }
 
     /// Fits the container to what its executor and tasks may use.
-    pub(crate) fn update_limits(&self, framework: &FrameworkId, id: &ExecutorId, out: &mut Effects) {
-        if let Some(row) = self.state.find_executor(framework, id)
+    pub(crate) fn update_limits(&mut self, framework: &FrameworkId, id: &ExecutorId, out: &mut Effects) {
+        if let Some(row) = self.state.executor_mut(framework, id)
             && matches!(row.stage, Stage::Launching | Stage::Up)
         {
-            out.push(Effect::UpdateLimits { container: row.container.clone(), limits: limits::of_executor(row) });
+            let limits = limits::of_executor(row);
+            if row.limits.replace(limits) != Some(limits) {
+                out.push(Effect::UpdateLimits { container: row.container.clone(), limits });
+            }
         }
     }
 }

@@ -57,6 +57,7 @@ impl Agent {
             completed_tasks: VecDeque::new(),
             stage: Stage::Checkpointing,
             conn: None,
+            limits: None,
             timer: None,
             used: false,
             deliveries: Vec::new(),
@@ -98,11 +99,15 @@ impl Agent {
         }
         let checkpoints = self.state.frameworks.get(&framework).is_some_and(|row| row.checkpoints());
         let spec = self.executor_spec(row, checkpoints);
-        let timer = Timer::ExecutorRegistration { container: container.clone() };
-        let key = self.timers.arm(self.now + self.config.executor_registration_timeout, timer);
+        let waits = row.phase == ExecutorPhase::Registering;
+        let key = waits.then(|| {
+            let timer = Timer::ExecutorRegistration { container: container.clone() };
+            self.timers.arm(self.now + self.config.executor_registration_timeout, timer)
+        });
         if let Some(row) = self.state.executor_mut(&framework, &id) {
             row.stage = Stage::Launching;
-            row.timer = Some(key);
+            row.timer = key;
+            row.limits = Some(spec.limits);
         }
         out.push(Effect::Launch { spec: Box::new(spec) });
     }
@@ -185,12 +190,12 @@ impl Agent {
         let Some((framework, id)) = self.roots.get(container).cloned() else { return };
         let aware = self.state.frameworks.get(&framework).is_some_and(|row| row.is_partition_aware());
         let Some(row) = self.state.executor_mut(&framework, &id) else { return };
+        row.timer = None;
         if row.phase != ExecutorPhase::Registering {
             return;
         }
         tracing::warn!(%framework, executor = %id, "{message}");
         row.phase = ExecutorPhase::Terminating;
-        row.timer = None;
         row.pending_termination = Some(Termination::refused(refusal, aware, message));
         out.push(Effect::Destroy { container: container.clone() });
     }

@@ -186,8 +186,8 @@ impl Agent {
         row.pid = None;
         let (class, sandbox) = (row.class, row.sandbox.as_ref().to_owned());
         self.answer_unlaunched(id, out);
-        self.root_gone(id, out);
         self.answer_waits(id, &termination, out);
+        self.end_inside(id, out);
         match class {
             // Nobody can ask for a session any more.
             Class::Debug => {
@@ -207,7 +207,7 @@ impl Agent {
     }
 
     /// A container is gone, and with it all inside it.
-    pub(crate) fn root_gone(&mut self, root: &ContainerId, out: &mut Effects) {
+    pub(crate) fn end_inside(&mut self, root: &ContainerId, out: &mut Effects) {
         if !self.state.containers.is_empty() {
             let inside: Vec<ContainerId> =
                 super::inside(&self.state.containers, root).map(|(id, _)| id.clone()).collect();
@@ -219,9 +219,6 @@ impl Agent {
                 self.forget_session(&id);
                 Arc::make_mut(&mut self.state.containers).remove(&id);
             }
-        }
-        if !self.waits.is_empty() {
-            self.answer_waits(root, &Termination::default(), out);
         }
     }
 

@@ -197,6 +197,7 @@ impl RecoveredState {
             completed_tasks: VecDeque::new(),
             stage: Stage::Up,
             conn: None,
+            limits: None,
             timer: None,
             used: false,
             deliveries: Vec::new(),

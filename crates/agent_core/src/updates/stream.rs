@@ -3,7 +3,7 @@
 
 use crate::timers::TimerKey;
 use bytes::Bytes;
-use model::ExecutorId;
+use model::{ExecutorId, task_state};
 use proto::internal::StatusUpdate;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -16,6 +16,8 @@ pub(crate) struct Stream {
     pub executor: Option<ExecutorId>,
     open: VecDeque<OpenUpdate>,
     acknowledged: VecDeque<Bytes>,
+    /// The head must not be sent before the acknowledgement of its predecessor is durable.
+    pub held: bool,
     /// The head is with the master; when it is resent.
     pub retry: Option<TimerKey>,
     /// How long the next wait is.
@@ -67,6 +69,11 @@ impl Stream {
     /// What may be sent now.
     pub fn head(&self) -> Option<&Arc<StatusUpdate>> {
         self.open.front().filter(|open| open.durable).map(|open| &open.update)
+    }
+
+    /// Whether what comes next is the task's end.
+    pub fn ends_next(&self) -> bool {
+        self.open.front().is_some_and(|open| task_state::is_terminal(open.update.status.state()))
     }
 
     pub fn acknowledge(&mut self, uuid: &[u8]) -> Acked {
