@@ -3,7 +3,7 @@
 use crate::{DecodeError, Message, json, wire};
 use bytes::Bytes;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContentType {
     Json,
     Protobuf,
