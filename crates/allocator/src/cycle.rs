@@ -72,6 +72,7 @@ impl Allocator {
                 return self.begin_everywhere();
             }
             if due(self.schedule.urgent_at) && !due(self.schedule.all_at) {
+                self.expire_until(now, now);
                 return self.begin_urgent();
             }
         }
