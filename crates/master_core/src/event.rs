@@ -20,6 +20,7 @@ pub struct Input {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one comes once")]
 pub enum Event {
     /// The deadline that `next_deadline` named has come (or not: waking too often does no harm).
     Wake,

@@ -58,7 +58,7 @@ impl Master {
                 pid: None,
                 framework_info: Some(v1::FrameworkInfo::clone(&framework.info)),
             };
-            step.to_agent(&agent.pid, message);
+            step.send(&agent.pid, message);
         }
     }
 

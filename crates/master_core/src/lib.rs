@@ -67,7 +67,7 @@ impl Step<'_> {
         self.out.push(Effect::Reply { req, reply });
     }
 
-    pub(crate) fn to_agent(&mut self, to: &Upid, message: impl Into<proto::link::ToAgent>) {
+    pub(crate) fn send(&mut self, to: &Upid, message: impl Into<proto::link::ToAgent>) {
         self.out.push(Effect::ToAgent { from_actor: Actor::Master, to: to.clone(), message: message.into() });
     }
 }

@@ -98,12 +98,12 @@ pub(crate) fn agent_to_proto(state: &State, agent: &Agent) -> get_agents::Agent 
         pid: Some(agent.pid.to_string()),
         registered_time: Some(time(agent.registered)),
         reregistered_time: agent.reregistered.map(time),
-        total_resources: agent.total.to_protos(),
-        allocated_resources: state.used_on(agent).values().cloned().sum::<resources::Resources>().to_protos(),
-        offered_resources: state.offered_on(agent).to_protos(),
+        total_resources: agent.total.to_protos_endpoint(),
+        allocated_resources: state.used_on(agent).values().cloned().sum::<resources::Resources>().to_protos_endpoint(),
+        offered_resources: state.offered_on(agent).to_protos_endpoint(),
         capabilities: agent.capability_list.clone(),
         resource_providers: Vec::new(),
-        drain_info: agent.drain_info.clone(),
+        drain_info: agent.drain_info,
         estimated_drain_start_time: None,
     }
 }
@@ -117,12 +117,17 @@ pub(crate) fn framework_to_proto(state: &State, framework: &Framework) -> get_fr
         connected: framework.is_connected(),
         recovered: framework.is_recovered(),
         registered_time: Some(time(framework.registered)),
-        reregistered_time: framework.reregistered.map(time),
+        reregistered_time: Some(time(framework.reregistered.unwrap_or(framework.registered))),
         unregistered_time: framework.unregistered.map(time),
         offers: offers.collect(),
         inverse_offers: Vec::new(),
-        allocated_resources: state.used_by(framework).values().cloned().sum::<resources::Resources>().to_protos(),
-        offered_resources: state.offered_to(framework).to_protos(),
+        allocated_resources: state
+            .used_by(framework)
+            .values()
+            .cloned()
+            .sum::<resources::Resources>()
+            .to_protos_endpoint(),
+        offered_resources: state.offered_to(framework).to_protos_endpoint(),
         offer_constraints: Some(framework.offer_constraints.as_ref().map(|c| (**c).clone()).unwrap_or_default()),
     }
 }

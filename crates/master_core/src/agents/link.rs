@@ -52,6 +52,6 @@ impl Master {
     pub(crate) fn on_authenticate(&mut self, from: &Upid, step: &mut Step<'_>) {
         self.state.counters.add(Counter::MessagesAuthenticate);
         let error = "No authenticator loaded".to_owned();
-        step.to_agent(from, internal::AuthenticationErrorMessage { error: Some(error) });
+        step.send(from, internal::AuthenticationErrorMessage { error: Some(error) });
     }
 }

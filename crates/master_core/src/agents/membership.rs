@@ -65,7 +65,7 @@ impl Master {
             resource_version: newcomer.resource_version,
             connected: true,
             deactivated: admitted.is_some_and(|a| a.deactivated),
-            drain_info: admitted.and_then(|a| a.drain_info.clone()),
+            drain_info: admitted.and_then(|a| a.drain_info),
             registered: step.wall,
             reregistered: newcomer.reregistered,
             tasks: Default::default(),
@@ -157,7 +157,7 @@ impl Master {
     }
 
     pub(crate) fn shut_down_agent(&self, pid: &Upid, message: &str, step: &mut Step<'_>) {
-        step.to_agent(pid, internal::ShutdownMessage { message: Some(message.to_owned()) });
+        step.send(pid, internal::ShutdownMessage { message: Some(message.to_owned()) });
     }
 }
 

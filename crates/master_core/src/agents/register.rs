@@ -105,6 +105,6 @@ impl Master {
 
     fn send_registered(&self, to: &Upid, id: &AgentId, step: &mut Step<'_>) {
         let connection = Some(self.connection());
-        step.to_agent(to, internal::SlaveRegisteredMessage { agent_id: id.to_proto(), connection });
+        step.send(to, internal::SlaveRegisteredMessage { agent_id: id.to_proto(), connection });
     }
 }

@@ -134,15 +134,15 @@ impl Master {
         }
         self.state.counters.add(Counter::AgentReregistrations);
         tracing::info!(agent = %id, %from, ?was, tasks = agent.tasks.len(), "reregistered");
-        let drain = agent.drain_info.clone();
+        let drain = agent.drain_info;
         self.add_agent(agent, step);
         self.add_completed(m.completed_frameworks);
         if let Some(drain) = drain {
-            step.to_agent(&from, internal::DrainSlaveMessage { config: drain.config });
+            step.send(&from, internal::DrainSlaveMessage { config: drain.config });
         }
         let connection = Some(self.connection());
         let reply = internal::SlaveReregisteredMessage { agent_id: id.to_proto(), reconciliations: vec![], connection };
-        step.to_agent(&from, reply);
+        step.send(&from, reply);
         self.tell_frameworks(&from, &m.frameworks, step);
         self.ping(id, step);
     }
@@ -183,7 +183,7 @@ impl Master {
         self.readd_unknown(id, m.tasks, m.executor_infos, step);
 
         let Some(agent) = self.state.agents.get(id) else { return };
-        let (profile, drain) = (self.profile_of(agent), agent.drain_info.clone());
+        let (profile, drain) = (self.profile_of(agent), agent.drain_info);
         let active = agent.is_active();
         if changed {
             self.rescind_all_on(id, step);
@@ -194,7 +194,7 @@ impl Master {
             self.allocator.activate_agent(step.now, id);
         }
         if let Some(drain) = drain {
-            step.to_agent(&from, internal::DrainSlaveMessage { config: drain.config });
+            step.send(&from, internal::DrainSlaveMessage { config: drain.config });
         }
         self.tell_frameworks(&from, &m.frameworks, step);
     }
@@ -233,7 +233,7 @@ impl Master {
             }
         }
         let connection = Some(self.connection());
-        step.to_agent(to, internal::SlaveReregisteredMessage { agent_id: id.to_proto(), reconciliations, connection });
+        step.send(to, internal::SlaveReregisteredMessage { agent_id: id.to_proto(), reconciliations, connection });
     }
 
     fn drop_unreported_executors(&mut self, id: &AgentId, reported: &[v1::ExecutorInfo], step: &mut Step<'_>) {
@@ -256,7 +256,7 @@ impl Master {
             let key = (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id));
             if !model::task_state::is_terminal(task.state()) && agent.killed.contains(&key) {
                 let (framework_id, task_id) = (task.framework_id.clone(), task.task_id.clone());
-                step.to_agent(to, internal::KillTaskMessage { framework_id, task_id, kill_policy: None });
+                step.send(to, internal::KillTaskMessage { framework_id, task_id, kill_policy: None });
             }
         }
     }
@@ -398,9 +398,9 @@ impl Master {
                     pid: None,
                     framework_info: Some(info),
                 };
-                step.to_agent(to, message);
+                step.send(to, message);
             } else {
-                step.to_agent(to, internal::ShutdownFrameworkMessage { framework_id: id.clone() });
+                step.send(to, internal::ShutdownFrameworkMessage { framework_id: id.clone() });
             }
         }
     }

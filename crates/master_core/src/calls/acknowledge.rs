@@ -25,7 +25,7 @@ impl Master {
             }
         }
         self.state.counters.add(Counter::ValidStatusUpdateAcknowledgements);
-        step.to_agent(
+        step.send(
             &pid,
             StatusUpdateAcknowledgementMessage {
                 agent_id: call.agent_id,

@@ -18,7 +18,7 @@ impl Master {
             executor_id: call.executor_id,
             data: call.data,
         };
-        step.to_agent(&agent.pid, message);
+        step.send(&agent.pid, message);
         self.state.counters.add(Counter::ValidFrameworkToExecutorMessages);
     }
 }

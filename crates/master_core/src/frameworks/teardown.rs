@@ -26,7 +26,7 @@ impl Master {
         let executors = framework.executors.clone();
         self.discard_offers_of(id, step);
         for agent in self.state.agents.values() {
-            step.to_agent(&agent.pid, ShutdownFrameworkMessage { framework_id: id.to_proto() });
+            step.send(&agent.pid, ShutdownFrameworkMessage { framework_id: id.to_proto() });
         }
         let news = || News::of(Refusal::FrameworkRemoved, true, format!("Framework {id} removed"));
         // Nobody is left to tell.

@@ -1,7 +1,9 @@
 //! Runs `testdata/*.txt`: commands, `----`, and every effect they have. `MESETA_BLESS=1` writes the effects down anew.
 //!
 //! Commands: `manual` (writes wait for `persist [fail]`), `set OPTION VALUE`, `admitted ID N RESOURCES` (before `elected`),
-//! `elected`, `deposed`, `advance SECONDS`, `register N [host=H] [RESOURCES]`, `reregister N ID {MORE}`,
+//! `elected`, `deposed`,
+//! `advance SECONDS` (without heartbeats and answered pings), `watch SECONDS` (with them), `silent N...` (answer no pings),
+//! `register N [host=H] [RESOURCES]`, `reregister N ID {MORE}`,
 //! `from N MESSAGE {JSON}`, `update N TASK STATE [FIELD=VALUE]`, `pong N`, `exited N`, `subscribe CONN {FRAMEWORK INFO}`,
 //! `suppressed CONN ROLE {FRAMEWORK INFO}`, `call CONN {JSON}`, `stream CONN ID {JSON}`, `launch CONN OFFER TASK RESOURCES`,
 //! `ack CONN AGENT TASK UPDATE`, `operator {JSON}`, `close CONN`, `state`, `metrics PREFIX`. N is an agent at 10.0.0.N.
@@ -19,7 +21,7 @@ use stdx::WallTime;
 
 use crate::{
     render,
-    world::{World, config, pid, resources},
+    world::{World, config, pid, pinged, resources},
 };
 
 #[test]
@@ -65,7 +67,7 @@ fn run(text: &str) -> String {
             continue;
         }
         let mut effects = script.run(line);
-        while let Some(next) = lines.next() {
+        for next in lines.by_ref() {
             out.push_str(next);
             out.push('\n');
             if next == "----" {
@@ -148,7 +150,16 @@ impl Script {
                 let outcome = if failed { Err(PersistError("disk full".into())) } else { Ok(()) };
                 world.step(Event::Persisted { ticket, outcome })
             }
-            "advance" => world.advance(Duration::from_secs_f64(words[1].parse().unwrap())),
+            "watch" => world.advance(Duration::from_secs_f64(words[1].parse().unwrap())),
+            "advance" => {
+                let mut effects = world.advance(Duration::from_secs_f64(words[1].parse().unwrap()));
+                effects.retain(|effect| !is_routine(effect, world));
+                effects
+            }
+            "silent" => {
+                world.silent = words[1..].iter().map(|n| n.parse().unwrap()).collect();
+                Vec::new()
+            }
             "wake" => world.step(Event::Wake),
             "register" => {
                 let host = words.iter().find_map(|word| word.strip_prefix("host="));
@@ -162,10 +173,8 @@ impl Script {
                 world.from_agent(agent(1), message.into())
             }
             "reregister" => {
-                let mut message: internal::ReregisterSlaveMessage = parse(&merged(
-                    r#"{"agent":{"hostname":""},"version":"1.11.0"}"#,
-                    body,
-                ));
+                let mut message: internal::ReregisterSlaveMessage =
+                    parse(&merged(r#"{"agent":{"hostname":""},"version":"1.11.0"}"#, body));
                 let given = message.agent.hostname.clone();
                 let host = Some(given.as_str()).filter(|host| !host.is_empty());
                 let text = words.get(3);
@@ -187,11 +196,8 @@ impl Script {
                 let info: v1::FrameworkInfo = parse(&merged(r#"{"user":"u","name":"f"}"#, body));
                 let framework_id = info.id.clone();
                 let suppressed_roles = words.get(2).map(|role| vec![(*role).to_owned()]).unwrap_or_default();
-                let subscribe = v1::scheduler::call::Subscribe {
-                    framework_info: info,
-                    suppressed_roles,
-                    offer_constraints: None,
-                };
+                let subscribe =
+                    v1::scheduler::call::Subscribe { framework_info: info, suppressed_roles, offer_constraints: None };
                 let call = v1::scheduler::Call {
                     r#type: Some(v1::scheduler::call::Type::Subscribe.into()),
                     framework_id,
@@ -297,6 +303,13 @@ fn uuid(n: u8) -> bytes::Bytes {
     bytes[6] = 0x40;
     bytes[8] = 0x80;
     bytes::Bytes::copy_from_slice(&bytes)
+}
+
+/// A heartbeat, or a ping that is answered.
+fn is_routine(effect: &Effect, world: &World) -> bool {
+    let heartbeat = matches!(effect, Effect::ToScheduler { event, .. }
+        if event.r#type() == v1::scheduler::event::Type::Heartbeat);
+    heartbeat || pinged(effect).is_some_and(|agent| !world.silent.contains(&agent))
 }
 
 fn agent_info(number: u16, id: Option<&str>, host: Option<&str>, text: Option<&&str>) -> v1::AgentInfo {

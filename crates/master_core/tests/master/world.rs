@@ -1,12 +1,17 @@
 //! One master with a clock, a registry and peers that only exist as ids. Every step ends with a look at the invariants.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
 use master_core::{Config, Effect, Effects, Event, Input, Master, Reply};
-use proto::{link::ToMaster, upid::Upid, v1};
+use proto::{
+    internal,
+    link::{ToAgent, ToMaster},
+    upid::Upid,
+    v1,
+};
 use registry::Registry;
 use stdx::{Tick, WallTime};
 
@@ -18,6 +23,8 @@ pub struct World {
     pub now: Tick,
     pub config: Config,
     pub unwritten: VecDeque<u64>,
+    /// Agents that answer no ping.
+    pub silent: BTreeSet<u16>,
     /// Writes are durable at once.
     pub auto_persist: bool,
     /// By conn: the stream id of its reply.
@@ -36,9 +43,10 @@ pub fn config() -> Config {
 }
 
 impl World {
+    /// The masters of one world have different ids: `m`, and for later ones the seed.
     pub fn new(config: Config, seed: u64) -> World {
         let info = v1::MasterInfo {
-            id: "m".into(),
+            id: if seed < 1000 { "m".into() } else { format!("m{seed}") },
             ip: 0,
             port: 5050,
             pid: Some("master@10.0.0.100:5050".into()),
@@ -49,6 +57,7 @@ impl World {
             now: Tick::ZERO,
             config,
             unwritten: VecDeque::new(),
+            silent: BTreeSet::new(),
             auto_persist: true,
             streams: BTreeMap::new(),
             frameworks: BTreeMap::new(),
@@ -104,6 +113,17 @@ impl World {
         self.step(Event::Elected { registry })
     }
 
+    /// Another master takes over with what this one made durable.
+    pub fn fail_over(&mut self, seed: u64) -> Vec<Effect> {
+        let registry = Registry::clone(&self.master.view().registry);
+        let next = World::new(self.config.clone(), seed);
+        self.master = next.master;
+        self.unwritten.clear();
+        self.reqs.clear();
+        self.streams.clear();
+        self.elect(registry)
+    }
+
     pub fn advance(&mut self, by: Duration) -> Vec<Effect> {
         let end = self.now + by;
         let mut effects = Vec::new();
@@ -114,11 +134,25 @@ impl World {
             wakes += 1;
             assert!(wakes < 100_000, "the master wants to be woken for {why:?} without end");
             self.now = self.now.max(tick);
-            effects.extend(self.step(Event::Wake));
+            effects.extend(self.wake());
         }
         self.now = end;
-        effects.extend(self.step(Event::Wake));
+        effects.extend(self.wake());
         effects
+    }
+
+    /// Wakes the master, and lets the agents answer its pings.
+    fn wake(&mut self) -> Vec<Effect> {
+        let effects = self.step(Event::Wake);
+        let mut all = Vec::new();
+        for effect in effects {
+            let pinged = pinged(&effect);
+            all.push(effect);
+            if let Some(agent) = pinged.filter(|agent| !self.silent.contains(agent)) {
+                all.extend(self.from_agent(agent, internal::PongSlaveMessage {}.into()));
+            }
+        }
+        all
     }
 
     pub fn from_agent(&mut self, agent: u16, message: ToMaster) -> Vec<Effect> {
@@ -152,6 +186,14 @@ impl World {
     /// Requests that have no reply yet.
     pub fn unanswered(&self) -> usize {
         self.reqs.len()
+    }
+}
+
+/// Which agent a ping goes to.
+pub fn pinged(effect: &Effect) -> Option<u16> {
+    match effect {
+        Effect::ToAgent { to, message: ToAgent::PingSlave(_), .. } => to.host.rsplit('.').next()?.parse().ok(),
+        _ => None,
     }
 }
 

@@ -47,7 +47,7 @@ impl Master {
         if !refines {
             downgrade(&mut message.task);
         }
-        step.to_agent(&pid, message);
+        step.send(&pid, message);
     }
 
     pub(super) fn add_executor(
@@ -116,7 +116,7 @@ fn task_proto(framework: &FrameworkId, info: &TaskInfo) -> v1::Task {
         discovery: info.discovery.clone(),
         container: info.container.clone(),
         health_check: info.health_check.clone(),
-        kill_policy: info.kill_policy.clone(),
+        kill_policy: info.kill_policy,
         user: command.and_then(|command| command.user.clone()),
         limits: info.limits.clone(),
     }

@@ -56,6 +56,6 @@ impl Master {
                 let _ = resources::format::downgrade(resource);
             }
         }
-        step.to_agent(&pid, message);
+        step.send(&pid, message);
     }
 }
