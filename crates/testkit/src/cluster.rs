@@ -35,6 +35,14 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// The cluster that the conformance scripts expect: one agent, names as a local Apache Mesos shows them.
+    pub fn conformance() -> Options {
+        let named = || vec!["--hostname=localhost".to_owned()];
+        Options { master_flags: named(), agent_flags: named(), ..Options::default() }
+    }
+}
+
 pub struct Cluster {
     pub home: tempfile::TempDir,
     options: Options,

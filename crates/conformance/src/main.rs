@@ -1,0 +1,77 @@
+//! `cargo run -p conformance`: runs the scripts against a cluster, prints a table and every difference from what a real
+//! Apache Mesos answered; `--record` makes what the cluster answers the new recording.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Result, bail};
+use conformance::{
+    play::Target,
+    suite::{self, Suite},
+};
+use testkit::{Cluster, Options};
+
+const USAGE: &str = "\
+usage: conformance [--master HOST:PORT --agent HOST:PORT] [--scripts PART_OF_NAME] [--record]
+
+Without --master and --agent, a cluster is started and stopped.
+--record  writes what the cluster answers to recorded/ (meant for a real Apache Mesos)";
+
+#[derive(Default)]
+struct Arguments {
+    master: Option<String>,
+    agent: Option<String>,
+    scripts: String,
+    record: bool,
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = read_arguments()?;
+    let suite = Suite::default();
+    let scripts = suite.scripts(&arguments.scripts)?;
+    let mut _cluster = None;
+    let (master, agent) = match (arguments.master, arguments.agent) {
+        (Some(master), Some(agent)) => (master, agent),
+        (None, None) => {
+            let cluster = _cluster.insert(Cluster::start(Options::conformance()));
+            (cluster.master_address(), cluster.agent_address(0))
+        }
+        _ => bail!("--master and --agent go together\n{USAGE}"),
+    };
+    if arguments.record {
+        // A real master allocates once a second, so silence there means nothing before that.
+        let target = Target { master, agent, patience: Duration::from_secs(15), settle: Duration::from_millis(1500) };
+        for script in &scripts {
+            suite.record(script, &target)?;
+            println!("recorded {}", script.name);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let target = Target { master, agent, patience: Duration::from_secs(5), settle: Duration::from_millis(200) };
+    let mut deliberate = suite.deliberate()?;
+    let checked = scripts.iter().map(|script| suite.check(script, &target, &mut deliberate));
+    let outcomes = checked.collect::<Result<Vec<_>>>()?;
+    println!("{}", suite::report(&outcomes));
+    let same = outcomes.iter().all(|outcome| outcome.differing.is_empty());
+    Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn read_arguments() -> Result<Arguments> {
+    let mut arguments = Arguments::default();
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let (name, inline) = word.split_once('=').map_or((&*word, None), |(name, value)| (name, Some(value.to_owned())));
+        let mut value = || inline.clone().or_else(|| words.next());
+        match name {
+            "--master" => arguments.master = value(),
+            "--agent" => arguments.agent = value(),
+            "--scripts" => arguments.scripts = value().unwrap_or_default(),
+            "--record" => arguments.record = true,
+            "--help" | "-h" => {
+                println!("{USAGE}");
+                std::process::exit(0);
+            }
+            _ => bail!("what is {word:?}?\n{USAGE}"),
+        }
+    }
+    Ok(arguments)
+}
