@@ -5,6 +5,7 @@ mod recovery;
 
 use std::sync::Arc;
 
+use proto::v1;
 use registry::{Operation, Registry};
 use stdx::never;
 
@@ -34,11 +35,14 @@ impl Master {
             info.resources.iter_mut().for_each(resources::format::upgrade);
             self.state.recovered_agents.insert(id.clone(), info);
         }
+        for (role, weight) in &registry.weights {
+            self.allocator.set_weight(role, *weight);
+        }
         self.state.registry = Arc::new(registry);
         self.state.phase = Phase::Recovering;
         self.state.elected = Some(step.wall);
-        let name_us = Operation::RecordMaster(Box::new(v1_info(self)));
-        self.persist(vec![name_us], Continuation::Lead, step);
+        let info = Box::new(v1::MasterInfo::clone(&self.state.info));
+        self.persist(vec![Operation::RecordMaster(info)], Continuation::Lead, step);
     }
 
     pub(crate) fn on_deposed(&mut self, step: &mut Step<'_>) {
@@ -122,8 +126,4 @@ impl Master {
             }
         }
     }
-}
-
-fn v1_info(master: &Master) -> proto::v1::MasterInfo {
-    proto::v1::MasterInfo::clone(&master.state.info)
 }

@@ -74,8 +74,10 @@ impl Step<'_> {
 
 impl Master {
     /// `seed` decides every random choice; two masters with the same seed and inputs do the same.
-    pub fn new(config: Config, info: v1::MasterInfo, seed: u64) -> Master {
+    pub fn new(mut config: Config, info: v1::MasterInfo, seed: u64) -> Master {
         let mut rng = Rng::new(seed);
+        let domain = model::capabilities::fault_domain(info.domain.as_ref());
+        config.allocator.region = domain.map(|(region, _)| region.to_owned());
         let allocator = Allocator::new(config.allocator.clone(), rng.fork("allocator"));
         Master {
             ids: Ids::new(&info.id),

@@ -43,6 +43,8 @@ impl Timer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimerKey(Tick, u64);
 
+const SHORTEST: Duration = Duration::from_millis(1);
+
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     due: BTreeMap<TimerKey, Timer>,
@@ -50,10 +52,11 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Equal deadlines fire in the order they were set.
+    /// Equal deadlines fire in the order they were set. None is due in the step that sets it, so that a timer which
+    /// sets itself anew cannot keep a step from ending.
     pub(crate) fn set(&mut self, now: Tick, after: Duration, timer: Timer) -> TimerKey {
         self.count += 1;
-        let key = TimerKey(now + after, self.count);
+        let key = TimerKey(now + after.max(SHORTEST), self.count);
         self.due.insert(key, timer);
         key
     }
@@ -96,6 +99,14 @@ mod tests {
         assert_eq!(timers.take_due(due), None);
         assert_eq!(timers.take_due(start + Duration::from_secs(9)), Some(Timer::Recovery));
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn no_timer_is_due_in_the_step_that_sets_it() {
+        let mut timers = Timers::default();
+        timers.set(Tick::ZERO, Duration::ZERO, Timer::RegistryGc);
+        assert_eq!(timers.take_due(Tick::ZERO), None);
+        assert_eq!(timers.take_due(Tick::ZERO + SHORTEST), Some(Timer::RegistryGc));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Whole masters under test: `scripts` runs `testdata/*.txt`, `walk` draws inputs at random. Both drive the `world`, and
 //! `render` writes down what comes out.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 #[path = "master/render.rs"]
 mod render;

@@ -3,7 +3,13 @@
 use model::{AgentId, FrameworkId, Refusal};
 use proto::{internal, upid::Upid};
 
-use crate::{Master, Step, counters::Counter, tasks::status::News, timers::Timer};
+use crate::{
+    Master, Step,
+    counters::Counter,
+    effect::{Actor, Effect},
+    tasks::status::News,
+    timers::Timer,
+};
 
 impl Master {
     pub(crate) fn on_exited(&mut self, peer: &Upid, step: &mut Step<'_>) {
@@ -20,6 +26,12 @@ impl Master {
         agent.connected = false;
         agent.reregister_timer = Some(self.timers.set(step.now, timeout, Timer::Reregister(id.clone())));
         self.allocator.deactivate_agent(step.now, &id);
+        // If only the link broke, the agent reregisters as soon as it hears that.
+        step.out.push(Effect::ToAgent {
+            from_actor: Actor::Observer(agent.observer.number),
+            to: agent.pid.clone(),
+            message: internal::PingSlaveMessage { connected: false }.into(),
+        });
         let offers = agent.offers.clone();
         let frameworks = agent.frameworks();
         for offer in offers {
