@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf, process::Command};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::shell::{cargo, command, run};
+use crate::shell::{built, cargo, run};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -53,12 +53,15 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
 }
 
 fn run_suite(suite: &str) -> Result<Vec<Figure>> {
-    let package = match suite {
-        "launch" => "conformance",
-        _ => "allocator",
+    let examples: &[(&str, &str)] = match suite {
+        // The floor beside which a launch is shown is a program of its own.
+        "launch" => &[("conformance", "launch"), ("containers", "launch_floor")],
+        _ => &[("allocator", "allocator")],
     };
-    run(cargo().args(["build", "--release", "--quiet", "--package", package, "--example", suite]))?;
-    let mut program: Command = command(&format!("target/release/examples/{suite}"));
+    for (package, example) in examples {
+        run(cargo().args(["build", "--release", "--quiet", "--package", package, "--example", example]))?;
+    }
+    let mut program = Command::new(built("release", &format!("examples/{suite}")));
     let output = program.stderr(std::process::Stdio::inherit()).output().context("cannot start the suite")?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {

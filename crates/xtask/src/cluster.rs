@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell::{cargo, root, run};
+use crate::shell::{built, cargo, root, run};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -71,7 +71,7 @@ fn up(agents: u16, port: u16, resources: &str) -> Result<()> {
         start(&name, port + i, &flags)?;
     }
     println!("cluster: master at http://{master}, {agents} agents, logs below {}", home().display());
-    println!("try: target/release/meseta run --master {master} 'echo hello'");
+    println!("try: {} run --master {master} 'echo hello'", built("release", "meseta").display());
     Ok(())
 }
 
@@ -79,7 +79,7 @@ fn start(name: &str, port: u16, flags: &[String]) -> Result<()> {
     let directory = home().join(name);
     fs::create_dir_all(&directory)?;
     let log = File::create(directory.join("log"))?;
-    let mut command = Command::new(root().join("target/release/meseta"));
+    let mut command = Command::new(built("release", "meseta"));
     command.args(flags).arg(format!("--work_dir={}", directory.display())).arg("--no-hostname_lookup");
     command.stdout(log.try_clone()?).stderr(log).process_group(0);
     let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;

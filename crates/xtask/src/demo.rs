@@ -1,8 +1,10 @@
 //! `cargo xtask demo`: builds, then runs the demonstration program, which starts an embedded cluster and two frameworks.
 
+use std::process::Command;
+
 use anyhow::Result;
 
-use crate::shell::{cargo, command, run};
+use crate::shell::{built, cargo, run};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -13,5 +15,5 @@ pub struct Arguments {
 
 pub fn demo(arguments: &Arguments) -> Result<()> {
     run(cargo().args(["build", "--release", "--package", "meseta"]))?;
-    run(command("target/release/meseta").arg("demo").args(&arguments.rest))
+    run(Command::new(built("release", "meseta")).arg("demo").args(&arguments.rest))
 }

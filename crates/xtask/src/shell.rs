@@ -12,6 +12,13 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap_or_else(|_| PathBuf::from("."))
 }
 
+/// Where cargo puts what it builds: builds name their target, see `.cargo/config.toml`.
+pub fn built(profile: &str, name: &str) -> PathBuf {
+    let version = output(command("rustc").arg("-vV")).unwrap_or_default();
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default().to_owned();
+    root().join("target").join(host).join(profile).join(name)
+}
+
 /// The cargo that runs us.
 pub fn cargo() -> Command {
     command(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
