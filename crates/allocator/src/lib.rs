@@ -4,8 +4,8 @@
 //!
 //! `allocator` is the face. `config` and `profile` hold what callers say, `constraints` the compiled offer constraints.
 //! Inside, `frameworks`, `agents` and `settlement` take the changes, `cycle` hands out grants, `schedule` says when. They
-//! stand on `standing` (who is next), `filters` (who refused what), `scalars` and `bits`. `oracle` is a second, slow and
-//! obvious allocator for tests.
+//! stand on `standing` (who is next), `filters` (who refused what), `directory` (ids as dense numbers), `scalars` and
+//! `bits`. `invariants` says what always holds, `oracle` is a second, slow and obvious allocator; both are for tests.
 
 mod agents;
 mod allocator;
