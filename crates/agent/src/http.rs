@@ -8,13 +8,20 @@ mod session;
 use std::sync::Arc;
 
 use agent_core::{Event, Reply, State};
-use endpoints::Common;
+use bytes::Bytes;
+use endpoints::{Coalescer, Common};
 use observe::metrics::Snapshot;
-use proto::link::ToAgent;
+use proto::{
+    content::ContentType,
+    link::ToAgent,
+    upid::Upid,
+    v1::{agent::call, agent_info::Capability},
+};
+use stdx::WallTime;
 use transport::{Handler, Message, Request, Response, StatusCode, jsonp, refuse, route::Table};
 
 use crate::{
-    reads::{legacy, metrics},
+    reads::{self, Usages, legacy, metrics},
     runtime::{ACTOR, Inbox},
     world::World,
 };
@@ -24,7 +31,27 @@ pub struct Endpoints {
     inbox: Inbox,
     common: Common,
     world: World,
+    about: Arc<About>,
+    reads: Coalescer<Read, Option<Bytes>>,
     table: Table<Endpoint>,
+}
+
+/// A read that costs something, so that equal ones share one rendering.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Read {
+    State,
+    Containers,
+    Statistics,
+    Operator(call::Type, ContentType),
+    OperatorContainers(ContentType, reads::v1::Shown),
+}
+
+/// What there is to say about this process.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub pid: Upid,
+    pub capabilities: Vec<Capability>,
+    pub started: WallTime,
 }
 
 /// Each thing that can be asked of an agent.
@@ -34,6 +61,7 @@ enum Endpoint {
     Operator,
     State,
     Containers,
+    Statistics,
     Common(endpoints::Endpoint),
 }
 
@@ -42,28 +70,47 @@ fn table() -> Table<Endpoint> {
         .at("api/v1/executor", Endpoint::Executor)
         .at("api/v1", Endpoint::Operator)
         .at("state", Endpoint::State)
-        .at("containers", Endpoint::Containers);
+        .at("containers", Endpoint::Containers)
+        .of("monitor", "statistics", Endpoint::Statistics);
     endpoints::routes(table, Endpoint::Common)
 }
 
 impl Endpoints {
-    pub fn new(inbox: Inbox, common: Common, world: World) -> Arc<Endpoints> {
-        Arc::new(Endpoints { inbox, common, world, table: table() })
+    pub fn new(inbox: Inbox, common: Common, world: World, about: About) -> Arc<Endpoints> {
+        let about = Arc::new(about);
+        Arc::new(Endpoints { inbox, common, world, about, reads: Coalescer::default(), table: table() })
     }
 
     async fn view(&self) -> Option<State> {
         self.inbox.view().await
     }
 
-    async fn state(&self, request: &Request) -> Response {
-        let Some(state) = self.view().await else { return ending() };
-        jsonp::json(request, tokio::task::block_in_place(|| legacy::state(&state, &self.common.flags)))
+    /// What `render` makes of a view that is taken from now on, and of what containers use if it asks for that.
+    async fn read<B: Into<Bytes>>(
+        &self,
+        key: Read,
+        with_usage: bool,
+        render: impl Fn(&State, &Usages) -> B + Clone + Send + 'static,
+    ) -> Option<Bytes> {
+        let (inbox, world) = (self.inbox.clone(), self.world.clone());
+        let render = move || {
+            let (inbox, world, render) = (inbox.clone(), world.clone(), render.clone());
+            async move {
+                let state = inbox.view().await?;
+                let usage = if with_usage { world.usage(&state).await } else { Usages::default() };
+                Some(tokio::task::block_in_place(|| render(&state, &usage)).into())
+            }
+        };
+        self.reads.get(key, render).await?
     }
 
-    async fn containers(&self, request: &Request) -> Response {
-        let Some(state) = self.view().await else { return ending() };
-        let usage = self.world.usage(&state).await;
-        jsonp::json(request, legacy::containers(&state, &usage))
+    async fn state(&self) -> Option<Bytes> {
+        let (about, flags) = (Arc::clone(&self.about), Arc::clone(&self.common.flags));
+        let render = move |state: &State, _: &Usages| {
+            let About { pid, capabilities, started } = &*about;
+            legacy::state(state, legacy::Process { started: *started, pid, capabilities, flags: &flags })
+        };
+        self.read(Read::State, false, render).await
     }
 
     /// The agent's own numbers, from the core.
@@ -80,8 +127,9 @@ impl Handler for Endpoints {
         match *found.endpoint {
             Endpoint::Executor => self.executor(&request).await,
             Endpoint::Operator => self.operator(&request).await,
-            Endpoint::State => self.state(&request).await,
-            Endpoint::Containers => self.containers(&request).await,
+            Endpoint::State => json(&request, self.state().await),
+            Endpoint::Containers => json(&request, self.read(Read::Containers, true, legacy::containers).await),
+            Endpoint::Statistics => json(&request, self.read(Read::Statistics, true, legacy::statistics).await),
             Endpoint::Common(endpoint) => {
                 self.common.answer(endpoint, &request, async |snapshot| self.add_metrics(snapshot).await).await
             }
@@ -103,6 +151,10 @@ impl Handler for Endpoints {
         }
         true
     }
+}
+
+fn json(request: &Request, body: Option<Bytes>) -> Response {
+    body.map_or_else(ending, |body| jsonp::json(request, body))
 }
 
 /// The HTTP answer to what the core said, where no stream and no body is meant.

@@ -17,12 +17,13 @@ use containers::Containers;
 use endpoints::Common;
 use journal::{Journal, Opened};
 use observe::{files::Files, metrics};
+use proto::v1::agent_info::Capability;
 use stdx::flags::Values;
 use tokio::task::JoinHandle;
 use transport::{Limits, Node, Server, inbox, libprocess::NodeConfig};
 
 use crate::{
-    http::Endpoints,
+    http::{About, Endpoints},
     runtime::{Inbox, Loop, NO_TICKET},
     settings::Settings,
     world::{Sandboxes, World},
@@ -71,10 +72,14 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
     }
     let world = World::new(containers, Sandboxes::new(&settings.work_dir), inbox.clone());
     let found = world.containers.recover().await.map_err(|e| format!("cannot recover containers: {e}"))?;
-    let recovered =
-        Event::Recovered { state: Box::new(state), found: world.take_up(found), boot_id: boot_id() };
+    let recovered = Event::Recovered { state: Box::new(state), found: world.take_up(found), boot_id: boot_id() };
 
     let (node, mut exits) = Node::new(NodeConfig::new(advertised));
+    let about = About {
+        pid: config.upid.clone(),
+        capabilities: config.capabilities.iter().map(|kind| Capability { r#type: Some(*kind as i32) }).collect(),
+        started: stdx::clock::wall(),
+    };
     let core = Agent::new(config, seed());
     let common = common(&settings, log_file);
     let ended = tokio::spawn(Loop::new(core, journal, node, world.clone()).run(arrivals));
@@ -87,7 +92,7 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
             to_loop.put(Event::Exited { peer }).await;
         }
     });
-    let running = server.serve(Endpoints::new(inbox.clone(), common, world));
+    let running = server.serve(Endpoints::new(inbox.clone(), common, world, about));
     tracing::info!(%address, master = %settings.master, version = endpoints::OWN_VERSION, "the agent listens");
     Ok(Running { address, inbox, ended, _server: running })
 }

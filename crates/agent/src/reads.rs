@@ -4,3 +4,8 @@
 pub mod legacy;
 pub mod metrics;
 pub mod v1;
+
+use std::collections::BTreeMap;
+
+/// What containers use, for reads that ask for it.
+pub type Usages = BTreeMap<agent_core::ContainerId, containers::Usage>;

@@ -2,7 +2,9 @@
 //! what either of them does.
 //!
 //! `Common::answer` serves the legacy endpoints; `v1` gives the same answers as messages, for the operator API.
+//! `coalesce` is for what is costly to show.
 
+mod coalesce;
 mod files;
 mod v1;
 
@@ -16,6 +18,7 @@ use observe::{
 use proto::json::Writer;
 use transport::{Request, Response, jsonp, refuse, route::Table};
 
+pub use coalesce::Coalescer;
 pub use v1::{FileProblem, file_problem};
 
 /// The level of the Mesos API that clients are told. They parse it: digits and dots.
@@ -122,6 +125,14 @@ fn version() -> Vec<u8> {
         json.field("version", API_VERSION);
     });
     json.into_bytes()
+}
+
+/// What state documents say first.
+pub fn version_fields(json: &mut Writer) {
+    json.field("version", API_VERSION);
+    json.field("build_date", BUILD_DATE);
+    json.field("build_time", &0.0);
+    json.field("build_user", "");
 }
 
 /// Builds are reproducible, so there is no date to tell.

@@ -8,10 +8,11 @@ mod teardown;
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use endpoints::Common;
+use bytes::Bytes;
+use endpoints::{Coalescer, Common};
 use master_core::{Event, Reply, State};
 use observe::metrics::Snapshot;
-use proto::link::ToMaster;
+use proto::{content::ContentType, link::ToMaster, v1::master::call};
 use stdx::{WallTime, clock::Clock};
 use transport::{Handler, Message, Request, Response, StatusCode, jsonp, refuse, route::Table};
 
@@ -25,9 +26,17 @@ pub struct Endpoints {
     inbox: Inbox,
     common: Common,
     about: About,
+    reads: Coalescer<Read, Option<Bytes>>,
     /// Set once this master leads; a leader that stops leading ends.
     leads: AtomicBool,
     table: Table<Endpoint>,
+}
+
+/// A read that costs something, so that equal ones share one rendering.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Read {
+    Legacy(legacy::Document, legacy::Query),
+    Operator(call::Type, ContentType),
 }
 
 /// What there is to say about this process.
@@ -69,21 +78,42 @@ fn table() -> Table<Endpoint> {
 
 impl Endpoints {
     pub fn new(inbox: Inbox, common: Common, about: About) -> Arc<Endpoints> {
-        Arc::new(Endpoints { inbox, common, about, leads: AtomicBool::new(false), table: table() })
+        let (reads, leads) = (Coalescer::default(), AtomicBool::new(false));
+        Arc::new(Endpoints { inbox, common, about, reads, leads, table: table() })
     }
 
     /// A document of the legacy API: any method, JSON, wrapped for JSONP if asked.
-    async fn legacy(&self, document: legacy::Document, request: &Request, rest: &str) -> Response {
+    async fn legacy(&self, document: legacy::Document, request: &Request) -> Response {
         if let Err(elsewhere) = self.check_leading(request).await {
             return elsewhere;
         }
-        let Some(state) = self.inbox.view().await else { return ending() };
-        let query = legacy::Query::new(request, rest);
-        let body = tokio::task::block_in_place(|| legacy::render(document, &state, &query, &self.common.flags));
-        match body {
-            Ok(body) => jsonp::json(request, body),
-            Err(why) => refuse::bad_request(why),
+        let query = legacy::Query::new(request);
+        let (flags, started) = (Arc::clone(&self.common.flags), self.about.started);
+        let render = {
+            let query = query.clone();
+            move |state: &State| legacy::render(document, state, &query, legacy::Process { started, flags: &flags })
+        };
+        match self.read(Read::Legacy(document, query), render).await {
+            Some(body) => jsonp::json(request, body),
+            None => ending(),
         }
+    }
+
+    /// What `render` makes of a view that is taken from now on.
+    async fn read<B: Into<Bytes>>(
+        &self,
+        key: Read,
+        render: impl Fn(&State) -> B + Clone + Send + 'static,
+    ) -> Option<Bytes> {
+        let inbox = self.inbox.clone();
+        let render = move || {
+            let (inbox, render) = (inbox.clone(), render.clone());
+            async move {
+                let state = inbox.view().await?;
+                Some(tokio::task::block_in_place(|| render(&state)).into())
+            }
+        };
+        self.reads.get(key, render).await?
     }
 
     /// The master's own numbers, from the core.
@@ -106,7 +136,7 @@ impl Handler for Endpoints {
             Endpoint::Operator => self.operator(&request).await,
             Endpoint::Redirect => self.redirect(&found.rest),
             Endpoint::Teardown => self.teardown(&request).await,
-            Endpoint::Legacy(document) => self.legacy(document, &request, &found.rest).await,
+            Endpoint::Legacy(document) => self.legacy(document, &request).await,
             Endpoint::Common(endpoint) => {
                 self.common.answer(endpoint, &request, async |snapshot| self.add_metrics(snapshot).await).await
             }

@@ -1,7 +1,7 @@
 //! `POST /api/v1`: reads are answered here from a view of what the agent knows; calls on containers, and those that
 //! change something, go to the core.
 
-use agent_core::{Event, Reply};
+use agent_core::{Event, Reply, State};
 use endpoints::FileProblem;
 use proto::{
     content::ContentType,
@@ -9,8 +9,8 @@ use proto::{
 };
 use transport::{Method, Request, Response, StatusCode, negotiate, refuse};
 
-use super::{Endpoints, answer, ending};
-use crate::reads::v1 as reads;
+use super::{Endpoints, Read, answer, ending};
+use crate::reads::{Usages, v1 as reads};
 
 /// An answer, or the refusal that takes its place.
 type Answered = Result<Answer, Response>;
@@ -33,19 +33,32 @@ impl Endpoints {
             | Type::GetExecutors
             | Type::GetOperations
             | Type::GetAgent
-            | Type::GetContainers => {
-                let Some(state) = self.view().await else { return ending() };
-                let usage = match call.r#type() {
-                    Type::GetContainers => self.world.usage(&state).await,
-                    _ => Default::default(),
-                };
-                return tokio::task::block_in_place(|| reads::answer(&state, &call, &usage, accept));
-            }
+            | Type::GetResourceProviders
+            | Type::GetContainers => return self.read_state(&call, accept).await,
             _ => return self.change(call, accept).await,
         };
         match answered {
             Ok(answer) => encoded(&answer, accept),
             Err(refusal) => refusal,
+        }
+    }
+
+    async fn read_state(&self, call: &Call, accept: ContentType) -> Response {
+        let body = match call.r#type() {
+            Type::GetContainers => {
+                let shown = reads::Shown::new(call);
+                let render =
+                    move |state: &State, usage: &Usages| accept.encode(&reads::containers(state, shown, usage));
+                self.read(Read::OperatorContainers(accept, shown), true, render).await
+            }
+            kind => {
+                let render = move |state: &State, _: &Usages| accept.encode(&reads::answer(state, kind));
+                self.read(Read::Operator(kind, accept), false, render).await
+            }
+        };
+        match body {
+            Some(body) => Response::typed(StatusCode::OK, negotiate::mime(accept), body),
+            None => ending(),
         }
     }
 

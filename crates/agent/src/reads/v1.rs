@@ -1,28 +1,24 @@
 //! The reads of the v1 operator API, in Mesos's shapes: GET_STATE and its parts, GET_AGENT, GET_CONTAINERS.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
+use crate::reads::Usages;
 use agent_core::{ContainerId, Executor, State, TaskPhase};
 use containers::Usage;
 use model::{ExecutorId, FrameworkId};
-use proto::{
-    content::ContentType,
-    v1::{
-        self, AgentInfo, ResourceStatistics,
-        agent::{
-            Call, Response as Answer,
-            call::Type,
-            response::{self, GetContainers, GetExecutors, GetFrameworks, GetState, GetTasks},
-        },
+use proto::v1::{
+    self, AgentInfo, ResourceStatistics,
+    agent::{
+        Call, Response as Answer,
+        call::Type,
+        response::{self, GetContainers, GetExecutors, GetFrameworks, GetState, GetTasks},
     },
 };
-use transport::{Response, StatusCode, negotiate};
 
-/// The answer to one of the reads. `usage` is what containers use, where the call asks for it.
-pub fn answer(state: &State, call: &Call, usage: &BTreeMap<ContainerId, Usage>, accept: ContentType) -> Response {
-    let kind = response::Type::from_str_name(call.r#type().as_str_name()).unwrap_or_default();
-    let mut answer = Answer { r#type: Some(kind as i32), ..Default::default() };
-    match call.r#type() {
+/// The answer to one of the reads, all but GET_CONTAINERS.
+pub fn answer(state: &State, call: Type) -> Answer {
+    let mut answer = answer_of(call);
+    match call {
         Type::GetState => {
             answer.get_state = Some(GetState {
                 get_tasks: Some(get_tasks(state)),
@@ -34,10 +30,36 @@ pub fn answer(state: &State, call: &Call, usage: &BTreeMap<ContainerId, Usage>, 
         Type::GetTasks => answer.get_tasks = Some(get_tasks(state)),
         Type::GetExecutors => answer.get_executors = Some(get_executors(state)),
         Type::GetOperations => answer.get_operations = Some(response::GetOperations::default()),
-        Type::GetContainers => answer.get_containers = get_containers(state, call, usage),
+        Type::GetResourceProviders => {
+            answer.get_resource_providers = Some(response::GetResourceProviders::default());
+        }
         _ => answer.get_agent = Some(get_agent(state)),
     }
-    Response::typed(StatusCode::OK, negotiate::mime(accept), accept.encode(&answer))
+    answer
+}
+
+fn answer_of(call: Type) -> Answer {
+    let kind = response::Type::from_str_name(call.as_str_name()).unwrap_or_default();
+    Answer { r#type: Some(kind as i32), ..Default::default() }
+}
+
+/// Which containers GET_CONTAINERS shows beside those of executors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shown {
+    nested: bool,
+    standalone: bool,
+}
+
+impl Shown {
+    pub fn new(call: &Call) -> Shown {
+        let options = call.get_containers.unwrap_or_default();
+        Shown { nested: options.show_nested(), standalone: options.show_standalone() }
+    }
+}
+
+/// The answer to GET_CONTAINERS.
+pub fn containers(state: &State, shown: Shown, usage: &Usages) -> Answer {
+    Answer { get_containers: get_containers(state, shown, usage), ..answer_of(Type::GetContainers) }
 }
 
 /// Every executor that is remembered: those at work, then those that ended, of active and completed frameworks.
@@ -92,8 +114,7 @@ fn get_agent(state: &State) -> response::GetAgent {
 }
 
 /// None at all when nothing runs.
-fn get_containers(state: &State, call: &Call, usage: &BTreeMap<ContainerId, Usage>) -> Option<GetContainers> {
-    let options = call.get_containers.unwrap_or_default();
+fn get_containers(state: &State, shown: Shown, usage: &Usages) -> Option<GetContainers> {
     let of_executors = state.executors().map(|executor| response::get_containers::Container {
         framework_id: Some(executor.framework.to_proto()),
         executor_id: Some(executor.id.to_proto()),
@@ -102,9 +123,10 @@ fn get_containers(state: &State, call: &Call, usage: &BTreeMap<ContainerId, Usag
         container_status: Some(status(&executor.container, executor.pid)),
         resource_statistics: usage.get(&executor.container).map(statistics),
     });
-    let others = state.containers.values().filter(|container| {
-        if container.id.is_nested() { options.show_nested() } else { options.show_standalone() }
-    });
+    let others = state
+        .containers
+        .values()
+        .filter(|container| if container.id.is_nested() { shown.nested } else { shown.standalone });
     let others = others.map(|container| {
         let owner = owner(state, &container.id);
         response::get_containers::Container {
@@ -127,11 +149,11 @@ fn owner<'a>(state: &'a State, container: &ContainerId) -> Option<(&'a Framework
     Some((&executor.framework, &executor.id))
 }
 
-pub fn status(container: &ContainerId, pid: Option<u32>) -> v1::ContainerStatus {
+fn status(container: &ContainerId, pid: Option<u32>) -> v1::ContainerStatus {
     v1::ContainerStatus { container_id: Some(container.to_proto()), executor_pid: pid, ..Default::default() }
 }
 
-pub fn statistics(usage: &Usage) -> ResourceStatistics {
+fn statistics(usage: &Usage) -> ResourceStatistics {
     ResourceStatistics {
         timestamp: usage.timestamp,
         processes: usage.processes,

@@ -2,14 +2,14 @@
 //! core.
 
 use endpoints::FileProblem;
-use master_core::{Event, Reply};
+use master_core::{Event, Reply, State};
 use proto::{
     content::ContentType,
     v1::master::{Call, Response as Answer, call::Type, response},
 };
 use transport::{Method, Request, Response, StatusCode, negotiate, refuse};
 
-use super::{Endpoints, answer, ending};
+use super::{Endpoints, Read, answer, ending};
 use crate::reads::v1 as reads;
 
 /// An answer, or the refusal that takes its place.
@@ -38,10 +38,7 @@ impl Endpoints {
             | Type::GetOperations
             | Type::GetRoles
             | Type::GetWeights
-            | Type::GetMaster => match self.view().await {
-                Some(state) => return tokio::task::block_in_place(|| reads::answer(&state, self.about.started, call.r#type(), accept)),
-                None => return ending(),
-            },
+            | Type::GetMaster => return self.read_state(call.r#type(), accept).await,
             _ => return self.change(call, accept).await,
         };
         match answered {
@@ -50,9 +47,17 @@ impl Endpoints {
         }
     }
 
+    async fn read_state(&self, call: Type, accept: ContentType) -> Response {
+        let started = self.about.started;
+        let render = move |state: &State| accept.encode(&reads::answer(state, started, call));
+        match self.read(Read::Operator(call, accept), render).await {
+            Some(body) => Response::typed(StatusCode::OK, negotiate::mime(accept), body),
+            None => ending(),
+        }
+    }
+
     async fn about_process(&self, call: &Call) -> Answered {
-        let mut answer = Answer::default();
-        answer.r#type = Some(response_type(call.r#type()) as i32);
+        let mut answer = Answer { r#type: Some(response_type(call.r#type()) as i32), ..Default::default() };
         match call.r#type() {
             Type::GetHealth => answer.get_health = Some(response::GetHealth { healthy: true }),
             Type::GetFlags => answer.get_flags = Some(response::GetFlags { flags: self.common.flags() }),
@@ -68,8 +73,7 @@ impl Endpoints {
     }
 
     fn files(&self, call: &Call) -> Answered {
-        let mut answer = Answer::default();
-        answer.r#type = Some(response_type(call.r#type()) as i32);
+        let mut answer = Answer { r#type: Some(response_type(call.r#type()) as i32), ..Default::default() };
         if let Some(list) = &call.list_files {
             let file_infos = self.common.list_files(&list.path).map_err(file_refusal)?;
             answer.list_files = Some(response::ListFiles { file_infos });

@@ -1,29 +1,21 @@
 //! The reads of the v1 operator API, in Mesos's shapes: GET_STATE and its parts, GET_ROLES, GET_MASTER.
 
-use master_core::{
-    State,
-    state::{Agent, Framework},
-};
-use proto::{
-    content::ContentType,
-    v1::{
-        self, AgentInfo, TimeInfo,
-        master::{
-            Response as Answer,
-            call::Type,
-            response::{self, GetAgents, GetExecutors, GetFrameworks, GetRoles, GetState, GetTasks},
-        },
+use master_core::{Role, State};
+use proto::v1::{
+    self,
+    master::{
+        Response as Answer,
+        call::Type,
+        response::{self, GetAgents, GetExecutors, GetFrameworks, GetRoles, GetState, GetTasks},
     },
 };
 use resources::Resources;
 use stdx::WallTime;
-use transport::{Response, StatusCode, negotiate};
 
 /// The answer to one of the reads. `started` is when this process was.
-pub fn answer(state: &State, started: WallTime, call: Type, accept: ContentType) -> Response {
-    let mut answer = Answer::default();
+pub fn answer(state: &State, started: WallTime, call: Type) -> Answer {
     let kind = response::Type::from_str_name(call.as_str_name()).unwrap_or_default();
-    answer.r#type = Some(kind as i32);
+    let mut answer = Answer { r#type: Some(kind as i32), ..Default::default() };
     match call {
         Type::GetState => answer.get_state = Some(get_state(state)),
         Type::GetAgents => answer.get_agents = Some(get_agents(state)),
@@ -35,7 +27,7 @@ pub fn answer(state: &State, started: WallTime, call: Type, accept: ContentType)
         Type::GetWeights => answer.get_weights = get_weights(state),
         _ => answer.get_master = Some(get_master(state, started)),
     }
-    Response::typed(StatusCode::OK, negotiate::mime(accept), accept.encode(&answer))
+    answer
 }
 
 fn get_state(state: &State) -> GetState {
@@ -49,73 +41,17 @@ fn get_state(state: &State) -> GetState {
 
 fn get_agents(state: &State) -> GetAgents {
     GetAgents {
-        agents: state.agents.values().map(|row| agent(state, row)).collect(),
+        agents: state.agents.values().map(|agent| state.agent_to_proto(agent)).collect(),
         recovered_agents: state.recovered_agents.values().cloned().collect(),
     }
 }
 
-fn agent(state: &State, agent: &Agent) -> response::get_agents::Agent {
-    let mut used = Resources::default();
-    for resources in state.used_on(agent).into_values() {
-        used += resources;
-    }
-    response::get_agents::Agent {
-        agent_info: AgentInfo::clone(&agent.info),
-        active: agent.is_active(),
-        deactivated: Some(agent.deactivated),
-        version: agent.version.clone(),
-        pid: Some(agent.pid.to_string()),
-        registered_time: Some(time(agent.registered)),
-        reregistered_time: agent.reregistered.map(time),
-        total_resources: agent.total.to_protos(),
-        allocated_resources: used.to_protos(),
-        offered_resources: state.offered_on(agent).to_protos(),
-        capabilities: agent.capability_list.clone(),
-        resource_providers: Vec::new(),
-        drain_info: agent.drain_info.clone(),
-        estimated_drain_start_time: None,
-    }
-}
-
 fn get_frameworks(state: &State) -> GetFrameworks {
+    let completed = state.completed_frameworks.iter();
     GetFrameworks {
-        frameworks: state.frameworks.values().map(|row| framework(state, row)).collect(),
-        completed_frameworks: state.completed_frameworks.iter().map(|row| framework(state, row)).collect(),
+        frameworks: state.frameworks.values().map(|framework| state.framework_to_proto(framework)).collect(),
+        completed_frameworks: completed.map(|framework| state.framework_to_proto(framework)).collect(),
         recovered_frameworks: Vec::new(),
-    }
-}
-
-fn framework(state: &State, framework: &Framework) -> response::get_frameworks::Framework {
-    let mut used = Resources::default();
-    for resources in state.used_by(framework).into_values() {
-        used += resources;
-    }
-    response::get_frameworks::Framework {
-        framework_info: v1::FrameworkInfo::clone(&framework.info),
-        active: framework.is_active(),
-        connected: framework.is_connected(),
-        recovered: framework.is_recovered(),
-        registered_time: Some(time(framework.registered)),
-        reregistered_time: framework.reregistered.map(time),
-        unregistered_time: framework.unregistered.map(time),
-        offers: framework.offers.iter().filter_map(|id| state.offers.get(id)).map(|row| offer(state, row)).collect(),
-        inverse_offers: Vec::new(),
-        allocated_resources: used.to_protos(),
-        offered_resources: state.offered_to(framework).to_protos(),
-        offer_constraints: Some(framework.offer_constraints.as_deref().cloned().unwrap_or_default()),
-    }
-}
-
-fn offer(state: &State, offer: &master_core::state::Offer) -> v1::Offer {
-    let agent = state.agents.get(&offer.agent);
-    v1::Offer {
-        id: offer.id.to_proto(),
-        framework_id: offer.framework.to_proto(),
-        agent_id: offer.agent.to_proto(),
-        hostname: agent.map(|agent| agent.info.hostname.clone()).unwrap_or_default(),
-        resources: offer.resources.to_protos(),
-        allocation_info: Some(v1::resource::AllocationInfo { role: Some(offer.role.to_string()) }),
-        ..Default::default()
     }
 }
 
@@ -142,13 +78,27 @@ fn get_executors(state: &State) -> GetExecutors {
 }
 
 fn get_roles(state: &State) -> GetRoles {
-    let role = |(name, role): (String, master_core::Role)| v1::Role {
+    let role = |(name, role): (String, Role)| v1::Role {
         name,
         weight: role.weight,
         frameworks: role.frameworks.iter().map(model::FrameworkId::to_proto).collect(),
-        resources: role.allocated.to_protos(),
+        resources: amounts(&role.allocated),
     };
     GetRoles { roles: state.roles().into_iter().map(role).collect() }
+}
+
+/// The scalars by name, with nothing but their amounts.
+fn amounts(resources: &Resources) -> Vec<v1::Resource> {
+    let quantities = resources.scalar_quantities();
+    let amount = |(name, quantity): (&resources::Name, resources::Quantity)| v1::Resource {
+        name: name.as_str().to_owned(),
+        r#type: v1::value::Type::Scalar as i32,
+        scalar: Some(v1::value::Scalar { value: quantity.as_f64() }),
+        ..Default::default()
+    };
+    let mut amounts: Vec<_> = quantities.iter().map(amount).collect();
+    amounts.sort_by(|a, b| a.name.cmp(&b.name));
+    amounts
 }
 
 /// None at all while every role weighs 1.
@@ -164,8 +114,4 @@ fn get_master(state: &State, started: WallTime) -> response::GetMaster {
         start_time: Some(started.as_secs_f64()),
         elected_time: state.elected.map(WallTime::as_secs_f64),
     }
-}
-
-fn time(at: WallTime) -> TimeInfo {
-    TimeInfo { nanoseconds: at.0 }
 }
