@@ -33,12 +33,14 @@ pub type SettingsError = String;
 impl Settings {
     pub fn new(values: Values) -> Result<Settings, SettingsError> {
         let master = values.text("master").ok_or("--master is missing; give the master's address, host:port")?;
-        let work_dir = values.path("work_dir").ok_or("--work_dir is missing; give a directory for the agent's files")?;
-        std::fs::create_dir_all(work_dir.join("meta")).map_err(|e| format!("--work_dir: {}: {e}", work_dir.display()))?;
+        let work_dir =
+            values.path("work_dir").ok_or("--work_dir is missing; give a directory for the agent's files")?;
+        std::fs::create_dir_all(work_dir.join("meta"))
+            .map_err(|e| format!("--work_dir: {}: {e}", work_dir.display()))?;
         let work_dir = work_dir.canonicalize().map_err(|e| format!("--work_dir: {}: {e}", work_dir.display()))?;
         let runtime_dir = values.path("runtime_dir").unwrap_or_else(|| default_runtime_dir(&work_dir));
-        let isolation = Isolation::parse(values.text("isolation").unwrap_or_default())
-            .map_err(|e| format!("--isolation: {e}"))?;
+        let isolation =
+            Isolation::parse(values.text("isolation").unwrap_or_default()).map_err(|e| format!("--isolation: {e}"))?;
         let launcher = match values.text("launcher") {
             None => LauncherKind::Auto,
             Some("linux") => LauncherKind::Linux,

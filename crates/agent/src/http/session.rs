@@ -38,12 +38,7 @@ impl Endpoints {
     }
 }
 
-async fn copy(
-    pipe: Option<OwnedFd>,
-    kind: process_io::data::Type,
-    accept: ContentType,
-    writer: stream::FlowWriter,
-) {
+async fn copy(pipe: Option<OwnedFd>, kind: process_io::data::Type, accept: ContentType, writer: stream::FlowWriter) {
     // SAFETY: an `OwnedFd` names the same open file until it is dropped.
     let register = |pipe| unsafe { AsyncFd::register_with_interest(pipe, Interest::READABLE) };
     let Some(Ok(pipe)) = pipe.map(register) else { return };

@@ -33,9 +33,9 @@ fn names(resources: &Resources, name: &str) -> bool {
 
 /// Whether the flag gives `name` explicitly, even as zero: then it is not measured.
 fn names_in(text: &str, name: &str) -> bool {
-    text.split([';', '"']).map(str::trim).any(|part| {
-        part.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '(']))
-    })
+    text.split([';', '"'])
+        .map(str::trim)
+        .any(|part| part.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '('])))
 }
 
 /// All but 1 GB for the system; half on a small machine.

@@ -22,12 +22,8 @@ pub fn spec(spec: LaunchSpec) -> Result<containers::LaunchSpec, LaunchFailure> {
         .map_err(|e| refuse(e.to_string()))?;
     let info = spec.container_info.as_deref();
     check_supported(info).map_err(refuse)?;
-    let command = Command {
-        program: program(spec.program),
-        env: environment(spec.environment),
-        user: spec.user,
-        cwd: None,
-    };
+    let command =
+        Command { program: program(spec.program), env: environment(spec.environment), user: spec.user, cwd: None };
     let linux = info.and_then(|info| info.linux_info.as_ref());
     Ok(containers::LaunchSpec {
         class: if spec.class == Class::Debug { containers::Class::Debug } else { containers::Class::Default },
@@ -38,7 +34,12 @@ pub fn spec(spec: LaunchSpec) -> Result<containers::LaunchSpec, LaunchFailure> {
         ipc: ipc(linux),
         shm_bytes: linux.and_then(|linux| linux.shm_size).map(|mib| u64::from(mib) << 20),
         hostname: info.and_then(|info| info.hostname.clone()),
-        rlimits: info.and_then(|info| info.rlimit_info.as_ref()).map(rlimits).transpose().map_err(refuse)?.unwrap_or_default(),
+        rlimits: info
+            .and_then(|info| info.rlimit_info.as_ref())
+            .map(rlimits)
+            .transpose()
+            .map_err(refuse)?
+            .unwrap_or_default(),
         output: if spec.output == Output::Session { containers::Output::Pipes } else { containers::Output::Files },
         ..containers::LaunchSpec::new(id, command, spec.sandbox)
     })
