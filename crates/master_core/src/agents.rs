@@ -2,7 +2,7 @@
 
 mod gone;
 mod link;
-mod membership;
+pub(crate) mod membership;
 mod ping;
 mod register;
 mod reregister;

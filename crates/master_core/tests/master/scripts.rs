@@ -170,7 +170,7 @@ impl Script {
                     agent_capabilities: model::AgentCapabilities::ALL.to_protos(),
                     ..Default::default()
                 };
-                world.from_agent(agent(1), message.into())
+                world.hear(agent(1), message.into())
             }
             "reregister" => {
                 let mut message: internal::ReregisterSlaveMessage =
@@ -180,17 +180,17 @@ impl Script {
                 let text = words.get(3);
                 message.agent = agent_info(agent(1), Some(words[2]), host, text);
                 message.agent_capabilities = model::AgentCapabilities::ALL.to_protos();
-                world.from_agent(agent(1), message.into())
+                world.hear(agent(1), message.into())
             }
             "from" => {
                 let message = to_master(words[2], body);
-                world.from_agent(agent(1), message)
+                world.hear(agent(1), message)
             }
             "update" => {
                 let message = self.update(&words);
-                self.world.from_agent(agent(1), message)
+                self.world.hear(agent(1), message)
             }
-            "pong" => world.from_agent(agent(1), internal::PongSlaveMessage {}.into()),
+            "pong" => world.hear(agent(1), internal::PongSlaveMessage {}.into()),
             "exited" => world.step(Event::Exited { peer: pid(agent(1)) }),
             "subscribe" | "suppressed" => {
                 let info: v1::FrameworkInfo = parse(&merged(r#"{"user":"u","name":"f"}"#, body));

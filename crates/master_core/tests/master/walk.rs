@@ -118,7 +118,7 @@ impl Walk {
                     agent_capabilities: model::AgentCapabilities::ALL.to_protos(),
                     ..Default::default()
                 };
-                self.world.from_agent(n, message.into())
+                self.world.hear(n, message.into())
             }
             8..12 => self.reregister(),
             12..40 => self.accept(),
@@ -141,7 +141,7 @@ impl Walk {
                     self.world.silent.insert(n);
                 }
                 let message = internal::PongSlaveMessage {};
-                self.world.from_agent(n, message.into())
+                self.world.hear(n, message.into())
             }
             89 if self.rng.below(8) == 0 => self.fail_over(),
             89 => Vec::new(),
@@ -156,7 +156,7 @@ impl Walk {
             94..96 => {
                 let agent_id = self.agent_id();
                 let n = self.agent();
-                self.world.from_agent(n, internal::UnregisterSlaveMessage { agent_id }.into())
+                self.world.hear(n, internal::UnregisterSlaveMessage { agent_id }.into())
             }
             _ => {
                 let secs = [0, 1, 6, 20, 90][self.rng.below(5) as usize];
@@ -333,7 +333,7 @@ impl Walk {
                 ..Default::default()
             }));
         }
-        self.world.from_agent(n, message.into())
+        self.world.hear(n, message.into())
     }
 
     fn task_info(&mut self, agent_id: v1::AgentId) -> v1::TaskInfo {
@@ -446,7 +446,7 @@ impl Walk {
             status,
         };
         let n = self.agent();
-        self.world.from_agent(n, internal::StatusUpdateMessage { update, pid: None }.into())
+        self.world.hear(n, internal::StatusUpdateMessage { update, pid: None }.into())
     }
 
     fn other_call(&mut self) -> Vec<Effect> {
@@ -503,12 +503,12 @@ impl Walk {
         match self.rng.below(3) {
             0 => {
                 let message = internal::ExitedExecutorMessage { agent_id, framework_id, executor_id, status: 9 };
-                self.world.from_agent(n, message.into())
+                self.world.hear(n, message.into())
             }
             1 => {
                 let data = Bytes::from_static(b"x");
                 let message = internal::ExecutorToFrameworkMessage { agent_id, framework_id, executor_id, data };
-                self.world.from_agent(n, message.into())
+                self.world.hear(n, message.into())
             }
             _ => {
                 let mut more = resources("cpus:2");
@@ -521,7 +521,7 @@ impl Walk {
                     oversubscribed_resources: if self.rng.below(2) == 0 { more } else { vec![] },
                     ..Default::default()
                 };
-                self.world.from_agent(n, message.into())
+                self.world.hear(n, message.into())
             }
         }
     }

@@ -149,13 +149,13 @@ impl World {
             let pinged = pinged(&effect);
             all.push(effect);
             if let Some(agent) = pinged.filter(|agent| !self.silent.contains(agent)) {
-                all.extend(self.from_agent(agent, internal::PongSlaveMessage {}.into()));
+                all.extend(self.hear(agent, internal::PongSlaveMessage {}.into()));
             }
         }
         all
     }
 
-    pub fn from_agent(&mut self, agent: u16, message: ToMaster) -> Vec<Effect> {
+    pub fn hear(&mut self, agent: u16, message: ToMaster) -> Vec<Effect> {
         self.step(Event::FromAgent { from: pid(agent), message })
     }
 

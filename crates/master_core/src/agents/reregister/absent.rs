@@ -1,0 +1,77 @@
+//! An agent returns that this master has no row of: its tasks and executors come with it.
+
+use model::{AgentId, FrameworkId, TaskId};
+use proto::{
+    internal::{self, ReregisterSlaveMessage},
+    upid::Upid,
+};
+
+use crate::{Master, Step, agents::membership::Newcomer, counters::Counter, pending::Was};
+
+impl Master {
+    pub(super) fn return_agent(
+        &mut self,
+        from: Upid,
+        id: &AgentId,
+        m: ReregisterSlaveMessage,
+        was: Was,
+        step: &mut Step<'_>,
+    ) {
+        let news = match was {
+            Was::Registered | Was::Recovered => None,
+            Was::Unreachable => Some("Unreachable agent re-reregistered"),
+            Was::Forgotten => Some("Unknown agent reregistered"),
+        };
+        self.recover_frameworks(&m.frameworks, step);
+        self.forget_unreachable_tasks(id);
+        self.state.recovered_agents.take(id);
+        let newcomer = Newcomer {
+            pid: from.clone(),
+            info: m.agent,
+            version: m.version.unwrap_or_default(),
+            capabilities: m.agent_capabilities,
+            resource_version: m.resource_version_uuid,
+            checkpointed: m.checkpointed_resources,
+            reregistered: Some(step.wall),
+        };
+        let mut agent = self.new_agent(id, newcomer, step);
+        for executor in m.executor_infos {
+            self.add_reported_executor(&mut agent, executor);
+        }
+        for task in m.tasks {
+            let (framework, task_id) = (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id));
+            if self.add_reported_task(&mut agent, task, step)
+                && let Some(why) = news
+            {
+                self.tell_reregistered(&framework, &task_id, why, step);
+            }
+        }
+        self.state.counters.add(Counter::AgentReregistrations);
+        tracing::info!(agent = %id, %from, ?was, tasks = agent.tasks.len(), "reregistered");
+        let drain = agent.drain_info;
+        self.add_agent(agent, step);
+        self.add_completed(m.completed_frameworks);
+        if let Some(drain) = drain {
+            step.send(&from, internal::DrainSlaveMessage { config: drain.config });
+        }
+        let connection = Some(self.connection());
+        let reply = internal::SlaveReregisteredMessage { agent_id: id.to_proto(), reconciliations: vec![], connection };
+        step.send(&from, reply);
+        self.tell_frameworks(&from, &m.frameworks, step);
+        self.ping(id, step);
+    }
+
+    fn forget_unreachable_tasks(&mut self, id: &AgentId) {
+        let frameworks: Vec<FrameworkId> = self.state.frameworks.keys().cloned().collect();
+        for framework in frameworks {
+            let Some(row) = self.state.frameworks.get(&framework) else { continue };
+            let tasks: Vec<TaskId> =
+                row.unreachable_tasks.iter().filter(|task| task.agent == *id).map(|task| task.id.clone()).collect();
+            if let Some(row) = self.state.frameworks.get_mut(&framework).filter(|_| !tasks.is_empty()) {
+                for task in &tasks {
+                    row.unreachable_tasks.take(task);
+                }
+            }
+        }
+    }
+}
