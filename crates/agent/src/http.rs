@@ -5,7 +5,7 @@ mod executor;
 mod operator;
 mod session;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use agent_core::{Event, Reply, State};
 use bytes::Bytes;
@@ -52,6 +52,8 @@ pub struct About {
     pub pid: Upid,
     pub capabilities: Vec<Capability>,
     pub started: WallTime,
+    /// Where the sandboxes of all agents that ever ran here are.
+    pub sandboxes: PathBuf,
 }
 
 /// Each thing that can be asked of an agent.
@@ -107,10 +109,21 @@ impl Endpoints {
     async fn state(&self) -> Option<Bytes> {
         let (about, flags) = (Arc::clone(&self.about), Arc::clone(&self.common.flags));
         let render = move |state: &State, _: &Usages| {
-            let About { pid, capabilities, started } = &*about;
+            let About { pid, capabilities, started, .. } = &*about;
             legacy::state(state, legacy::Process { started: *started, pid, capabilities, flags: &flags })
         };
         self.read(Read::State, false, render).await
+    }
+
+    /// Makes sandboxes readable under `/frameworks`, which does not name the agent; that needs the agent's id.
+    async fn attach_frameworks(&self) {
+        const PATH: &str = "/frameworks";
+        if self.common.files.attached().contains_key(PATH) {
+            return;
+        }
+        if let Some(id) = self.view().await.and_then(|state| state.agent_id) {
+            self.common.files.attach(PATH, self.about.sandboxes.join(id.as_str()).join("frameworks"));
+        }
     }
 
     /// The agent's own numbers, from the core.
@@ -131,6 +144,9 @@ impl Handler for Endpoints {
             Endpoint::Containers => json(&request, self.read(Read::Containers, true, legacy::containers).await),
             Endpoint::Statistics => json(&request, self.read(Read::Statistics, true, legacy::statistics).await),
             Endpoint::Common(endpoint) => {
+                if matches!(endpoint, endpoints::Endpoint::Files(_)) {
+                    self.attach_frameworks().await;
+                }
                 self.common.answer(endpoint, &request, async |snapshot| self.add_metrics(snapshot).await).await
             }
         }

@@ -79,6 +79,7 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
         pid: config.upid.clone(),
         capabilities: config.capabilities.iter().map(|kind| Capability { r#type: Some(*kind as i32) }).collect(),
         started: stdx::clock::wall(),
+        sandboxes: settings.work_dir.join("slaves"),
     };
     let core = Agent::new(config, seed());
     let common = common(&settings, log_file);

@@ -1,5 +1,7 @@
 //! `/files/*`: browse, read, download, debug, with Mesos's parameters and shapes.
 
+use std::io::ErrorKind;
+
 use bytes::Bytes;
 use observe::files::{Entry, FileError, Verb, mode_text};
 use proto::json::Writer;
@@ -26,7 +28,7 @@ impl Common {
     }
 
     fn browse(&self, request: &Request, path: &str) -> Response {
-        match self.files.list(path) {
+        match self.entries(path) {
             Ok(entries) => {
                 let mut json = Writer::new();
                 json.array(|json| entries.iter().for_each(|entry| json.object(|json| write_entry(json, entry))));
@@ -36,13 +38,21 @@ impl Common {
         }
     }
 
+    /// The entries of a directory; a file has none.
+    pub(crate) fn entries(&self, path: &str) -> Result<Vec<Entry>, FileError> {
+        match self.files.list(path) {
+            Err(FileError::Io(_, error)) if error.kind() == ErrorKind::NotADirectory => Ok(Vec::new()),
+            listed => listed,
+        }
+    }
+
     /// `offset=-1` asks for the size: the answer has it as its offset, and no data.
     fn read(&self, request: &Request, path: &str) -> Response {
         let number = |name: &str| request.query_value(name).map(|text| text.parse::<i64>().map_err(|_| text));
         let (offset, length) = match (number("offset").unwrap_or(Ok(-1)), number("length").unwrap_or(Ok(-1))) {
             (Ok(offset), Ok(length)) => (offset, length),
-            (Err(text), _) => return refuse::bad_request(format!("Failed to parse offset: '{text}' is no number.\n")),
-            (_, Err(text)) => return refuse::bad_request(format!("Failed to parse length: '{text}' is no number.\n")),
+            (Err(text), _) => return no_number("offset", &text),
+            (_, Err(text)) => return no_number("length", &text),
         };
         if offset < -1 {
             return refuse::bad_request(format!("Negative offset provided: {offset}.\n"));
@@ -71,6 +81,8 @@ impl Common {
     fn download(&self, path: &str) -> Response {
         let (file, size) = match self.files.open(path) {
             Ok(opened) => opened,
+            Err(FileError::NotFound(_)) => return refuse::not_found(),
+            Err(FileError::IsDirectory(_)) => return refuse::bad_request("Cannot download a directory.\n"),
             Err(error) => return refusal(&error),
         };
         let (writer, flow) = stream::flow(4);
@@ -103,11 +115,15 @@ impl Common {
 fn write_entry(json: &mut Writer, entry: &Entry) {
     json.field("gid", entry.gid.as_str());
     json.field("mode", mode_text(entry.mode).as_str());
-    json.field("mtime", &(entry.mtime as i64));
+    json.field("mtime", &entry.mtime);
     json.field("nlink", &entry.nlink);
     json.field("path", entry.path.as_str());
     json.field("size", &entry.size);
     json.field("uid", entry.uid.as_str());
+}
+
+fn no_number(name: &str, text: &str) -> Response {
+    refuse::bad_request(format!("Failed to parse {name}: Failed to convert '{text}' to number.\n"))
 }
 
 /// A path that is not there is 404 without a body.

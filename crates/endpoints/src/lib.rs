@@ -111,7 +111,7 @@ fn check_timeout(request: &Request) -> Result<(), Response> {
     let Some(text) = request.query_value("timeout") else { return Ok(()) };
     match stdx::units::parse_duration(&text) {
         Ok(_) => Ok(()),
-        Err(why) => Err(refuse::bad_request(format!("Invalid 'timeout' query parameter: {why}\n"))),
+        Err(why) => Err(refuse::bad_request(format!("Invalid timeout '{text}': {why}.\n"))),
     }
 }
 

@@ -24,7 +24,7 @@ pub enum FileProblem {
 pub fn file_problem(error: &FileError) -> FileProblem {
     match error {
         FileError::NotFound(_) => FileProblem::NotFound,
-        FileError::IsDirectory(_) => FileProblem::Wrong("Cannot read a directory".into()),
+        FileError::IsDirectory(_) => FileProblem::Wrong("Cannot read a directory.\n".into()),
         FileError::Io(..) => FileProblem::Failed(error.to_string()),
     }
 }
@@ -52,7 +52,7 @@ impl Common {
     }
 
     pub fn list_files(&self, path: &str) -> Result<Vec<FileInfo>, FileProblem> {
-        let entries = self.files.list(path).map_err(|e| file_problem(&e))?;
+        let entries = self.entries(path).map_err(|e| file_problem(&e))?;
         Ok(entries.into_iter().map(file_info).collect())
     }
 

@@ -60,7 +60,8 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
     let info = settings.master_info(stdx::Rng::new(seed).uuid_text(), advertised);
 
     let (inbox, arrivals) = inbox::inbox();
-    let (registrar, registry) = Registrar::start(store, runtime::on_outcome(inbox.clone())).map_err(|e| e.to_string())?;
+    let (registrar, registry) =
+        Registrar::start(store, runtime::on_outcome(inbox.clone())).map_err(|e| e.to_string())?;
     let (registry, registrar) = first_weights(&settings, registry, registrar)?;
     let (node, mut exits) = Node::new(NodeConfig::new(advertised));
     let core = Master::new(config, info.clone(), seed);

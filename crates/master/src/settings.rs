@@ -46,9 +46,8 @@ impl Settings {
             None if self.values.switch("hostname_lookup") => observe::host::hostname(address.ip()),
             None => address.ip().to_string(),
         };
-        let capability = |kind: v1::master_info::capability::Type| v1::master_info::Capability {
-            r#type: Some(kind as i32),
-        };
+        let capability =
+            |kind: v1::master_info::capability::Type| v1::master_info::Capability { r#type: Some(kind as i32) };
         v1::MasterInfo {
             id,
             ip: packed(address.ip()),
@@ -153,11 +152,7 @@ fn duration(values: &Values, name: &str) -> Result<Duration, SettingsError> {
     values.duration(name).ok_or_else(|| format!("--{name} has no value"))
 }
 
-fn bounded(
-    values: &Values,
-    name: &str,
-    range: std::ops::RangeInclusive<Duration>,
-) -> Result<Duration, SettingsError> {
+fn bounded(values: &Values, name: &str, range: std::ops::RangeInclusive<Duration>) -> Result<Duration, SettingsError> {
     use stdx::units::print_duration;
     let value = duration(values, name)?;
     if range.contains(&value) {

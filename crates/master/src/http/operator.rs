@@ -28,8 +28,11 @@ impl Endpoints {
             Err(refusal) => return refusal,
         };
         let answered = match call.r#type() {
-            Type::GetHealth | Type::GetFlags | Type::GetVersion | Type::GetMetrics => self.about_process(&call).await,
+            Type::GetHealth | Type::GetFlags | Type::GetVersion | Type::GetLoggingLevel | Type::GetMetrics => {
+                self.about_process(&call).await
+            }
             Type::ListFiles | Type::ReadFile => self.files(&call),
+            Type::Unknown => return Response::text(StatusCode::NOT_IMPLEMENTED, "501 Not Implemented."),
             Type::GetState
             | Type::GetAgents
             | Type::GetFrameworks
@@ -60,6 +63,8 @@ impl Endpoints {
         let mut answer = Answer { r#type: Some(response_type(call.r#type()) as i32), ..Default::default() };
         match call.r#type() {
             Type::GetHealth => answer.get_health = Some(response::GetHealth { healthy: true }),
+            // Beyond the level of --logging_level nothing is logged that could be asked for.
+            Type::GetLoggingLevel => answer.get_logging_level = Some(response::GetLoggingLevel { level: 0 }),
             Type::GetFlags => answer.get_flags = Some(response::GetFlags { flags: self.common.flags() }),
             Type::GetVersion => {
                 answer.get_version = Some(response::GetVersion { version_info: self.common.version() });
