@@ -86,20 +86,21 @@ impl<'a> Index<'a> {
         self.target(field).is_some_and(|target| is_map_entry(self.messages[target].1))
     }
 
-    /// For each message: does it, or anything it can hold, have a required field?
-    fn demanding(&self) -> Vec<bool> {
-        let mut demanding = vec![false; self.messages.len()];
+    /// For each message: does it, or anything it can hold, have a field that `is_such`?
+    fn reaching(&self, is_such: impl Fn(&FieldDescriptorProto) -> bool) -> Vec<bool> {
+        let mut reaching = vec![false; self.messages.len()];
         loop {
             let mut changed = false;
             for (at, (_, message)) in self.messages.iter().enumerate() {
-                let demands = message.field.iter().any(|field| {
-                    field.label() == Label::Required || self.target(field).is_some_and(|target| demanding[target])
-                });
-                changed |= demands != demanding[at];
-                demanding[at] = demands;
+                let reaches = message
+                    .field
+                    .iter()
+                    .any(|field| is_such(field) || self.target(field).is_some_and(|target| reaching[target]));
+                changed |= reaches != reaching[at];
+                reaching[at] = reaches;
             }
             if !changed {
-                return demanding;
+                return reaching;
             }
         }
     }
@@ -149,7 +150,9 @@ impl Tables {
     }
 
     fn messages(&mut self, index: &Index) {
-        let demanding = index.demanding();
+        let demanding = index.reaching(|field| field.label() == Label::Required);
+        let mapping =
+            index.reaching(|field| index.is_map(field) && index.target(field).is_some_and(|entry| demanding[entry]));
         for (at, (name, message)) in index.messages.iter().enumerate() {
             let (first_field, first_number) = (self.field_count, self.number_count);
             let highest = message.field.iter().map(|field| field.number()).max().unwrap_or(0);
@@ -162,10 +165,11 @@ impl Tables {
             message.field.iter().for_each(|field| self.field(index, name, field));
             let full_name = self.text(&name[1..].replacen("mesos.v1", "mesos", 1));
             self.messages += &format!(
-                "    Message::new({full_name}, {first_field}, {}, {first_number}, {}, {}),\n",
+                "    Message::new({full_name}, {first_field}, {}, {first_number}, {}, {}, {}),\n",
                 message.field.len(),
                 highest + 1,
                 demanding[at],
+                mapping[at],
             );
             if !is_map_entry(message) {
                 let path = rust_path(name);

@@ -26,6 +26,7 @@ struct Message {
     first_number: u16,
     numbers: u16,
     demanding: bool,
+    mapping: bool,
 }
 
 impl Message {
@@ -36,8 +37,9 @@ impl Message {
         first_number: u16,
         numbers: u16,
         demanding: bool,
+        mapping: bool,
     ) -> Self {
-        Message { full_name: Text(full_name), first_field, fields, first_number, numbers, demanding }
+        Message { full_name: Text(full_name), first_field, fields, first_number, numbers, demanding, mapping }
     }
 }
 
@@ -75,6 +77,11 @@ impl Descriptor {
     /// Whether it, or any message it can hold, has a required field.
     pub fn is_demanding(self) -> bool {
         self.row().demanding
+    }
+
+    /// Whether it, or any message it can hold, has a map whose values have required fields.
+    pub fn is_mapping(self) -> bool {
+        self.row().mapping
     }
 }
 

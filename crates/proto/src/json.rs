@@ -9,7 +9,7 @@ mod float;
 mod read;
 mod write;
 
-pub use write::{Names, ToJson, Writer};
+pub use write::{ToJson, Writer};
 
 use crate::{DecodeError, Message, wire};
 use std::io;

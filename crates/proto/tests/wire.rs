@@ -55,6 +55,26 @@ fn messages_in_parts() -> Result<(), DecodeError> {
     Ok(())
 }
 
+/// Prost would leave a value of zero out, and C++ would refuse what is left.
+#[test]
+fn values_of_maps_are_written() -> Result<(), DecodeError> {
+    let quota = v1::quota::QuotaConfig {
+        role: "r".to_owned(),
+        limits: [("cpus", 0.0), ("mem", 1.0)]
+            .map(|(name, value)| (name.to_owned(), v1::value::Scalar { value }))
+            .into(),
+        ..Default::default()
+    };
+    let call = v1::master::Call {
+        update_quota: Some(v1::master::call::UpdateQuota { quota_configs: vec![quota], ..Default::default() }),
+        ..Default::default()
+    };
+    assert_eq!(wire::decode::<v1::master::Call>(&wire::encode(&call))?, call);
+    let text = proto::json::to_string(&call);
+    assert!(text.contains(r#""limits":{"cpus":{"value":0.0},"mem":{"value":1.0}}"#), "{text}");
+    Ok(())
+}
+
 #[test]
 fn nesting_is_bounded() {
     let mut id = v1::ContainerId { value: "x".to_owned(), parent: None };

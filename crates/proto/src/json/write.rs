@@ -4,20 +4,10 @@ use super::float;
 use crate::{
     Descriptor, Message, decimal,
     descriptor::{Field, Kind, Label, Special},
-    wire::{Entries, Payload},
+    wire::{self, Entries, Payload},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use smallvec::{SmallVec, smallvec};
-
-/// Whose words a message's JSON uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Names {
-    /// `agent_id`, `REASON_AGENT_REMOVED`.
-    #[default]
-    V1,
-    /// `slave_id`, `REASON_SLAVE_REMOVED`: the legacy endpoints.
-    V0,
-}
 
 /// What can be written as one JSON value.
 pub trait ToJson {
@@ -41,7 +31,8 @@ pub struct Writer {
     out: Vec<u8>,
     /// Whether a value stands before the place of the next one in the same object or array.
     follows: bool,
-    names: Names,
+    /// Whether messages are written in the words of v0: `slave_id`, `REASON_SLAVE_REMOVED`.
+    v0_names: bool,
     /// Whether fields of v0 alone are written.
     v0_fields: bool,
 }
@@ -53,7 +44,7 @@ impl Writer {
 
     /// A writer whose messages speak v0.
     pub fn v0() -> Self {
-        Writer { names: Names::V0, v0_fields: true, ..Writer::default() }
+        Writer { v0_names: true, v0_fields: true, ..Writer::default() }
     }
 
     pub fn into_bytes(self) -> Vec<u8> {
@@ -136,12 +127,12 @@ impl Writer {
     }
 
     pub fn message<M: Message>(&mut self, message: &M) {
-        self.binary(M::DESCRIPTOR, &message.encode_to_vec());
+        self.binary(M::DESCRIPTOR, &wire::encode_to_vec(message));
     }
 
     /// The fields of a message into an object that is open already.
     pub fn fields_of<M: Message>(&mut self, message: &M) {
-        self.fields(M::DESCRIPTOR, &message.encode_to_vec());
+        self.fields(M::DESCRIPTOR, &wire::encode_to_vec(message));
     }
 
     fn open(&mut self, bracket: u8) {
@@ -240,10 +231,7 @@ impl Writer {
     fn known_field(&mut self, field: &Field, span: &[u8]) {
         let payloads =
             || Entries(span).map_while(Result::ok).filter(|entry| entry.number == field.number()).map(|e| e.payload);
-        let name = match self.names {
-            Names::V1 => field.name(),
-            Names::V0 => field.v0_name(),
-        };
+        let name = if self.v0_names { field.v0_name() } else { field.name() };
         match field.label() {
             Label::Repeated | Label::Map if span.is_empty() && field.special() != Special::Listed => {}
             Label::Repeated => self.array_field(name, payloads(), |writer, payload| writer.payload(field, payload)),
@@ -313,7 +301,7 @@ impl Writer {
             (Kind::Uint32 | Kind::Uint64, Payload::Varint(value)) => value.write_json(self),
             (Kind::Enum, Payload::Varint(value)) => {
                 if let Some(value) = field.value(value as i32) {
-                    let name = if self.names == Names::V0 { value.v0_name() } else { value.name() };
+                    let name = if self.v0_names { value.v0_name() } else { value.name() };
                     self.string(name);
                 }
             }
