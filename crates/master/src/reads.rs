@@ -4,3 +4,6 @@
 pub mod legacy;
 pub mod metrics;
 pub mod v1;
+
+#[cfg(test)]
+mod recorded;

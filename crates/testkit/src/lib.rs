@@ -2,5 +2,6 @@
 
 pub mod cluster;
 pub mod processes;
+pub mod shape;
 
 pub use cluster::{Cluster, Options};
