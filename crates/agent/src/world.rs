@@ -9,6 +9,7 @@ use std::{
     os::{fd::OwnedFd, unix::fs::symlink},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use agent_core::{ContainerId, Event, Found, LaunchFailure, LaunchSpec, Launched, Life, Limits, State};
@@ -18,6 +19,10 @@ use tokio::runtime::Handle;
 
 use crate::runtime::Inbox;
 pub use sandboxes::Sandboxes;
+
+/// A container that has ended is remembered for this long, so that the journal knows of its end before the container's
+/// own record goes: else an agent that crashed in between would take it for one that never started.
+const UNTIL_JOURNALED: Duration = Duration::from_secs(2);
 
 /// Adapters to the machine, for the loop.
 #[derive(Clone)]
@@ -97,11 +102,13 @@ impl World {
                 Err(error) => agent_core::Termination { message: Some(error.to_string()), ..Default::default() },
             };
             world.take_output(&container);
-            // What is told is told: only nested containers are asked for again, and those the core removes itself.
-            if !container.is_nested() {
+            let nested = container.is_nested();
+            world.inbox.put(Event::Terminated { container, termination }).await;
+            // Nested ones are asked for again, and removed by the core's order.
+            if !nested {
+                tokio::time::sleep(UNTIL_JOURNALED).await;
                 forget(&world.containers, &id).await;
             }
-            world.inbox.put(Event::Terminated { container, termination }).await;
         });
     }
 

@@ -74,7 +74,7 @@ impl Agent {
         self.state.frameworks = Arc::new(std::mem::take(&mut recovered.frameworks));
         let mut found: BTreeMap<ContainerId, Found> =
             found.into_iter().map(|found| (found.container.clone(), found)).collect();
-        self.take_up_executors(&mut found, out);
+        self.take_up_executors(&mut found, same_boot, out);
         self.take_up_containers(recovered.containers, &mut found, out);
         self.destroy_orphans(found, out);
         let ids: Vec<FrameworkId> = self.state.frameworks.keys().cloned().collect();
@@ -103,7 +103,7 @@ impl Agent {
     }
 
     /// Executors whose container lives are waited for; the others have ended.
-    fn take_up_executors(&mut self, found: &mut BTreeMap<ContainerId, Found>, out: &mut Effects) {
+    fn take_up_executors(&mut self, found: &mut BTreeMap<ContainerId, Found>, same_boot: bool, out: &mut Effects) {
         let known: Vec<(FrameworkId, ExecutorId, ContainerId)> =
             self.state.executors().map(|row| (row.framework.clone(), row.id.clone(), row.container.clone())).collect();
         for (framework, id, container) in known {
@@ -124,9 +124,27 @@ impl Agent {
                     }
                 }
                 Some(Life::Ended(termination)) => self.executor_gone(&framework, &id, termination, out),
+                // The crash came between the record and the container: nothing of it has run, so it can run now.
+                None if same_boot && !terminating && self.is_untouched(&framework, &id) => {
+                    if let Some(row) = self.state.executor_mut(&framework, &id) {
+                        row.stage = Stage::Checkpointing;
+                        row.phase = ExecutorPhase::Registering;
+                    }
+                    self.roots.insert(container.clone(), (framework, id));
+                    self.launch_executor(&container, out);
+                }
                 None => self.executor_gone(&framework, &id, Termination::default(), out),
             }
         }
+    }
+
+    /// Whether an executor was not asked to end and none of its tasks was ever spoken of.
+    fn is_untouched(&self, framework: &FrameworkId, id: &ExecutorId) -> bool {
+        let Some(row) = self.state.find_executor(framework, id) else { return false };
+        row.phase != ExecutorPhase::Terminating
+            && !row.tasks.is_empty()
+            && row.completed_tasks.is_empty()
+            && row.tasks.values().all(|task| task.row.statuses.is_empty() && task.kill.is_none())
     }
 
     fn take_up_containers(
@@ -136,16 +154,12 @@ impl Agent {
         out: &mut Effects,
     ) {
         for (id, mut row) in known {
-            let life = found.remove(&id).map(|found| found.life);
-            // What lay inside a container that is gone went with it.
-            let parent = id.parent();
-            let orphan = parent.is_some_and(|parent| {
-                !self.roots.contains_key(&parent) && !self.state.containers.contains_key(&parent)
-            });
-            if orphan {
+            // What lay inside a container that is gone goes with it.
+            if id.parent().is_some_and(|parent| !self.is_live(&parent)) {
                 self.record(Record::ContainerRemoved(record::ContainerName::of(&id)), out);
                 continue;
             }
+            let life = found.remove(&id).map(|found| found.life);
             let ended = match (&row.life, life) {
                 (ContainerLife::Ended(_), _) => None,
                 (_, Some(Life::Running { pid })) => {
@@ -162,6 +176,11 @@ impl Agent {
                 self.container_gone(&id, termination, out);
             }
         }
+    }
+
+    fn is_live(&self, id: &ContainerId) -> bool {
+        let row = self.state.containers.get(id);
+        self.roots.contains_key(id) || row.is_some_and(|row| !matches!(row.life, ContainerLife::Ended(_)))
     }
 
     /// Destroys what runs on this machine in our name and that we do not know: non-checkpointing executors, sessions, and
@@ -192,8 +211,9 @@ impl Agent {
         }
     }
 
+    /// Those that were started anew have a registration timer of their own.
     fn waits_for_executors(&self) -> bool {
-        self.state.executors().any(|row| row.phase == ExecutorPhase::Registering)
+        self.state.executors().any(|row| row.phase == ExecutorPhase::Registering && row.timer.is_none())
     }
 
     /// Nobody is missing any more: there is nothing to wait for.
@@ -212,7 +232,7 @@ impl Agent {
         let missing: Vec<ContainerId> = self
             .state
             .executors()
-            .filter(|row| row.phase == ExecutorPhase::Registering)
+            .filter(|row| row.phase == ExecutorPhase::Registering && row.timer.is_none())
             .map(|row| row.container.clone())
             .collect();
         let timeout = duration_text(self.config.executor_reregistration_timeout.min(REREGISTRATION_MAX));

@@ -88,6 +88,12 @@ pub(crate) fn find(inner: &Arc<Inner>) -> Result<Vec<Arc<Container>>, SetupError
     // What is nested goes before what holds it.
     for (container, record) in dead.into_iter().rev() {
         bury(inner, &container, &record);
+        if never_started(&record) {
+            if let Some(slot) = lock(&container.record).take() {
+                inner.shelf.give_back(slot);
+            }
+            containers.retain(|other| !Arc::ptr_eq(other, &container));
+        }
     }
     Ok(containers)
 }
@@ -105,6 +111,11 @@ fn wait_for_name(slot: &Slot, mut record: Record) -> Record {
         thread::sleep(Duration::from_millis(2));
     }
     record
+}
+
+/// Whether the launcher never came as far as its own name, so that nothing of the container has run.
+fn never_started(record: &Record) -> bool {
+    record.process.is_none() && record.status.is_none() && record.failure.is_none()
 }
 
 /// The process of a record, if it is still that one; it may have ended just now, which its watching finds out.
