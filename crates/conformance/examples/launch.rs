@@ -196,7 +196,8 @@ impl Scheduler {
     fn try_subscribe(address: &str) -> Option<Scheduler> {
         let info = v1::FrameworkInfo { user: "root".into(), name: "launch".into(), ..Default::default() };
         let subscribe = call::Subscribe { framework_info: info, ..Default::default() };
-        let call = Call { r#type: Some(call::Type::Subscribe as i32), subscribe: Some(subscribe), ..Default::default() };
+        let call =
+            Call { r#type: Some(call::Type::Subscribe as i32), subscribe: Some(subscribe), ..Default::default() };
         let mut stream = TcpStream::connect(address).ok()?;
         stream.set_nodelay(true).ok()?;
         post(&mut stream, &wire::encode(&call), None).ok()?;
@@ -341,7 +342,8 @@ impl Scheduler {
     }
 
     fn call(&mut self, kind: call::Type, fill: impl FnOnce(&mut Call)) {
-        let mut call = Call { r#type: Some(kind as i32), framework_id: Some(self.framework.clone()), ..Default::default() };
+        let mut call =
+            Call { r#type: Some(kind as i32), framework_id: Some(self.framework.clone()), ..Default::default() };
         fill(&mut call);
         post(&mut self.calls, &wire::encode(&call), Some(&self.stream_id)).expect("a call");
     }

@@ -140,9 +140,11 @@ impl Deliberate {
 
     /// Entries that explained nothing.
     pub fn unused(&self) -> Vec<String> {
-        let all = self.entries.iter().enumerate().flat_map(|(i, entry)| {
-            entry.changes.iter().enumerate().map(move |(j, change)| (i, j, entry, change))
-        });
+        let all = self
+            .entries
+            .iter()
+            .enumerate()
+            .flat_map(|(i, entry)| entry.changes.iter().enumerate().map(move |(j, change)| (i, j, entry, change)));
         all.filter(|(i, j, ..)| !self.used.contains(&(*i, *j)))
             .map(|(_, _, entry, change)| format!("{change} ({})", entry.reason))
             .collect()
@@ -199,9 +201,13 @@ mod tests {
 
     #[test]
     fn patterns_fit_whole_texts() {
-        for (pattern, text, expected) in
-            [("a*c", "abc", true), ("a*c", "abcd", false), ("*", "", true), ("a", "ab", false), ("a*b*c", "axbyc", true)]
-        {
+        for (pattern, text, expected) in [
+            ("a*c", "abc", true),
+            ("a*c", "abcd", false),
+            ("*", "", true),
+            ("a", "ab", false),
+            ("a*b*c", "axbyc", true),
+        ] {
             assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
         }
     }

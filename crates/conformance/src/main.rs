@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Result, bail};
 use conformance::{
-    play::Target,
+    play::{Target, play},
     suite::{self, Suite},
 };
 use testkit::{Cluster, Options};
@@ -48,7 +48,7 @@ fn main() -> Result<ExitCode> {
     }
     let target = Target { master, agent, patience: Duration::from_secs(5), settle: Duration::from_millis(200) };
     let mut deliberate = suite.deliberate()?;
-    let checked = scripts.iter().map(|script| suite.check(script, &target, &mut deliberate));
+    let checked = scripts.iter().map(|script| suite.compare(script, &play(script, &target), &mut deliberate));
     let outcomes = checked.collect::<Result<Vec<_>>>()?;
     println!("{}", suite::report(&outcomes));
     let same = outcomes.iter().all(|outcome| outcome.differing.is_empty());
@@ -59,7 +59,8 @@ fn read_arguments() -> Result<Arguments> {
     let mut arguments = Arguments::default();
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
-        let (name, inline) = word.split_once('=').map_or((&*word, None), |(name, value)| (name, Some(value.to_owned())));
+        let (name, inline) =
+            word.split_once('=').map_or((&*word, None), |(name, value)| (name, Some(value.to_owned())));
         let mut value = || inline.clone().or_else(|| words.next());
         match name {
             "--master" => arguments.master = value(),

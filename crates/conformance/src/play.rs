@@ -34,10 +34,15 @@ pub struct Target {
 }
 
 pub fn play(script: &Script, target: &Target) -> Vec<Told> {
+    let run =
+        format!("run-{}-{:?}", std::process::id(), std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH));
+    let run: String = run.chars().filter(|c| c.is_ascii_digit()).collect();
+    let mut neutral = Neutral::default();
+    neutral.learn("run", &run);
     let mut player = Player {
         target,
-        values: BTreeMap::new(),
-        neutral: Neutral::default(),
+        values: BTreeMap::from([("run".to_owned(), run)]),
+        neutral,
         streams: BTreeMap::new(),
         lines: Vec::new(),
         reference: Regex::new(r"\$([a-zA-Z_][a-zA-Z_0-9]*)").expect("a pattern of ours"),
@@ -144,9 +149,13 @@ impl Player<'_> {
         }
         let Some(condition) = &options.until_value else { return true };
         let condition = self.filled(condition);
-        let (path, wanted) = condition.split_once('=').map_or((&*condition, None), |(path, value)| (path, Some(value)));
         let Some(value) = answer.body.value() else { return false };
-        render::find(value, path).is_some_and(|found| wanted.is_none_or(|wanted| render::plain(found) == wanted))
+        let value = render::chosen(value, &self.filled_choice(options));
+        if let Some(path) = condition.strip_prefix('!') {
+            return render::find(&value, path).is_none();
+        }
+        let (path, wanted) = condition.split_once('=').map_or((&*condition, None), |(path, value)| (path, Some(value)));
+        render::find(&value, path).is_some_and(|found| wanted.is_none_or(|wanted| render::plain(found) == wanted))
     }
 
     fn subscribe(&mut self, name: &str, request: &Request, options: &Options) -> Result<(), Trouble> {
@@ -287,7 +296,8 @@ impl Player<'_> {
                 self.say(if text.is_empty() { "no text".into() } else { "some text".into() });
             }
             body::Decoded::Text(text) => {
-                let lines: Vec<String> = self.neutral.text(text).lines().map(|line| format!("text {line:?}")).collect();
+                let lines: Vec<String> =
+                    self.neutral.text(text).lines().take(20).map(|line| format!("text {line:?}")).collect();
                 self.lines.extend(lines);
             }
         }

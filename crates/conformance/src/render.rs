@@ -6,12 +6,7 @@ use crate::{neutral::Neutral, script::Options};
 
 /// The leaves of a document under the options of its statement.
 pub fn document(value: &Value, options: &Options, neutral: &Neutral) -> Vec<String> {
-    let mut value = value.clone();
-    for (path, field, wanted) in &options.only {
-        if let Some(Value::Array(items)) = find_mut(&mut value, path) {
-            items.retain(|item| find(item, field).is_some_and(|found| plain(found) == *wanted));
-        }
-    }
+    let value = chosen(value, options);
     let value = match &options.within {
         Some(path) => match find(&value, path) {
             Some(value) => value.clone(),
@@ -27,6 +22,17 @@ pub fn document(value: &Value, options: &Options, neutral: &Neutral) -> Vec<Stri
     }
     leaves(&value, &mut Vec::new(), options, neutral, &mut lines);
     lines
+}
+
+/// The document without the elements of arrays that `only` does not want.
+pub fn chosen(value: &Value, options: &Options) -> Value {
+    let mut value = value.clone();
+    for (path, field, wanted) in &options.only {
+        if let Some(Value::Array(items)) = find_mut(&mut value, path) {
+            items.retain(|item| find(item, field).is_some_and(|found| plain(found) == *wanted));
+        }
+    }
+    value
 }
 
 /// The value at a path such as `offers[0].id.value`.
@@ -72,6 +78,7 @@ fn leaves(value: &Value, path: &mut Vec<String>, options: &Options, neutral: &Ne
             }
         }
         Value::Array(items) if !items.is_empty() && !hidden => {
+            let items = in_fixed_order(items);
             for (i, item) in items.iter().take(if options.shape { 1 } else { usize::MAX }).enumerate() {
                 path.push(if options.shape { "[]".into() } else { format!("[{i}]") });
                 leaves(item, path, options, neutral, lines);
@@ -92,6 +99,19 @@ fn leaves(value: &Value, path: &mut Vec<String>, options: &Options, neutral: &Ne
             lines.push(format!("{} = {shown}", joined(path)));
         }
     }
+}
+
+/// The order of resources in a list says nothing, so they are told by name; other lists as they are.
+fn in_fixed_order(items: &[Value]) -> Vec<&Value> {
+    let mut items: Vec<&Value> = items.iter().collect();
+    let is_resource = |item: &&Value| {
+        let kind = item.get("type").and_then(Value::as_str);
+        item.get("name").is_some() && matches!(kind, Some("SCALAR" | "RANGES" | "SET"))
+    };
+    if items.iter().all(is_resource) {
+        items.sort_by_key(|item| item.get("name").map(plain));
+    }
+    items
 }
 
 fn string(key: &str, text: &str, neutral: &Neutral) -> String {

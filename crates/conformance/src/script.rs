@@ -24,23 +24,44 @@ pub struct Statement {
 
 pub enum Action {
     /// `let NAME = TEXT`
-    Let { name: String, text: String },
+    Let {
+        name: String,
+        text: String,
+    },
     /// `send`, `call`: a request, and its whole answer.
     Send(Request),
     /// `subscribe`: a request whose answer stays open as an event stream.
-    Subscribe { stream: String, request: Request },
+    Subscribe {
+        stream: String,
+        request: Request,
+    },
     /// Waits for the next event of a type, and shows it.
-    Event { stream: String, kind: String },
+    Event {
+        stream: String,
+        kind: String,
+    },
     /// Shows in which order events have come since the stream began or was last asked.
-    Order { stream: String },
+    Order {
+        stream: String,
+    },
     /// Gives events time to come, then shows the types of those nobody asked for; offers count if asked.
-    Quiet { stream: String, offers: bool },
+    Quiet {
+        stream: String,
+        offers: bool,
+    },
     /// Forgets the events that have come so far, of one type or (`*`) of all.
-    Forget { stream: String, kind: String },
+    Forget {
+        stream: String,
+        kind: String,
+    },
     /// Waits for the end of the stream.
-    Closed { stream: String },
+    Closed {
+        stream: String,
+    },
     /// Leaves the stream.
-    Leave { stream: String },
+    Leave {
+        stream: String,
+    },
     Pause(Duration),
 }
 
@@ -211,8 +232,7 @@ fn parse_call(text: &str) -> Result<(Request, String), String> {
     let brief = format!("{} {stream} {kind}", word(text).0).trim_end().to_owned();
     let stream = Some(stream.to_owned()).filter(|stream| stream != "-");
     let body = (!body.is_empty()).then(|| body.to_owned());
-    let request =
-        Request { server, api: Some(api), method: "POST".into(), target: target.to_owned(), stream, body };
+    let request = Request { server, api: Some(api), method: "POST".into(), target: target.to_owned(), stream, body };
     Ok((request, brief))
 }
 

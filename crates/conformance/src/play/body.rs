@@ -16,7 +16,10 @@ use crate::{
 
 pub enum Decoded {
     /// JSON, or protobuf shown as JSON; `wrapped` tells what was around it (compression, a callback).
-    Document { value: Value, wrapped: Vec<String> },
+    Document {
+        value: Value,
+        wrapped: Vec<String>,
+    },
     Text(String),
 }
 

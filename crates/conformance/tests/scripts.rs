@@ -1,0 +1,47 @@
+//! Meseta answers every script as a real Apache Mesos did when it was recorded, but for what is listed as deliberate.
+
+use std::{sync::Mutex, time::Duration};
+
+use conformance::{
+    play::Target,
+    suite::{self, Suite},
+};
+use testkit::{Cluster, Options};
+
+/// Clusters at work at one time.
+const CLUSTERS: usize = 3;
+
+#[test]
+fn meseta_answers_as_a_real_mesos_does() {
+    let suite = Suite::default();
+    let mut waiting = suite.scripts("").expect("the scripts");
+    waiting.reverse();
+    let waiting = Mutex::new(waiting);
+    let deliberate = Mutex::new(suite.deliberate().expect("the deliberate differences"));
+    let outcomes = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..CLUSTERS {
+            scope.spawn(|| {
+                let cluster = Cluster::start(Options::conformance());
+                let target = Target {
+                    master: cluster.master_address(),
+                    agent: cluster.agent_address(0),
+                    patience: Duration::from_secs(10),
+                    settle: Duration::from_millis(150),
+                };
+                while let Some(script) = { waiting.lock().unwrap().pop() } {
+                    let told = conformance::play::play(&script, &target);
+                    let outcome = suite.compare(&script, &told, &mut deliberate.lock().unwrap());
+                    outcomes.lock().unwrap().push(outcome.expect("a recording"));
+                }
+            });
+        }
+    });
+    let mut outcomes = outcomes.into_inner().unwrap();
+    outcomes.sort_by(|a, b| a.name.cmp(&b.name));
+    let report = suite::report(&outcomes);
+    println!("{report}");
+    assert!(outcomes.iter().all(|outcome| outcome.differing.is_empty()), "\n{report}");
+    let unused = deliberate.into_inner().unwrap().unused();
+    assert!(unused.is_empty(), "deliberate.txt explains what is no difference any more:\n{}", unused.join("\n"));
+}
