@@ -1,6 +1,9 @@
 //! What must hold of each decoder for any bytes at all. Run by the fuzz targets here and, on mutated vectors, by
 //! `tests/malformed.rs`.
 
+// Each target runs one of them.
+#![allow(dead_code)]
+
 use proto::{DecodeError, Message, internal, json, link, recordio, scheduler_v0, v1, wire};
 
 /// Refusals repeat some of what was sent, never much of it.
