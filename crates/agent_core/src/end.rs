@@ -111,9 +111,11 @@ impl Agent {
         let keep = self.config.max_completed_executors_per_framework;
         let Some(row) = self.state.framework_mut(framework) else { return };
         let checkpoints = row.checkpoints();
-        let Some(executor) = row.complete_executor(id, keep) else { return };
-        for task in executor.tasks.keys() {
-            self.streams.remove(&(framework.clone(), task.clone()));
+        let Some(tasks) = row.complete_executor(id, keep) else { return };
+        for task in tasks {
+            if let Some(stream) = self.streams.remove(&(framework.clone(), task)) {
+                self.timers.disarm(stream.retry);
+            }
         }
         if checkpoints {
             let record = record::ExecutorName { framework: framework.as_str().into(), executor: id.as_str().into() };
@@ -128,9 +130,7 @@ impl Agent {
         if !row.executors.is_empty() || self.has_updates(id) {
             return;
         }
-        if let Some(mut row) = Arc::make_mut(&mut self.state.frameworks).remove(id) {
-            // Rows of history are not resurrected by a snapshot once they fall out of it.
-            Arc::make_mut(&mut row).phase = FrameworkPhase::Active;
+        if let Some(row) = Arc::make_mut(&mut self.state.frameworks).remove(id) {
             let completed = Arc::make_mut(&mut self.state.completed_frameworks);
             completed.push_back(row);
             while completed.len() > MAX_COMPLETED_FRAMEWORKS {

@@ -64,7 +64,8 @@ impl Agent {
 
     fn check_framework(&self, framework: &Framework) -> Result<(), String> {
         let id = &framework.id;
-        let idle = framework.executors.is_empty() && !self.has_updates(id);
+        let idle =
+            framework.executors.is_empty() && (!self.has_updates(id) || framework.phase == FrameworkPhase::Terminating);
         law!(!idle, "framework {id} has nothing to do here");
         law!(framework.recorded || !framework.checkpoints(), "framework {id} is not in the journal");
         let keep = self.config.max_completed_executors_per_framework;

@@ -194,8 +194,9 @@ impl Agent {
             None => Arc::new(Framework::new(id.clone(), Arc::new(order.framework.clone()), order.pid.clone())),
         };
         let known = &mut *Arc::make_mut(&mut row);
-        known.phase = FrameworkPhase::Active;
-        if *known.info != order.framework || known.pid != order.pid {
+        // The journal has it as shut down.
+        let was_shut_down = std::mem::replace(&mut known.phase, FrameworkPhase::Active) == FrameworkPhase::Terminating;
+        if was_shut_down || *known.info != order.framework || known.pid != order.pid {
             known.info = Arc::new(order.framework.clone());
             known.pid = order.pid.clone();
             known.recorded = false;
@@ -210,7 +211,7 @@ impl Agent {
 
     pub(crate) fn on_update_framework(&mut self, message: internal::UpdateFrameworkMessage, out: &mut Effects) {
         let id = FrameworkId::from(&message.framework_id);
-        let Some(row) = self.state.framework_mut(&id) else { return };
+        let Some(row) = self.state.framework_mut(&id).filter(|row| row.phase == FrameworkPhase::Active) else { return };
         row.pid = message.pid.filter(|pid| !pid.is_empty());
         if let Some(mut info) = message.framework_info {
             // Fixed for life: what is on disk depends on it.

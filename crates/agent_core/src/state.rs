@@ -236,19 +236,22 @@ impl Framework {
         is_partition_aware(&self.info)
     }
 
-    pub(crate) fn complete_executor(&mut self, id: &ExecutorId, keep: usize) -> Option<Arc<Executor>> {
+    /// Moves an executor to the history, together with the tasks it still had, whose ids are returned.
+    pub(crate) fn complete_executor(&mut self, id: &ExecutorId, keep: usize) -> Option<Vec<TaskId>> {
         let mut executor = self.executors.remove(id)?;
         let row = Arc::make_mut(&mut executor);
         row.phase = ExecutorPhase::Terminated;
         row.stage = Stage::Gone;
         row.conn = None;
         row.deliveries = Vec::new();
+        let tasks: Vec<TaskId> = row.tasks.keys().cloned().collect();
+        tasks.iter().for_each(|task| row.complete_task(task));
         row.timer = None;
-        self.completed_executors.push_back(executor.clone());
+        self.completed_executors.push_back(executor);
         while self.completed_executors.len() > keep {
             self.completed_executors.pop_front();
         }
-        Some(executor)
+        Some(tasks)
     }
 }
 

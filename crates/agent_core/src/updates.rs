@@ -111,7 +111,7 @@ impl Agent {
         let uuid = update.uuid.clone().unwrap_or_default();
         let update = Arc::new(update);
         let key = (framework, task);
-        self.streams.entry(key.clone()).or_default().push(update.clone(), !checkpoints);
+        self.streams.entry(key.clone()).or_default().push(update.clone(), checkpoints);
         if checkpoints {
             let record = Record::Update(record::UpdateRecord { update: (*update).clone() });
             let (framework, task) = key;
@@ -222,8 +222,8 @@ impl Agent {
             tracing::warn!(framework = %key.0, task = %key.1, "ignoring an acknowledgement: no update of the task is open");
             return;
         };
-        let update = match stream.acknowledge(&message.uuid) {
-            Acked::Head(update) => update,
+        let head = match stream.acknowledge(&message.uuid) {
+            Acked::Head(head) => head,
             Acked::Repeated => return,
             Acked::Unexpected => {
                 tracing::warn!(framework = %key.0, task = %key.1, "ignoring an acknowledgement of something not sent");
@@ -231,7 +231,8 @@ impl Agent {
             }
         };
         self.timers.disarm(stream.retry.take());
-        if self.state.frameworks.get(&key.0).is_some_and(|row| row.checkpoints()) {
+        let update = head.update;
+        if head.recorded {
             let record = Record::Acknowledged(record::AckRecord {
                 framework: message.framework_id.value,
                 task: message.task_id.value,

@@ -45,7 +45,11 @@ impl Agent {
         policy: Option<v1::KillPolicy>,
         out: &mut Effects,
     ) {
-        let checkpoints = self.state.frameworks.get(framework).is_some_and(|row| row.checkpoints());
+        let Some(row) = self.state.frameworks.get(framework) else { return };
+        if row.phase == FrameworkPhase::Terminating {
+            return;
+        }
+        let checkpoints = row.checkpoints();
         let Some(row) = self.state.executor_mut(framework, id) else { return };
         let connected = row.conn.filter(|_| row.phase == ExecutorPhase::Running);
         let queued = undelivered_with(row, task);

@@ -3,7 +3,7 @@
 use crate::{
     agent::Agent,
     effect::Effects,
-    state::{ExecutorPhase, Phase, is_partition_aware},
+    state::{ExecutorPhase, FrameworkPhase, Phase, is_partition_aware},
     updates::Verdict,
 };
 use model::{AgentId, FrameworkId, Refusal, TaskId};
@@ -62,6 +62,9 @@ impl Agent {
             (None, Some(info)) => is_partition_aware(info),
             (None, None) => false,
         };
+        if self.state.frameworks.get(&framework).is_some_and(|row| row.phase == FrameworkPhase::Terminating) {
+            return;
+        }
         for status in message.statuses {
             let task = TaskId::from(&status.task_id);
             if self.is_known(&framework, &task) {

@@ -28,6 +28,10 @@ impl Agent {
         if self.roots.contains_key(&id) {
             return self.reply(req, Reply::Accepted, out);
         }
+        // The journal must not mistake it for the executor that had this id.
+        if class == Class::Standalone && self.state.executors().any(|row| row.container == id) {
+            return self.reply(req, Reply::Internal(format!("Container {id} was an executor's")), out);
+        }
         match self.state.containers.get(&id).map(|row| &row.life) {
             None => {}
             Some(ContainerLife::Ended(_)) => {
@@ -136,10 +140,13 @@ impl Agent {
         outcome: Result<Launched, LaunchFailure>,
         out: &mut Effects,
     ) {
-        let Some(row) = self.state.container_mut(id) else { return };
-        if matches!(row.life, ContainerLife::Ended(_)) {
+        let Some(row) = self.state.container_mut(id).filter(|row| !matches!(row.life, ContainerLife::Ended(_))) else {
+            // It was given up in the meantime, perhaps together with its parent.
+            if outcome.is_ok() {
+                out.push(Effect::Destroy { container: id.clone() });
+            }
             return;
-        }
+        };
         let launch = self.launches.remove(id);
         match outcome {
             Ok(launched) => {

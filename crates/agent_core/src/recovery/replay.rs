@@ -94,13 +94,14 @@ impl RecoveredState {
             }
             Record::ExecutorCompleted(name) => {
                 let row = self.framework(&name.framework)?;
-                let executor = row.complete_executor(&ExecutorId::from(&*name.executor), COMPLETED_EXECUTORS)?;
+                let id = ExecutorId::from(&*name.executor);
+                let container = row.executors.get(&id)?.container.clone();
+                let tasks = row.complete_executor(&id, COMPLETED_EXECUTORS)?;
                 let framework = FrameworkId::from(name.framework);
-                for task in executor.tasks.keys() {
-                    self.streams.remove(&(framework.clone(), task.clone()));
+                for task in tasks {
+                    self.streams.remove(&(framework.clone(), task));
                 }
-                let inside = |id: &ContainerId| id.is_inside(&executor.container);
-                self.containers.retain(|id, _| !inside(id));
+                self.containers.retain(|id, _| !id.is_inside(&container));
             }
             Record::Update(record) => self.apply_update(record),
             Record::Acknowledged(record) => self.apply_ack(record)?,
@@ -142,7 +143,7 @@ impl RecoveredState {
                 let key = (FrameworkId::from(record.framework), TaskId::from(record.task));
                 let stream = self.streams.entry(key).or_default();
                 record.acknowledged.into_iter().for_each(|uuid| stream.remember(uuid));
-                record.open.into_iter().for_each(|update| stream.push(Arc::new(update), true));
+                record.open.into_iter().for_each(|update| stream.restore(Arc::new(update)));
             }
             Record::CompletedTask(record) => {
                 let row = self.executor(&record.framework, &record.executor)?;
@@ -222,12 +223,13 @@ impl RecoveredState {
             row.apply_status(&task, &update.status);
         }
         let key = (FrameworkId::from(&update.framework_id), task);
-        self.streams.entry(key).or_default().push(Arc::new(update), true);
+        self.streams.entry(key).or_default().restore(Arc::new(update));
     }
 
     fn apply_ack(&mut self, record: record::AckRecord) -> Option<()> {
         let key = (FrameworkId::from(record.framework), TaskId::from(record.task));
-        let Acked::Head(update) = self.streams.get_mut(&key)?.acknowledge(&record.uuid) else { return None };
+        let Acked::Head(head) = self.streams.get_mut(&key)?.acknowledge(&record.uuid) else { return None };
+        let update = head.update;
         let forwarded = update.status.state;
         let executor = update.executor_id.as_ref().map(|id| id.value.clone());
         let row = executor.and_then(|executor| self.executor(key.0.as_str(), &executor));

@@ -22,12 +22,12 @@ impl Agent {
         }
         for (key, stream) in &self.streams {
             let recorded = self.state.frameworks.get(&key.0).is_some_and(|row| row.recorded && row.checkpoints());
-            let holds_something = !stream.is_empty() || stream.acknowledged().next().is_some();
-            if recorded && holds_something {
+            let mut open = stream.open().filter(|open| open.recorded).peekable();
+            if recorded && (open.peek().is_some() || stream.acknowledged().next().is_some()) {
                 records.push(Record::Stream(record::StreamRecord {
                     framework: key.0.as_str().into(),
                     task: key.1.as_str().into(),
-                    open: stream.open().map(|open| (*open.update).clone()).collect(),
+                    open: open.map(|open| (*open.update).clone()).collect(),
                     acknowledged: stream.acknowledged().cloned().collect(),
                 }));
             }

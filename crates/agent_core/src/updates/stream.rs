@@ -27,6 +27,8 @@ pub(crate) struct Stream {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct OpenUpdate {
     pub update: Arc<StatusUpdate>,
+    /// The journal is told of it, and so must be of its acknowledgement.
+    pub recorded: bool,
     /// Nobody hears of an update before it is.
     pub durable: bool,
 }
@@ -35,7 +37,7 @@ pub(crate) struct OpenUpdate {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Acked {
     /// It was for the head, which is gone now.
-    Head(Arc<StatusUpdate>),
+    Head(OpenUpdate),
     /// It repeats an older one.
     Repeated,
     /// It is for nothing that was sent.
@@ -47,8 +49,14 @@ impl Stream {
         Stream { executor: Some(executor), ..Stream::default() }
     }
 
-    pub fn push(&mut self, update: Arc<StatusUpdate>, durable: bool) {
-        self.open.push_back(OpenUpdate { update, durable });
+    /// One that is not recorded need not become durable.
+    pub fn push(&mut self, update: Arc<StatusUpdate>, recorded: bool) {
+        self.open.push_back(OpenUpdate { update, recorded, durable: !recorded });
+    }
+
+    /// Takes in an update that the journal gave back.
+    pub fn restore(&mut self, update: Arc<StatusUpdate>) {
+        self.open.push_back(OpenUpdate { update, recorded: true, durable: true });
     }
 
     /// Whether this update was accepted before; `Some(true)` once it is durable.
@@ -79,7 +87,7 @@ impl Stream {
     pub fn acknowledge(&mut self, uuid: &[u8]) -> Acked {
         if let Some(head) = self.open.pop_front_if(|open| open.durable && open.update.uuid() == uuid) {
             self.remember(head.update.uuid.clone().unwrap_or_default());
-            return Acked::Head(head.update);
+            return Acked::Head(head);
         }
         if self.acknowledged.iter().any(|known| known == uuid) { Acked::Repeated } else { Acked::Unexpected }
     }

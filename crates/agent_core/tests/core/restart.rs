@@ -58,8 +58,8 @@ struct Cluster {
     uuid: u64,
     crashes: u32,
     started: BTreeMap<String, u32>,
-    log: Vec<String>,
-    names: crate::text::Names,
+    /// Every effect, for the report of a failure.
+    log: Vec<Effect>,
 }
 
 impl Cluster {
@@ -78,7 +78,6 @@ impl Cluster {
             crashes: 0,
             started: BTreeMap::new(),
             log: Vec::new(),
-            names: Default::default(),
         };
         let effects = cluster.world.restart();
         cluster.carry_out(effects);
@@ -98,7 +97,7 @@ impl Cluster {
 
     fn carry_out(&mut self, effects: Vec<Effect>) {
         for effect in effects {
-            self.log.push(self.names.effect(&effect));
+            self.log.push(effect.clone());
             match effect {
                 Effect::ToMaster { message, .. } => self.to_master.push_back(message),
                 Effect::ToExecutor { conn, event } => {
@@ -313,7 +312,6 @@ impl Cluster {
 
     /// kill -9 of the agent. Whatever was on its way is lost; so may be launches that had not come about.
     fn crash(&mut self) {
-        self.log.push("crash".into());
         self.crashes += 1;
         self.to_agent.clear();
         if self.rng.below(2) == 0 {
@@ -410,6 +408,11 @@ impl Cluster {
         }
     }
 
+    fn report(&self) -> String {
+        let mut names = crate::text::Names::default();
+        self.log.iter().map(|effect| names.effect(effect) + "\n").collect()
+    }
+
     fn check(&self) {
         for (id, known) in &self.tasks {
             let ends: Vec<TaskState> = known
@@ -423,7 +426,7 @@ impl Cluster {
             assert!(runs <= 1, "{id} ran {runs} times");
             // What an executor has begun is finished; what none has begun must not be said to have finished.
             let finished = ends[0] == TaskState::TaskFinished;
-            assert_eq!(finished, runs == 1, "{id}: {:?} after {runs} runs\n{}", known.updates, self.log.join("\n"));
+            assert_eq!(finished, runs == 1, "{id}: {:?} after {runs} runs\n{}", known.updates, self.report());
             if self.crashes == 0 {
                 assert_eq!(ends[0], TaskState::TaskFinished, "{id}");
             }
@@ -505,7 +508,7 @@ fn without_a_crash_everything_finishes() {
 
 #[test]
 fn a_crash_at_any_step_loses_nothing_and_runs_nothing_twice() {
-    for seed in 0..6 {
+    for seed in 0..3 {
         let steps = run_with_crash(seed, None, false);
         assert!(steps > 80, "{steps}");
         for crash_at in 1..=steps {
@@ -516,7 +519,7 @@ fn a_crash_at_any_step_loses_nothing_and_runs_nothing_twice() {
 
 #[test]
 fn a_compacted_journal_is_as_good_as_the_long_one() {
-    for seed in 100..104 {
+    for seed in 100..102 {
         let steps = run_with_crash(seed, None, false);
         for crash_at in 1..=steps {
             run_with_crash(seed, Some(crash_at), true);

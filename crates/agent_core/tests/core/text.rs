@@ -230,7 +230,7 @@ impl Names {
         format!("{kind} {}", detail.unwrap_or_default()).trim_end().to_owned()
     }
 
-    fn record(&mut self, record: &Record) -> String {
+    pub fn record(&mut self, record: &Record) -> String {
         let detail = match record {
             Record::Boot(r) => r.boot_id.clone(),
             Record::Agent(r) => r.info.id.as_ref().map(|id| id.value.clone()).unwrap_or_default(),

@@ -176,9 +176,14 @@ impl World {
         self.seed += 1;
         self.agent = Agent::new(self.config.clone(), self.seed);
         self.exited = None;
-        let records = self.durable.iter().map(|bytes| Record::from_bytes(bytes).unwrap());
-        let state = replay(records);
-        assert_eq!(state.oddities(), 0, "the journal contradicts itself");
+        let records: Vec<Record> = self.durable.iter().map(|bytes| Record::from_bytes(bytes).unwrap()).collect();
+        let state = replay(records.iter().cloned());
+        if state.oddities() > 0 {
+            let odd = (1..=records.len()).find(|end| replay(records[..*end].iter().cloned()).oddities() > 0);
+            let mut names = crate::text::Names::default();
+            let text: Vec<String> = records[..odd.unwrap()].iter().map(|record| names.record(record)).collect();
+            panic!("the journal contradicts itself: {}", text.join("\n"));
+        }
         let found = self.containers.iter_mut().map(|(id, state)| {
             *state = ContainerState::Running;
             Found { container: id.clone(), life: Life::Running { pid: Some(100) }, sandbox: None }
