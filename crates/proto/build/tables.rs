@@ -122,6 +122,7 @@ struct Tables {
     enums: String,
     values: String,
     value_count: usize,
+    special_count: usize,
     impls: String,
 }
 
@@ -156,7 +157,8 @@ impl Tables {
         for (at, (name, message)) in index.messages.iter().enumerate() {
             let (first_field, first_number) = (self.field_count, self.number_count);
             let highest = message.field.iter().map(|field| field.number()).max().unwrap_or(0);
-            assert!(message.field.len() < 255 && highest < 1000, "{name}: does not fit the table");
+            // The codecs keep sets of fields as bits of a `u128`.
+            assert!(message.field.len() <= 128 && highest < 1000, "{name}: does not fit the table");
             for number in 0..=highest {
                 let position = message.field.iter().position(|field| field.number() == number);
                 self.numbers += &format!("{},", position.map_or(0, |position| position + 1));
@@ -192,7 +194,9 @@ impl Tables {
         let (name, v0_name) = (self.text(field.name()), self.text(&field.name().replace("agent", "slave")));
         let default = self.text(&default);
         let full_name = format!("{message}.{}", field.name());
-        let special = SPECIALS.iter().find(|(name, _)| *name == full_name).map_or("None", |(_, special)| special);
+        let special = SPECIALS.iter().find(|(name, _)| *name == full_name).map(|(_, special)| *special);
+        self.special_count += usize::from(special.is_some());
+        let special = special.unwrap_or("None");
         self.fields += &format!(
             "    Field::new({name}, {v0_name}, {default}, {}, {target}, Kind::{kind}, Label::{label}, Special::{special}),\n",
             field.number(),
@@ -201,6 +205,7 @@ impl Tables {
     }
 
     fn finish(self) -> String {
+        assert_eq!(self.special_count, SPECIALS.len(), "a special field does not exist");
         let Tables {
             names,
             messages,

@@ -45,11 +45,3 @@ impl ContentType {
         self.decode(bytes).map_err(|error| error.body(M::DESCRIPTOR.name(), self == ContentType::Json))
     }
 }
-
-pub fn encode_as<M: Message>(content_type: ContentType, message: &M) -> Bytes {
-    content_type.encode(message)
-}
-
-pub fn decode_as<M: Message>(content_type: ContentType, bytes: &[u8]) -> Result<M, DecodeError> {
-    content_type.decode(bytes)
-}

@@ -112,6 +112,15 @@ fn syntax_comes_first() {
     assert_eq!(refusal.as_deref(), Some("Failed to parse body into JSON: syntax error at line 1 near: ]}"));
 }
 
+/// However often a name comes again, reading takes no longer than the text is.
+#[test]
+fn names_that_come_again() -> Result<(), DecodeError> {
+    let again = r#""type":"GET_VERSION","list_files":{"path":"p"},"#.repeat(100_000);
+    let call: v1::master::Call = json::from_slice(format!(r#"{{{again}"type":"GET_HEALTH"}}"#).as_bytes())?;
+    assert_eq!(json::to_string(&call), r#"{"type":"GET_HEALTH","list_files":{"path":"p"}}"#);
+    Ok(())
+}
+
 #[test]
 fn nesting_is_bounded() {
     let nested = |depth: usize| format!(r#"{{"x":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));

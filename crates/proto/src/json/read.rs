@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
         let fields = descriptor.fields();
         let start = self.out.len();
         let mut spans: SmallVec<[Span; 16]> = SmallVec::new();
-        let mut again = false;
+        let (mut seen, mut again) = (0u128, false);
         let mut expected = 0;
         self.object(depth, |reader, name, depth| {
             let named = |position: &usize| fields.get(*position).is_some_and(|field| field.name().as_bytes() == name);
@@ -86,7 +86,8 @@ impl<'a> Reader<'a> {
             expected = position + 1;
             let start = reader.out.len();
             reader.value(&fields[position], depth)?;
-            again |= spans.iter().any(|span| span.position == position);
+            again |= seen & 1 << position != 0;
+            seen |= 1 << position;
             spans.push(Span { position, start, end: reader.out.len() });
             Ok(())
         })?;
@@ -98,11 +99,16 @@ impl<'a> Reader<'a> {
 
     /// Of a name given twice the last value counts.
     fn keep_last(&mut self, start: usize, spans: &[Span]) {
+        let mut seen = 0u128;
+        let is_last = |span: &&Span| {
+            let first_from_behind = seen & 1 << span.position == 0;
+            seen |= 1 << span.position;
+            first_from_behind
+        };
+        let kept: Vec<&Span> = spans.iter().rev().filter(is_last).collect();
         let read = self.out.split_off(start);
-        for (at, span) in spans.iter().enumerate() {
-            if !spans[at + 1..].iter().any(|later| later.position == span.position) {
-                self.out.extend_from_slice(&read[span.start - start..span.end - start]);
-            }
+        for span in kept.into_iter().rev() {
+            self.out.extend_from_slice(&read[span.start - start..span.end - start]);
         }
     }
 
