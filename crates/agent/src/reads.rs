@@ -5,6 +5,9 @@ pub mod legacy;
 pub mod metrics;
 pub mod v1;
 
+#[cfg(test)]
+mod recorded;
+
 use std::collections::BTreeMap;
 
 /// What containers use, for reads that ask for it.
