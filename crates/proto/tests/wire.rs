@@ -39,6 +39,8 @@ fn required_fields_in_order() {
 #[test]
 fn unknown_enum_values_count_as_unset() -> Result<(), DecodeError> {
     assert_eq!(missing::<v1::Attribute>(&[0x0a, 1, b'a', 0x10, 77]).as_deref(), Some("type"));
+    assert_eq!(missing::<v1::Attribute>(&[0x0a, 1, b'a', 0x10, 0, 0x10, 77]).as_deref(), Some("type"));
+    assert_eq!(missing::<v1::Attribute>(&[0x0a, 1, b'a', 0x10, 77, 0x10, 0]), None);
     let call: v1::scheduler::Call = wire::decode(&[0x10, 77])?;
     assert_eq!(proto::json::to_string(&call), "{}");
     Ok(())

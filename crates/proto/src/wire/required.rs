@@ -43,7 +43,11 @@ impl Check {
             let Some(position) = descriptor.position(entry.number) else { continue };
             let field = &fields[position];
             match (field.kind(), entry.payload) {
-                (Kind::Enum, Payload::Varint(number)) if field.value(number as i32).is_none() => continue,
+                // A value we do not know is as good as none; prost keeps the last one it meets.
+                (Kind::Enum, Payload::Varint(number)) if field.value(number as i32).is_none() => {
+                    seen &= !(1 << position);
+                    continue;
+                }
                 (Kind::Message, Payload::Bytes(payload)) if field.message().is_demanding() => {
                     nested.push((entry.number, payload));
                 }
