@@ -162,7 +162,7 @@ impl Agent {
             Pending::Deliver { container } => self.on_delivery_durable(&container, ticket, out),
             Pending::Update { framework, task, uuid } => self.on_update_durable((framework, task), &uuid, out),
             Pending::Acknowledged { framework, task } => self.on_acknowledged((framework, task), out),
-            Pending::LaunchContainer { container } => self.launch_container(&container, out),
+            Pending::LaunchContainer { container } => self.launch_container(&container, Some(ticket), out),
         }
     }
 

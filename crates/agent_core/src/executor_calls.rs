@@ -35,6 +35,10 @@ impl Agent {
         if self.state.phase == Phase::Recovering && kind != call::Type::Subscribe && !is_back {
             return self.reply(req, Reply::Unavailable("Agent has not finished recovery".into()), out);
         }
+        // Heartbeats only keep a connection busy, whoever sends them.
+        if kind == call::Type::Heartbeat {
+            return self.reply(req, Reply::Accepted, out);
+        }
         if !self.state.frameworks.contains_key(&framework) {
             return self.reply(req, Reply::BadRequest("Framework cannot be found".into()), out);
         }
@@ -56,8 +60,7 @@ impl Agent {
                 self.reply(req, Reply::Accepted, out);
                 self.on_executor_message(&framework, &executor, message.data, out);
             }
-            (call::Type::Heartbeat, _) => self.reply(req, Reply::Accepted, out),
-            _ => self.reply(req, Reply::NotImplemented("The call is of no known type".into()), out),
+            _ => self.reply(req, Reply::NotImplemented("501 Not Implemented.".into()), out),
         }
     }
 

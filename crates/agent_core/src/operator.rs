@@ -7,7 +7,7 @@ use crate::{
     agent::{Agent, Listener},
     container_id::ContainerId,
     effect::{Effect, Effects, Reply},
-    event::{ConnId, ReqId, Termination},
+    event::{ConnId, ReqId, Termination, Ticket},
     launch::{limits::Sum, spec::Class},
     state::{ContainerLife, ExecutorPhase, Phase},
 };
@@ -30,6 +30,8 @@ pub(crate) struct Wait {
 #[derive(Debug)]
 pub(crate) struct OperatorLaunch {
     pub req: ReqId,
+    /// The write that the launch waits for.
+    pub ticket: Option<Ticket>,
     /// The session's stream.
     pub session: Option<ConnId>,
     pub command: Option<v1::CommandInfo>,

@@ -87,8 +87,8 @@ impl Agent {
         out: &mut Effects,
     ) {
         let message = match tasks.len() {
-            0 | 1 => "Task killed before it was delivered to the executor",
-            _ => "A task of its group was killed before the group was delivered to the executor",
+            0 | 1 => "Killed before delivery to the executor",
+            _ => "A task within the task group was killed before delivery to the executor",
         };
         for task in tasks {
             let verdict = Verdict::refused(Refusal::KilledDuringLaunch, true, message);

@@ -5,7 +5,7 @@ use crate::{
     agent::{Agent, Listener},
     container_id::ContainerId,
     effect::{Effect, Effects, Reply},
-    event::{ConnId, LaunchFailure, Launched, ReqId, Termination},
+    event::{ConnId, LaunchFailure, Launched, ReqId, Termination, Ticket},
     launch::{
         environment,
         executor::program_of,
@@ -60,7 +60,8 @@ impl Agent {
         };
         Arc::make_mut(&mut self.state.containers).insert(id.clone(), Arc::new(row));
         let limits = limits.limits();
-        self.launches.insert(id.clone(), OperatorLaunch { req, session, command, container_info: info, limits });
+        self.launches
+            .insert(id.clone(), OperatorLaunch { req, ticket: None, session, command, container_info: info, limits });
         if let Some(conn) = session {
             self.conns.insert(conn, Listener::Session(id.clone()));
         }
@@ -71,9 +72,12 @@ impl Agent {
                 sandbox,
                 user,
             });
-            self.record_then(record, Pending::LaunchContainer { container: id }, out);
+            let ticket = self.record_then(record, Pending::LaunchContainer { container: id.clone() }, out);
+            if let Some(launch) = self.launches.get_mut(&id) {
+                launch.ticket = Some(ticket);
+            }
         } else {
-            self.launch_container(&id, out);
+            self.launch_container(&id, None, out);
         }
     }
 
@@ -100,14 +104,18 @@ impl Agent {
     }
 
     /// The record of a container is durable (or shall not be).
-    pub(crate) fn launch_container(&mut self, id: &ContainerId, out: &mut Effects) {
+    pub(crate) fn launch_container(&mut self, id: &ContainerId, ticket: Option<Ticket>, out: &mut Effects) {
         let Some(row) = self.state.containers.get(id) else { return };
+        if self.launches.get(id).is_none_or(|launch| launch.ticket != ticket) {
+            return;
+        }
         if row.life == ContainerLife::Destroying {
             self.container_gone(id, Termination::default(), out);
             return;
         }
         let (class, user, sandbox) = (row.class, row.user.clone(), row.sandbox.clone());
         let Some(launch) = self.launches.get_mut(id) else { return };
+        launch.ticket = None;
         let command = launch.command.take();
         let info = launch.container_info.take();
         let share_cgroups = match class {
