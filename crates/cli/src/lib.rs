@@ -2,7 +2,22 @@
 //!
 //! `servers` starts masters and agents; the other files are one command each.
 
+mod cluster;
+mod compose;
+mod connect;
+mod exit;
+mod fit;
+mod follow;
+mod framework;
+mod output;
+mod person;
+mod pod;
+mod printer;
+mod progress;
+mod run;
+mod sandbox;
 mod servers;
+mod tables;
 
 use std::process::ExitCode;
 
@@ -26,6 +41,16 @@ enum Command {
     Agent(ServerArguments),
     /// Runs a master and agents in one process, to try things out.
     Dev(servers::DevArguments),
+    /// Runs a command or a pod, shows its output, and exits with its code.
+    Run(Box<run::RunArguments>),
+    /// The cluster in a few lines.
+    Status(tables::StatusArguments),
+    /// The agents: where, in which state, what they have and what of it is in use.
+    Agents(tables::AgentsArguments),
+    /// The frameworks: whose, in which state, what they use.
+    Frameworks(tables::FrameworksArguments),
+    /// The tasks: in which state, of which framework, on which agent.
+    Tasks(tables::TasksArguments),
     /// Prints the flags of master or agent as a Markdown page.
     #[command(hide = true)]
     Flags { program: servers::Program },
@@ -44,6 +69,11 @@ pub fn main() -> ExitCode {
         Command::Master(server) => servers::run(servers::Program::Master, server.flags),
         Command::Agent(server) => servers::run(servers::Program::Agent, server.flags),
         Command::Dev(arguments) => servers::dev(arguments),
+        Command::Run(arguments) => run::run(*arguments),
+        Command::Status(arguments) => tables::status(arguments),
+        Command::Agents(arguments) => tables::agents(arguments),
+        Command::Frameworks(arguments) => tables::frameworks(arguments),
+        Command::Tasks(arguments) => tables::tasks(arguments),
         Command::Flags { program } => servers::reference(program),
     }
 }

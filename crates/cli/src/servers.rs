@@ -113,10 +113,13 @@ pub fn dev(arguments: DevArguments) -> ExitCode {
         Some(_) => None,
         None => match tempfile::Builder::new().prefix("meseta-dev-").tempdir() {
             Ok(directory) => Some(directory),
-            Err(error) => return fail(&format!("cannot make a temporary directory: {error}; give one with --work-dir")),
+            Err(error) => {
+                return fail(&format!("cannot make a temporary directory: {error}; give one with --work-dir"));
+            }
         },
     };
-    let home = arguments.work_dir.clone().or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
+    let home =
+        arguments.work_dir.clone().or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
     let level = LogConfig { level: "warn".into(), ..LogConfig::new("meseta") };
     let started = logging::start(&level).map_err(|e| e.to_string()).and_then(|_| runtime());
     match started {
@@ -130,7 +133,12 @@ async fn run_dev(arguments: &DevArguments, home: &std::path::Path) -> ExitCode {
         Ok(started) => started,
         Err(why) => return fail(&why),
     };
-    println!("Meseta listens at http://{}, with {} agent(s); files below {}", master.address, agents.len(), home.display());
+    println!(
+        "Meseta listens at http://{}, with {} agent(s); files below {}",
+        master.address,
+        agents.len(),
+        home.display()
+    );
     println!("In another terminal: meseta run --master {} 'echo hello'", master.address);
     told_to_stop().await;
     for running in &agents {

@@ -1,7 +1,11 @@
 //! Finding the server that answers: the masters one after the other, their redirects to the leading one, and the one that
 //! answered last first.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -36,6 +40,10 @@ impl Default for Options {
         Options { content_type: ContentType::Protobuf, credential: None, http: ClientConfig::default() }
     }
 }
+
+/// One request to one server: its answer, or the reply that is none. Boxed, so that callers' futures can be spawned.
+type Attempt<T> =
+    for<'a> fn(&'a Client, Call) -> Pin<Box<dyn Future<Output = Result<Result<T, Reply>, ClientError>> + Send + 'a>>;
 
 /// The way to one logical server. Clones share what they learn.
 #[derive(Clone, Debug)]
@@ -88,34 +96,34 @@ impl Reach {
         more: &[(HeaderName, &str)],
     ) -> Result<Reply, Error> {
         let call = self.call(method, path, body, more);
-        let send = async |call| {
-            let reply = self.http.send(call).await?;
-            Ok(match reply.status.is_success() {
-                true => Ok(reply),
-                false => Err(reply),
+        self.find(call, |http, call| {
+            Box::pin(async move {
+                let reply = http.send(call).await?;
+                Ok(match reply.status.is_success() {
+                    true => Ok(reply),
+                    false => Err(reply),
+                })
             })
-        };
-        self.find(call, send).await
+        })
+        .await
     }
 
     /// Opens a stream of events.
     pub async fn open(&self, path: &str, body: Bytes) -> Result<(HeaderMap, Records), Error> {
         let call = self.call(Method::POST, path, body, &[]);
-        let open = async |call| {
-            Ok(match self.http.open(call).await? {
-                Opened::Stream { headers, records } => Ok((headers, records)),
-                Opened::Refused(reply) => Err(reply),
+        self.find(call, |http, call| {
+            Box::pin(async move {
+                Ok(match http.open(call).await? {
+                    Opened::Stream { headers, records } => Ok((headers, records)),
+                    Opened::Refused(reply) => Err(reply),
+                })
             })
-        };
-        self.find(call, open).await
+        })
+        .await
     }
 
     /// Tries the servers until one answers in its own name.
-    async fn find<T>(
-        &self,
-        call: Call,
-        attempt: impl AsyncFn(Call) -> Result<Result<T, Reply>, ClientError>,
-    ) -> Result<T, Error> {
+    async fn find<T>(&self, call: Call, attempt: Attempt<T>) -> Result<T, Error> {
         let last = self.last();
         let others = self.servers.iter().filter(|server| Some(*server) != last.as_deref());
         let mut failure = Error::NoLeader("there is none to ask".to_owned());
@@ -123,7 +131,7 @@ impl Reach {
             let mut server = server.to_owned();
             for _ in 0..MAX_REDIRECTS {
                 let call = Call { authority: server.clone(), ..call.clone() };
-                let reply = match attempt(call).await {
+                let reply = match attempt(&self.http, call).await {
                     Ok(Ok(answer)) => {
                         self.remember(server);
                         return Ok(answer);

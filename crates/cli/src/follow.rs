@@ -1,0 +1,125 @@
+//! Following the output of tasks: reads what is new, waits longer while nothing is, stops at the end of the file once the
+//! task has ended. Where the files lie is `sandbox`'s business, the order of lines on the terminal `printer`'s.
+
+use std::{future::Future, time::Duration};
+
+use bytes::Bytes;
+use client::Error;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use crate::sandbox::Sandbox;
+
+const FIRST_WAIT: Duration = Duration::from_millis(30);
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+/// How long an agent may be away after the task's end before the rest of the output is given up.
+const PATIENCE_AFTER_END: Duration = Duration::from_secs(10);
+
+/// Gives `sink` what `file` holds from `offset` on, until the task has `ended` and all of it is read.
+pub async fn follow<F: Future<Output = ()>>(
+    sandbox: &Sandbox,
+    file: &str,
+    mut offset: u64,
+    mut ended: watch::Receiver<bool>,
+    mut sink: impl FnMut(Bytes) -> F,
+) -> Result<(), Error> {
+    let mut wait = FIRST_WAIT;
+    let mut give_up: Option<Instant> = None;
+    loop {
+        // Looked at before the read: what was written before the end is then surely read.
+        let over = *ended.borrow_and_update();
+        match sandbox.read(file, offset).await {
+            Ok(Some(piece)) if !piece.data.is_empty() => {
+                offset += piece.data.len() as u64;
+                wait = FIRST_WAIT;
+                sink(piece.data).await;
+                continue;
+            }
+            Ok(_) if over => return Ok(()),
+            Ok(_) => {}
+            Err(error) if !error.is_passing() => return Err(error),
+            Err(error) if over => {
+                if *give_up.get_or_insert_with(|| Instant::now() + PATIENCE_AFTER_END) < Instant::now() {
+                    return Err(error);
+                }
+            }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
+            // A sender that is gone has said its last word.
+            changed = ended.changed(), if !over => if changed.is_err() { sleep(wait).await },
+        }
+    }
+}
+
+/// Cuts a flow of bytes into lines with a prefix each.
+#[derive(Debug)]
+pub struct Lines {
+    prefix: String,
+    partial: Vec<u8>,
+}
+
+impl Lines {
+    pub fn new(prefix: &str) -> Lines {
+        Lines { prefix: prefix.to_owned(), partial: Vec::new() }
+    }
+
+    /// The whole lines that `data` completes.
+    pub fn push(&mut self, data: &[u8]) -> Vec<u8> {
+        let Some(last) = data.iter().rposition(|byte| *byte == b'\n') else {
+            self.partial.extend_from_slice(data);
+            return Vec::new();
+        };
+        let (whole, rest) = data.split_at(last + 1);
+        let mut text = std::mem::take(&mut self.partial);
+        text.extend_from_slice(whole);
+        self.partial.extend_from_slice(rest);
+        self.prefixed(&text)
+    }
+
+    /// A last line that no newline ended.
+    pub fn finish(&mut self) -> Vec<u8> {
+        let mut text = std::mem::take(&mut self.partial);
+        if text.is_empty() {
+            return text;
+        }
+        text.push(b'\n');
+        self.prefixed(&text)
+    }
+
+    fn prefixed(&self, text: &[u8]) -> Vec<u8> {
+        let lines = text.split_inclusive(|byte| *byte == b'\n');
+        lines.flat_map(|line| [self.prefix.as_bytes(), line].concat()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_line_gets_its_prefix_however_the_text_is_cut(
+            text in "[ab\n]{0,40}",
+            cuts in proptest::collection::vec(0usize..40, 0..5),
+        ) {
+            let mut lines = Lines::new("[x] ");
+            let mut seen = Vec::new();
+            let mut cuts = cuts;
+            cuts.sort_unstable();
+            let mut from = 0;
+            for cut in cuts.into_iter().map(|cut| cut.min(text.len())).chain([text.len()]) {
+                seen.extend(lines.push(&text.as_bytes()[from..cut]));
+                from = cut;
+            }
+            seen.extend(lines.finish());
+            let expected: String = text.lines().map(|line| format!("[x] {line}\n")).collect();
+            prop_assert_eq!(String::from_utf8(seen).expect("text"), expected);
+        }
+    }
+}

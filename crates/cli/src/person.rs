@@ -1,0 +1,19 @@
+//! Who types the commands, and a tag that tells one run of them from another.
+
+use std::hash::{BuildHasher, RandomState};
+
+use nix::unistd::{User, geteuid};
+
+/// The name of the user of this process.
+pub fn name() -> Result<String, String> {
+    match User::from_uid(geteuid()) {
+        Ok(Some(user)) => Ok(user.name),
+        Ok(None) => Err(format!("user {} has no name; give one with --user", geteuid())),
+        Err(error) => Err(format!("cannot look up your name: {error}; give one with --user")),
+    }
+}
+
+/// Six hexadecimal digits unlike those of any other run; std seeds its hashers from the kernel.
+pub fn tag() -> String {
+    format!("{:06x}", RandomState::new().hash_one(std::time::SystemTime::now()) & 0xff_ffff)
+}

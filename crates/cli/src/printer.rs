@@ -1,0 +1,55 @@
+//! One thread that writes what tasks print. Who fills it waits while the terminal or the pipe is slow, and nothing else
+//! does; a pipe that nobody reads any more swallows the rest.
+
+use std::{io::Write, thread};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::progress::Progress;
+
+const QUEUE: usize = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+#[derive(Clone, Debug)]
+pub struct Printer {
+    pieces: mpsc::Sender<(Stream, Vec<u8>)>,
+}
+
+/// Done when everything is written.
+pub type Written = oneshot::Receiver<()>;
+
+impl Printer {
+    /// Text goes out between the redraws of `progress`.
+    pub fn start(progress: Progress) -> (Printer, Written) {
+        let (pieces, mut queue) = mpsc::channel::<(Stream, Vec<u8>)>(QUEUE);
+        let (done, written) = oneshot::channel();
+        thread::spawn(move || {
+            while let Some((stream, text)) = queue.blocking_recv() {
+                progress.around(|| write(stream, &text));
+            }
+            let _ = done.send(());
+        });
+        (Printer { pieces }, written)
+    }
+
+    pub async fn print(&self, stream: Stream, text: Vec<u8>) {
+        if !text.is_empty() {
+            let _ = self.pieces.send((stream, text)).await;
+        }
+    }
+}
+
+fn write(stream: Stream, text: &[u8]) {
+    let _ = match stream {
+        Stream::Stdout => {
+            let mut out = std::io::stdout().lock();
+            out.write_all(text).and_then(|()| out.flush())
+        }
+        Stream::Stderr => std::io::stderr().lock().write_all(text),
+    };
+}
