@@ -3,6 +3,7 @@
 
 mod executor;
 mod operator;
+mod received;
 mod session;
 
 use std::{path::PathBuf, sync::Arc};
@@ -129,7 +130,7 @@ impl Endpoints {
     /// The agent's own numbers, from the core.
     async fn add_metrics(&self, snapshot: &mut Snapshot) {
         if let Some(state) = self.view().await {
-            metrics::add(&state, snapshot);
+            metrics::add(&state, self.about.started, snapshot);
         }
     }
 }

@@ -124,7 +124,7 @@ impl Loop {
             Effect::ToMaster { to, message } => self.node.send(ACTOR, &to, message.name(), &message.encode()),
             Effect::Link { peer } => self.node.link(&peer),
             Effect::Unlink { peer } => self.node.unlink(&peer),
-            Effect::ToExecutor { conn, event } => self.to_executor(conn, event),
+            Effect::ToExecutor { conn, event } => self.tell_executor(conn, event),
             Effect::Reply { req, reply } => {
                 if let Some(sender) = self.replies.remove(&req) {
                     // A requester that has left does not want its reply.
@@ -153,7 +153,7 @@ impl Loop {
     }
 
     /// An executor that does not read its events is cut off; it subscribes again and gets what it missed.
-    fn to_executor(&mut self, conn: ConnId, event: Box<v1::executor::Event>) {
+    fn tell_executor(&mut self, conn: ConnId, event: Box<v1::executor::Event>) {
         let Some(outbox) = self.streams.get(&conn) else { return };
         if outbox.send(event).is_err()
             && let Some(outbox) = self.streams.remove(&conn)

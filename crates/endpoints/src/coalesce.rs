@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::sync::oneshot;
@@ -10,6 +13,7 @@ use tokio::sync::oneshot;
 /// Renderings by what is asked for. A key is here only while something renders for it.
 pub struct Coalescer<K, V> {
     rounds: Arc<Mutex<Rounds<K, V>>>,
+    shared: AtomicU64,
 }
 
 /// Who asked since the present rendering of a key began. They get the next one.
@@ -31,6 +35,7 @@ where
         {
             let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(waiting) = rounds.get_mut(&key) {
+                self.shared.fetch_add(u64::from(!waiting.is_empty()), Ordering::Relaxed);
                 waiting.push(sender);
             } else {
                 rounds.insert(key.clone(), Vec::new());
@@ -40,11 +45,16 @@ where
         }
         receiver.await.ok()
     }
+
+    /// How many have got a rendering that another one asked for.
+    pub fn shared(&self) -> u64 {
+        self.shared.load(Ordering::Relaxed)
+    }
 }
 
 impl<K, V> Default for Coalescer<K, V> {
     fn default() -> Coalescer<K, V> {
-        Coalescer { rounds: Arc::default() }
+        Coalescer { rounds: Arc::default(), shared: AtomicU64::new(0) }
     }
 }
 
@@ -94,8 +104,6 @@ impl<K: Ord, V> Drop for Renderer<K, V> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -163,6 +171,7 @@ mod tests {
         }
         counted.wait_until(|c| c.coalescer.rounds.lock().unwrap().is_empty()).await;
         assert_eq!(counted.begun(), 3);
+        assert_eq!(counted.coalescer.shared(), 99);
     }
 
     #[tokio::test]

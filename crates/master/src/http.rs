@@ -17,7 +17,10 @@ use stdx::{WallTime, clock::Clock};
 use transport::{Handler, Message, Request, Response, StatusCode, jsonp, refuse, route::Table};
 
 use crate::{
-    reads::{legacy, metrics},
+    reads::{
+        legacy,
+        metrics::{self, Around},
+    },
     runtime::Inbox,
 };
 
@@ -109,8 +112,8 @@ impl Endpoints {
         let render = move || {
             let (inbox, render) = (inbox.clone(), render.clone());
             async move {
-                let state = inbox.view().await?;
-                Some(tokio::task::block_in_place(|| render(&state)).into())
+                let view = inbox.view().await?;
+                Some(tokio::task::block_in_place(|| render(&view.state)).into())
             }
         };
         self.reads.get(key, render).await?
@@ -118,13 +121,15 @@ impl Endpoints {
 
     /// The master's own numbers, from the core.
     async fn add_metrics(&self, snapshot: &mut Snapshot) {
-        if let Some(state) = self.inbox.view().await {
-            metrics::add(&state, self.about.clock.now(), snapshot);
+        let per_framework = self.common.flags.get("publish_per_framework_metrics").is_none_or(|value| value == "true");
+        if let Some(view) = self.inbox.view().await {
+            let now = self.about.clock.now();
+            metrics::add(&view, Around { now, shared_reads: self.reads.shared(), per_framework }, snapshot);
         }
     }
 
     async fn view(&self) -> Option<State> {
-        self.inbox.view().await
+        self.inbox.view().await.map(|view| view.state)
     }
 }
 
@@ -134,7 +139,7 @@ impl Handler for Endpoints {
         match *found.endpoint {
             Endpoint::Scheduler => self.scheduler(&request).await,
             Endpoint::Operator => self.operator(&request).await,
-            Endpoint::Redirect => self.redirect(&found.rest),
+            Endpoint::Redirect => self.redirect(request.path(), &found.rest),
             Endpoint::Teardown => self.teardown(&request).await,
             Endpoint::Legacy(document) => self.legacy(document, &request).await,
             Endpoint::Common(endpoint) => {

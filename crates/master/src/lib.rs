@@ -47,6 +47,8 @@ impl Running {
 pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result<Running, String> {
     let settings = Settings::new(values)?;
     let config = settings.core()?;
+    let common = common(&settings, log_file);
+    let opening = std::time::Instant::now();
     let store = settings.store()?;
     tracing::info!(registry = store.describe(), "opened the registry");
 
@@ -58,15 +60,17 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
     let advertised = settings.advertised(address.port())?;
     let seed = seed();
     let info = settings.master_info(stdx::Rng::new(seed).uuid_text(), advertised);
+    let hostname = info.hostname.clone().unwrap_or_else(|| advertised.ip().to_string());
 
     let (inbox, arrivals) = inbox::inbox();
     let (registrar, registry) =
         Registrar::start(store, runtime::on_outcome(inbox.clone())).map_err(|e| e.to_string())?;
+    common.metrics.timer("registrar/state_fetch").record(opening.elapsed());
     let (registry, registrar) = first_weights(&settings, registry, registrar)?;
     let (node, mut exits) = Node::new(NodeConfig::new(advertised));
     let core = Master::new(config, info.clone(), seed);
     let clock = Clock::start();
-    let ended = tokio::spawn(Loop::new(core, clock, registrar, node).run(arrivals));
+    let ended = tokio::spawn(Loop::new(core, clock, registrar, node, &common.metrics).run(arrivals));
 
     let to_loop = inbox.clone();
     tokio::spawn(async move {
@@ -75,8 +79,8 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
         }
     });
     stand_for_election(info, inbox.clone(), registry);
-    let about = About { address: advertised.to_string(), clock, started: clock::wall() };
-    let running = server.serve(Endpoints::new(inbox, common(&settings, log_file), about));
+    let about = About { address: format!("{hostname}:{}", advertised.port()), clock, started: clock::wall() };
+    let running = server.serve(Endpoints::new(inbox, common, about));
     tracing::info!(%address, api = endpoints::API_VERSION, version = endpoints::OWN_VERSION, "the master listens");
     Ok(Running { address, ended, _server: running })
 }

@@ -1,9 +1,14 @@
 //! The loop: one task owns the core, feeds it what arrives, and carries out its effects. It never waits for an effect.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Instant,
+};
 
 use coordination::{Outcome, Registrar, registrar::OnOutcome};
-use master_core::{ConnId, Effect, Effects, Event, Input, Master, PersistError, Reply, ReqId, State};
+use master_core::{ConnId, Effect, Effects, Event, Input, Master, PersistError, Reply, ReqId, State, Ticket};
+use observe::metrics;
 use proto::v1;
 use stdx::clock::{self, Clock};
 use tokio::sync::oneshot;
@@ -21,8 +26,24 @@ pub struct MasterTraffic;
 impl Traffic for MasterTraffic {
     type Event = Event;
     type Reply = Reply;
-    type View = State;
+    type View = View;
     type Streamed = Box<v1::scheduler::Event>;
+}
+
+/// What readers get: a snapshot of the state, and what the allocator's books say.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub state: State,
+    pub allocation: Allocation,
+}
+
+/// Of the allocator's books, what does not follow from the state.
+#[derive(Clone, Debug)]
+pub struct Allocation {
+    /// Cycles begun.
+    pub runs: u64,
+    /// The dominant share of each role.
+    pub shares: BTreeMap<Arc<str>, f64>,
 }
 
 pub type Inbox = inbox::Inbox<MasterTraffic>;
@@ -38,12 +59,13 @@ pub struct Loop {
     replies: HashMap<ReqId, oneshot::Sender<Reply>>,
     streams: HashMap<ConnId, Outbox>,
     effects: Effects,
+    writes: Writes,
     /// Why the master must end, once it must.
     ending: Option<String>,
 }
 
 impl Loop {
-    pub fn new(core: Master, clock: Clock, registrar: Registrar, node: Node) -> Loop {
+    pub fn new(core: Master, clock: Clock, registrar: Registrar, node: Node, metrics: &metrics::Registry) -> Loop {
         Loop {
             core,
             clock,
@@ -52,6 +74,7 @@ impl Loop {
             replies: HashMap::new(),
             streams: HashMap::new(),
             effects: Effects::new(),
+            writes: Writes::new(metrics),
             ending: None,
         }
     }
@@ -91,11 +114,20 @@ impl Loop {
                 self.streams.extend(call.stream);
                 self.step(call.event);
             }
-            Post::View(sender) => drop(sender.send(self.core.view().clone())),
+            Post::View(sender) => drop(sender.send(self.view())),
         }
     }
 
+    fn view(&self) -> View {
+        let allocator = self.core.allocator();
+        let allocation = Allocation { runs: allocator.cycles(), shares: allocator.role_shares() };
+        View { state: self.core.view().clone(), allocation }
+    }
+
     fn step(&mut self, event: Event) {
+        if let Event::Persisted { ticket, .. } = &event {
+            self.writes.done(*ticket);
+        }
         let input = Input { now: self.clock.now(), wall: clock::wall(), event };
         let mut effects = std::mem::take(&mut self.effects);
         self.core.handle(input, &mut effects);
@@ -110,7 +142,7 @@ impl Loop {
             }
             Effect::Link { peer } => self.node.link(&peer),
             Effect::Unlink { peer } => self.node.unlink(&peer),
-            Effect::ToScheduler { conn, event } => self.to_scheduler(conn, event),
+            Effect::ToScheduler { conn, event } => self.tell_scheduler(conn, event),
             Effect::Reply { req, reply } => {
                 if let Some(sender) = self.replies.remove(&req) {
                     // A requester that has left does not want its reply.
@@ -119,6 +151,7 @@ impl Loop {
             }
             Effect::Close { conn } => drop(self.streams.remove(&conn)),
             Effect::Persist { ticket, operations } => {
+                self.writes.begin(ticket);
                 if let Err(why) = self.registrar.persist(ticket, operations) {
                     self.step_down(why);
                 }
@@ -130,7 +163,7 @@ impl Loop {
     }
 
     /// A scheduler that does not read its events is cut off; it hears of it by the end of its stream.
-    fn to_scheduler(&mut self, conn: ConnId, event: Box<v1::scheduler::Event>) {
+    fn tell_scheduler(&mut self, conn: ConnId, event: Box<v1::scheduler::Event>) {
         let Some(outbox) = self.streams.get(&conn) else { return };
         if outbox.send(event).is_err()
             && let Some(outbox) = self.streams.remove(&conn)
@@ -142,6 +175,35 @@ impl Loop {
 
     fn step_down(&mut self, why: String) {
         self.ending.get_or_insert(why);
+    }
+}
+
+/// The writes to the registry that are under way, measured.
+struct Writes {
+    begun: HashMap<Ticket, Instant>,
+    waiting: metrics::Gauge,
+    took: metrics::Timer,
+}
+
+impl Writes {
+    fn new(metrics: &metrics::Registry) -> Writes {
+        Writes {
+            begun: HashMap::new(),
+            waiting: metrics.gauge("registrar/queued_operations"),
+            took: metrics.timer("registrar/state_store"),
+        }
+    }
+
+    fn begin(&mut self, ticket: Ticket) {
+        self.begun.insert(ticket, Instant::now());
+        self.waiting.set(self.begun.len() as f64);
+    }
+
+    fn done(&mut self, ticket: Ticket) {
+        if let Some(begun) = self.begun.remove(&ticket) {
+            self.took.record(begun.elapsed());
+        }
+        self.waiting.set(self.begun.len() as f64);
     }
 }
 

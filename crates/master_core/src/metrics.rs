@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use proto::v1::TaskState;
+use proto::v1::{
+    TaskState,
+    offer::operation,
+    scheduler::{call, event},
+};
 use resources::Resources;
 use stdx::Tick;
 
@@ -60,7 +64,8 @@ impl State {
                 set(&format!("{kind}{suffix}_percent"), if total > 0.0 { used / total } else { 0.0 });
             }
         }
-        for framework in self.frameworks.values() {
+        let completed = self.completed_frameworks.iter().map(AsRef::as_ref);
+        for framework in self.frameworks.values().chain(completed) {
             add_framework(framework, &mut all);
         }
         all
@@ -74,12 +79,14 @@ fn add_framework(framework: &Framework, all: &mut BTreeMap<String, f64>) {
     };
     let counters = &framework.counters;
     set("subscribed".to_owned(), if framework.is_connected() { 1.0 } else { 0.0 });
-    for (group, counts) in
-        [("calls", &counters.calls), ("events", &counters.events), ("operations", &counters.operations)]
-    {
+    for (group, kinds, counts) in [
+        ("calls", names(|n| Some(call::Type::try_from(n).ok()?.as_str_name())), &counters.calls),
+        ("events", names(|n| Some(event::Type::try_from(n).ok()?.as_str_name())), &counters.events),
+        ("operations", names(|n| Some(operation::Type::try_from(n).ok()?.as_str_name())), &counters.operations),
+    ] {
         set(group.to_owned(), counts.values().sum::<u64>() as f64);
-        for (kind, n) in counts {
-            set(format!("{group}/{}", kind.to_ascii_lowercase()), *n as f64);
+        for kind in kinds {
+            set(format!("{group}/{}", kind.to_ascii_lowercase()), counts.get(kind).copied().unwrap_or(0) as f64);
         }
     }
     for (kind, n) in [
@@ -90,19 +97,28 @@ fn add_framework(framework: &Framework, all: &mut BTreeMap<String, f64>) {
     ] {
         set(format!("offers/{kind}"), n as f64);
     }
-    for (state, n) in &counters.terminal_tasks {
-        if let Ok(state) = TaskState::try_from(*state) {
-            set(format!("tasks/terminal/{}", state.as_str_name().to_ascii_lowercase()), *n as f64);
+    for state in (0..=32).filter_map(|n| TaskState::try_from(n).ok()) {
+        let name = state.as_str_name().to_ascii_lowercase();
+        if model::task_state::is_terminal(state) {
+            set(
+                format!("tasks/terminal/{name}"),
+                counters.terminal_tasks.get(&state.into()).copied().unwrap_or(0) as f64,
+            );
+        } else {
+            let of_state = framework.tasks.values().filter(|task| task.state() == state).count();
+            let unreachable = framework.unreachable_tasks.iter().filter(|task| task.state() == state).count();
+            set(format!("tasks/active/{name}"), (of_state + unreachable) as f64);
         }
-    }
-    for state in [TaskState::TaskStaging, TaskState::TaskStarting, TaskState::TaskRunning, TaskState::TaskKilling] {
-        let n = framework.tasks.values().filter(|task| task.state() == state).count();
-        set(format!("tasks/active/{}", state.as_str_name().to_ascii_lowercase()), n as f64);
     }
     for role in &framework.roles {
         let suppressed = framework.suppressed.contains(role);
         set(format!("roles/{role}/suppressed"), if suppressed { 1.0 } else { 0.0 });
     }
+}
+
+/// The names of an enum's values, all but that of 0, which means unknown.
+fn names(name: impl Fn(i32) -> Option<&'static str>) -> Vec<&'static str> {
+    (1..=32).filter_map(name).collect()
 }
 
 fn percent_encoded(name: &str) -> String {

@@ -41,7 +41,7 @@ fn usages() -> Usages {
         mem_soft_limit_bytes: Some(1 << 26),
         ..Usage::default()
     };
-    work::state().executors().map(|executor| (executor.container.clone(), usage.clone())).collect()
+    work::state().executors().map(|executor| (executor.container.clone(), usage)).collect()
 }
 
 fn state() -> Value {

@@ -88,10 +88,14 @@ fn get_executors(state: &State) -> GetExecutors {
     let row = |executor: &Arc<Executor>| response::get_executors::Executor {
         executor_info: v1::ExecutorInfo::clone(&executor.info),
     };
-    let ended = |executor: &&Arc<Executor>| !state.find_executor(&executor.framework, &executor.id).is_some();
+    let ended = state.frameworks.values().flat_map(|framework| framework.completed_executors.iter());
+    let of_ended_frameworks = state
+        .completed_frameworks
+        .iter()
+        .flat_map(|framework| framework.executors.values().chain(framework.completed_executors.iter()));
     GetExecutors {
         executors: state.executors().map(row).collect(),
-        completed_executors: all_executors(state).filter(ended).map(row).collect(),
+        completed_executors: ended.chain(of_ended_frameworks).map(row).collect(),
     }
 }
 
@@ -108,7 +112,7 @@ fn get_frameworks(state: &State) -> GetFrameworks {
 fn get_agent(state: &State) -> response::GetAgent {
     response::GetAgent {
         agent_info: Some(AgentInfo::clone(&state.info)),
-        drain_config: state.drain.as_ref().map(|drain| drain.config.clone()),
+        drain_config: state.drain.as_ref().map(|drain| drain.config),
         estimated_drain_start_time: state.drain.as_ref().map(|drain| v1::TimeInfo { nanoseconds: drain.since.0 }),
     }
 }

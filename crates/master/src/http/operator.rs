@@ -92,7 +92,7 @@ impl Endpoints {
     async fn change(&self, call: Call, accept: ContentType) -> Response {
         let event = |req| Event::FromOperator { req, principal: None, call: Box::new(call) };
         match self.inbox.call(event, None).await {
-            Some(Reply::Ok(Some(answer))) => encoded(&*answer, accept),
+            Some(Reply::Ok(Some(answer))) => encoded(&answer, accept),
             reply => reply.map_or_else(ending, answer),
         }
     }
@@ -117,7 +117,7 @@ fn encoded(answer: &Answer, accept: ContentType) -> Response {
 
 fn file_refusal(problem: FileProblem) -> Response {
     match problem {
-        FileProblem::NotFound => Response::new(StatusCode::NOT_FOUND),
+        FileProblem::NotFound => refuse::missing(""),
         FileProblem::Wrong(why) => refuse::bad_request(why),
         FileProblem::Failed(why) => Response::text(StatusCode::INTERNAL_SERVER_ERROR, why),
     }
