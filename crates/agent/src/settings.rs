@@ -68,6 +68,7 @@ impl Settings {
             port: Some(i32::from(port)),
             resources: resources::offered(values, &self.work_dir)?.to_protos(),
             attributes: attributes(values)?,
+            checkpoint: Some(true),
             ..Default::default()
         };
         let defaults = Config::new(Upid::new(ACTOR, ip.to_string(), port), info, self.work_dir.to_string_lossy());

@@ -98,6 +98,7 @@ impl Common {
         });
         let name = path.rsplit('/').next().unwrap_or("file").replace(['"', '\\'], "_");
         Response::flow("application/octet-stream", flow)
+            .header(header::CONTENT_LENGTH, &size.to_string())
             .header(header::CONTENT_DISPOSITION, &format!("attachment; filename={name}"))
     }
 
@@ -129,7 +130,7 @@ fn no_number(name: &str, text: &str) -> Response {
 /// A path that is not there is 404 without a body.
 fn refusal(error: &FileError) -> Response {
     match error {
-        FileError::NotFound(_) => Response::new(StatusCode::NOT_FOUND),
+        FileError::NotFound(_) => refuse::missing(""),
         FileError::IsDirectory(_) => refuse::bad_request("Cannot read a directory.\n"),
         FileError::Io(..) => Response::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}.\n")),
     }

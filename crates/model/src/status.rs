@@ -108,7 +108,6 @@ pub fn reconciled(task: &v1::Task, state: TaskState, message: impl Into<String>,
     answer.executor_id = task.executor_id.clone();
     if let Some(last) = task.statuses.last() {
         answer.healthy = last.healthy;
-        answer.labels = last.labels.clone();
         answer.check_status = last.check_status;
         answer.container_status = last.container_status.clone();
     }

@@ -167,7 +167,7 @@ fn only_own_roles_are_suppressed_or_constrained() {
     assert_eq!(framework::suppressed_roles(&["b".into()], &roles), Ok(()));
     assert_eq!(
         framework::suppressed_roles(&["z".into(), "a".into(), "y".into()], &roles),
-        Err("Suppressed roles { y, z } are not contained in the set of roles".into())
+        Err("Suppressed role 'y' is not contained in the list of roles".into())
     );
 
     let exists = Predicate { predicate: Some(predicate::Predicate::Exists(predicate::Exists::default())) };

@@ -10,8 +10,8 @@ pub fn json(request: &Request, body: impl Into<Bytes>) -> Response {
         return Response::json(body);
     }
     match request.query_value("jsonp") {
-        Some(callback) if !callback.is_empty() => wrap(&callback, &body.into()),
-        _ => Response::json(body),
+        Some(callback) => wrap(&callback, &body.into()),
+        None => Response::json(body),
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn the_callback_wraps_the_body() {
         assert_eq!(answer("/x"), (StatusCode::OK, "application/json".into(), "{\"a\":1}".into()));
-        assert_eq!(answer("/x?jsonp="), (StatusCode::OK, "application/json".into(), "{\"a\":1}".into()));
+        assert_eq!(answer("/x?jsonp="), (StatusCode::OK, "text/javascript".into(), "({\"a\":1})".into()));
         assert_eq!(answer("/x?jsonp=a.b_1"), (StatusCode::OK, "text/javascript".into(), "a.b_1({\"a\":1})".into()));
         assert_eq!(answer("/x?jsonp=alert(1)//").0, StatusCode::BAD_REQUEST);
     }

@@ -61,7 +61,8 @@ impl<T> Table<T> {
         };
         let mut name = all.trim_end_matches('/');
         loop {
-            if let Some(endpoint) = names.get(name) {
+            // The actor itself has nothing below.
+            if let Some(endpoint) = names.get(name).filter(|_| !name.is_empty() || all.is_empty()) {
                 let rest = all.get(name.len()..).unwrap_or_default().trim_end_matches('/').to_owned();
                 return Some(Found { endpoint, rest: Cow::Owned(rest) });
             }
@@ -105,7 +106,8 @@ mod tests {
             ("/state", Some("state")),
             ("/metrics/snapshot/x", Some("metrics")),
             ("/version", Some("version")),
-            ("/version/x", Some("version")),
+            ("/version/", Some("version")),
+            ("/version/x", None),
             ("/", Some("index")),
             ("/nope", None),
             ("/master", None),

@@ -9,7 +9,10 @@ use proto::{
 };
 use transport::{Method, Request, Response, StatusCode, negotiate, refuse};
 
-use super::{Endpoints, Read, answer, ending};
+use super::{
+    Endpoints, Read, answer, ending,
+    received::{self, AnswerType, Received},
+};
 use crate::reads::{Usages, v1 as reads};
 
 /// An answer, or the refusal that takes its place.
@@ -20,10 +23,11 @@ impl Endpoints {
         if request.method != Method::POST {
             return refuse::method_not_allowed(&["POST"], &request.method);
         }
-        let (call, accept) = match read_call(request) {
-            Ok(read) => read,
+        let Received { call, answer } = match received::read(request) {
+            Ok(received) => received,
             Err(refusal) => return refusal,
         };
+        let accept = answer.content;
         let answered = match call.r#type() {
             Type::GetHealth | Type::GetFlags | Type::GetVersion | Type::GetLoggingLevel | Type::GetMetrics => {
                 self.about_process(&call).await
@@ -41,7 +45,7 @@ impl Endpoints {
             | Type::GetAgent
             | Type::GetResourceProviders
             | Type::GetContainers => return self.read_state(&call, accept).await,
-            _ => return self.change(call, accept).await,
+            _ => return self.change(call, answer).await,
         };
         match answered {
             Ok(answer) => encoded(&answer, accept),
@@ -99,15 +103,15 @@ impl Endpoints {
     }
 
     /// The core may take its time (WAIT_CONTAINER answers when the container ends), so it is told when the caller leaves.
-    async fn change(&self, call: Call, accept: ContentType) -> Response {
+    async fn change(&self, call: Call, answer_type: AnswerType) -> Response {
         let conn = self.inbox.next_id();
         let leaving = Leaving { endpoints: self, conn, armed: true };
         let event = |req| Event::FromOperator { req, conn, principal: None, call: Box::new(call) };
         let reply = self.inbox.call(event, None).await;
         leaving.disarm();
         match reply {
-            Some(Reply::Ok(Some(answer))) => encoded(&*answer, accept),
-            Some(Reply::Output { container }) => self.session(conn, &container, accept),
+            Some(Reply::Ok(Some(answer))) => encoded(&*answer, answer_type.content),
+            Some(Reply::Output { container }) => self.session(conn, &container, answer_type),
             reply => reply.map_or_else(ending, answer),
         }
     }
@@ -134,14 +138,6 @@ impl Drop for Leaving<'_> {
     }
 }
 
-fn read_call(request: &Request) -> Result<(Call, ContentType), Response> {
-    let content_type = negotiate::content_type(&request.headers)?;
-    let call: Call = content_type.decode_body(&request.body).map_err(refuse::bad_request)?;
-    model::parse::agent_call(&call)
-        .map_err(|why| refuse::bad_request(format!("Failed to validate agent::Call: {why}")))?;
-    Ok((call, negotiate::accept(&request.headers)?))
-}
-
 /// Calls and their answers share names and, but for a few, numbers.
 fn response_type(call: Type) -> response::Type {
     response::Type::from_str_name(call.as_str_name()).unwrap_or_default()
@@ -153,7 +149,7 @@ fn encoded(answer: &Answer, accept: ContentType) -> Response {
 
 fn file_refusal(problem: FileProblem) -> Response {
     match problem {
-        FileProblem::NotFound => Response::new(StatusCode::NOT_FOUND),
+        FileProblem::NotFound => refuse::missing(""),
         FileProblem::Wrong(why) => refuse::bad_request(why),
         FileProblem::Failed(why) => Response::text(StatusCode::INTERNAL_SERVER_ERROR, why),
     }

@@ -11,15 +11,17 @@ use proto::{
     v1::agent::{ProcessIo, process_io},
 };
 use tokio::io::{Interest, unix::AsyncFd};
-use transport::{Response, negotiate, stream};
+use transport::{Response, header::HeaderName, negotiate, stream};
 
-use super::Endpoints;
+use super::{Endpoints, received::AnswerType};
 
+const MESSAGE_CONTENT_TYPE: HeaderName = HeaderName::from_static("message-content-type");
 const PIECE_BYTES: usize = 16 << 10;
 
 impl Endpoints {
     /// Streams what the container writes, until both its outputs have ended or the reader leaves.
-    pub(super) fn session(&self, conn: u64, container: &ContainerId, accept: ContentType) -> Response {
+    pub(super) fn session(&self, conn: u64, container: &ContainerId, answer: AnswerType) -> Response {
+        let accept = answer.content;
         let (writer, flow) = stream::flow(16);
         let output = self.world.take_output(container);
         let inbox = self.inbox.clone();
@@ -34,6 +36,9 @@ impl Endpoints {
             }
             inbox.closed(conn);
         });
+        if answer.records {
+            return Response::flow(negotiate::RECORDIO, flow).header(MESSAGE_CONTENT_TYPE, negotiate::mime(accept));
+        }
         Response::flow(negotiate::mime(accept), flow)
     }
 }

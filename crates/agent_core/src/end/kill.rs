@@ -4,7 +4,7 @@ use crate::{
     agent::Agent,
     effect::{Effect, Effects},
     recovery::{Record, record},
-    state::{Executor, ExecutorPhase, FrameworkPhase, Kill, Sent, TaskPhase},
+    state::{Executor, ExecutorPhase, FrameworkPhase, Kill, Progress, TaskPhase},
     updates::Verdict,
 };
 use model::{ExecutorId, FrameworkId, Refusal, TaskId};
@@ -68,7 +68,7 @@ impl Agent {
         match connected {
             Some(conn) => out.push(kill_event(conn, task, policy)),
             None => {
-                known.kill = Some(Kill { policy: policy.clone() });
+                known.kill = Some(Kill { policy });
                 if checkpoints {
                     let record =
                         record::KillRecord { framework: framework.as_str().into(), task: task.as_str().into(), policy };
@@ -123,7 +123,7 @@ impl Agent {
 /// The tasks that would be delivered together with this one, if that has not happened.
 pub(crate) fn undelivered_with(executor: &Executor, task: &TaskId) -> Option<Vec<TaskId>> {
     let delivery = executor.deliveries.iter().find(|delivery| delivery.tasks.contains(task))?;
-    (delivery.sent != Sent::Sent).then(|| delivery.tasks.clone())
+    (delivery.sent != Progress::Sent).then(|| delivery.tasks.clone())
 }
 
 fn kill_event(conn: u64, task: &TaskId, policy: Option<v1::KillPolicy>) -> Effect {

@@ -27,7 +27,11 @@ impl Endpoints {
     }
 
     /// Where the leader is, without a scheme. Paths below do not exist, so that no client follows itself in a circle.
-    pub(super) fn redirect(&self, rest: &str) -> Response {
-        if rest.is_empty() { Response::redirect(&self.about.address, "") } else { refuse::not_found() }
+    pub(super) fn redirect(&self, path: &str, rest: &str) -> Response {
+        if rest.is_empty() && !path.ends_with('/') {
+            Response::redirect(&self.about.address, "")
+        } else {
+            refuse::not_found()
+        }
     }
 }

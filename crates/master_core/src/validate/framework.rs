@@ -60,7 +60,7 @@ mod tests {
         assert!(check_options(&subscription("*")).is_ok());
         assert_eq!(
             check_options(&subscription("a")),
-            Err("Suppressed roles { a } are not contained in the set of roles".to_owned())
+            Err("Suppressed role 'a' is not contained in the list of roles".to_owned())
         );
     }
 }

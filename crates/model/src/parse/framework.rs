@@ -81,11 +81,10 @@ pub fn amount(value: f64) -> Result<(), &'static str> {
 
 /// `roles` are those the framework subscribes to.
 pub fn suppressed_roles(suppressed: &[String], roles: &[String]) -> Result<(), String> {
-    let foreign: BTreeSet<&str> = suppressed.iter().filter(|role| !roles.contains(role)).map(String::as_str).collect();
-    if foreign.is_empty() {
-        return Ok(());
+    match suppressed.iter().filter(|role| !roles.contains(role)).min() {
+        None => Ok(()),
+        Some(foreign) => Err(format!("Suppressed role '{foreign}' is not contained in the list of roles")),
     }
-    Err(format!("Suppressed roles {} are not contained in the set of roles", print::set(foreign)))
 }
 
 /// The shape of constraints, and that they name the framework's roles only. Regular expressions are judged where they are
