@@ -16,7 +16,7 @@ impl Agent {
             return;
         }
         tracing::info!("draining");
-        let record = record::DrainRecord { config: Some(drain.config.clone()), since: drain.since.0 };
+        let record = record::DrainRecord { config: Some(drain.config), since: drain.since.0 };
         self.record(Record::Drain(record), out);
         self.state.drain = Some(drain);
         self.kill_for_drain(out);

@@ -3,7 +3,7 @@
 use crate::{
     agent::{Agent, Listener},
     pending::Pending,
-    state::{ContainerLife, Executor, ExecutorPhase, Framework, FrameworkPhase, Phase, Sent, Stage, TaskPhase},
+    state::{ContainerLife, Executor, ExecutorPhase, Framework, FrameworkPhase, Phase, Progress, Stage, TaskPhase},
     timers::Timer,
 };
 use model::{FrameworkId, TaskId, task_state};
@@ -106,13 +106,13 @@ impl Agent {
             law!(ended == (task.phase == TaskPhase::Ended), "{name}: task {id} is {:?} in {state:?}", task.phase);
             match task.phase {
                 TaskPhase::Queued => {
-                    let waits = queued.is_some_and(|delivery| delivery.sent != Sent::Sent);
+                    let waits = queued.is_some_and(|delivery| delivery.sent != Progress::Sent);
                     let recovered = queued.is_some() && executor.phase == ExecutorPhase::Registering;
                     law!(waits || recovered || gone || executor.is_ending(), "{name}: task {id} is queued nowhere");
                 }
                 TaskPhase::Launched => {
                     law!(
-                        queued.is_none_or(|delivery| delivery.sent == Sent::Sent),
+                        queued.is_none_or(|delivery| delivery.sent == Progress::Sent),
                         "{name}: {id} is launched and queued"
                     );
                     law!(!gone, "{name}: task {id} outlives its executor");
@@ -126,12 +126,12 @@ impl Agent {
         }
         for delivery in &executor.deliveries {
             law!(!delivery.tasks.is_empty(), "{name}: an empty delivery");
-            if let Sent::Checkpointing(ticket) = delivery.sent {
+            if let Progress::Checkpointing(ticket) = delivery.sent {
                 let expected = Pending::Deliver { container: executor.container.clone() };
                 law!(self.tickets.get(ticket) == Some(&expected), "{name}: nothing continues delivery {ticket}");
             }
             if executor.phase == ExecutorPhase::Running && executor.conn.is_some() {
-                law!(delivery.sent != Sent::Ready, "{name}: a ready delivery is not sent");
+                law!(delivery.sent != Progress::Ready, "{name}: a ready delivery is not sent");
             }
         }
         Ok(())

@@ -102,7 +102,7 @@ impl Agent {
         self.state.info = Arc::new(info);
     }
 
-    /// Executors whose container lives are waited for; the others have ended.
+    /// Executors whose container lives are waited for; the others have ended, or have never begun.
     fn take_up_executors(&mut self, found: &mut BTreeMap<ContainerId, Found>, same_boot: bool, out: &mut Effects) {
         let known: Vec<(FrameworkId, ExecutorId, ContainerId)> =
             self.state.executors().map(|row| (row.framework.clone(), row.id.clone(), row.container.clone())).collect();
@@ -123,28 +123,16 @@ impl Agent {
                         row.phase = ExecutorPhase::Registering;
                     }
                 }
-                Some(Life::Ended(termination)) => self.executor_gone(&framework, &id, termination, out),
                 // The crash came between the record and the container: nothing of it has run, so it can run now.
-                None if same_boot && !terminating && self.is_untouched(&framework, &id) => {
-                    if let Some(row) = self.state.executor_mut(&framework, &id) {
-                        row.stage = Stage::Checkpointing;
-                        row.phase = ExecutorPhase::Registering;
-                    }
+                None if same_boot && !terminating && row.awaits_launch() => {
+                    row.stage = Stage::Checkpointing;
                     self.roots.insert(container.clone(), (framework, id));
                     self.launch_executor(&container, out);
                 }
+                Some(Life::Ended(termination)) => self.executor_gone(&framework, &id, termination, out),
                 None => self.executor_gone(&framework, &id, Termination::default(), out),
             }
         }
-    }
-
-    /// Whether an executor was not asked to end and none of its tasks was ever spoken of.
-    fn is_untouched(&self, framework: &FrameworkId, id: &ExecutorId) -> bool {
-        let Some(row) = self.state.find_executor(framework, id) else { return false };
-        row.phase != ExecutorPhase::Terminating
-            && !row.tasks.is_empty()
-            && row.completed_tasks.is_empty()
-            && row.tasks.values().all(|task| task.row.statuses.is_empty() && task.kill.is_none())
     }
 
     fn take_up_containers(
@@ -211,9 +199,8 @@ impl Agent {
         }
     }
 
-    /// Those that were started anew have a registration timer of their own.
     fn waits_for_executors(&self) -> bool {
-        self.state.executors().any(|row| row.phase == ExecutorPhase::Registering && row.timer.is_none())
+        self.state.executors().any(|row| row.is_missing())
     }
 
     /// Nobody is missing any more: there is nothing to wait for.
@@ -229,12 +216,8 @@ impl Agent {
             return;
         }
         self.state.phase = Phase::Disconnected;
-        let missing: Vec<ContainerId> = self
-            .state
-            .executors()
-            .filter(|row| row.phase == ExecutorPhase::Registering && row.timer.is_none())
-            .map(|row| row.container.clone())
-            .collect();
+        let missing: Vec<ContainerId> =
+            self.state.executors().filter(|row| row.is_missing()).map(|row| row.container.clone()).collect();
         let timeout = duration_text(self.config.executor_reregistration_timeout.min(REREGISTRATION_MAX));
         for container in missing {
             let message = format!("Executor did not reregister within {timeout}");

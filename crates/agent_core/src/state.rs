@@ -135,11 +135,11 @@ pub(crate) struct Delivery {
     pub tasks: Vec<TaskId>,
     /// LAUNCH_GROUP, not LAUNCH.
     pub group: bool,
-    pub sent: Sent,
+    pub sent: Progress,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
+pub(crate) enum Progress {
     /// Its record is not yet durable.
     Checkpointing(Ticket),
     Ready,
@@ -266,13 +266,24 @@ impl Executor {
         self.kind != ExecutorKind::Command
     }
 
+    /// Whether all that is known of it is that it should start.
+    pub(crate) fn awaits_launch(&self) -> bool {
+        let has_work = self.tasks.values().any(|task| task.phase == TaskPhase::Queued);
+        self.phase == ExecutorPhase::Registering && !self.used && has_work
+    }
+
+    /// Whether it has not come back since the agent restarted. One that was launched since has a timer of its own.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.phase == ExecutorPhase::Registering && self.timer.is_none()
+    }
+
     /// Whether it takes no more tasks.
     pub(crate) fn is_ending(&self) -> bool {
         matches!(self.phase, ExecutorPhase::Terminating | ExecutorPhase::Terminated)
     }
 
     /// Adds tasks that shall be delivered together.
-    pub(crate) fn queue(&mut self, infos: Vec<v1::TaskInfo>, group: bool, sent: Sent) {
+    pub(crate) fn queue(&mut self, infos: Vec<v1::TaskInfo>, group: bool, sent: Progress) {
         let mut tasks = Vec::with_capacity(infos.len());
         for info in infos {
             let id = TaskId::from(&info.task_id);
@@ -343,7 +354,7 @@ pub(crate) fn task_row(
         discovery: info.discovery.clone(),
         container: info.container.clone(),
         health_check: info.health_check.clone(),
-        kill_policy: info.kill_policy.clone(),
+        kill_policy: info.kill_policy,
         user: command.and_then(|command| command.user.clone()),
         limits: info.limits.clone(),
     }

@@ -5,7 +5,7 @@ use crate::{
     effect::{Effect, Effects, Reply},
     end::undelivered_with,
     event::{ConnId, ReqId},
-    state::{ExecutorPhase, FrameworkPhase, Phase, Sent, TaskPhase},
+    state::{ExecutorPhase, FrameworkPhase, Phase, Progress, TaskPhase},
 };
 use model::{ExecutorId, FrameworkId, TaskId};
 use proto::v1::{
@@ -114,8 +114,8 @@ impl Agent {
     fn redeliver(&mut self, framework: &FrameworkId, id: &ExecutorId, out: &mut Effects) {
         let Some(row) = self.state.executor_mut(framework, id) else { return };
         let mut unwanted = BTreeSet::new();
-        for delivery in row.deliveries.iter_mut().filter(|delivery| delivery.sent == Sent::Sent) {
-            delivery.sent = Sent::Ready;
+        for delivery in row.deliveries.iter_mut().filter(|delivery| delivery.sent == Progress::Sent) {
+            delivery.sent = Progress::Ready;
             for task in &delivery.tasks {
                 if let Some(known) = row.tasks.get_mut(task) {
                     known.phase = TaskPhase::Queued;

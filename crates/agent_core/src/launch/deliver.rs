@@ -8,7 +8,7 @@ use crate::{
     event::Ticket,
     pending::Pending,
     recovery::{Record, record},
-    state::{ExecutorPhase, Sent, Stage, TaskPhase},
+    state::{ExecutorPhase, Progress, Stage, TaskPhase},
 };
 use model::{ExecutorId, FrameworkId};
 use proto::v1::{self, executor::event};
@@ -25,14 +25,14 @@ impl Agent {
     ) {
         let checkpoints = self.state.frameworks.get(framework).is_some_and(|row| row.checkpoints());
         let Some(container) = self.state.find_executor(framework, id).map(|row| row.container.clone()) else { return };
-        let mut sent = Sent::Ready;
+        let mut sent = Progress::Ready;
         if checkpoints {
             let record = Record::Tasks(record::TasksRecord {
                 framework: framework.as_str().to_owned(),
                 executor: id.as_str().to_owned(),
                 delivery: record::DeliveryRecord { tasks: tasks.clone(), group },
             });
-            sent = Sent::Checkpointing(self.record_then(record, Pending::Deliver { container }, out));
+            sent = Progress::Checkpointing(self.record_then(record, Pending::Deliver { container }, out));
         }
         if let Some(row) = self.state.executor_mut(framework, id) {
             row.queue(tasks, group, sent);
@@ -43,8 +43,8 @@ impl Agent {
     pub(crate) fn on_delivery_durable(&mut self, container: &ContainerId, ticket: Ticket, out: &mut Effects) {
         let Some((framework, id)) = self.roots.get(container).cloned() else { return };
         let Some(row) = self.state.executor_mut(&framework, &id) else { return };
-        for delivery in row.deliveries.iter_mut().filter(|delivery| delivery.sent == Sent::Checkpointing(ticket)) {
-            delivery.sent = Sent::Ready;
+        for delivery in row.deliveries.iter_mut().filter(|delivery| delivery.sent == Progress::Checkpointing(ticket)) {
+            delivery.sent = Progress::Ready;
         }
         self.flush(&framework, &id, out);
     }
@@ -52,7 +52,7 @@ impl Agent {
     /// Sends what is ready to an executor that listens.
     pub(crate) fn flush(&mut self, framework: &FrameworkId, id: &ExecutorId, out: &mut Effects) {
         let Some(row) = self.state.find_executor(framework, id) else { return };
-        let ready = row.deliveries.iter().any(|delivery| delivery.sent == Sent::Ready);
+        let ready = row.deliveries.iter().any(|delivery| delivery.sent == Progress::Ready);
         let (Some(conn), ExecutorPhase::Running, true) = (row.conn, row.phase, ready) else { return };
         // Room first, then the tasks. The container of a command task was made for its one task.
         if row.kind != ExecutorKind::Command {
@@ -62,9 +62,9 @@ impl Agent {
         row.used = true;
         for delivery in &mut row.deliveries {
             match delivery.sent {
-                Sent::Checkpointing(_) => break,
-                Sent::Sent => continue,
-                Sent::Ready => delivery.sent = Sent::Sent,
+                Progress::Checkpointing(_) => break,
+                Progress::Sent => continue,
+                Progress::Ready => delivery.sent = Progress::Sent,
             }
             let mut infos = Vec::with_capacity(delivery.tasks.len());
             for task in &delivery.tasks {

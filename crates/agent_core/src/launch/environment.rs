@@ -26,8 +26,8 @@ pub(crate) fn of_executor(
     set("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", duration_text(grace));
     if checkpoint {
         set("MESOS_RECOVERY_TIMEOUT", duration_text(config.recovery_timeout));
-        // An executor that waits longer than this comes too late after a restart of the agent.
-        set("MESOS_SUBSCRIPTION_BACKOFF_MAX", duration_text(config.executor_reregistration_timeout));
+        // An executor that waits as long as we do might come back too late.
+        set("MESOS_SUBSCRIPTION_BACKOFF_MAX", duration_text(config.executor_reregistration_timeout / 2));
     }
     set("LIBPROCESS_PORT", "0".to_owned());
     set("LIBPROCESS_IP", config.upid.host.clone());
@@ -90,7 +90,7 @@ pub(crate) fn duration_text(duration: Duration) -> String {
         (1_000, "us"),
     ];
     let nanos = duration.as_nanos();
-    match UNITS.iter().find(|(size, _)| nanos >= *size && nanos % size == 0) {
+    match UNITS.iter().find(|(size, _)| nanos >= *size && nanos.is_multiple_of(*size)) {
         Some((size, unit)) => format!("{}{unit}", nanos / size),
         None => format!("{nanos}ns"),
     }

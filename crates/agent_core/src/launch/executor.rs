@@ -13,7 +13,7 @@ use crate::{
     event::{LaunchFailure, Launched, Termination},
     pending::Pending,
     recovery::{Record, record},
-    state::{Executor, ExecutorPhase, Sent, Stage},
+    state::{Executor, ExecutorPhase, Progress, Stage},
     timers::Timer,
 };
 use model::{ExecutorId, FrameworkId, Refusal};
@@ -76,7 +76,7 @@ impl Agent {
             self.record_then(record, Pending::LaunchExecutor { container: container.clone() }, out);
         }
         // The container starts after the record is durable, so its first tasks need no ticket of their own.
-        executor.queue(order.tasks, order.group, Sent::Ready);
+        executor.queue(order.tasks, order.group, Progress::Ready);
         self.roots.insert(container.clone(), (framework.clone(), id.clone()));
         if let Some(row) = self.state.framework_mut(&framework) {
             row.executors.insert(id, Arc::new(executor));

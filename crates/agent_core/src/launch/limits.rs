@@ -32,9 +32,9 @@ impl Bound {
     fn add(&mut self, request: Quantity, limit: Option<f64>) {
         self.set |= limit.is_some();
         match limit {
-            Some(limit) if limit.is_finite() => self.sum = self.sum + Quantity::from_f64(limit),
+            Some(limit) if limit.is_finite() => self.sum += Quantity::from_f64(limit),
             Some(_) => self.infinite = true,
-            None => self.sum = self.sum + request,
+            None => self.sum += request,
         }
     }
 
@@ -51,17 +51,17 @@ impl Sum {
             let quantity = Quantity::from_f64(scalar.value);
             match resource.name.as_str() {
                 "cpus" => {
-                    cpus = cpus + quantity;
+                    cpus += quantity;
                     self.revocable |= resource.revocable.is_some();
                 }
-                "mem" => mem = mem + quantity,
-                "disk" => self.disk = self.disk + quantity,
-                "gpus" => self.gpus = self.gpus + quantity,
+                "mem" => mem += quantity,
+                "disk" => self.disk += quantity,
+                "gpus" => self.gpus += quantity,
                 _ => {}
             }
         }
-        self.cpus = self.cpus + cpus;
-        self.mem = self.mem + mem;
+        self.cpus += cpus;
+        self.mem += mem;
         self.cpu_limit.add(cpus, limits.get("cpus").map(|limit| limit.value));
         self.mem_limit.add(mem, limits.get("mem").map(|limit| limit.value));
     }

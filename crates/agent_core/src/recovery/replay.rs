@@ -5,8 +5,8 @@ use crate::{
     config::MAX_COMPLETED_TASKS_PER_EXECUTOR,
     container_id::ContainerId,
     state::{
-        Container, ContainerLife, Drain, Executor, ExecutorPhase, Framework, FrameworkPhase, Kill, Sent, Stage, Task,
-        TaskPhase,
+        Container, ContainerLife, Drain, Executor, ExecutorPhase, Framework, FrameworkPhase, Kill, Progress, Stage,
+        Task, TaskPhase,
     },
     updates::stream::{Acked, Stream},
 };
@@ -87,7 +87,7 @@ impl RecoveredState {
             Record::Tasks(record) => {
                 self.place(&record.framework, &record.executor, &record.delivery.tasks);
                 let row = self.executor(&record.framework, &record.executor)?;
-                row.queue(record.delivery.tasks, record.delivery.group, Sent::Sent);
+                row.queue(record.delivery.tasks, record.delivery.group, Progress::Sent);
             }
             Record::ExecutorShutdown(name) => {
                 self.executor(&name.framework, &name.executor)?.phase = ExecutorPhase::Terminating;
@@ -206,7 +206,7 @@ impl RecoveredState {
         };
         for delivery in record.deliveries {
             // Whether it reached the executor, the executor knows.
-            executor.queue(delivery.tasks, delivery.group, Sent::Sent);
+            executor.queue(delivery.tasks, delivery.group, Progress::Sent);
         }
         row.executors.insert(id, Arc::new(executor));
         Some(())

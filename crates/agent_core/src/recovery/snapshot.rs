@@ -13,8 +13,7 @@ impl Agent {
             records.push(Record::Agent(record::AgentRecord { info: (*self.state.info).clone() }));
         }
         if let Some(drain) = &self.state.drain {
-            records
-                .push(Record::Drain(record::DrainRecord { config: Some(drain.config.clone()), since: drain.since.0 }));
+            records.push(Record::Drain(record::DrainRecord { config: Some(drain.config), since: drain.since.0 }));
         }
         let completed = self.state.completed_frameworks.iter();
         for framework in completed.chain(self.state.frameworks.values()).filter(|row| row.recorded) {
@@ -87,7 +86,7 @@ fn write_executor(executor: &Executor, records: &mut Vec<Record>) {
         let kill = task.kill.as_ref().map(|kill| record::KillRecord {
             framework: executor.framework.as_str().into(),
             task: id.as_str().into(),
-            policy: kill.policy.clone(),
+            policy: kill.policy,
         });
         records.push(Record::Task(record::TaskRecord {
             executor: executor.id.as_str().into(),

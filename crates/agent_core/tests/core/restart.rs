@@ -277,7 +277,7 @@ impl Cluster {
                         reply.reconciliations.push(internal::ReconcileTasksMessage {
                             framework_id: build::framework_id(&known.framework),
                             statuses: vec![v1::TaskStatus { task_id: build::task_id(id), ..Default::default() }],
-                            framework: None,
+                            framework: Some(build::framework(&known.framework, true, true)),
                         });
                     }
                 }
@@ -424,12 +424,11 @@ impl Cluster {
             assert_eq!(ends.len(), 1, "{id}: {:?}", known.updates);
             let runs = self.started.get(id).copied().unwrap_or(0);
             assert!(runs <= 1, "{id} ran {runs} times");
-            // What an executor has begun is finished; what none has begun must not be said to have finished.
+            // What an executor has begun is finished; the others were never heard of by the agent that came back.
             let finished = ends[0] == TaskState::TaskFinished;
             assert_eq!(finished, runs == 1, "{id}: {:?} after {runs} runs\n{}", known.updates, self.report());
-            if self.crashes == 0 {
-                assert_eq!(ends[0], TaskState::TaskFinished, "{id}");
-            }
+            let never_arrived = ends[0] == TaskState::TaskDropped && self.crashes > 0;
+            assert!(finished || never_arrived, "{id}: {:?}\n{}", known.updates, self.report());
         }
         assert!(self.world.containers.is_empty(), "{:?}", self.world.containers);
     }
@@ -508,7 +507,7 @@ fn without_a_crash_everything_finishes() {
 
 #[test]
 fn a_crash_at_any_step_loses_nothing_and_runs_nothing_twice() {
-    for seed in 0..3 {
+    for seed in 0..12 {
         let steps = run_with_crash(seed, None, false);
         assert!(steps > 80, "{steps}");
         for crash_at in 1..=steps {
@@ -519,7 +518,7 @@ fn a_crash_at_any_step_loses_nothing_and_runs_nothing_twice() {
 
 #[test]
 fn a_compacted_journal_is_as_good_as_the_long_one() {
-    for seed in 100..102 {
+    for seed in 100..106 {
         let steps = run_with_crash(seed, None, false);
         for crash_at in 1..=steps {
             run_with_crash(seed, Some(crash_at), true);

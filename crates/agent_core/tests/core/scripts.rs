@@ -199,6 +199,9 @@ impl Player {
                     self.world.boot_id = boot.into();
                     self.world.containers.clear();
                 }
+                if words.says("too-early") {
+                    self.world.containers.retain(|_, state| *state != crate::world::ContainerState::Launching);
+                }
                 for effect in self.world.restart() {
                     let line = self.names.effect(&effect);
                     self.lines.push(format!("  {line}"));

@@ -59,7 +59,7 @@ impl Names {
 
     pub fn effect(&mut self, effect: &Effect) -> String {
         let text = match effect {
-            Effect::ToMaster { to, message } => format!("ToMaster {to} {}", self.to_master(message)),
+            Effect::ToMaster { to, message } => format!("ToMaster {to} {}", self.message(message)),
             Effect::Link { peer } => format!("Link {peer}"),
             Effect::Unlink { peer } => format!("Unlink {peer}"),
             Effect::ToExecutor { conn, event } => format!("ToExecutor #{conn} {}", self.event(event)),
@@ -141,7 +141,7 @@ impl Names {
         format!("{text} {}", self.uuid(update.uuid()))
     }
 
-    fn to_master(&mut self, message: &ToMaster) -> String {
+    fn message(&mut self, message: &ToMaster) -> String {
         match message {
             ToMaster::RegisterSlave(message) => {
                 let capabilities = message.agent_capabilities.len();

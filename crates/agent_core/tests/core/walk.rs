@@ -391,7 +391,7 @@ impl Walker {
 
 #[test]
 fn nonsense_breaks_no_law_and_the_agent_recovers_from_it() {
-    let seeds = std::env::var("MESETA_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(150);
+    let seeds = std::env::var("MESETA_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(300);
     for seed in 0..seeds {
         let mut walker = Walker::new(seed);
         walker.world.restart();
