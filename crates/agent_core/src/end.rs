@@ -101,7 +101,7 @@ impl Agent {
         let aware = self.state.frameworks.get(&framework).is_some_and(|row| row.is_partition_aware());
         let Some(row) = self.state.executor_mut(&framework, &id) else { return };
         row.phase = ExecutorPhase::Terminating;
-        let why = format!("Failed to update the container: {message}");
+        let why = format!("Failed to update resources for container: {message}");
         row.pending_termination.get_or_insert(Termination::refused(Refusal::ContainerUpdateFailed, aware, why));
         out.push(Effect::Destroy { container: container.clone() });
     }

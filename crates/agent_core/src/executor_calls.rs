@@ -23,7 +23,7 @@ use proto::{
 impl Agent {
     pub(crate) fn on_executor_call(&mut self, req: ReqId, conn: ConnId, call: Call, out: &mut Effects) {
         if let Err(why) = model::parse::executor_call(&call) {
-            let text = format!("Failed to validate executor::Call: {why}");
+            let text = format!("Failed to validate Executor::Call: {why}");
             return self.reply(req, Reply::BadRequest(text), out);
         }
         let kind = call.r#type();

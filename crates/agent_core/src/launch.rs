@@ -135,10 +135,9 @@ impl Agent {
             ));
         }
         match (self.state.find_executor(framework, executor), order.launch_executor) {
-            (None, Some(false)) => Err((
-                Refusal::ExecutorTerminating,
-                "No executor is expected to launch and there is no executor running",
-            )),
+            (None, Some(false)) => {
+                Err((Refusal::ExecutorTerminating, "No executor is expected to launch and there is none running"))
+            }
             (None, _) => Ok(()),
             (Some(_), _) if order.executor.is_none() => {
                 Err((Refusal::ExecutorReused, "The executor of a former task of this id still lives"))

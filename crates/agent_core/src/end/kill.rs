@@ -26,7 +26,7 @@ impl Agent {
         }
         let aware = row.is_partition_aware();
         let Some(stream) = self.streams.get(&(framework.clone(), task.clone())) else {
-            let why = "The agent does not know this task";
+            let why = "Cannot find executor";
             let verdict = Verdict::refused(Refusal::ExecutorTerminating, aware, why);
             self.tell(&framework, None, &task, verdict, out);
             return;

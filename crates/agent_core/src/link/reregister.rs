@@ -70,7 +70,7 @@ impl Agent {
             if self.is_known(&framework, &task) {
                 continue;
             }
-            let verdict = Verdict::refused(Refusal::NeverArrived, aware, "The agent does not know this task");
+            let verdict = Verdict::refused(Refusal::NeverArrived, aware, "Reconciliation: task unknown to the agent");
             let executor = status.executor_id.as_ref().map(|id: &v1::ExecutorId| id.into());
             self.tell(&framework, executor, &task, verdict, out);
         }

@@ -255,14 +255,14 @@ impl Agent {
     pub(super) fn on_remove(&mut self, req: ReqId, id: ContainerId, out: &mut Effects) {
         let Some(row) = self.state.containers.get(&id) else {
             let text = if self.roots.contains_key(&id) {
-                format!("Container {id} has not terminated yet")
+                "Nested container has not terminated yet".to_owned()
             } else {
                 format!("Container {id} cannot be found")
             };
             return self.reply(req, Reply::Internal(text), out);
         };
         if !matches!(row.life, ContainerLife::Ended(_)) {
-            return self.reply(req, Reply::Internal(format!("Container {id} has not terminated yet")), out);
+            return self.reply(req, Reply::Internal("Nested container has not terminated yet".to_owned()), out);
         }
         let sandbox = row.sandbox.as_ref().to_owned();
         self.forget_container(&id, out);
