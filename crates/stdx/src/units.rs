@@ -46,7 +46,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
 
 /// Writes a size with the largest unit that divides it.
 pub fn print_bytes(bytes: u64) -> String {
-    let fits = |&&(_, unit): &&(&str, u64)| bytes >= unit && bytes % unit == 0;
+    let fits = |&&(_, unit): &&(&str, u64)| bytes >= unit && bytes.is_multiple_of(unit);
     let (name, unit) = BYTE_UNITS.iter().rev().find(fits).unwrap_or(&BYTE_UNITS[0]);
     format!("{}{name}", bytes / unit)
 }

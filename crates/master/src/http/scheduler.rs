@@ -4,7 +4,7 @@
 use master_core::{ConnId, Event, Reply};
 use proto::{
     content::ContentType,
-    v1::scheduler::{Call, Event as SchedulerEvent, call},
+    v1::scheduler::{Call, call},
 };
 use transport::{EventStream, Method, Request, Response, negotiate, refuse, stream};
 
@@ -48,10 +48,7 @@ impl Endpoints {
     }
 
     fn open_stream(&self, conn: ConnId, accept: ContentType) -> (Outbox, EventStream) {
-        let encode = move |event: &Box<SchedulerEvent>, out: &mut Vec<u8>| {
-            out.extend_from_slice(&accept.encode(event.as_ref()));
-        };
-        let (outbox, events) = stream::outbox(OUTBOX_CAPACITY, encode);
+        let (outbox, events) = stream::messages(OUTBOX_CAPACITY, accept);
         let inbox = self.inbox.clone();
         (outbox, events.on_close(move || inbox.closed(conn)))
     }
