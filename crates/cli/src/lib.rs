@@ -5,6 +5,7 @@
 mod cluster;
 mod compose;
 mod connect;
+mod demo;
 mod exit;
 mod fit;
 mod follow;
@@ -51,6 +52,8 @@ enum Command {
     Frameworks(tables::FrameworksArguments),
     /// The tasks: in which state, of which framework, on which agent.
     Tasks(tables::TasksArguments),
+    /// Shows what Meseta does: a cluster in this process, two frameworks that compete on it.
+    Demo(demo::DemoArguments),
     /// Prints the flags of master or agent as a Markdown page.
     #[command(hide = true)]
     Flags { program: servers::Program },
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Agents(arguments) => tables::agents(arguments),
         Command::Frameworks(arguments) => tables::frameworks(arguments),
         Command::Tasks(arguments) => tables::tasks(arguments),
+        Command::Demo(arguments) => demo::demo(arguments),
         Command::Flags { program } => servers::reference(program),
     }
 }

@@ -129,7 +129,7 @@ pub fn dev(arguments: DevArguments) -> ExitCode {
 }
 
 async fn run_dev(arguments: &DevArguments, home: &std::path::Path) -> ExitCode {
-    let (master, mut agents) = match start_dev(arguments, home).await {
+    let (master, agents) = match start_dev(arguments, home).await {
         Ok(started) => started,
         Err(why) => return fail(&why),
     };
@@ -141,13 +141,18 @@ async fn run_dev(arguments: &DevArguments, home: &std::path::Path) -> ExitCode {
     );
     println!("In another terminal: meseta run --master {} 'echo hello'", master.address);
     told_to_stop().await;
+    stop_dev(agents).await;
+    ExitCode::SUCCESS
+}
+
+/// Ends the agents of a development cluster, their executors and tasks.
+pub async fn stop_dev(mut agents: Vec<agent::Running>) {
     for running in &agents {
         running.shut_down("the development cluster stops").await;
     }
     for running in &mut agents {
         running.ended().await;
     }
-    ExitCode::SUCCESS
 }
 
 /// Starts the development cluster on the current runtime.
@@ -212,7 +217,7 @@ pub fn runtime() -> Result<Runtime, String> {
 }
 
 /// Waits for SIGTERM or SIGINT.
-async fn told_to_stop() {
+pub async fn told_to_stop() {
     let terminate = async {
         match signal(SignalKind::terminate()) {
             Ok(mut stream) => drop(stream.recv().await),
