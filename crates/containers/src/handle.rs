@@ -6,22 +6,23 @@ use crate::{
     cgroups::Shape,
     host::{self, Host},
     isolators::{cpu::CpuShape, memory::MemoryShape},
-    kernel::{clone::CStrings, files, pidfd},
-    launch, record,
+    kernel::pidfd,
+    launch,
+    launcher::zygote::MARKER,
     record::{CgroupUse, Frame, Setup},
     recover,
     shelf::{Shelf, Slot},
     supervise, usage,
     users::Users,
     workers::Workers,
+    zygote::Zygote,
 };
 use std::{
     collections::BTreeMap,
-    ffi::CString,
     fs::{self, File},
     io,
     os::fd::{AsRawFd, OwnedFd},
-    os::unix::{ffi::OsStrExt, fs::DirBuilderExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -88,23 +89,12 @@ pub(crate) struct Inner {
     pub workers: Workers,
     pub users: Users,
     pub fetches: Semaphore,
-    pub executable: OwnedFd,
-    pub arguments: Arguments,
-    pub null: OwnedFd,
+    pub zygote: Zygote,
     pub runtime: Handle,
     pub shelf: Shelf,
     table: Mutex<BTreeMap<ContainerId, Arc<Container>>>,
     /// Held as long as this handle takes charge of the runtime directory.
     _lock: File,
-}
-
-/// The launcher's arguments, ready for exec.
-pub(crate) struct Arguments(pub CStrings);
-
-impl std::fmt::Debug for Arguments {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Arguments")
-    }
 }
 
 /// One container, from the call that launches it until it is removed.
@@ -243,7 +233,7 @@ impl Inner {
 
     /// The part of a container's environment that names it to whoever looks for its processes.
     pub fn marker(id: &ContainerId) -> (String, String) {
-        ("MESETA_CONTAINER_ID".to_owned(), id.to_string())
+        (MARKER.to_owned(), id.to_string())
     }
 }
 
@@ -274,12 +264,7 @@ impl Containers {
         let lock = take_charge(&config.runtime_dir)?;
         let shelf = Shelf::open(directory).map_err(io(&lost))?;
         let host = host::probe(&config)?;
-        let executable = files::open_path(&config.executable.path)
-            .and_then(|opened| Ok(files::lift(&opened, record::PARENT_FD + 1)?.unwrap_or(opened)))
-            .map_err(io(&format!("open '{}'", config.executable.path.display())))?;
-        let arguments: Vec<CString> =
-            config.executable.args.iter().filter_map(|argument| CString::new(argument.as_bytes()).ok()).collect();
-        let null = File::options().read(true).open("/dev/null").map_err(io("open /dev/null"))?;
+        let zygote = Zygote::start(&config).map_err(io(&format!("start '{}'", config.executable.path.display())))?;
         let workers = Workers::start(config.workers).map_err(io("start the containers' threads"))?;
         let complaints = host.complaints.clone();
         let inner = Inner {
@@ -288,9 +273,7 @@ impl Containers {
             host,
             workers,
             users: Users::default(),
-            executable,
-            arguments: Arguments(CStrings::new(arguments)),
-            null: null.into(),
+            zygote,
             runtime,
             shelf,
             table: Mutex::default(),
@@ -308,10 +291,18 @@ impl Containers {
         let inner = self.inner();
         let (id, sandbox, tag) = (spec.id.clone(), spec.sandbox.clone(), spec.tag.clone());
         let container = Container::new(id, sandbox, tag, spec.limits, State::Preparing);
+        self.parent_started(&container.id).await;
         inner.enter(&container)?;
         let (reply, answer) = oneshot::channel();
         spawn_life(inner, &container, launch::live(inner.clone(), container.clone(), spec, reply));
         answer.await.unwrap_or(Err(LaunchError::Destroyed))
+    }
+
+    /// A program may ask for nested containers before the news of its own start has come through.
+    async fn parent_started(&self, id: &ContainerId) {
+        let Some(parent) = id.parent().and_then(|parent| self.inner().find(&parent).ok()) else { return };
+        let mut state = parent.state.subscribe();
+        let _ = state.wait_for(|state| !matches!(state, State::Preparing | State::Fetching)).await;
     }
 
     /// Waits until the container and every process it ever started are gone.

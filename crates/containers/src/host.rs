@@ -99,15 +99,9 @@ fn namespaces(isolation: Isolation) -> i32 {
     flags.iter().filter(|(used, _)| *used).fold(0, |all, (_, flag)| all | flag)
 }
 
-/// The content of uid_map and gid_map that lets the agent's user be itself inside.
-pub fn identity_maps() -> (Vec<u8>, Vec<u8>) {
-    let (uid, gid) = credentials::own_ids();
-    (format!("{uid} {uid} 1").into_bytes(), format!("{gid} {gid} 1").into_bytes())
-}
-
 /// Makes a process that goes all the way to executing a program, and has none to execute.
 fn try_namespaces(flags: i32, mounts: bool, user_namespace: bool) -> Result<(), String> {
-    let maps = identity_maps();
+    let maps = credentials::identity_maps();
     let (argv, envp) = (CStrings::new(Vec::new()), CStrings::new(Vec::new()));
     let plan = Plan {
         namespaces: flags,
@@ -115,8 +109,6 @@ fn try_namespaces(flags: i32, mounts: bool, user_namespace: bool) -> Result<(), 
         argv: &argv,
         envp: &envp,
         fds: &[],
-        cgroup: None,
-        joins: &[],
         user_maps: user_namespace.then_some((maps.0.as_slice(), maps.1.as_slice())),
         try_mounts: mounts,
         new_session: false,

@@ -1,6 +1,6 @@
 //! Every raw system call of this crate, under safe names. No policy: who calls what, and when, is decided elsewhere.
 //!
-//! `clone` starts processes, `pidfd` holds on to them, `procfs` looks at them, `files` opens and writes, `mounts` and
+//! `clone` starts processes, `pidfd` holds on to them, `procfs` looks at them, `files` opens and writes, `socket` talks, `mounts` and
 //! `credentials` act on the calling process.
 
 pub mod clone;
@@ -9,6 +9,7 @@ pub mod files;
 pub mod mounts;
 pub mod pidfd;
 pub mod procfs;
+pub mod socket;
 
 use std::io;
 

@@ -1,26 +1,22 @@
-//! One launch, from the specification to a running process: sandbox, fetching, record, cgroups, clone. Everything up to
-//! the clone is undone when a step fails. What happens once it runs is in `supervise`.
+//! One launch, from the specification to a running process: sandbox, fetching, record, cgroups, fork. Everything up to
+//! the fork is undone when a step fails. What happens once it runs is in `supervise`.
 
 use crate::{
     Class, ContainerId, LaunchError, LaunchSpec, Launched, Output, Program, State, Termination,
     cgroups::Door,
     fetcher,
     handle::{Container, Inner, Live, lock},
-    host,
     isolators::{memory, namespaces},
-    kernel::{
-        clone::{self, CStrings, Exec, Plan, SpawnError},
-        credentials, files, mounts,
-    },
+    kernel::{clone::Child, credentials, files},
+    launcher::zygote::{self, Request},
     record::{self, CgroupUse, Launch, UserIds},
     sandbox,
     shelf::Slot,
     supervise,
 };
 use std::{
-    ffi::CString,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
 };
 use tokio::sync::oneshot;
@@ -179,8 +175,10 @@ fn start(inner: &Arc<Inner>, container: &Container, spec: LaunchSpec, room: Room
         None => Door::default(),
     };
 
-    let record = undo.slot.as_ref().map(|slot| slot.file().as_fd()).unwrap_or(inner.null.as_fd());
-    let child = clone_launcher(inner, &spec.id, &plan, &door, &output, record, parent)?;
+    let child = match &undo.slot {
+        Some(slot) => fork_launcher(inner, &spec.id, &plan, &door, &output, slot.file().as_fd(), parent)?,
+        None => return Err(LaunchError::Destroyed),
+    };
     *lock(&container.record) = undo.slot.take();
     let live = Live { pid: child.pid, pidfd: Arc::new(child.pidfd), setup: plan.setup, limited_by };
     let _ = container.live.set(live);
@@ -256,11 +254,11 @@ impl Drop for Undo<'_> {
         {
             tracing::warn!("Failed to remove the cgroups of container '{}' that was not launched: {error}", self.id);
         }
-        self.inner.shelf.give_back(slot);
+        slot.discard();
     }
 }
 
-fn clone_launcher(
+fn fork_launcher(
     inner: &Inner,
     id: &ContainerId,
     plan: &namespaces::NamespacePlan,
@@ -268,58 +266,23 @@ fn clone_launcher(
     output: &Pair,
     record: BorrowedFd<'_>,
     parent: Option<&Live>,
-) -> Result<clone::Child, LaunchError> {
-    let (name, value) = Inner::marker(id);
-    let marker =
-        CString::new(format!("{name}={value}")).map_err(|error| io_error("name the container", error.into()))?;
-    let envp = CStrings::new(vec![marker]);
-    let mut sources = vec![inner.null.as_fd(), output.0.as_fd(), output.1.as_fd(), record];
-    if let Some(parent) = parent.filter(|_| plan.setup.enter != 0) {
-        sources.push(parent.pidfd.as_fd());
+) -> Result<Child, LaunchError> {
+    let mut fds = vec![output.0.as_fd(), output.1.as_fd(), record];
+    let mut flags = 0;
+    if let Some(parent) = parent.filter(|_| plan.setup.enter != 0 || plan.in_parent_pid) {
+        fds.push(parent.pidfd.as_fd());
+        flags |= zygote::PARENT;
+        if plan.in_parent_pid {
+            flags |= zygote::IN_PARENT_PID;
+        }
     }
-    // A source that lies where another belongs would be overwritten before its turn.
-    let lifted = sources
-        .iter()
-        .map(|source| files::lift(source, record::PARENT_FD + 1))
-        .collect::<io::Result<Vec<_>>>()
-        .map_err(|error| io_error("duplicate a descriptor", error))?;
-    let number = |(source, lifted): (&BorrowedFd<'_>, &Option<OwnedFd>)| match lifted {
-        Some(lifted) => lifted.as_raw_fd(),
-        None => source.as_raw_fd(),
-    };
-    let fds: Vec<(RawFd, RawFd)> = sources.iter().zip(&lifted).map(number).zip(0..).collect();
-    let maps = (plan.create & libc::CLONE_NEWUSER != 0).then(host::identity_maps);
-    let plan_of = |namespaces| Plan {
-        namespaces,
-        exec: Exec::Fd(inner.executable.as_fd()),
-        argv: &inner.arguments.0,
-        envp: &envp,
-        fds: &fds,
-        cgroup: door.birth.as_ref().map(|birth| birth.as_fd()),
-        joins: &door.joins,
-        user_maps: maps.as_ref().map(|(uid, gid)| (uid.as_slice(), gid.as_slice())),
-        try_mounts: false,
-        new_session: true,
-        rlimits: &[],
-        user: None,
-        reset_signals: false,
-    };
-    let spawned = match parent.filter(|_| plan.in_parent_pid) {
-        None => clone::spawn(&plan_of(plan.create)),
-        // The thread that enters another PID namespace for its children does nothing else afterwards.
-        Some(parent) => std::thread::scope(|scope| {
-            let plan = plan_of(plan.create);
-            let thread = scope.spawn(move || {
-                mounts::enter(parent.pidfd.as_raw_fd(), libc::CLONE_NEWPID)
-                    .map_err(|source| SpawnError { step: clone::Step::Clone, source })
-                    .and_then(|()| clone::spawn(&plan))
-            });
-            thread.join().unwrap_or_else(|_| {
-                Err(SpawnError { step: clone::Step::Clone, source: io::Error::other("a thread panicked") })
-            })
-        }),
-    };
-    spawned.map_err(|error| io_error(error.step.what(), error.source))
+    if let Some(cgroup) = &door.birth {
+        fds.push(cgroup.as_fd());
+        flags |= zygote::CGROUP;
+    }
+    fds.extend(door.joins.iter().map(|join| join.as_fd()));
+    let request = Request { create: plan.create, flags };
+    inner.zygote.fork(request, &id.to_string(), &fds).map_err(|error| io_error("create a process", error))
 }
 
 fn io_error(what: impl Into<String>, source: io::Error) -> LaunchError {

@@ -1,9 +1,10 @@
-//! What runs inside a new container before the program, and for commands beside it: the setup of namespaces, user,
-//! directories and limits (here), and the init that reaps, forwards signals and records the end (`init`). One thread, few
-//! allocations, no runtime: every container pays for this.
+//! What runs inside a new container before the program, and for commands beside it: forked from `zygote`, it sets up
+//! namespaces, user, directories and limits (`setup`), then is the init that reaps, forwards signals and records the end
+//! (`init`). One thread, few allocations, no runtime: every container pays for this.
 
 mod init;
 mod setup;
+pub(crate) mod zygote;
 
 pub use init::reap_children;
 
@@ -22,23 +23,34 @@ use std::{
 /// The exit code of a container whose setup failed; its record says why.
 const SETUP_FAILED: u8 = 125;
 
-/// The first process of every container. Sets the container up as its record says, then either runs the program and
-/// stays as its init, or calls `executor` in this very process, whose environment is the container's by then, and
-/// records what it returns as the exit code. To be called before any thread exists. An executor is process 1 of its
-/// container (or a subreaper): it inherits orphans and should call [`reap_children`] on SIGCHLD.
+/// The process that the agent's containers are forked from, and in each fork the first process of a container: sets it up
+/// as its record says, then either runs the program and stays as its init, or calls `executor` in this very process, whose
+/// environment is the container's by then, and records what it returns as the exit code. To be called before any thread
+/// exists, before much memory is used, and with nothing buffered. An executor is process 1 of its container (or a
+/// subreaper): it inherits orphans and should call [`reap_children`] on SIGCHLD.
 pub fn main(executor: impl FnOnce(ExecutorKind) -> u8) -> ExitCode {
     credentials::block_signals();
-    // The agent placed the record there; nothing else of this process owns that descriptor.
+    let started = match zygote::serve() {
+        Some(started) => started,
+        None => return ExitCode::SUCCESS,
+    };
+    // The record was placed there; nothing else of this process owns that descriptor.
     let mut file = unsafe { File::from_raw_fd(record::LAUNCHER_FD) };
+    if let Err(why) = setup::name_process(&mut file).and(started) {
+        return fail(&mut file, &why);
+    }
     let record = match Record::read_fd(&mut file) {
         Ok(record) => record,
         Err(error) => {
-            eprintln!("This command is run by the agent to start a container, with the container's record: {error}");
+            eprintln!("The record of this container cannot be read: {error}");
             return ExitCode::from(SETUP_FAILED);
         }
     };
+    if record.revoked {
+        return ExitCode::from(SETUP_FAILED);
+    }
     let launch = record.launch;
-    if let Err(why) = setup::prepare(&launch, &mut file) {
+    if let Err(why) = setup::prepare(&launch) {
         return fail(&mut file, &why);
     }
     let in_pid_namespace = launch.setup.own_pid;

@@ -25,6 +25,7 @@ mod supervise;
 mod usage;
 mod users;
 mod workers;
+mod zygote;
 
 pub use config::{Config, Executable, FetcherConfig, Isolation, LauncherKind};
 pub use handle::{Containers, State, Status};

@@ -107,6 +107,8 @@ pub struct Record {
     pub failure: Option<String>,
     /// The agent saw the end of the container.
     pub termination: Option<Termination>,
+    /// Nothing may be started from this record any more.
+    pub revoked: bool,
 }
 
 /// Names the container's first process for good.
@@ -125,7 +127,10 @@ impl From<&Stat> for Process {
 /// What is appended to a record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame {
+    /// From the launcher, before it does anything: the container is this process.
     Process(Process),
+    /// From the agent: a launcher that has not named itself yet must not go on.
+    Revoked,
     Status(i32),
     Failure(String),
     Termination(Termination),
@@ -158,10 +163,16 @@ impl Record {
             status: None,
             failure: None,
             termination: None,
+            revoked: false,
         };
         while let Some((tag, body)) = frames.frame() {
-            match read_frame(tag, body).ok_or(Damaged)? {
-                Frame::Process(process) => record.process = Some(process),
+            // What cannot be read was not written to its end; the container is worth more than its last word.
+            let Some(frame) = read_frame(tag, body) else { break };
+            match frame {
+                // Of these two the one that was written first counts: launcher and agent both read it so.
+                Frame::Process(process) if !record.revoked => record.process = Some(process),
+                Frame::Revoked if record.process.is_none() => record.revoked = true,
+                Frame::Process(_) | Frame::Revoked => {}
                 Frame::Status(status) => record.status = Some(status),
                 Frame::Failure(why) => record.failure = Some(why),
                 Frame::Termination(termination) => record.termination = Some(termination),
@@ -242,6 +253,7 @@ pub fn append(file: &mut File, frame: &Frame) -> io::Result<()> {
             body.number(process.start);
             b'P'
         }
+        Frame::Revoked => b'X',
         Frame::Status(status) => {
             body.number(*status as u32 as u64);
             b'S'
@@ -292,6 +304,7 @@ fn read_frame(tag: u8, body: &[u8]) -> Option<Frame> {
     let mut body = Reader(body);
     Some(match tag {
         b'P' => Frame::Process(Process { pid: u32::try_from(body.number()?).ok()?, start: body.number()? }),
+        b'X' => Frame::Revoked,
         b'S' => Frame::Status(body.number()? as u32 as i32),
         b'F' => Frame::Failure(body.text()?),
         b'T' => Frame::Termination(Termination {
@@ -508,6 +521,20 @@ mod tests {
         assert_eq!(record.status, Some(256));
         assert_eq!(record.failure.as_deref(), Some("f"));
         assert_eq!(record.termination, Some(termination));
+    }
+
+    #[test]
+    fn of_a_name_and_a_revocation_the_first_counts() {
+        let process = Process { pid: 1, start: 2 };
+        let read = |frames: [Frame; 2]| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&encode_launch(&launch())).unwrap();
+            frames.iter().for_each(|frame| append(&mut file, frame).unwrap());
+            let record = Record::read_fd(&mut file).unwrap();
+            (record.process, record.revoked)
+        };
+        assert_eq!(read([Frame::Process(process), Frame::Revoked]), (Some(process), false));
+        assert_eq!(read([Frame::Revoked, Frame::Process(process)]), (None, true));
     }
 
     proptest! {

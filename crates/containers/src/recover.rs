@@ -50,9 +50,9 @@ pub(crate) fn find(inner: &Arc<Inner>) -> Result<Vec<Arc<Container>>, SetupError
 
     let mut containers: Vec<Arc<Container>> = Vec::new();
     let mut dead = Vec::new();
-    for (slot, mut record) in records {
+    for (mut slot, mut record) in records {
         if record.process.is_none() && record.termination.is_none() {
-            record = wait_for_name(&slot, record);
+            record = revoke(&mut slot, record);
         }
         let launch = &record.launch;
         let container = Container::new(
@@ -90,7 +90,7 @@ pub(crate) fn find(inner: &Arc<Inner>) -> Result<Vec<Arc<Container>>, SetupError
         bury(inner, &container, &record);
         if never_started(&record) {
             if let Some(slot) = lock(&container.record).take() {
-                inner.shelf.give_back(slot);
+                slot.discard();
             }
             containers.retain(|other| !Arc::ptr_eq(other, &container));
         }
@@ -98,19 +98,13 @@ pub(crate) fn find(inner: &Arc<Inner>) -> Result<Vec<Arc<Container>>, SetupError
     Ok(containers)
 }
 
-/// A launcher that was started a moment before the agent ended may be about to write down who it is.
-fn wait_for_name(slot: &Slot, mut record: Record) -> Record {
-    let (name, value) = Inner::marker(&record.launch.id);
-    let deadline = Instant::now() + Duration::from_secs(1);
-    while !host::processes_with(&format!("{name}={value}")).is_empty() && Instant::now() < deadline {
-        match slot.read() {
-            Ok(read) if read.process.is_some() => return read,
-            Ok(read) => record = read,
-            Err(_) => break,
-        }
-        thread::sleep(Duration::from_millis(2));
+/// A launcher that was started a moment before the agent ended may be about to begin: either it has named itself by now,
+/// or it reads here that it must not go on.
+fn revoke(slot: &mut Slot, record: Record) -> Record {
+    if let Err(error) = slot.append(&Frame::Revoked) {
+        tracing::error!("Container '{}' cannot be kept from starting: {error}", record.launch.id);
     }
-    record
+    slot.read().unwrap_or(record)
 }
 
 /// Whether the launcher never came as far as its own name, so that nothing of the container has run.
@@ -128,12 +122,10 @@ fn hold(process: Process) -> Option<(u32, OwnedFd)> {
 
 /// Removes what a container has left that ended while no agent looked.
 fn bury(inner: &Arc<Inner>, container: &Container, record: &Record) {
-    // A launcher that had not named itself yet carries the container's name from its first moment.
+    let deadline = Instant::now() + inner.config.destroy_timeout;
     let (name, value) = Inner::marker(&container.id);
     let marker = format!("{name}={value}");
-    let deadline = Instant::now() + inner.config.destroy_timeout;
-    let needs_search = record.process.is_none() || !record.launch.setup.own_pid;
-    while needs_search && Instant::now() < deadline {
+    while !record.launch.setup.own_pid && Instant::now() < deadline {
         let left = host::processes_with(&marker);
         if left.is_empty() {
             break;

@@ -54,7 +54,12 @@ impl Shelf {
             let slot = Slot { file: File::options().read(true).append(true).open(&path)?, path };
             match slot.read() {
                 Ok(record) => found.push((slot, record)),
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => self.give_back(slot),
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    if slot.file.metadata()?.len() > 0 {
+                        tracing::error!("The record '{}' of a container is damaged and dropped", slot.path.display());
+                    }
+                    self.give_back(slot);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -115,8 +120,9 @@ impl Slot {
         Record::parse(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
-    /// Removes a file that somebody else may still write to.
-    pub fn discard(self) {
+    /// Removes a file that somebody else may still write to; should that be a launcher about to begin, it will not.
+    pub fn discard(mut self) {
+        let _ = self.append(&Frame::Revoked);
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!("Failed to remove '{}': {error}", self.path.display());
         }

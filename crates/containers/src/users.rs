@@ -1,12 +1,13 @@
-//! User names and their ids, looked up as the host is configured (files, LDAP, …) and remembered for a short while,
-//! since a lookup may cost more than a launch.
+//! User names and their ids. The files of this host are read here; other sources (LDAP, systemd, …) are asked through
+//! `getent` and `id`, since their modules cannot be loaded into a statically linked program. Remembered for a short
+//! while: a lookup may cost more than a launch.
 
-use crate::record::UserIds;
+use crate::{handle::lock, record::UserIds};
 use std::{
     collections::BTreeMap,
-    ffi::CString,
-    io, ptr,
-    sync::{Mutex, PoisonError},
+    fs,
+    process::{Command, Stdio},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -20,7 +21,7 @@ pub struct Users {
 
 impl Users {
     pub fn find(&self, name: &str) -> Result<UserIds, String> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.known);
         if let Some((at, ids)) = known.get(name)
             && at.elapsed() < REMEMBERED
         {
@@ -36,30 +37,52 @@ impl Users {
 }
 
 fn look_up(name: &str) -> Result<UserIds, String> {
-    let c_name = CString::new(name).map_err(|_| "the name holds a NUL character".to_owned())?;
-    let mut entry = unsafe { std::mem::zeroed::<libc::passwd>() };
-    let mut buffer = vec![0u8; 4096];
-    loop {
-        let mut found = ptr::null_mut();
-        let (at, length) = (buffer.as_mut_ptr().cast(), buffer.len());
-        match unsafe { libc::getpwnam_r(c_name.as_ptr(), &mut entry, at, length, &mut found) } {
-            libc::ERANGE if buffer.len() < 1 << 20 => buffer.resize(buffer.len() * 2, 0),
-            _ if !found.is_null() => break,
-            0 | libc::ENOENT | libc::ESRCH => return Err("no such user on this host".to_owned()),
-            error => return Err(io::Error::from_raw_os_error(error).to_string()),
+    if name.is_empty() || name.starts_with('-') || name.contains([':', '\n', '\0']) {
+        return Err("this is no name of a user".to_owned());
+    }
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    if let Some((uid, gid)) = find_ids(&passwd, name) {
+        let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+        return Ok(UserIds { uid, gid, groups: find_groups(&groups, name, gid) });
+    }
+    let unknown = || "no such user on this host".to_owned();
+    let (uid, gid) = find_ids(&ask("getent", &["passwd", name]).ok_or_else(unknown)?, name).ok_or_else(unknown)?;
+    let groups = ask("id", &["-G", name]).unwrap_or_default();
+    let mut groups: Vec<u32> = groups.split_ascii_whitespace().filter_map(|group| group.parse().ok()).collect();
+    if groups.is_empty() {
+        groups.push(gid);
+    }
+    Ok(UserIds { uid, gid, groups })
+}
+
+fn ask(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The ids in lines of passwd(5).
+fn find_ids(passwd: &str, name: &str) -> Option<(u32, u32)> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        if fields.next() != Some(name) {
+            return None;
+        }
+        let mut fields = fields.skip(1);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    })
+}
+
+/// The user's own group, and those whose lines of group(5) list it.
+fn find_groups(group: &str, name: &str, own: u32) -> Vec<u32> {
+    let mut groups = vec![own];
+    for line in group.lines() {
+        let mut fields = line.split(':').skip(2);
+        let (Some(Ok(gid)), Some(members)) = (fields.next().map(str::parse), fields.next()) else { continue };
+        if members.split(',').any(|member| member == name) && !groups.contains(&gid) {
+            groups.push(gid);
         }
     }
-    let mut groups = vec![0; 64];
-    let mut count = groups.len() as libc::c_int;
-    while unsafe { libc::getgrouplist(c_name.as_ptr(), entry.pw_gid, groups.as_mut_ptr(), &mut count) } < 0 {
-        if groups.len() >= 1 << 16 {
-            return Err("the user is in too many groups".to_owned());
-        }
-        groups.resize(groups.len() * 2, 0);
-        count = groups.len() as libc::c_int;
-    }
-    groups.truncate(count.max(0) as usize);
-    Ok(UserIds { uid: entry.pw_uid, gid: entry.pw_gid, groups })
+    groups
 }
 
 #[cfg(test)]
@@ -72,5 +95,16 @@ mod tests {
         assert_eq!(users.find("root").map(|ids| ids.uid), Ok(0));
         assert_eq!(users.find("root").map(|ids| ids.uid), Ok(0));
         assert!(users.find("no-such-user-here").unwrap_err().contains("no such user"));
+        assert!(users.find("-G").is_err() && users.find("a:b").is_err());
+    }
+
+    #[test]
+    fn ids_and_groups_are_read_from_the_files() {
+        let passwd = "root:x:0:0::/root:/bin/sh\nann:x:1000:1001:Ann:/home/ann:/bin/sh\nbad:x:y\n";
+        assert_eq!(find_ids(passwd, "ann"), Some((1000, 1001)));
+        assert_eq!(find_ids(passwd, "bad"), None);
+        assert_eq!(find_ids(passwd, "an"), None);
+        let group = "wheel:x:10:bob,ann\nann:x:1001:\nann2:x:11:annette\nagain:x:10:ann\nbroken\n";
+        assert_eq!(find_groups(group, "ann", 1001), [1001, 10]);
     }
 }

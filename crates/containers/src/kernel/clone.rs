@@ -1,6 +1,7 @@
-//! Starting a process without copying the caller: clone3 with the caller's memory, the calling thread suspended until the
-//! child has executed its program. What the child does in between is a fixed list of system calls on memory prepared
-//! beforehand; it allocates nothing and takes no lock. Falls back to the old clone where clone3 is unknown.
+//! Starting processes. `spawn` does not copy the caller: clone3 with the caller's memory, the calling thread suspended until
+//! the child has executed its program. What the child does in between is a fixed list of system calls on memory prepared
+//! beforehand; it allocates nothing and takes no lock. `fork_sibling` copies a small process of one thread. Both fall back
+//! to the old clone where clone3 is unknown.
 
 use std::{
     ffi::{CString, c_char, c_int, c_long, c_void},
@@ -19,11 +20,7 @@ pub struct Plan<'a> {
     pub envp: &'a CStrings,
     /// `(from, to)`: duplicated in this order; everything else closes on exec. No `from` may be a later `to`.
     pub fds: &'a [(RawFd, RawFd)],
-    /// A cgroup v2 directory the child is born in.
-    pub cgroup: Option<BorrowedFd<'a>>,
-    /// `tasks` files of cgroups v1 the child writes itself into.
-    pub joins: &'a [OwnedFd],
-    /// For a new user namespace: the content of uid_map and gid_map. The child keeps its capabilities over exec.
+    /// For a new user namespace: the content of uid_map and gid_map.
     pub user_maps: Option<(&'a [u8], &'a [u8])>,
     /// Tries whether mounts can be separated and `/proc` be mounted.
     pub try_mounts: bool,
@@ -80,7 +77,6 @@ pub enum Step {
     Clone,
     UserMaps,
     Mounts,
-    JoinCgroup,
     Session,
     Rlimits,
     User,
@@ -94,7 +90,6 @@ impl Step {
             Step::Clone => "create a process",
             Step::UserMaps => "map users into the user namespace",
             Step::Mounts => "mount /proc in new namespaces",
-            Step::JoinCgroup => "enter the cgroup",
             Step::Session => "start a session",
             Step::Rlimits => "set resource limits",
             Step::User => "switch the user",
@@ -148,10 +143,6 @@ pub fn spawn(plan: &Plan<'_>) -> Result<Child, SpawnError> {
         exit_signal: libc::SIGCHLD as u64,
         ..CloneArgs::default()
     };
-    if let Some(cgroup) = plan.cgroup {
-        args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = cgroup.as_raw_fd() as u64;
-    }
 
     // No handler of this process may run in the child, which shares its memory.
     let mut old_mask = unsafe { std::mem::zeroed::<libc::sigset_t>() };
@@ -164,7 +155,7 @@ pub fn spawn(plan: &Plan<'_>) -> Result<Child, SpawnError> {
     let mut result = unsafe {
         clone_and_run(libc::SYS_clone3, [ptr::from_mut(&mut args) as usize, size_of::<CloneArgs>(), 0, 0, 0], pointer)
     };
-    if result == -libc::c_long::from(libc::ENOSYS) && plan.cgroup.is_none() {
+    if result == -libc::c_long::from(libc::ENOSYS) {
         let flags = (base | libc::SIGCHLD as u64) as usize;
         result =
             unsafe { clone_and_run(libc::SYS_clone, [flags, 0, ptr::from_mut(&mut pidfd) as usize, 0, 0], pointer) };
@@ -257,8 +248,7 @@ unsafe fn run_child(plan: &Plan<'_>) -> (Step, c_int) {
         if let Some((uid_map, gid_map)) = plan.user_maps {
             let written = write_file(c"/proc/self/setgroups".as_ptr(), b"deny")
                 && write_file(c"/proc/self/uid_map".as_ptr(), uid_map)
-                && write_file(c"/proc/self/gid_map".as_ptr(), gid_map)
-                && keep_capabilities();
+                && write_file(c"/proc/self/gid_map".as_ptr(), gid_map);
             if !written {
                 return (Step::UserMaps, errno());
             }
@@ -272,11 +262,6 @@ unsafe fn run_child(plan: &Plan<'_>) -> (Step, c_int) {
                 && ok(libc::syscall(libc::SYS_mount, proc, at, proc, flags, nothing));
             if !mounted {
                 return (Step::Mounts, errno());
-            }
-        }
-        for join in plan.joins {
-            if !ok(libc::syscall(libc::SYS_write, join.as_raw_fd(), c"0".as_ptr(), 1usize)) {
-                return (Step::JoinCgroup, errno());
             }
         }
         if plan.new_session && !ok(libc::syscall(libc::SYS_setsid)) {
@@ -354,35 +339,29 @@ unsafe fn write_file(path: *const c_char, content: &[u8]) -> bool {
     }
 }
 
-/// Makes every capability ambient, so that exec as an ordinary user keeps it (inside the new user namespace).
-unsafe fn keep_capabilities() -> bool {
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: i32,
+/// Where a process is after it was forked.
+#[derive(Debug)]
+pub enum Fork {
+    Child,
+    Parent(u32),
+}
+
+/// Forks a child of this process's parent. Only for a process of one thread: the child goes on with a copy of it.
+pub fn fork_sibling(namespaces: c_int, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
+    let base = libc::CLONE_PARENT as u64 | (namespaces as u32 as u64);
+    let mut args = CloneArgs { flags: base, ..CloneArgs::default() };
+    if let Some(cgroup) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
     }
-    const VERSION_3: u32 = 0x2008_0522;
-    let header = Header { version: VERSION_3, pid: 0 };
-    // effective, permitted, inheritable; low then high words
-    let mut sets = [[0u32; 3]; 2];
-    unsafe {
-        if libc::syscall(libc::SYS_capget, &raw const header, sets.as_mut_ptr()) < 0 {
-            return false;
-        }
-        for set in &mut sets {
-            set[2] = set[1];
-        }
-        if libc::syscall(libc::SYS_capset, &raw const header, sets.as_ptr()) < 0 {
-            return false;
-        }
-        for capability in 0..64u32 {
-            let word = sets[(capability / 32) as usize][1];
-            if word & (1 << (capability % 32)) != 0 {
-                libc::syscall(libc::SYS_prctl, libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability, 0, 0);
-            }
-        }
+    let mut result = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) };
+    if result < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS) && cgroup.is_none() {
+        result = unsafe { libc::syscall(libc::SYS_clone, base, 0, 0, 0, 0) };
     }
-    true
+    match super::check_long(result)? {
+        0 => Ok(Fork::Child),
+        pid => Ok(Fork::Parent(pid as u32)),
+    }
 }
 
 #[cfg(test)]
@@ -397,8 +376,6 @@ mod tests {
             argv,
             envp,
             fds: &[],
-            cgroup: None,
-            joins: &[],
             user_maps: None,
             try_mounts: false,
             new_session: true,

@@ -22,16 +22,31 @@ pub fn switch_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives up capabilities that were kept over exec, in every set.
+/// The content of uid_map and gid_map that lets the calling user be itself inside a new user namespace.
+pub fn identity_maps() -> (Vec<u8>, Vec<u8>) {
+    let (uid, gid) = own_ids();
+    (format!("{uid} {uid} 1").into_bytes(), format!("{gid} {gid} 1").into_bytes())
+}
+
+/// Writes the maps of the user namespace this process was born in. Its ids read as unmapped until then, so `ids` are those
+/// it had before.
+pub fn map_own_user(ids: (u32, u32)) -> io::Result<()> {
+    let (uid, gid) = ids;
+    std::fs::write("/proc/self/setgroups", "deny")?;
+    std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
+    std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
+}
+
+pub fn start_session() -> io::Result<()> {
+    check(unsafe { libc::setsid() }).map(drop)
+}
+
+/// Gives up every capability, in every set.
 pub fn drop_capabilities() -> io::Result<()> {
     const VERSION_3: u32 = 0x2008_0522;
     let header = [VERSION_3, 0];
     let sets = [[0u32; 3]; 2];
-    unsafe {
-        check_long(libc::syscall(libc::SYS_prctl, libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))?;
-        check_long(libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()))?;
-    }
-    Ok(())
+    check_long(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) }).map(drop)
 }
 
 pub fn set_rlimit(limit: &Rlimit) -> io::Result<()> {

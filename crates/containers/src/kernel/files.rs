@@ -100,6 +100,13 @@ pub fn lift(fd: &impl AsFd, lowest: RawFd) -> io::Result<Option<OwnedFd>> {
     Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
+/// Makes `to` another number for what `fd` holds, open over exec.
+pub fn place(fd: &impl AsFd, to: RawFd) -> io::Result<()> {
+    let fd = fd.as_fd().as_raw_fd();
+    let done = if fd == to { unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } } else { unsafe { libc::dup3(fd, to, 0) } };
+    check(done).map(drop)
+}
+
 /// A pipe, closed on exec, whose read end does not block.
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut fds = [0; 2];

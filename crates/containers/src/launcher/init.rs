@@ -59,8 +59,6 @@ pub fn start(launch: &Launch) -> Result<i32, StartFailure> {
         argv: &argv,
         envp: &envp,
         fds: &[],
-        cgroup: None,
-        joins: &[],
         user_maps: None,
         try_mounts: false,
         new_session: true,

@@ -15,19 +15,21 @@ pub struct SetupFailure {
     source: io::Error,
 }
 
-fn failure(what: impl Into<String>) -> impl FnOnce(io::Error) -> SetupFailure {
+pub fn failure(what: impl Into<String>) -> impl FnOnce(io::Error) -> SetupFailure {
     let what = what.into();
     move |source| SetupFailure { what, source }
 }
 
-/// Everything up to the point where programs and executors part.
-pub fn prepare(launch: &Launch, file: &mut File) -> Result<(), SetupFailure> {
-    let setup = &launch.setup;
-    // While `/proc` is still the agent's: this process as the agent sees it. From here on a restarted agent finds it.
+/// Writes down which process the container is, while `/proc` is still the agent's. From here on a restarted agent finds it.
+pub fn name_process(file: &mut File) -> Result<(), SetupFailure> {
     let stat = procfs::own_stat().map_err(failure("read /proc/self/stat"))?;
-    record::append(file, &Frame::Process(Process::from(&stat))).map_err(failure("write the container's record"))?;
-    unsafe { libc::fcntl(record::LAUNCHER_FD, libc::F_SETFD, libc::FD_CLOEXEC) };
+    record::append(file, &Frame::Process(Process::from(&stat))).map_err(failure("write the container's record"))
+}
 
+/// Everything up to the point where programs and executors part.
+pub fn prepare(launch: &Launch) -> Result<(), SetupFailure> {
+    let setup = &launch.setup;
+    unsafe { libc::fcntl(record::LAUNCHER_FD, libc::F_SETFD, libc::FD_CLOEXEC) };
     if setup.enter != 0 {
         mounts::enter(record::PARENT_FD, setup.enter).map_err(failure("enter the parent container's namespaces"))?;
     }
