@@ -139,7 +139,8 @@ impl Agent {
             None => self.roots.contains_key(&id),
         };
         if !live {
-            return self.reply(req, not_found(&id), out);
+            let text = format!("Container '{id}' cannot be found (or is already killed)");
+            return self.reply(req, Reply::NotFound(text), out);
         }
         let signal = signal.unwrap_or(SIGKILL);
         if !(1..=64).contains(&signal) {

@@ -46,7 +46,7 @@ impl Agent {
         };
         let Some((sandbox, user)) = place else {
             let parent = id.parent().map(|parent| parent.to_string()).unwrap_or_default();
-            return self.reply(req, Reply::Internal(format!("Parent container {parent} does not exist")), out);
+            return self.reply(req, Reply::BadRequest(format!("Parent container {parent} does not exist")), out);
         };
         let command_user = command.as_ref().and_then(|command| command.user.clone());
         let user = if self.config.switch_user { command_user.or(user) } else { None };
@@ -256,6 +256,8 @@ impl Agent {
         let Some(row) = self.state.containers.get(&id) else {
             let text = if self.roots.contains_key(&id) {
                 "Nested container has not terminated yet".to_owned()
+            } else if id.is_nested() && !self.knows(&id.root()) {
+                "Unknown root container".to_owned()
             } else {
                 format!("Container {id} cannot be found")
             };
@@ -268,6 +270,10 @@ impl Agent {
         self.forget_container(&id, out);
         out.push(Effect::Remove { container: id, sandbox });
         self.reply(req, Reply::Ok(None), out);
+    }
+
+    fn knows(&self, root: &ContainerId) -> bool {
+        self.roots.contains_key(root) || self.state.containers.contains_key(root)
     }
 
     fn forget_container(&mut self, id: &ContainerId, out: &mut Effects) {
