@@ -65,6 +65,8 @@ tests! {
     Root all_this_works_for_an_ordinary_user,
 }
 
+const CGROUPS_ROOT: &str = "MESETA_TEST_CGROUPS_ROOT";
+
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     match args.next().as_deref() {
@@ -84,6 +86,8 @@ fn main() -> ExitCode {
 }
 
 fn run(filters: &[String], most: Needs) -> ExitCode {
+    // No other thread runs yet.
+    unsafe { std::env::set_var(CGROUPS_ROOT, format!("meseta-test-{}", process::id())) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     for (name, needs, test) in TESTS.iter().filter(|(name, _, _)| wanted(name)) {
@@ -104,6 +108,7 @@ fn run(filters: &[String], most: Needs) -> ExitCode {
             }
         }
     }
+    cgroups_at(&["cpu", "memory", "freezer", ""]).iter().for_each(|path| drop(fs::remove_dir(path)));
     println!("test result: ok");
     ExitCode::SUCCESS
 }
@@ -225,10 +230,21 @@ impl Drop for World {
     }
 }
 
+/// Each run of this program has its own, with the agents it starts.
+fn cgroups_root() -> String {
+    std::env::var(CGROUPS_ROOT).unwrap_or_default()
+}
+
+/// All there may be: below a controller of v1, or v2.
+fn cgroups_at(controllers: &[&str]) -> Vec<PathBuf> {
+    let hierarchy = Path::new("/sys/fs/cgroup");
+    controllers.iter().map(|controller| hierarchy.join(controller).join(cgroups_root())).collect()
+}
+
 fn config(dir: &Path) -> Config {
     let mut config = Config::new(dir.join("run"));
     config.executable.args = vec!["real_kernel".into(), "launch".into()];
-    config.cgroups_root = "meseta-test".to_owned();
+    config.cgroups_root = cgroups_root();
     config
 }
 
@@ -712,10 +728,9 @@ async fn ipc_modes_are_kept_apart() -> Result<(), Skip> {
 }
 
 fn memory_cgroup() -> Option<PathBuf> {
-    [Path::new("/sys/fs/cgroup/memory/meseta-test"), Path::new("/sys/fs/cgroup/meseta-test")]
+    cgroups_at(&["memory", ""])
         .into_iter()
         .find(|path| path.join("memory.limit_in_bytes").exists() || path.join("memory.max").exists())
-        .map(Path::to_owned)
 }
 
 async fn out_of_memory(script: &str) -> Result<Termination, Skip> {
@@ -773,7 +788,7 @@ async fn limits_are_written_and_hard_memory_only_rises() -> Result<(), Skip> {
     assert_eq!(hard(), 96 << 20);
     update(128 << 20).await;
     assert_eq!(hard(), 128 << 20);
-    let cpu = Path::new("/sys/fs/cgroup/cpu/meseta-test").join(id.name());
+    let cpu = cgroups_at(&["cpu"]).remove(0).join(id.name());
     if cpu.exists() {
         let read = |name: &str| fs::read_to_string(cpu.join(name)).unwrap().trim().to_owned();
         assert_eq!((read("cpu.shares"), read("cpu.cfs_quota_us")), ("1024".into(), "25000".into()));
@@ -807,7 +822,7 @@ async fn nested_containers_can_have_their_own_limits() -> Result<(), Skip> {
 
     let shares = parent.child("modest").unwrap();
     world.containers.launch(world.spec(&shares, shell("cat /proc/self/cgroup; sleep 1000"))).await.unwrap();
-    world.said(&shares, &format!("/meseta-test/{}\n", parent.name())).await;
+    world.said(&shares, &format!("/{}/{}\n", cgroups_root(), parent.name())).await;
     world.end(&parent).await;
     assert!(!root.join(parent.name()).exists());
     Ok(())
@@ -817,16 +832,9 @@ async fn many_launches_leave_nothing_behind() -> Result<(), Skip> {
     let world = World::new();
     let count_cgroups = || {
         let mut all = Vec::new();
-        for controller in ["cpu", "memory", "freezer", "unified", ""] {
-            let path = Path::new("/sys/fs/cgroup").join(controller).join("meseta-test");
-            all.extend(
-                fs::read_dir(path)
-                    .into_iter()
-                    .flatten()
-                    .flatten()
-                    .filter(|entry| entry.path().is_dir())
-                    .map(|entry| entry.path()),
-            );
+        for path in cgroups_at(&["cpu", "memory", "freezer", "unified", ""]) {
+            let entries = fs::read_dir(path).into_iter().flatten().flatten();
+            all.extend(entries.map(|entry| entry.path()).filter(|path| path.is_dir()));
         }
         all
     };
