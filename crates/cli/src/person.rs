@@ -2,15 +2,12 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use nix::unistd::{User, geteuid};
+use nix::unistd::geteuid;
 
 /// The name of the user of this process.
 pub fn name() -> Result<String, String> {
-    match User::from_uid(geteuid()) {
-        Ok(Some(user)) => Ok(user.name),
-        Ok(None) => Err(format!("user {} has no name; give one with --user", geteuid())),
-        Err(error) => Err(format!("cannot look up your name: {error}; give one with --user")),
-    }
+    let uid = geteuid().as_raw();
+    stdx::users::name_of(uid).ok_or_else(|| format!("user {uid} has no name; give one with --user"))
 }
 
 /// Six hexadecimal digits unlike those of any other run; std seeds its hashers from the kernel.

@@ -262,25 +262,14 @@ impl Identity {
         if own.is_root() && name == "root" {
             return Ok(None);
         }
-        let user = match nix::unistd::User::from_name(name) {
-            Ok(Some(user)) => user,
-            Ok(None) => return Err(format!("Failed to run as user '{name}': no such user")),
-            Err(error) => return Err(format!("Failed to run as user '{name}': {error}")),
-        };
-        if user.uid == own {
+        let user = stdx::users::find(name).map_err(|why| format!("Failed to run as user '{name}': {why}"))?;
+        if user.uid == own.as_raw() {
             return Ok(None);
         }
         if !own.is_root() {
             return Err(format!("Failed to run as user '{name}': only root can switch users"));
         }
-        let login = text(name)?;
-        let groups = nix::unistd::getgrouplist(&login, user.gid)
-            .map_err(|error| format!("Failed to list the groups of user '{name}': {error}"))?;
-        Ok(Some(Identity {
-            uid: user.uid.as_raw(),
-            gid: user.gid.as_raw(),
-            groups: groups.into_iter().map(|group| group.as_raw()).collect(),
-        }))
+        Ok(Some(Identity { uid: user.uid, gid: user.gid, groups: user.groups }))
     }
 }
 

@@ -92,7 +92,7 @@ fn an_unknown_user_fails_the_task() {
     stream.launch(task);
     agent.expect(&mut stream, TaskStarting);
     let status = agent.expect(&mut stream, TaskFailed);
-    assert_eq!(status.message.as_deref(), Some("Failed to run as user 'no-such-user': no such user"));
+    assert_eq!(status.message.as_deref(), Some("Failed to run as user 'no-such-user': no such user on this host"));
 }
 
 #[test]

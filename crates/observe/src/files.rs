@@ -139,12 +139,10 @@ fn entry(path: String, metadata: &Metadata) -> Entry {
     }
 }
 
-/// The name that has this number in a file such as /etc/passwd.
+/// The name that has this number in a file such as /etc/passwd, or the number.
 fn name_in(file: &Path, number: u32) -> String {
-    let number = number.to_string();
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
-    text.lines().map(fields).find(|f| f.get(2) == Some(&number)).map_or(number.clone(), |f| f[0].clone())
+    let lines = fs::read_to_string(file).unwrap_or_default();
+    stdx::users::name_with(&lines, number).unwrap_or_else(|| number.to_string())
 }
 
 /// The mode as `ls` writes it: `drwxr-xr-x`.

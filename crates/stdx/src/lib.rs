@@ -9,6 +9,7 @@ pub mod never;
 pub mod rng;
 pub mod time;
 pub mod units;
+pub mod users;
 
 pub use rng::Rng;
 pub use time::{Tick, WallTime};
