@@ -1,7 +1,7 @@
 //! What a launch costs at least on this machine, next to what it costs here. The floor: one process made in four new
 //! namespaces and a new cgroup, executing `sh -c true`, awaited, the cgroup removed. Then this crate: launch, wait, remove,
 //! with its own namespaces, `/proc`, cgroups, sandbox and record. One line each: name, value, unit. Run it with
-//! `--release`, as root, on an idle machine; an argument sets the number of launches.
+//! `--release`, as root, on an idle machine; arguments set the number of launches and choose one measurement.
 
 use containers::{
     Command, Config, ContainerId, Containers, ExecutorKind, Isolation, LaunchSpec, LauncherKind, Limits, Program,
@@ -22,13 +22,16 @@ fn main() -> ExitCode {
     if first.as_deref() == Some("launch") {
         return launcher::main(executor);
     }
+    let only = args.next();
     let launches = first.and_then(|count| count.parse().ok()).unwrap_or(500);
-    if let Err(error) = floor(launches) {
+    if only.is_none()
+        && let Err(error) = floor(launches)
+    {
         println!("floor skipped: {error}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(own(launches)),
+        Ok(runtime) => runtime.block_on(own(launches, only)),
         Err(error) => println!("own skipped: {error}"),
     }
     ExitCode::SUCCESS
@@ -124,7 +127,7 @@ extern "C" fn floor_child(door: *mut c_void) -> libc::c_int {
     }
 }
 
-async fn own(launches: u32) {
+async fn own(launches: u32, only: Option<String>) {
     let shell = Program::Shell("true".to_owned());
     let executor = Program::Executor(ExecutorKind::Command);
     let namespaces = Isolation { cpu: false, memory: false, ..Isolation::ALL };
@@ -136,6 +139,9 @@ async fn own(launches: u32) {
         ("own.executor", Isolation::ALL, &executor, 1),
         ("own.executor_4_at_once", Isolation::ALL, &executor, 4),
     ] {
+        if only.as_ref().is_some_and(|only| only != name) {
+            continue;
+        }
         if let Err(error) = measure(name, isolation, program, at_once, launches).await {
             println!("{name} skipped: {error}");
         }
@@ -185,8 +191,9 @@ async fn measure(
     for lane in lanes {
         lane.await??;
     }
-    meter.print(name, launches / at_once * at_once);
+    // What the containers were forked from counts once it has ended.
     drop(containers);
+    meter.print(name, launches / at_once * at_once);
     fs::remove_dir_all(&dir)?;
     Ok(())
 }

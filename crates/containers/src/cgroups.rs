@@ -102,8 +102,9 @@ pub fn find(config: &Config, isolation: Isolation) -> Found {
         .unwrap_or_default();
     let in_unified = |name: &str| unified_controllers.iter().any(|controller| controller == name);
 
-    if controllers.cpu.is_none() && controllers.memory.is_none() && (in_unified("cpu") || in_unified("memory")) {
-        let mount = unified.unwrap_or_default();
+    let limits_in_v1 = controllers.cpu.is_some() || controllers.memory.is_some();
+    let limits_in_v2 = in_unified("cpu") || in_unified("memory");
+    if let Some(mount) = unified.filter(|_| !limits_in_v1 && (limits_in_v2 || controllers.freezer.is_none())) {
         match v2::Unified::prepare(&mount, &config.cgroups_root, isolation, &unified_controllers) {
             Ok(hierarchy) => {
                 (found.cpu, found.memory) = (hierarchy.has_cpu(), hierarchy.has_memory());

@@ -61,6 +61,7 @@ tests! {
     Root limits_are_written_and_hard_memory_only_rises,
     Root nested_containers_can_have_their_own_limits,
     Root a_container_without_a_pid_namespace_is_held_by_its_cgroup,
+    Root cgroups_v2_hold_processes_too,
     Root many_launches_leave_nothing_behind,
     Root all_this_works_for_an_ordinary_user,
 }
@@ -427,6 +428,26 @@ async fn a_container_without_a_pid_namespace_is_held_by_its_cgroup() -> Result<(
     let world = World::with(|config| config.isolation = Isolation { pid_namespace: false, ..Isolation::ALL });
     tree_dies_on_destroy(&world).await;
     tree_dies_with_the_program(&world).await;
+    Ok(())
+}
+
+async fn cgroups_v2_hold_processes_too() -> Result<(), Skip> {
+    let mounts = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
+    let Some(mount) = mounts.into_iter().find(|mount| mount.join("cgroup.controllers").exists()) else {
+        return Err(Skip("no cgroups v2 here"));
+    };
+    let world = World::with(|config| {
+        config.isolation = Isolation { pid_namespace: false, ..Isolation::ALL };
+        config.cgroups_hierarchy = mount.to_owned();
+    });
+    let id = world.launch(&name("c"), "grep '^0:' /proc/self/cgroup; sleep 1000").await;
+    world.said(&id, &format!("0::/{}/{}/leaf\n", cgroups_root(), id.name())).await;
+    world.end(&id).await;
+    tree_dies_on_destroy(&world).await;
+    tree_dies_with_the_program(&world).await;
+    let root = mount.join(cgroups_root());
+    assert!(fs::read_dir(&root).unwrap().flatten().all(|entry| !entry.path().is_dir()));
+    fs::remove_dir(root).unwrap();
     Ok(())
 }
 

@@ -125,7 +125,8 @@ impl Controllers {
 
     fn write_memory(&self, directory: &Path, shape: &Shape, fresh: bool) -> io::Result<()> {
         let number = |bytes: u64| if bytes == u64::MAX { "-1".to_owned() } else { bytes.to_string() };
-        if let Some(soft) = shape.memory.soft {
+        // Under a hard limit as low, a soft one says nothing.
+        if let Some(soft) = shape.memory.soft.filter(|soft| !fresh || shape.memory.hard != Some(*soft)) {
             files::write_control(&directory.join("memory.soft_limit_in_bytes"), &number(soft))?;
         }
         let Some(hard) = shape.memory.hard else { return Ok(()) };
