@@ -10,7 +10,7 @@ pub use init::reap_children;
 
 use crate::{
     ExecutorKind, Program,
-    kernel::credentials,
+    kernel::{credentials, socket},
     record::{self, Frame, Record},
 };
 use std::{
@@ -29,6 +29,10 @@ const SETUP_FAILED: u8 = 125;
 /// exists, before much memory is used, and with nothing buffered. An executor is process 1 of its container (or a
 /// subreaper): it inherits orphans and should call [`reap_children`] on SIGCHLD.
 pub fn main(executor: impl FnOnce(ExecutorKind) -> u8) -> ExitCode {
+    if !socket::is_socket(record::LAUNCHER_FD) {
+        eprintln!("This command is for agents, which start containers with it; it does nothing by itself.");
+        return ExitCode::from(2);
+    }
     credentials::block_signals();
     let started = match zygote::serve() {
         Some(started) => started,

@@ -60,13 +60,12 @@ pub fn become_subreaper() -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
 }
 
-/// Blocks every signal, and gives SIGPIPE (which Rust ignores) its meaning back.
+/// Blocks every signal. SIGPIPE stays ignored, as Rust programs start; what they start gets it back.
 pub fn block_signals() {
     unsafe {
         let mut all = std::mem::zeroed::<libc::sigset_t>();
         libc::sigfillset(&mut all);
         libc::sigprocmask(libc::SIG_SETMASK, &all, ptr::null_mut());
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
     }
 }
 

@@ -22,6 +22,12 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
 }
 
+/// Whether `fd` is open and a socket.
+pub fn is_socket(fd: RawFd) -> bool {
+    let mut found = unsafe { std::mem::zeroed::<libc::stat>() };
+    unsafe { libc::fstat(fd, &mut found) == 0 && found.st_mode & libc::S_IFMT == libc::S_IFSOCK }
+}
+
 pub fn send(socket: &impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     if fds.len() > MOST_FDS {
         return Err(io::ErrorKind::InvalidInput.into());
