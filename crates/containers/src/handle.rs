@@ -2,11 +2,12 @@
 //! `recover` and `usage`; here calls find their container and wait for it.
 
 use crate::{
-    Config, ContainerId, LaunchError, LaunchSpec, Launched, Limits, OpError, Recovered, SetupError, Termination, Usage,
+    Config, ContainerId, LaunchError, LaunchSpec, Launched, Limits, OpError, Recovered, Rlimit, SetupError,
+    Termination, Usage,
     cgroups::Shape,
     host::{self, Host},
     isolators::{cpu::CpuShape, memory::MemoryShape},
-    kernel::pidfd,
+    kernel::{credentials, pidfd},
     launch,
     launcher::zygote::MARKER,
     record::{CgroupUse, Frame, Setup},
@@ -248,7 +249,8 @@ pub(crate) fn spawn_life(
 }
 
 impl Containers {
-    /// Looks at the host and takes charge of `config.runtime_dir`. Must be called inside a tokio runtime. The second part of
+    /// Looks at the host and takes charge of `config.runtime_dir`. Must be called inside a tokio runtime. Lets this process
+    /// open as many descriptors as it may. The second part of
     /// the answer says, one sentence each, what containers will not be isolated from on this host.
     pub fn new(config: Config) -> Result<(Containers, Vec<String>), SetupError> {
         let io = |what: &str| {
@@ -265,6 +267,10 @@ impl Containers {
         let shelf = Shelf::open(directory).map_err(io(&lost))?;
         let host = host::probe(&config)?;
         let zygote = Zygote::start(&config).map_err(io(&format!("start '{}'", config.executable.path.display())))?;
+        // Each container takes three descriptors here. The zygote remembers what containers are to get.
+        if let Ok(limit) = credentials::descriptor_limit() {
+            let _ = credentials::set_rlimit(&Rlimit { soft: limit.hard, ..limit });
+        }
         let workers = Workers::start(config.workers).map_err(io("start the containers' threads"))?;
         let complaints = host.complaints.clone();
         let inner = Inner {

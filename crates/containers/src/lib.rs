@@ -2,9 +2,10 @@
 //! them. Does not know frameworks, tasks, resources or any message of the Mesos API; the agent translates.
 //!
 //! Two halves share this crate. The agent holds a [`Containers`] handle (`handle`, `launch`, `supervise`, `recover`), and
-//! each container starts in `launcher`, which runs inside the new process. `record` is the file that ties both
-//! together: the agent writes there what to run, the launcher what became of it. `cgroups` hides v1 and v2 behind one
-//! trait, `kernel` holds every raw system call, `fetcher` brings URIs into a sandbox.
+//! each container starts in `launcher`, which runs inside the new process; `zygote` is the agent's end of the line to the
+//! process that these are forked from. `record`, a file of the `shelf`, ties both together: the agent writes there what
+//! to run, the launcher what became of it. `cgroups` hides v1 and v2 behind one trait, `kernel` holds every raw system
+//! call, `fetcher` brings URIs into a sandbox.
 
 mod cgroups;
 mod config;

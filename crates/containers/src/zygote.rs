@@ -1,12 +1,12 @@
-//! The agent's side of the process that containers are forked from: starting it, asking it, and starting it again, for the
-//! next container, should it ever end. What it does is in `launcher::zygote`.
+//! The agent's side of the process that containers are forked from: starting it, asking it, and starting it again should it
+//! ever end. What it does is in `launcher::zygote`.
 
 use crate::{
-    Config,
+    Config, Rlimit,
     handle::lock,
     kernel::{
         clone::{self, CStrings, Child, Exec, Plan, SpawnError},
-        files, pidfd, socket,
+        credentials, files, pidfd, socket,
     },
     launcher::zygote::{MARKER, MARKER_ROOM, Request},
     record,
@@ -19,7 +19,7 @@ use std::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
-    sync::Mutex,
+    sync::{Mutex, OnceLock},
 };
 
 pub struct Zygote {
@@ -27,6 +27,8 @@ pub struct Zygote {
     arguments: CStrings,
     environment: CStrings,
     null: OwnedFd,
+    /// How many descriptors containers may open: as many as this process might when it started.
+    descriptors: Rlimit,
     running: Mutex<Option<Running>>,
 }
 
@@ -55,6 +57,7 @@ impl Zygote {
             arguments: CStrings::new(arguments),
             environment: CStrings::new(vec![marker]),
             null: lifted(null)?,
+            descriptors: original_descriptor_limit()?,
             running: Mutex::new(None),
         };
         *lock(&zygote.running) = Some(zygote.spawn()?);
@@ -65,24 +68,32 @@ impl Zygote {
     pub fn fork(&self, request: Request, id: &str, fds: &[BorrowedFd<'_>]) -> io::Result<Child> {
         let datagram = request.encode(id);
         let mut running = lock(&self.running);
-        let now = match &mut *running {
-            Some(now) => now,
-            none => none.insert(self.spawn()?),
-        };
-        match now.ask(&datagram, fds) {
-            Ok(answer) if answer < 0 => Err(io::Error::from_raw_os_error(-answer)),
-            Ok(pid) => {
-                // It is our child and not reaped: the number is still its own.
-                let pid = pid as u32;
-                Ok(Child { pid, pidfd: pidfd::open(pid)? })
-            }
-            Err(error) => {
-                // Whether it has forked nobody knows; asking again could start the container twice.
-                tracing::error!("The process that containers are forked from has ended ({error})");
-                *running = None;
-                Err(error)
+        for attempt in 0..2 {
+            let now = match &mut *running {
+                Some(now) => now,
+                none => none.insert(self.spawn()?),
+            };
+            let failed = match now.send(&datagram, fds) {
+                Ok(()) => match now.answer() {
+                    Ok(answer) if answer < 0 => return Err(io::Error::from_raw_os_error(-answer)),
+                    Ok(pid) => {
+                        // It is our child and not reaped: the number is still its own.
+                        let pid = pid as u32;
+                        return Ok(Child { pid, pidfd: pidfd::open(pid)? });
+                    }
+                    // Whether it has forked nobody knows; asking another could start the container twice.
+                    Err(error) => (error, true),
+                },
+                Err(error) => (error, attempt > 0),
+            };
+            let (error, last) = failed;
+            tracing::error!("The process that containers are forked from has ended ({error})");
+            *running = None;
+            if last {
+                return Err(error);
             }
         }
+        Err(io::ErrorKind::NotConnected.into())
     }
 
     fn spawn(&self) -> io::Result<Running> {
@@ -104,7 +115,7 @@ impl Zygote {
             user_maps: None,
             try_mounts: false,
             new_session: true,
-            rlimits: &[],
+            rlimits: std::slice::from_ref(&self.descriptors),
             user: None,
             reset_signals: false,
         };
@@ -113,12 +124,25 @@ impl Zygote {
     }
 }
 
+/// Before any handle of this process raised it.
+fn original_descriptor_limit() -> io::Result<Rlimit> {
+    static FIRST: OnceLock<Rlimit> = OnceLock::new();
+    let now = credentials::descriptor_limit()?;
+    Ok(*FIRST.get_or_init(|| now))
+}
+
 impl Running {
-    fn ask(&mut self, datagram: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<i32> {
-        let socket = self.socket.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        socket::send(socket, datagram, fds)?;
+    fn socket(&self) -> io::Result<&OwnedFd> {
+        self.socket.as_ref().ok_or(io::ErrorKind::NotConnected.into())
+    }
+
+    fn send(&self, datagram: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        socket::send(self.socket()?, datagram, fds)
+    }
+
+    fn answer(&self) -> io::Result<i32> {
         let mut answer = [0; 4];
-        match socket::receive(socket, &mut answer)? {
+        match socket::receive(self.socket()?, &mut answer)? {
             (4, _) => Ok(i32::from_le_bytes(answer)),
             _ => Err(io::ErrorKind::UnexpectedEof.into()),
         }

@@ -51,6 +51,7 @@ tests! {
     Nothing what_is_fetched_is_there_when_the_program_starts,
     Nothing a_container_can_be_destroyed_while_it_is_fetching,
     Nothing usage_is_told,
+    Nothing what_containers_are_forked_from_is_replaced,
     Nothing ids_are_taken_once,
     Nothing without_any_isolation_the_tree_still_dies,
     Root the_program_gets_user_directory_environment_and_limits,
@@ -283,9 +284,13 @@ impl World {
     }
 
     async fn launch(&self, name: &str, script: &str) -> ContainerId {
+        self.launch_result(name, script).await.unwrap()
+    }
+
+    async fn launch_result(&self, name: &str, script: &str) -> Result<ContainerId, LaunchError> {
         let id = id(name);
-        self.containers.launch(self.spec(&id, shell(script))).await.unwrap();
-        id
+        self.containers.launch(self.spec(&id, shell(script))).await?;
+        Ok(id)
     }
 
     async fn run(&self, script: &str) -> (Termination, String) {
@@ -663,6 +668,31 @@ async fn usage_is_told() -> Result<(), Skip> {
     assert!(usage.processes.unwrap() >= 3, "{usage:?}");
     world.end(&id).await;
     assert!(matches!(world.containers.usage(&id).await, Err(OpError::Unknown(_))));
+    Ok(())
+}
+
+async fn what_containers_are_forked_from_is_replaced() -> Result<(), Skip> {
+    let world = World::new();
+    // The only child there is before the first launch; others may still be on their way out.
+    let own = process::id();
+    let zygotes: Vec<u32> = running("launch")
+        .into_iter()
+        .filter(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_some_and(|rest| rest.split(' ').nth(1) == Some(&own.to_string()))
+        })
+        .collect();
+    assert!(!zygotes.is_empty());
+    for pid in zygotes {
+        unsafe { libc::kill(pid as i32, libc::SIGKILL) };
+    }
+    let ended = world.launch_result(&name("c"), "exit 3").await;
+    let id = match ended {
+        Ok(id) => id,
+        // It was asked just before it died.
+        Err(_) => world.launch(&name("c"), "exit 3").await,
+    };
+    assert_eq!(world.containers.wait(&id).await.unwrap().status, exited(3));
     Ok(())
 }
 

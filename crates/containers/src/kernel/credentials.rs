@@ -55,6 +55,13 @@ pub fn set_rlimit(limit: &Rlimit) -> io::Result<()> {
     check_long(unsafe { libc::syscall(libc::SYS_prlimit64, 0, limit.resource, new.as_ptr(), old) }).map(drop)
 }
 
+/// How many descriptors this process may open.
+pub fn descriptor_limit() -> io::Result<Rlimit> {
+    let mut found = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut found) })?;
+    Ok(Rlimit { resource: libc::RLIMIT_NOFILE, soft: found.rlim_cur, hard: found.rlim_max })
+}
+
 /// Orphans of this process's descendants become its children.
 pub fn become_subreaper() -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
