@@ -675,14 +675,15 @@ async fn what_containers_are_forked_from_is_replaced() -> Result<(), Skip> {
     let world = World::new();
     // The only child there is before the first launch; others may still be on their way out.
     let own = process::id();
-    let zygotes: Vec<u32> = running("launch")
-        .into_iter()
-        .filter(|pid| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            stat.rsplit(") ").next().is_some_and(|rest| rest.split(' ').nth(1) == Some(&own.to_string()))
-        })
-        .collect();
-    assert!(!zygotes.is_empty());
+    let is_ours = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.split(' ').nth(1) == Some(&own.to_string()))
+    };
+    let zygotes = until("the zygote", || {
+        let found: Vec<u32> = running("launch").into_iter().filter(is_ours).collect();
+        (!found.is_empty()).then_some(found)
+    })
+    .await;
     for pid in zygotes {
         unsafe { libc::kill(pid as i32, libc::SIGKILL) };
     }
