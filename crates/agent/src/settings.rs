@@ -4,7 +4,7 @@
 mod resources;
 
 use std::{
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -119,10 +119,8 @@ fn resolve_master(text: &str) -> Result<Upid, SettingsError> {
         return Err("--master: masters in ZooKeeper cannot be found yet; give a master's host:port".into());
     }
     let address = text.strip_prefix("master@").unwrap_or(text);
-    let mut found = address
-        .to_socket_addrs()
-        .map_err(|e| format!("--master: '{text}' is no address of a master, host:port ({e})"))?
-        .collect::<Vec<_>>();
+    let mut found = stdx::hosts::resolve(address)
+        .map_err(|e| format!("--master: '{text}' is no address of a master, host:port ({e})"))?;
     found.sort_by_key(SocketAddr::is_ipv6);
     let address = found.first().ok_or_else(|| format!("--master: '{text}' has no address"))?;
     Ok(Upid::new("master", address.ip().to_string(), address.port()))

@@ -57,7 +57,7 @@ fn floor() -> Option<(f64, f64)> {
         let line = text.lines().find(|line| line.split_whitespace().next() == Some(name))?;
         line.split_whitespace().nth(1)?.parse::<f64>().ok()
     };
-    Some((value("floor.per_s")?, value("floor.cpu_ms")?))
+    Some((value("floor.isolated.per_s")?, value("floor.isolated.cpu_ms")?))
 }
 
 fn start_to_first_offer(conditions: &str) {

@@ -1,10 +1,6 @@
 //! What the agent tells an executor through `MESOS_*` environment variables.
 
-use std::{
-    net::{SocketAddr, ToSocketAddrs},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Where the agent listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +49,7 @@ impl Settings {
                 let value = need(name)?;
                 let address = match value.parse() {
                     Ok(address) => Some(address),
-                    Err(_) => value.to_socket_addrs().ok().and_then(|mut found| found.next()),
+                    Err(_) => stdx::hosts::resolve(value).ok().and_then(|found| found.first().copied()),
                 };
                 match address {
                     Some(address) => (Endpoint::Tcp(address), value),

@@ -1,10 +1,12 @@
-//! What the standard library lacks, and nothing about Mesos: time as values, seeded randomness, `never!`, flags.
+//! What the standard library lacks, and nothing about Mesos: time as values, seeded randomness, `never!`, flags, the
+//! host's users and names.
 //!
 //! `time` gives the two clocks a core may see, `rng` the only randomness it may use, `never` the reaction to a broken
 //! local invariant. `flags` and `units` read what operators write.
 
 pub mod clock;
 pub mod flags;
+pub mod hosts;
 pub mod never;
 pub mod rng;
 pub mod time;

@@ -5,7 +5,34 @@ use std::{
     io::{self, Read},
     time::Duration,
 };
-use ureq::Agent;
+use ureq::{
+    Agent,
+    http::Uri,
+    unversioned::{
+        resolver::{ResolvedSocketAddrs, Resolver},
+        transport::{DefaultConnector, NextTimeout},
+    },
+};
+
+/// How many of a host's addresses are tried; the client has room for 16.
+const ADDRESSES_MAX: usize = 16;
+
+/// Finds addresses as the rest of the program does.
+#[derive(Debug)]
+struct HostNames;
+
+impl Resolver for HostNames {
+    fn resolve(&self, uri: &Uri, _: &ureq::config::Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+        let (Some(host), port) = (uri.host(), uri.port_u16().unwrap_or(default_port)) else {
+            return Err(ureq::Error::HostNotFound);
+        };
+        let found = stdx::hosts::resolve(&format!("{host}:{port}")).map_err(|_| ureq::Error::HostNotFound)?;
+        let mut addresses = self.empty();
+        found.into_iter().take(ADDRESSES_MAX).for_each(|address| addresses.push(address));
+        Ok(addresses)
+    }
+}
 
 /// Downloads for one container; clones are the same client.
 #[derive(Clone, Debug)]
@@ -25,7 +52,7 @@ impl Client {
             .max_redirects(10)
             .user_agent(concat!("meseta/", env!("CARGO_PKG_VERSION")))
             .build();
-        Client { agent: config.into(), stall }
+        Client { agent: Agent::with_parts(config, DefaultConnector::default(), HostNames), stall }
     }
 
     /// Breaks off whatever is under way, now and later.

@@ -2,11 +2,14 @@
 
 use std::{
     collections::HashMap,
+    io,
+    net::SocketAddr,
     sync::{Mutex, PoisonError},
 };
 
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use stdx::hosts;
 use tokio::net::TcpStream;
 
 use super::{ClientConfig, ClientError, OutBody};
@@ -48,10 +51,20 @@ impl Pool {
     }
 }
 
+/// The addresses of a peer; asking the system for them blocks, so it happens elsewhere.
+async fn resolve(authority: &str) -> io::Result<Vec<SocketAddr>> {
+    if hosts::is_immediate(authority) {
+        return hosts::resolve(authority);
+    }
+    let authority = authority.to_owned();
+    tokio::task::spawn_blocking(move || hosts::resolve(&authority)).await.map_err(io::Error::other)?
+}
+
 /// A new connection; its task ends with it.
 pub(super) async fn connect(authority: &str, config: &ClientConfig) -> Result<Sender, ClientError> {
     let failed = |source| ClientError::Connect { authority: authority.to_owned(), source };
-    let socket = tokio::time::timeout(config.connect_timeout, TcpStream::connect(authority))
+    let addresses = resolve(authority).await.map_err(failed)?;
+    let socket = tokio::time::timeout(config.connect_timeout, TcpStream::connect(&addresses[..]))
         .await
         .unwrap_or_else(|elapsed| Err(elapsed.into()))
         .map_err(failed)?;
