@@ -72,8 +72,9 @@ pub(crate) fn authority_with(address: &str, default_port: u16) -> Result<String,
         Some((host, port)) if rest.starts_with('[') == host.ends_with(']') => (host, Some(port)),
         _ => (rest, None),
     };
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    if bare.is_empty() || (!host.starts_with('[') && host.contains(':')) {
+    let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let bare = in_brackets.unwrap_or(host);
+    if bare.is_empty() || bare.contains(['[', ']']) || (in_brackets.is_none() && host.contains(':')) {
         return Err(wrong("a host is expected, an IPv6 one in brackets"));
     }
     let port = match port {

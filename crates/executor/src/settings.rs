@@ -49,7 +49,7 @@ impl Settings {
                 let value = need(name)?;
                 let address = match value.parse() {
                     Ok(address) => Some(address),
-                    Err(_) => stdx::hosts::resolve(value).ok().and_then(|found| found.first().copied()),
+                    Err(_) => stdx::hosts::resolve(&value).ok().and_then(|found| found.first().copied()),
                 };
                 match address {
                     Some(address) => (Endpoint::Tcp(address), value),
