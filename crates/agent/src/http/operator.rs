@@ -110,7 +110,7 @@ impl Endpoints {
         let reply = self.inbox.call(event, None).await;
         leaving.disarm();
         match reply {
-            Some(Reply::Ok(Some(answer))) => encoded(&*answer, answer_type.content),
+            Some(Reply::Ok(Some(answer))) => encoded(&answer, answer_type.content),
             Some(Reply::Output { container }) => self.session(conn, &container, answer_type),
             reply => reply.map_or_else(ending, answer),
         }
