@@ -172,7 +172,7 @@ fn parse_head(text: &str) -> Result<Head, Trouble> {
     let mut lines = text.split("\r\n");
     let first = lines.next().unwrap_or_default();
     let mut words = first.splitn(3, ' ');
-    let (Some("HTTP/1.1"), Some(status)) = (words.next(), words.next()) else {
+    let (Some("HTTP/1.1" | "HTTP/1.0"), Some(status)) = (words.next(), words.next()) else {
         return Err(Trouble::Malformed(format!("status line {first:?}")));
     };
     let status = status.parse().map_err(|_| Trouble::Malformed(format!("status line {first:?}")))?;

@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn the_same_seed_damages_in_the_same_way() {
         let valid = json!({"type": "KILL", "kill": {"task_id": {"value": "t"}}, "list": [1, 2]});
-        let many = |seed| (0..200).map(|i| document(&mut Rng::new(seed + i), &valid)).collect::<Vec<_>>();
+        let many = |seed| (0..200u64).map(|i| document(&mut Rng::new(seed + i), &valid)).collect::<Vec<_>>();
         assert_eq!(many(5), many(5));
         let changed = many(5).iter().filter(|text| **text != valid.to_string().into_bytes()).count();
         assert!(changed > 180, "{changed}");

@@ -39,9 +39,7 @@ impl Neutral {
     pub fn text(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (name, value) in &self.known {
-            if text.contains(value.as_str()) {
-                text = text.replace(value.as_str(), &format!("<{name}>"));
-            }
+            text = replace_whole(&text, value, &format!("<{name}>"));
         }
         for (pattern, name) in &self.patterns {
             text = pattern.replace_all(&text, *name).into_owned();
@@ -61,6 +59,20 @@ impl Neutral {
     }
 }
 
+/// Replaces a value where it is not the beginning of a longer one: offer 1 is not offer 17.
+fn replace_whole(text: &str, value: &str, name: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(value) {
+        let goes_on = after.starts_with(|next: char| next.is_ascii_alphanumeric());
+        out.push_str(before);
+        out.push_str(if goes_on { value } else { name });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +82,7 @@ mod tests {
         let mut neutral = Neutral::default();
         let id = "d9f0ec10-488f-4539-b1db-781a04354756";
         neutral.learn("fw", &format!("{id}-0001"));
+        neutral.learn("o", &format!("{id}-O1"));
         assert_eq!(
             neutral.text(&format!("{id}-0001 {id}-0002 {id}-S0 {id}-O17 {id} slave(1)@127.0.0.1:99")),
             "<fw> <a framework> <an agent> <an offer> <a uuid> slave(1)@127.0.0.1:<port>"
