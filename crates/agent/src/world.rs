@@ -6,8 +6,8 @@ mod translate;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    io,
     os::{fd::OwnedFd, unix::fs::symlink},
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -192,9 +192,14 @@ async fn forget(containers: &Containers, id: &containers::ContainerId) {
 
 /// Points the symbolic link at `link` to `target`. A sandbox without its `latest` link still works.
 fn point(link: &str, target: &str) {
-    let temporary = format!("{link}.new");
-    let _ = std::fs::remove_file(&temporary);
-    let made = symlink(target, &temporary).and_then(|()| std::fs::rename(&temporary, Path::new(link)));
+    let made = match symlink(target, link) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let temporary = format!("{link}.new");
+            let _ = std::fs::remove_file(&temporary);
+            symlink(target, &temporary).and_then(|()| std::fs::rename(&temporary, link))
+        }
+        made => made,
+    };
     if let Err(error) = made {
         tracing::warn!(link, %error, "cannot make the link to the latest run");
     }
