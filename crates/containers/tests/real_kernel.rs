@@ -92,26 +92,35 @@ fn run(filters: &[String], most: Needs) -> ExitCode {
     unsafe { std::env::set_var(CGROUPS_ROOT, format!("meseta-test-{}", process::id())) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
+    let (mut passed, mut skipped) = (0, 0);
     for (name, needs, test) in TESTS.iter().filter(|(name, _, _)| wanted(name)) {
         if *needs == Needs::Root && (most != Needs::Root || !is_root()) {
             if most == Needs::Root {
                 println!("test {name} ... skipped: needs root");
+                skipped += 1;
             }
             continue;
         }
         let started = Instant::now();
         match std::panic::catch_unwind(|| runtime.block_on(test())) {
-            Ok(Ok(())) => println!("test {name} ... ok ({} ms)", started.elapsed().as_millis()),
-            Ok(Err(Skip(why))) => println!("test {name} ... skipped: {why}"),
+            Ok(Ok(())) => {
+                println!("test {name} ... ok ({} ms)", started.elapsed().as_millis());
+                passed += 1;
+            }
+            Ok(Err(Skip(why))) => {
+                println!("test {name} ... skipped: {why}");
+                skipped += 1;
+            }
             Err(_) => {
                 println!("test {name} ... FAILED");
+                println!("test result: FAILED. {passed} passed; 1 failed; {skipped} ignored");
                 end_launchers();
                 return ExitCode::FAILURE;
             }
         }
     }
     cgroups_at(&["cpu", "memory", "freezer", ""]).iter().for_each(|path| drop(fs::remove_dir(path)));
-    println!("test result: ok");
+    println!("test result: ok. {passed} passed; 0 failed; {skipped} ignored");
     ExitCode::SUCCESS
 }
 
