@@ -192,11 +192,13 @@ fn subject_of(selector: &Selector) -> Option<Subject> {
 fn test_of(role: &str, predicate: &Predicate, limits: ConstraintLimits) -> Result<Test, ConstraintError> {
     use predicate::Predicate as Kind;
     let regex = |text: &str| {
-        // The whole value must match.
-        regex::RegexBuilder::new(&format!(r"\A(?:{text})\z"))
-            .size_limit(limits.regex_size)
-            .build()
-            .map_err(|e| ConstraintError::Regex { role: role.into(), regex: text.into(), why: e.to_string() })
+        let compile = |text: &str| regex::RegexBuilder::new(text).size_limit(limits.regex_size).build();
+        // The whole value must match. By itself it is tried first: its brackets may not close ours.
+        compile(text).and_then(|_| compile(&format!(r"\A(?:{text})\z"))).map_err(|error| {
+            let why = error.to_string();
+            let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            ConstraintError::Regex { role: role.into(), regex: text.into(), why }
+        })
     };
     match &predicate.predicate {
         Some(Kind::Exists(_)) => Ok(Test::Exists(true)),

@@ -247,15 +247,7 @@ impl Player<'_> {
     /// The options on what to show, with values in the place of names.
     fn filled_choice(&self, options: &Options) -> Options {
         let only = |(path, field, value): &(String, String, String)| (path.clone(), field.clone(), self.filled(value));
-        Options {
-            shape: options.shape,
-            keys: options.keys,
-            within: options.within.clone(),
-            only: options.only.iter().map(only).collect(),
-            hide: options.hide.clone(),
-            skip: options.skip.clone(),
-            ..Options::default()
-        }
+        Options { only: options.only.iter().map(only).collect(), ..options.clone() }
     }
 
     /// Puts values in the place of `$name`.

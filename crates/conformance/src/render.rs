@@ -15,12 +15,12 @@ pub fn document(value: &Value, options: &Options, neutral: &Neutral) -> Vec<Stri
         None => value,
     };
     let mut lines = Vec::new();
-    if options.keys {
-        let names = value.as_object().map(|object| object.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
-        lines.extend(names.into_iter().map(|name| neutral.text(&name)));
-        return lines;
+    match value.as_object().filter(|_| options.keys) {
+        Some(object) => lines.extend(object.keys().map(|name| neutral.text(name))),
+        None => leaves(&value, &mut Vec::new(), options, neutral, &mut lines),
     }
-    leaves(&value, &mut Vec::new(), options, neutral, &mut lines);
+    lines.retain(|line| options.keep.iter().all(|pattern| pattern.is_match(line)));
+    lines.retain(|line| !options.drop.iter().any(|pattern| pattern.is_match(line)));
     lines
 }
 

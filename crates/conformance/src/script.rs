@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use regex::Regex;
+
 /// One file of steps that run one after another and share their captures.
 pub struct Script {
     pub name: String,
@@ -101,7 +103,7 @@ pub struct Request {
     pub body: Option<String>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     pub headers: Vec<(String, String)>,
     pub without: Vec<String>,
@@ -121,6 +123,9 @@ pub struct Options {
     pub hide: Vec<String>,
     /// What is at these paths is left out.
     pub skip: Vec<String>,
+    /// `keep PATTERN`, `drop PATTERN`: only lines of the answer that fit all of the one and none of the other.
+    pub keep: Vec<Regex>,
+    pub drop: Vec<Regex>,
     /// Repeats the request until it answers with this status.
     pub until: Option<u16>,
     /// `where PATH=VALUE`: which event of the type is meant.
@@ -259,6 +264,8 @@ fn parse_option(line: &str, statement: &mut Statement) -> Result<(), String> {
         }
         "until" if rest.parse::<u16>().is_ok() => options.until = rest.parse().ok(),
         "until" => options.until_value = Some(rest.to_owned()),
+        "keep" => options.keep.push(Regex::new(rest).map_err(|error| error.to_string())?),
+        "drop" => options.drop.push(Regex::new(rest).map_err(|error| error.to_string())?),
         "take" => {
             let (name, path) = rest.split_once('=').ok_or("take NAME = PATH")?;
             options.takes.push((name.trim().to_owned(), path.trim().to_owned()));

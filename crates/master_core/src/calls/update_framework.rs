@@ -28,8 +28,11 @@ impl Master {
         if let Err(why) = model::parse::framework::framework_update(&framework.info, &subscription.info) {
             return Reply::BadRequest(format!("FrameworkInfo update is not valid: {why}"));
         }
-        if let Err(why) = validate::framework::check_options(&subscription) {
-            return Reply::BadRequest(format!("'UpdateFramework' call is not valid: {why}"));
+        if let Err(why) = validate::framework::check_suppressed(&subscription) {
+            return Reply::BadRequest(format!("Supplied FrameworkInfo is not valid: {why}"));
+        }
+        if let Err(why) = validate::framework::check_constraints(&subscription) {
+            return Reply::BadRequest(format!("'UpdateFramework.offer_constraints' are not valid: {why}"));
         }
         let changed = *framework.info != subscription.info;
         self.update_framework(id, subscription, step);

@@ -1,6 +1,6 @@
 //! Whether a framework may subscribe as it says.
 
-use allocator::{ConstraintLimits, OfferConstraints};
+use allocator::{ConstraintError, ConstraintLimits, OfferConstraints};
 use model::{FrameworkId, capabilities::roles_of, parse::framework};
 use proto::v1::FrameworkInfo;
 
@@ -8,7 +8,8 @@ use crate::{Config, State, frameworks::Subscription};
 
 pub(crate) fn check_subscription(config: &Config, state: &State, subscription: &Subscription) -> Result<(), String> {
     check_info(config, state, &subscription.info)?;
-    check_options(subscription)
+    check_suppressed(subscription)?;
+    check_constraints(subscription)
 }
 
 pub(crate) fn check_info(config: &Config, state: &State, info: &FrameworkInfo) -> Result<(), String> {
@@ -29,16 +30,22 @@ pub(crate) fn check_info(config: &Config, state: &State, info: &FrameworkInfo) -
     Ok(())
 }
 
-/// Suppressed roles and offer constraints.
-pub(crate) fn check_options(subscription: &Subscription) -> Result<(), String> {
-    let roles = roles_of(&subscription.info);
+pub(crate) fn check_suppressed(subscription: &Subscription) -> Result<(), String> {
     let suppressed: Vec<String> = subscription.suppressed.iter().cloned().collect();
-    framework::suppressed_roles(&suppressed, &roles)?;
+    framework::suppressed_roles(&suppressed, &roles_of(&subscription.info))
+}
+
+pub(crate) fn check_constraints(subscription: &Subscription) -> Result<(), String> {
     let Some(constraints) = &subscription.constraints else { return Ok(()) };
-    framework::offer_constraints(constraints, &roles)?;
-    OfferConstraints::compile(constraints, ConstraintLimits::default())
-        .map(drop)
-        .map_err(|error| framework::invalid(&error.to_string()))
+    framework::offer_constraints(constraints)?;
+    match OfferConstraints::compile(constraints, ConstraintLimits::default()) {
+        Ok(_) => Ok(()),
+        Err(ConstraintError::Regex { role, regex, why }) => {
+            let why = format!("Failed to construct regex from pattern '{regex}': {why}");
+            Err(framework::invalid_in_role(&role, &why))
+        }
+        Err(other) => Err(other.to_string()),
+    }
 }
 
 /// `{ a, b }`, as Mesos prints sets.
@@ -57,9 +64,9 @@ mod tests {
             suppressed: [role.to_owned()].into(),
             constraints: None,
         };
-        assert!(check_options(&subscription("*")).is_ok());
+        assert!(check_suppressed(&subscription("*")).is_ok());
         assert_eq!(
-            check_options(&subscription("a")),
+            check_suppressed(&subscription("a")),
             Err("Suppressed role 'a' is not contained in the list of roles".to_owned())
         );
     }

@@ -87,31 +87,24 @@ pub fn suppressed_roles(suppressed: &[String], roles: &[String]) -> Result<(), S
     }
 }
 
-/// The shape of constraints, and that they name the framework's roles only. Regular expressions are judged where they are
-/// compiled; `invalid` wraps that complaint.
-pub fn offer_constraints(constraints: &OfferConstraints, roles: &[String]) -> Result<(), String> {
-    for role in constraints.role_constraints.keys() {
-        if !roles.contains(role) {
-            // The missing space is in Mesos's text, too.
-            return Err(format!(
-                "Offer constraints specify `role_constraints` for a role '{role}'not contained in the set of roles"
-            ));
-        }
-    }
+/// The shape of constraints; those for roles that the framework is not in have no effect. Regular expressions are judged
+/// where they are compiled; `invalid_in_role` wraps that complaint.
+pub fn offer_constraints(constraints: &OfferConstraints) -> Result<(), String> {
     for (role, constraints) in &constraints.role_constraints {
         if constraints.groups.is_empty() {
-            return Err(invalid(&format!(
+            return Err(format!(
                 "'OfferConstraints::role_constraints' has an empty 'RoleConstraints::groups' for role {role}"
-            )));
+            ));
         }
         for group in &constraints.groups {
             if group.attribute_constraints.is_empty() {
-                return Err(invalid(&format!(
+                // The missing space is in Mesos's text, too.
+                return Err(format!(
                     "'OfferConstraints::RoleConstraints::groups' for role {role}contains an empty RoleConstraints::Group"
-                )));
+                ));
             }
             for constraint in &group.attribute_constraints {
-                attribute_constraint(constraint).map_err(|why| invalid(&invalid_in_role(role, why)))?;
+                attribute_constraint(constraint).map_err(|why| invalid_in_role(role, why))?;
             }
         }
     }
@@ -121,11 +114,6 @@ pub fn offer_constraints(constraints: &OfferConstraints, roles: &[String]) -> Re
 /// Words for a constraint that is wrong in itself.
 pub fn invalid_in_role(role: &str, why: &str) -> String {
     format!("A role {role} has an invalid 'AttributeConstraint': {why}")
-}
-
-/// Words for constraints of which one is wrong.
-pub fn invalid(why: &str) -> String {
-    format!("Offer constraints are not valid: {why}")
 }
 
 fn attribute_constraint(constraint: &AttributeConstraint) -> Result<(), &'static str> {
