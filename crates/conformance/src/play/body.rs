@@ -81,15 +81,11 @@ pub fn decode(api: Option<Api>, head: &Head, bytes: Vec<u8>) -> Decoded {
     let value = match kind.split(';').next().unwrap_or_default() {
         "application/json" => serde_json::from_slice(&bytes).ok(),
         "application/x-protobuf" => answer_value(api, &bytes),
-        "text/javascript" => {
-            let text = String::from_utf8_lossy(&bytes);
-            let call = text.split_once('(').and_then(|(name, rest)| {
-                let (body, end) = rest.rsplit_once(')')?;
-                wrapped.push(format!("{name}(…){end}"));
-                serde_json::from_str(body).ok()
-            });
-            call
-        }
+        "text/javascript" => String::from_utf8_lossy(&bytes).split_once('(').and_then(|(name, rest)| {
+            let (body, end) = rest.rsplit_once(')')?;
+            wrapped.push(format!("{name}(…){end}"));
+            serde_json::from_str(body).ok()
+        }),
         _ => None,
     };
     match value {
