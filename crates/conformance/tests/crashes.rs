@@ -3,6 +3,8 @@
 //!
 //! `MESETA_CRASH_TASKS` and `MESETA_CRASH_SEED` make longer and other runs.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -104,7 +104,7 @@ impl Fuzzer {
             if self.scheduler.as_mut().is_some_and(|scheduler| !scheduler.is_alive()) {
                 self.scheduler = Some(Scheduler::subscribe(&self.address));
             }
-            if sent / BATCH % LAUNCH_EVERY == 0 {
+            if (sent / BATCH).is_multiple_of(LAUNCH_EVERY) {
                 self.launch();
             }
             self.batch();

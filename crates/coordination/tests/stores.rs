@@ -1,5 +1,7 @@
 //! The shared suite on every store.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},

@@ -1,5 +1,7 @@
 //! What must hold of a journal: what was reported durable is there again, in order, and a torn tail is not.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     fs,
     io::Write,
