@@ -27,7 +27,11 @@ const AGENT_CPUS: f64 = 16.0;
 
 fn main() {
     let isolation = if processes::is_root() { "all" } else { "posix/cpu,posix/mem" };
-    let conditions = format!("release, 1 master + 1 agent, --isolation={isolation}, 2 cores shared with the scheduler");
+    let place = std::env::temp_dir();
+    let conditions = format!(
+        "release, 1 master + 1 agent, --isolation={isolation}, files in {}, cores shared with the scheduler",
+        place.display()
+    );
     start_to_first_offer(&conditions);
 
     let cluster = Cluster::start(Options {
