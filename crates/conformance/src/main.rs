@@ -5,15 +5,16 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Result, bail};
 use conformance::{
-    play::{Target, play},
+    play::{self, Target, play},
     suite::{self, Suite},
 };
 use testkit::{Cluster, Options};
 
 const USAGE: &str = "\
-usage: conformance [--master HOST:PORT --agent HOST:PORT] [--scripts PART_OF_NAME] [--record]
+usage: conformance [--master HOST:PORT [--agent HOST:PORT]] [--scripts PART_OF_NAME] [--record]
 
-Without --master and --agent, a cluster is started and stopped.
+Without --master, a cluster is started and stopped. Without --agent, the master is asked for one.
+Scripts whose numbers begin with 9 leave the cluster useless.
 --record  writes what the cluster answers to recorded/ (meant for a real Apache Mesos)";
 
 #[derive(Default)]
@@ -31,13 +32,19 @@ fn main() -> Result<ExitCode> {
     let mut _cluster = None;
     let (master, agent) = match (arguments.master, arguments.agent) {
         (Some(master), Some(agent)) => (master, agent),
-        (None, None) => {
+        (Some(master), None) => {
+            let agent = play::agent_of(&master)?;
+            (master, agent)
+        }
+        (None, _) => {
             let cluster = _cluster.insert(Cluster::start(Options::conformance()));
             (cluster.master_address(), cluster.agent_address(0))
         }
-        _ => bail!("--master and --agent go together\n{USAGE}"),
     };
     if arguments.record {
+        if play::is_meseta(&master)? {
+            bail!("{master} is no Apache Mesos: what Meseta answers is not recorded");
+        }
         // A real master allocates once a second, so silence there means nothing before that.
         let target = Target { master, agent, patience: Duration::from_secs(15), settle: Duration::from_millis(1500) };
         for script in &scripts {

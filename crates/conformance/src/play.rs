@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::{Context, anyhow};
 use regex::Regex;
 use serde_json::Value;
 
@@ -52,6 +53,30 @@ pub fn play(script: &Script, target: &Target) -> Vec<Told> {
         Told { title: step.title.clone(), lines: std::mem::take(&mut player.lines) }
     };
     script.steps.iter().map(tell).filter(|told| !told.lines.is_empty()).collect()
+}
+
+/// The address of a master's first agent.
+pub fn agent_of(master: &str) -> anyhow::Result<String> {
+    let document = document_at(master, "/slaves")?;
+    let pid = render::find(&document, "slaves[0].pid").and_then(Value::as_str).context("the master has no agent")?;
+    Ok(pid.split_once('@').map_or(pid, |(_, address)| address).to_owned())
+}
+
+pub fn is_meseta(master: &str) -> anyhow::Result<bool> {
+    Ok(document_at(master, "/version")?.get("meseta_version").is_some())
+}
+
+fn document_at(address: &str, path: &str) -> anyhow::Result<Value> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let ask = || {
+        let mut connection = Connection::open(address).map_err(Trouble::Io)?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        connection.send(request.as_bytes()).map_err(Trouble::Io)?;
+        let head = connection.read_head(deadline)?;
+        connection.read_body(&head, deadline)
+    };
+    let body = ask().map_err(|trouble| anyhow!("{address}: {trouble}"))?;
+    serde_json::from_slice(&body).with_context(|| format!("{address}{path} is no document"))
 }
 
 struct Player<'t> {

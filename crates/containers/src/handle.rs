@@ -165,6 +165,13 @@ impl Container {
         *self.state.borrow() == State::Running
     }
 
+    /// Waits until the launch has gone well or not. A program may ask for nested containers, and be given work, before the
+    /// news of its own start has come through.
+    async fn started(&self) {
+        let mut state = self.state.subscribe();
+        let _ = state.wait_for(|state| !matches!(state, State::Preparing | State::Fetching)).await;
+    }
+
     pub async fn terminated(&self) -> Termination {
         let mut state = self.state.subscribe();
         let found = state.wait_for(|state| matches!(state, State::Terminated(_))).await;
@@ -297,18 +304,13 @@ impl Containers {
         let inner = self.inner();
         let (id, sandbox, tag) = (spec.id.clone(), spec.sandbox.clone(), spec.tag.clone());
         let container = Container::new(id, sandbox, tag, spec.limits, State::Preparing);
-        self.parent_started(&container.id).await;
+        if let Some(parent) = container.id.parent().and_then(|parent| self.inner().find(&parent).ok()) {
+            parent.started().await;
+        }
         inner.enter(&container)?;
         let (reply, answer) = oneshot::channel();
         spawn_life(inner, &container, launch::live(inner.clone(), container.clone(), spec, reply));
         answer.await.unwrap_or(Err(LaunchError::Destroyed))
-    }
-
-    /// A program may ask for nested containers before the news of its own start has come through.
-    async fn parent_started(&self, id: &ContainerId) {
-        let Some(parent) = id.parent().and_then(|parent| self.inner().find(&parent).ok()) else { return };
-        let mut state = parent.state.subscribe();
-        let _ = state.wait_for(|state| !matches!(state, State::Preparing | State::Fetching)).await;
     }
 
     /// Waits until the container and every process it ever started are gone.
@@ -334,10 +336,11 @@ impl Containers {
         }
     }
 
-    /// Changes what a running container may use. A hard memory limit is only ever raised. A container in its parent's
+    /// Changes what a container may use, once it runs. A hard memory limit is only ever raised. A container in its parent's
     /// cgroups has no limits of its own to change.
     pub async fn update(&self, id: &ContainerId, limits: Limits) -> Result<(), OpError> {
         let (inner, container) = (self.inner().clone(), self.inner().find(id)?);
+        container.started().await;
         let id = id.clone();
         let done = self.inner().workers.run(move || {
             let Some(live) = container.live.get().filter(|_| container.is_running()) else {
