@@ -29,7 +29,8 @@ pub async fn follow<F: Future<Output = ()>>(
     let mut give_up: Option<Instant> = None;
     loop {
         // Looked at before the read: what was written before the end is then surely read.
-        let over = *ended.borrow_and_update();
+        // A sender that is gone has said its last word.
+        let over = *ended.borrow_and_update() || ended.has_changed().is_err();
         match sandbox.read(file, offset).await {
             Ok(Some(piece)) if !piece.data.is_empty() => {
                 offset += piece.data.len() as u64;
@@ -49,8 +50,7 @@ pub async fn follow<F: Future<Output = ()>>(
         }
         tokio::select! {
             () = sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
-            // A sender that is gone has said its last word.
-            changed = ended.changed(), if !over => if changed.is_err() { sleep(wait).await },
+            _ = ended.changed(), if !over => {}
         }
     }
 }

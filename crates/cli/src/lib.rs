@@ -3,13 +3,17 @@
 //! `servers` starts masters and agents; the other files are one command each.
 
 mod cluster;
+mod completion;
 mod compose;
 mod connect;
 mod demo;
 mod exit;
+mod find;
 mod fit;
 mod follow;
 mod framework;
+mod kill;
+mod logs;
 mod output;
 mod person;
 mod pod;
@@ -52,11 +56,18 @@ enum Command {
     Frameworks(tables::FrameworksArguments),
     /// The tasks: in which state, of which framework, on which agent.
     Tasks(tables::TasksArguments),
+    /// What a task printed; with -f what it goes on printing.
+    Logs(logs::LogsArguments),
+    Kill(kill::KillArguments),
     /// Shows what Meseta does: a cluster in this process, two frameworks that compete on it.
     Demo(demo::DemoArguments),
+    /// Prints a script that lets a shell complete these commands.
+    Completion(completion::CompletionArguments),
     /// Prints the flags of master or agent as a Markdown page.
     #[command(hide = true)]
-    Flags { program: servers::Program },
+    Flags {
+        program: servers::Program,
+    },
 }
 
 /// The flags of a server are read by its own table.
@@ -77,6 +88,9 @@ pub fn main() -> ExitCode {
         Command::Agents(arguments) => tables::agents(arguments),
         Command::Frameworks(arguments) => tables::frameworks(arguments),
         Command::Tasks(arguments) => tables::tasks(arguments),
+        Command::Logs(arguments) => logs::logs(arguments),
+        Command::Kill(arguments) => kill::kill(arguments),
+        Command::Completion(arguments) => completion::completion::<Arguments>(&arguments),
         Command::Demo(arguments) => demo::demo(arguments),
         Command::Flags { program } => servers::reference(program),
     }

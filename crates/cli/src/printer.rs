@@ -1,9 +1,13 @@
 //! One thread that writes what tasks print. Who fills it waits while the terminal or the pipe is slow, and nothing else
 //! does; a pipe that nobody reads any more swallows the rest.
 
-use std::{io::Write, thread};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+    thread,
+};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::progress::Progress;
 
@@ -18,6 +22,7 @@ pub enum Stream {
 #[derive(Clone, Debug)]
 pub struct Printer {
     pieces: mpsc::Sender<(Stream, Vec<u8>)>,
+    broken: Arc<Notify>,
 }
 
 /// Done when everything is written.
@@ -28,13 +33,22 @@ impl Printer {
     pub fn start(progress: Progress) -> (Printer, Written) {
         let (pieces, mut queue) = mpsc::channel::<(Stream, Vec<u8>)>(QUEUE);
         let (done, written) = oneshot::channel();
+        let broken = Arc::new(Notify::new());
+        let breaks = broken.clone();
         thread::spawn(move || {
             while let Some((stream, text)) = queue.blocking_recv() {
-                progress.around(|| write(stream, &text));
+                if progress.around(|| write(stream, &text)).is_err() {
+                    breaks.notify_one();
+                }
             }
             let _ = done.send(());
         });
-        (Printer { pieces }, written)
+        (Printer { pieces, broken }, written)
+    }
+
+    /// Waits until something could not be written.
+    pub async fn broken(&self) {
+        self.broken.notified().await;
     }
 
     pub async fn print(&self, stream: Stream, text: Vec<u8>) {
@@ -44,12 +58,12 @@ impl Printer {
     }
 }
 
-fn write(stream: Stream, text: &[u8]) {
-    let _ = match stream {
+fn write(stream: Stream, text: &[u8]) -> io::Result<()> {
+    match stream {
         Stream::Stdout => {
-            let mut out = std::io::stdout().lock();
+            let mut out = io::stdout().lock();
             out.write_all(text).and_then(|()| out.flush())
         }
-        Stream::Stderr => std::io::stderr().lock().write_all(text),
-    };
+        Stream::Stderr => io::stderr().lock().write_all(text),
+    }
 }

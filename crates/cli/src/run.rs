@@ -146,8 +146,24 @@ async fn execute(arguments: &RunArguments) -> Result<u8, String> {
     let result = run.until_over(&mut signals).await;
     progress.clear();
     // Whatever the tasks printed is on its way through one thread.
-    let _ = written.await;
-    result
+    match result {
+        Ok(End::Over(code)) => {
+            let _ = written.await;
+            Ok(code)
+        }
+        Ok(End::Left(code)) => Ok(code),
+        Err(why) => {
+            let _ = timeout(LOOK_PATIENCE, written).await;
+            Err(why)
+        }
+    }
+}
+
+/// How a run ended, and its exit code.
+enum End {
+    Over(u8),
+    /// Somebody was in a hurry.
+    Left(u8),
 }
 
 /// What a run consists of.
@@ -257,7 +273,7 @@ struct Run {
 }
 
 impl Run {
-    async fn until_over(mut self, signals: &mut Signals) -> Result<u8, String> {
+    async fn until_over(mut self, signals: &mut Signals) -> Result<End, String> {
         while !self.is_over() {
             let look_at = self.look_at;
             tokio::select! {
@@ -269,19 +285,26 @@ impl Run {
                     if self.interrupted.is_some() {
                         self.progress.warn("left at once; the master ends what still runs");
                         let _ = timeout(LOOK_PATIENCE, self.framework.finish()).await;
-                        return Ok(code);
+                        return Ok(End::Left(code));
                     }
                     self.interrupted = Some(code);
+                    self.look_at = Instant::now() + NEXT_LOOK;
                     self.progress.note("killing the tasks; once more to leave at once");
                     self.framework.order(Order::Kill).await;
                 }
-                () = sleep_until(look_at) => self.look_why().await,
+                () = sleep_until(look_at) => {
+                    if let (Some(code), true) = (self.interrupted, self.away) {
+                        self.progress.warn("the master is away; once it is back it gives the tasks 10 minutes and ends them");
+                        return Ok(End::Left(code));
+                    }
+                    self.look_why().await;
+                }
             }
             self.watch.show();
         }
         let failed = self.watch.exit_code();
         self.watch.drain(self.framework.finish()).await;
-        Ok(self.interrupted.unwrap_or(failed))
+        Ok(End::Over(self.interrupted.unwrap_or(failed)))
     }
 
     fn is_over(&self) -> bool {

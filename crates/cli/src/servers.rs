@@ -188,8 +188,12 @@ pub async fn start_dev(
 
 /// Prints the reference page of a server's flags.
 pub fn reference(program: Program) -> ExitCode {
-    print!("{}", flags::reference(&format!("meseta {}", program.name()), PREFIX, program.table()));
+    print!("{}", reference_page(program));
     ExitCode::SUCCESS
+}
+
+fn reference_page(program: Program) -> String {
+    flags::reference(&format!("meseta {}", program.name()), PREFIX, program.table())
 }
 
 fn start_log(name: &'static str, values: &Values) -> Result<Log, String> {
@@ -233,4 +237,19 @@ pub async fn told_to_stop() {
 pub fn fail(why: &str) -> ExitCode {
     eprintln!("meseta: {why}");
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_of_flags_are_current() {
+        for program in [Program::Master, Program::Agent] {
+            let name = program.name();
+            let path = format!("{}/../../docs/flags-{name}.md", env!("CARGO_MANIFEST_DIR"));
+            let page = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(page == reference_page(program), "write it anew: meseta flags {name} > docs/flags-{name}.md");
+        }
+    }
 }
