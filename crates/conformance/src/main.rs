@@ -41,19 +41,23 @@ fn main() -> Result<ExitCode> {
             (cluster.master_address(), cluster.agent_address(0))
         }
     };
+    let is_meseta = play::is_meseta(&master)?;
+    let (patience, settle) = match is_meseta {
+        true => (Duration::from_secs(5), Duration::from_millis(200)),
+        // A Mesos allocates once a second, so silence there means nothing before that.
+        false => (Duration::from_secs(15), Duration::from_millis(1500)),
+    };
+    let target = Target { master, agent, patience, settle };
     if arguments.record {
-        if play::is_meseta(&master)? {
-            bail!("{master} is no Apache Mesos: what Meseta answers is not recorded");
+        if is_meseta {
+            bail!("{} is no Apache Mesos: what Meseta answers is not recorded", target.master);
         }
-        // A real master allocates once a second, so silence there means nothing before that.
-        let target = Target { master, agent, patience: Duration::from_secs(15), settle: Duration::from_millis(1500) };
         for script in &scripts {
             suite.record(script, &target)?;
             println!("recorded {}", script.name);
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let target = Target { master, agent, patience: Duration::from_secs(5), settle: Duration::from_millis(200) };
     let mut deliberate = suite.deliberate()?;
     let checked = scripts.iter().map(|script| suite.compare(script, &play(script, &target), &mut deliberate));
     let outcomes = checked.collect::<Result<Vec<_>>>()?;
