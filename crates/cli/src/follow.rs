@@ -13,7 +13,7 @@ use tokio::{
 use crate::sandbox::Sandbox;
 
 const FIRST_WAIT: Duration = Duration::from_millis(30);
-const LONGEST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
 /// How long an agent may be away after the task's end before the rest of the output is given up.
 const PATIENCE_AFTER_END: Duration = Duration::from_secs(10);
 

@@ -319,6 +319,19 @@ containers:
     }
 
     #[test]
+    fn the_examples_of_the_manual_are_pods() {
+        let page =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/pods.md")).expect("the page");
+        let examples: Vec<&str> = page.split("```").skip(1).step_by(2).collect();
+        let sizes: Vec<usize> = examples
+            .iter()
+            .filter_map(|block| block.split_once('\n'))
+            .map(|(_, text)| parse(text).expect(text).parts.len())
+            .collect();
+        assert_eq!(sizes, [2, 1]);
+    }
+
+    #[test]
     fn json_is_as_good_as_yaml() {
         let json = r#"{"containers": [{"name": "a", "command": "true"}]}"#;
         assert_eq!(parse(json).expect("valid").parts.len(), 1);

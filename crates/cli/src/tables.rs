@@ -301,7 +301,7 @@ fn tasks_table(rows: &[TaskRow]) -> String {
                 number(amount(&row.resources, "cpus")),
                 number(amount(&row.resources, "mem")),
                 age(row.updated_at),
-                row.message.clone().unwrap_or_default(),
+                row.message.clone().filter(|_| row.state != TaskState::TaskFinished.as_str_name()).unwrap_or_default(),
             ]
         }),
     )

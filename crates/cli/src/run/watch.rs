@@ -24,6 +24,22 @@ pub struct Watch {
     printer: Printer,
     sandboxes: Arc<Sandboxes>,
     started: Instant,
+    last_words: Option<LastWords>,
+}
+
+/// How a task ended, in a sentence.
+struct LastWords {
+    good: bool,
+    text: String,
+}
+
+impl LastWords {
+    fn say(&self, progress: &Progress) {
+        match self.good {
+            true => progress.plain(&self.text),
+            false => progress.note(&self.text),
+        }
+    }
 }
 
 struct Track {
@@ -63,6 +79,7 @@ impl Watch {
             printer,
             sandboxes: Arc::default(),
             started: Instant::now(),
+            last_words: None,
         };
         watch.show();
         (watch, written)
@@ -139,10 +156,11 @@ impl Watch {
         if exit::is_end(state) || state == TaskState::TaskUnknown {
             track.over = true;
             track.ended.send_replace(true);
-            let told = describe_end(name, &host, &status);
-            match state {
-                TaskState::TaskFinished => self.progress.plain(&told),
-                _ => self.progress.note(&told),
+            let told = LastWords { good: state == TaskState::TaskFinished, text: describe_end(name, &host, &status) };
+            match self.several {
+                true => told.say(&self.progress),
+                // After the rest of the output.
+                false => self.last_words = Some(told),
             }
         }
         track.last = Some(status);
@@ -164,8 +182,8 @@ impl Watch {
         self.progress.show(text, 0);
     }
 
-    /// Waits for `last_words` to the master and for the rest of the output.
-    pub async fn drain(self, last_words: impl Future<Output = ()>) {
+    /// Waits for the `goodbye` to the master and for the rest of the output.
+    pub async fn drain(self, goodbye: impl Future<Output = ()>) {
         let counts = self.counts();
         let followers: Vec<_> = self.units.into_iter().flatten().filter_map(|track| track.follower).collect();
         drop(self.printer);
@@ -174,7 +192,10 @@ impl Watch {
                 let _ = follower.await;
             }
         };
-        tokio::join!(output, last_words);
+        tokio::join!(output, goodbye);
+        if let Some(told) = self.last_words {
+            told.say(&self.progress);
+        }
         if self.several {
             self.progress.note(&format!("{} in {:.1} s", counts.describe(), self.started.elapsed().as_secs_f64()));
         }
