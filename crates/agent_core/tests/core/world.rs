@@ -33,7 +33,7 @@ pub enum ContainerState {
 }
 
 pub fn config() -> Config {
-    let mut config = Config::new("slave(1)@127.0.0.1:5051".parse().unwrap(), build::agent_info(), "/work/");
+    let mut config = Config::new("slave(1)@127.0.0.1:5051".parse().unwrap(), build::agent_info(), "/srv/agent/");
     config.registration_backoff_factor = Duration::from_secs(1);
     config
 }
