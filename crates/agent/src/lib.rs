@@ -81,7 +81,7 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
         started: stdx::clock::wall(),
         sandboxes: settings.work_dir.join("slaves"),
     };
-    let core = Agent::new(config, seed());
+    let core = Agent::new(config, stdx::rng::system_seed());
     let common = common(&settings, log_file);
     let ended = tokio::spawn(Loop::new(core, journal, node, world.clone()).run(arrivals));
     inbox.put(recovered).await;
@@ -156,10 +156,4 @@ fn common(settings: &Settings, log_file: Option<&Path>) -> Common {
 /// Which boot of the machine this is; containers do not survive into the next one.
 fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
-}
-
-/// A seed nobody can guess, from the system.
-fn seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }

@@ -49,7 +49,7 @@ impl Settings {
         };
         Ok(Settings {
             master: resolve_master(master)?,
-            listen: SocketAddr::new(ip(&values, "ip")?, port(&values, "port")?),
+            listen: SocketAddr::new(values.ip("ip")?, values.port("port")?),
             work_dir,
             runtime_dir,
             isolation,
@@ -61,8 +61,8 @@ impl Settings {
     /// The core's configuration, once it is known which port we got.
     pub fn core(&self, port: u16) -> Result<Config, SettingsError> {
         let values = &self.values;
-        let ip = if values.is_set("advertise_ip") { ip(values, "advertise_ip")? } else { self.listen.ip() };
-        let port = if values.is_set("advertise_port") { self::port(values, "advertise_port")? } else { port };
+        let ip = if values.is_set("advertise_ip") { values.ip("advertise_ip")? } else { self.listen.ip() };
+        let port = if values.is_set("advertise_port") { values.port("advertise_port")? } else { port };
         let info = v1::AgentInfo {
             hostname: self.hostname(ip),
             port: Some(i32::from(port)),
@@ -75,14 +75,14 @@ impl Settings {
         Ok(Config {
             switch_user: values.switch("switch_user"),
             executor_environment: executor_environment(values)?,
-            registration_backoff_factor: duration(values, "registration_backoff_factor")?,
-            executor_registration_timeout: duration(values, "executor_registration_timeout")?,
-            executor_reregistration_timeout: duration(values, "executor_reregistration_timeout")?,
-            executor_shutdown_grace_period: duration(values, "executor_shutdown_grace_period")?,
-            recovery_timeout: duration(values, "recovery_timeout")?,
-            gc_delay: duration(values, "gc_delay")?,
+            registration_backoff_factor: values.needed_duration("registration_backoff_factor")?,
+            executor_registration_timeout: values.needed_duration("executor_registration_timeout")?,
+            executor_reregistration_timeout: values.needed_duration("executor_reregistration_timeout")?,
+            executor_shutdown_grace_period: values.needed_duration("executor_shutdown_grace_period")?,
+            recovery_timeout: values.needed_duration("recovery_timeout")?,
+            gc_delay: values.needed_duration("gc_delay")?,
             gc_disk_headroom: values.number("gc_disk_headroom").unwrap_or(defaults.gc_disk_headroom),
-            disk_watch_interval: duration(values, "disk_watch_interval")?,
+            disk_watch_interval: values.needed_duration("disk_watch_interval")?,
             max_completed_executors_per_framework: values
                 .integer("max_completed_executors_per_framework")
                 .and_then(|n| usize::try_from(n).ok())
@@ -124,20 +124,6 @@ fn resolve_master(text: &str) -> Result<Upid, SettingsError> {
     found.sort_by_key(SocketAddr::is_ipv6);
     let address = found.first().ok_or_else(|| format!("--master: '{text}' has no address"))?;
     Ok(Upid::new("master", address.ip().to_string(), address.port()))
-}
-
-fn ip(values: &Values, name: &str) -> Result<IpAddr, SettingsError> {
-    let text = values.text(name).unwrap_or("127.0.0.1");
-    text.parse().map_err(|_| format!("--{name}: '{text}' is not an IP address"))
-}
-
-fn port(values: &Values, name: &str) -> Result<u16, SettingsError> {
-    let number = values.integer(name).unwrap_or(0);
-    u16::try_from(number).map_err(|_| format!("--{name}: {number} is not a port, 0 to 65535"))
-}
-
-fn duration(values: &Values, name: &str) -> Result<std::time::Duration, SettingsError> {
-    values.duration(name).ok_or_else(|| format!("--{name} has no value"))
 }
 
 fn attributes(values: &Values) -> Result<Vec<v1::Attribute>, SettingsError> {

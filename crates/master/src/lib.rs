@@ -58,7 +58,7 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
         .map_err(|e| format!("cannot listen on {listen}: {e}; choose another address with --ip and --port"))?;
     let address = server.local_addr().map_err(|e| e.to_string())?;
     let advertised = settings.advertised(address.port())?;
-    let seed = seed();
+    let seed = stdx::rng::system_seed();
     let info = settings.master_info(stdx::Rng::new(seed).uuid_text(), advertised);
     let hostname = info.hostname.clone().unwrap_or_else(|| advertised.ip().to_string());
 
@@ -134,10 +134,4 @@ fn stand_for_election(info: proto::v1::MasterInfo, inbox: Inbox, registry: regis
         }
     };
     tokio::task::spawn_blocking(follow);
-}
-
-/// A seed nobody can guess, from the system.
-fn seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }

@@ -27,15 +27,15 @@ pub type SettingsError = String;
 
 impl Settings {
     pub fn new(values: Values) -> Result<Settings, SettingsError> {
-        let listen = SocketAddr::new(ip(&values, "ip")?, port(&values, "port")?);
+        let listen = SocketAddr::new(values.ip("ip")?, values.port("port")?);
         Ok(Settings { values, listen })
     }
 
     /// Where others reach this master, once it is known which port we got.
     pub fn advertised(&self, port: u16) -> Result<SocketAddr, SettingsError> {
         let values = &self.values;
-        let ip = if values.is_set("advertise_ip") { ip(values, "advertise_ip")? } else { self.listen.ip() };
-        let port = if values.is_set("advertise_port") { self::port(values, "advertise_port")? } else { port };
+        let ip = if values.is_set("advertise_ip") { values.ip("advertise_ip")? } else { self.listen.ip() };
+        let port = if values.is_set("advertise_port") { values.port("advertise_port")? } else { port };
         Ok(SocketAddr::new(ip, port))
     }
 
@@ -72,18 +72,18 @@ impl Settings {
         Ok(Config {
             agent_ping_timeout: bounded(values, "agent_ping_timeout", Duration::from_secs(1)..=MINUTE * 15)?,
             max_agent_ping_timeouts: u32::try_from(count("max_agent_ping_timeouts")).unwrap_or(u32::MAX).max(1),
-            agent_reregister_timeout: duration(values, "agent_reregister_timeout")?,
+            agent_reregister_timeout: values.needed_duration("agent_reregister_timeout")?,
             recovery_agent_removal_limit: share(values, "recovery_agent_removal_limit")?,
             offer_timeout: values.duration("offer_timeout"),
             root_submissions: values.switch("root_submissions"),
             max_completed_frameworks: count("max_completed_frameworks"),
             max_completed_tasks_per_framework: count("max_completed_tasks_per_framework"),
             max_unreachable_tasks_per_framework: count("max_unreachable_tasks_per_framework"),
-            registry_gc_interval: duration(values, "registry_gc_interval")?,
-            registry_max_agent_age: duration(values, "registry_max_agent_age")?,
+            registry_gc_interval: values.needed_duration("registry_gc_interval")?,
+            registry_max_agent_age: values.needed_duration("registry_max_agent_age")?,
             registry_max_agent_count: count("registry_max_agent_count"),
             allocator: AllocatorConfig {
-                interval: duration(values, "allocation_interval")?,
+                interval: values.needed_duration("allocation_interval")?,
                 event_driven: values.switch("allocation_on_recovery"),
                 min_allocatable: min_allocatable(values.text("min_allocatable_resources").unwrap_or_default())?,
                 fair_sharing_excluded: names(values.text("fair_sharing_excluded_resource_names")),
@@ -138,23 +138,9 @@ fn packed(ip: IpAddr) -> u32 {
     }
 }
 
-fn ip(values: &Values, name: &str) -> Result<IpAddr, SettingsError> {
-    let text = values.text(name).unwrap_or("127.0.0.1");
-    text.parse().map_err(|_| format!("--{name}: '{text}' is not an IP address"))
-}
-
-fn port(values: &Values, name: &str) -> Result<u16, SettingsError> {
-    let number = values.integer(name).unwrap_or(0);
-    u16::try_from(number).map_err(|_| format!("--{name}: {number} is not a port, 0 to 65535"))
-}
-
-fn duration(values: &Values, name: &str) -> Result<Duration, SettingsError> {
-    values.duration(name).ok_or_else(|| format!("--{name} has no value"))
-}
-
 fn bounded(values: &Values, name: &str, range: std::ops::RangeInclusive<Duration>) -> Result<Duration, SettingsError> {
     use stdx::units::print_duration;
-    let value = duration(values, name)?;
+    let value = values.needed_duration(name)?;
     if range.contains(&value) {
         return Ok(value);
     }

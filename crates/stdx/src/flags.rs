@@ -1,7 +1,7 @@
 //! Flags of a daemon from one table: `--name=value`, `--name value`, `--[no-]switch`, environment variables with a
 //! prefix, `file://` values. The table also makes `--help`, the reference page, and what a flags endpoint shows.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr, path::PathBuf, time::Duration};
 
 use crate::units;
 
@@ -110,6 +110,23 @@ impl Values {
 
     pub fn duration(&self, name: &str) -> Option<Duration> {
         units::parse_duration(self.text(name)?).ok()
+    }
+
+    /// A duration that the program cannot do without.
+    pub fn needed_duration(&self, name: &str) -> Result<Duration, String> {
+        self.duration(name).ok_or_else(|| format!("--{name} has no value"))
+    }
+
+    /// An IP address; loopback without a value.
+    pub fn ip(&self, name: &str) -> Result<IpAddr, String> {
+        let text = self.text(name).unwrap_or("127.0.0.1");
+        text.parse().map_err(|_| format!("--{name}: '{text}' is not an IP address"))
+    }
+
+    /// A port; 0, which takes a free one, without a value.
+    pub fn port(&self, name: &str) -> Result<u16, String> {
+        let number = self.integer(name).unwrap_or(0);
+        u16::try_from(number).map_err(|_| format!("--{name}: {number} is not a port, 0 to 65535"))
     }
 
     pub fn bytes(&self, name: &str) -> Option<u64> {

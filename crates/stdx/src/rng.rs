@@ -1,6 +1,13 @@
 //! One seeded generator (xoshiro256++), handed down as a tree: `fork` gives a component its own stream, so that one
 //! component's draws never shift another's.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// A seed that differs at each call, from the system's randomness; for programs, not for cores.
+pub fn system_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
 /// A deterministic generator. Not for secrets.
 #[derive(Clone, Debug)]
 pub struct Rng([u64; 4]);
