@@ -7,18 +7,17 @@ use std::{
 };
 
 use coordination::{Outcome, Registrar, registrar::OnOutcome};
-use master_core::{ConnId, Effect, Effects, Event, Input, Master, PersistError, Reply, ReqId, State, Ticket};
+use master_core::{ConnId, Effect, Effects, Event, Input, Master, PersistError, Reply, State, Ticket};
 use observe::metrics;
 use proto::v1;
 use stdx::clock::{self, Clock};
-use tokio::sync::oneshot;
 use transport::{
     Node,
-    inbox::{self, Post, Traffic},
+    inbox::{
+        self, Traffic,
+        turns::{self, Owner, Peers},
+    },
 };
-
-/// How many inputs one turn of the loop takes before it looks at ended streams and timers again.
-const BATCH: usize = 256;
 
 /// What goes in and out of a master's loop.
 pub struct MasterTraffic;
@@ -28,6 +27,14 @@ impl Traffic for MasterTraffic {
     type Reply = Reply;
     type View = View;
     type Streamed = Box<v1::scheduler::Event>;
+
+    fn wake() -> Event {
+        Event::Wake
+    }
+
+    fn closed(conn: ConnId) -> Event {
+        Event::Closed { conn }
+    }
 }
 
 /// What readers get: a snapshot of the state, and what the allocator's books say.
@@ -48,7 +55,6 @@ pub struct Allocation {
 
 pub type Inbox = inbox::Inbox<MasterTraffic>;
 pub type Arrivals = inbox::Arrivals<MasterTraffic>;
-pub type Outbox = transport::Outbox<Box<v1::scheduler::Event>>;
 
 /// The core and everything an effect may touch.
 pub struct Loop {
@@ -56,8 +62,7 @@ pub struct Loop {
     clock: Clock,
     registrar: Registrar,
     node: Node,
-    replies: HashMap<ReqId, oneshot::Sender<Reply>>,
-    streams: HashMap<ConnId, Outbox>,
+    peers: Peers<MasterTraffic>,
     effects: Effects,
     writes: Writes,
     /// Why the master must end, once it must.
@@ -71,8 +76,7 @@ impl Loop {
             clock,
             registrar,
             node,
-            replies: HashMap::new(),
-            streams: HashMap::new(),
+            peers: Peers::default(),
             effects: Effects::new(),
             writes: Writes::new(metrics),
             ending: None,
@@ -80,59 +84,8 @@ impl Loop {
     }
 
     /// Runs until the core steps down; the reason comes back.
-    pub async fn run(mut self, mut arrivals: Arrivals) -> String {
-        let mut posts = Vec::with_capacity(BATCH);
-        loop {
-            let deadline = self.core.next_deadline().map(|(tick, _)| self.clock.instant(tick));
-            tokio::select! {
-                biased;
-                Some(conn) = arrivals.closings.recv() => self.on_closing(conn),
-                count = arrivals.posts.recv_many(&mut posts, BATCH) => {
-                    if count == 0 {
-                        return "nobody is left to serve".into();
-                    }
-                    posts.drain(..).for_each(|post| self.on_post(post));
-                }
-                () = sleep_until(deadline) => self.step(Event::Wake),
-            }
-            if let Some(why) = self.ending.take() {
-                return why;
-            }
-        }
-    }
-
-    fn on_closing(&mut self, conn: ConnId) {
-        self.streams.remove(&conn);
-        self.step(Event::Closed { conn });
-    }
-
-    fn on_post(&mut self, post: Post<MasterTraffic>) {
-        match post {
-            Post::Event(event) => self.step(event),
-            Post::Call(call) => {
-                self.replies.insert(call.req, call.reply);
-                self.streams.extend(call.stream);
-                self.step(call.event);
-            }
-            Post::View(sender) => drop(sender.send(self.view())),
-        }
-    }
-
-    fn view(&self) -> View {
-        let allocator = self.core.allocator();
-        let allocation = Allocation { runs: allocator.cycles(), shares: allocator.role_shares() };
-        View { state: self.core.view().clone(), allocation }
-    }
-
-    fn step(&mut self, event: Event) {
-        if let Event::Persisted { ticket, .. } = &event {
-            self.writes.done(*ticket);
-        }
-        let input = Input { now: self.clock.now(), wall: clock::wall(), event };
-        let mut effects = std::mem::take(&mut self.effects);
-        self.core.handle(input, &mut effects);
-        effects.drain().for_each(|effect| self.carry_out(effect));
-        self.effects = effects;
+    pub async fn run(mut self, arrivals: Arrivals) -> String {
+        turns::run(&mut self, arrivals).await.unwrap_or_else(|| "nobody is left to serve".into())
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -142,14 +95,13 @@ impl Loop {
             }
             Effect::Link { peer } => self.node.link(&peer),
             Effect::Unlink { peer } => self.node.unlink(&peer),
-            Effect::ToScheduler { conn, event } => self.tell_scheduler(conn, event),
-            Effect::Reply { req, reply } => {
-                if let Some(sender) = self.replies.remove(&req) {
-                    // A requester that has left does not want its reply.
-                    let _ = sender.send(reply);
+            Effect::ToScheduler { conn, event } => {
+                if !self.peers.tell(conn, event) {
+                    tracing::warn!(conn, "a scheduler is gone or reads too slowly; its stream is cut");
                 }
             }
-            Effect::Close { conn } => drop(self.streams.remove(&conn)),
+            Effect::Reply { req, reply } => self.peers.reply(req, reply),
+            Effect::Close { conn } => self.peers.close(conn),
             Effect::Persist { ticket, operations } => {
                 self.writes.begin(ticket);
                 if let Err(why) = self.registrar.persist(ticket, operations) {
@@ -162,19 +114,42 @@ impl Loop {
         }
     }
 
-    /// A scheduler that does not read its events is cut off; it hears of it by the end of its stream.
-    fn tell_scheduler(&mut self, conn: ConnId, event: Box<v1::scheduler::Event>) {
-        let Some(outbox) = self.streams.get(&conn) else { return };
-        if outbox.send(event).is_err()
-            && let Some(outbox) = self.streams.remove(&conn)
-        {
-            tracing::warn!(conn, "a scheduler is gone or reads too slowly; its stream is cut");
-            outbox.abort();
-        }
-    }
-
     fn step_down(&mut self, why: String) {
         self.ending.get_or_insert(why);
+    }
+}
+
+impl Owner for Loop {
+    type Traffic = MasterTraffic;
+    type End = String;
+
+    fn step(&mut self, event: Event) {
+        if let Event::Persisted { ticket, .. } = &event {
+            self.writes.done(*ticket);
+        }
+        let input = Input { now: self.clock.now(), wall: clock::wall(), event };
+        let mut effects = std::mem::take(&mut self.effects);
+        self.core.handle(input, &mut effects);
+        effects.drain().for_each(|effect| self.carry_out(effect));
+        self.effects = effects;
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.core.next_deadline().map(|(tick, _)| self.clock.instant(tick))
+    }
+
+    fn view(&self) -> View {
+        let allocator = self.core.allocator();
+        let allocation = Allocation { runs: allocator.cycles(), shares: allocator.role_shares() };
+        View { state: self.core.view().clone(), allocation }
+    }
+
+    fn peers(&mut self) -> &mut Peers<MasterTraffic> {
+        &mut self.peers
+    }
+
+    fn end_turn(&mut self) -> Option<String> {
+        self.ending.take()
     }
 }
 
@@ -217,11 +192,4 @@ pub fn on_outcome(inbox: Inbox) -> OnOutcome {
         };
         inbox.put_blocking(Event::Persisted { ticket, outcome });
     })
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
 }

@@ -1,14 +1,18 @@
 //! The way from any number of connections into the one loop that decides. The queue is bounded; ends of streams have a
-//! way of their own, because they come by themselves and must not be lost. What the traffic means is the program's.
+//! way of their own, because they come by themselves and must not be lost. What the traffic means is the program's. The
+//! loop itself is in `turns`.
+
+pub mod turns;
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
+use proto::{Message, content::ContentType};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::stream::Outbox;
+use crate::stream::{self, EventStream, Outbox};
 
 /// Names a request until its reply.
 pub type ReqId = u64;
@@ -27,6 +31,11 @@ pub trait Traffic: Send + 'static {
     type View: Send + 'static;
     /// What travels on the streams of this loop.
     type Streamed: Send + 'static;
+
+    /// Nothing arrived until the deadline.
+    fn wake() -> Self::Event;
+    /// A stream has ended.
+    fn closed(conn: ConnId) -> Self::Event;
 }
 
 /// One thing put into the loop.
@@ -116,5 +125,23 @@ impl<T: Traffic> Inbox<T> {
     /// Tells that a stream has ended.
     pub fn closed(&self, conn: ConnId) {
         let _ = self.closings.send(conn);
+    }
+}
+
+impl<M, T> Inbox<T>
+where
+    M: Message + Send + 'static,
+    T: Traffic<Streamed = Box<M>>,
+{
+    /// A stream for at most `capacity` unread events, whose end is told to the loop.
+    pub fn open_stream(
+        &self,
+        capacity: usize,
+        content_type: ContentType,
+    ) -> (ConnId, Outbox<T::Streamed>, EventStream) {
+        let conn = self.next_id();
+        let (outbox, events) = stream::messages(capacity, content_type);
+        let inbox = self.clone();
+        (conn, outbox, events.on_close(move || inbox.closed(conn)))
     }
 }

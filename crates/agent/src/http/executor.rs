@@ -1,15 +1,11 @@
 //! `POST /api/v1/executor`: the checks before a call is understood, in Mesos's order. What the call means is the core's to
 //! judge.
 
-use agent_core::{ConnId, Event, Reply};
-use proto::{
-    content::ContentType,
-    v1::executor::{Call, call},
-};
-use transport::{EventStream, Method, Request, Response, negotiate, refuse, stream};
+use agent_core::{Event, Reply};
+use proto::v1::executor::{Call, call};
+use transport::{Method, Request, Response, negotiate, refuse};
 
 use super::{Endpoints, answer, ending};
-use crate::runtime::Outbox;
 
 /// How many events an executor may leave unread before it is cut off.
 const OUTBOX_CAPACITY: usize = 4_096;
@@ -32,19 +28,12 @@ impl Endpoints {
             Ok(accept) => accept,
             Err(mismatch) => return mismatch.into(),
         };
-        let conn = self.inbox.next_id();
-        let (outbox, events) = self.open_stream(conn, accept);
+        let (conn, outbox, events) = self.inbox.open_stream(OUTBOX_CAPACITY, accept);
         let event = |req| Event::FromExecutor { req, conn, call };
         match self.inbox.call(event, Some((conn, outbox))).await {
             Some(Reply::Stream) => Response::events(negotiate::mime(accept), events),
             reply => reply.map_or_else(ending, answer),
         }
-    }
-
-    fn open_stream(&self, conn: ConnId, accept: ContentType) -> (Outbox, EventStream) {
-        let (outbox, events) = stream::messages(OUTBOX_CAPACITY, accept);
-        let inbox = self.inbox.clone();
-        (outbox, events.on_close(move || inbox.closed(conn)))
     }
 }
 

@@ -1,15 +1,11 @@
 //! `POST /api/v1/scheduler`: the checks before a call is understood, in Mesos's order. What the call means is the core's
 //! to judge.
 
-use master_core::{ConnId, Event, Reply};
-use proto::{
-    content::ContentType,
-    v1::scheduler::{Call, call},
-};
-use transport::{EventStream, Method, Request, Response, negotiate, refuse, stream};
+use master_core::{Event, Reply};
+use proto::v1::scheduler::{Call, call};
+use transport::{Method, Request, Response, negotiate, refuse};
 
 use super::{Endpoints, answer, ending};
-use crate::runtime::Outbox;
 
 /// How many events a scheduler may leave unread before it is cut off.
 const OUTBOX_CAPACITY: usize = 65_536;
@@ -36,8 +32,7 @@ impl Endpoints {
             Ok(accept) => accept,
             Err(mismatch) => return mismatch.into(),
         };
-        let conn = self.inbox.next_id();
-        let (outbox, events) = self.open_stream(conn, accept);
+        let (conn, outbox, events) = self.inbox.open_stream(OUTBOX_CAPACITY, accept);
         let event = |req| Event::FromScheduler { req, conn, principal: None, stream_id, call };
         match self.inbox.call(event, Some((conn, outbox))).await {
             Some(Reply::Stream { stream_id }) => {
@@ -45,12 +40,6 @@ impl Endpoints {
             }
             reply => reply.map_or_else(ending, answer),
         }
-    }
-
-    fn open_stream(&self, conn: ConnId, accept: ContentType) -> (Outbox, EventStream) {
-        let (outbox, events) = stream::messages(OUTBOX_CAPACITY, accept);
-        let inbox = self.inbox.clone();
-        (outbox, events.on_close(move || inbox.closed(conn)))
     }
 }
 
