@@ -81,6 +81,7 @@ impl LineChart {
         chart
             .configure_mesh()
             .disable_x_mesh()
+            .set_all_tick_mark_size(px(5.0))
             .light_line_style(palette::GRID.mix(0.0))
             .bold_line_style(stroke(palette::GRID, 1.0))
             .axis_style(stroke(palette::FAINT, 1.0))
