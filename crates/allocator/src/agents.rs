@@ -59,6 +59,7 @@ impl Allocator {
                 self.hold(a, c, &portion.unallocate());
             }
         }
+        self.end_recovery_if_over(now);
         self.mark_agent(now, a, Urgency::Event);
     }
 
@@ -114,6 +115,7 @@ impl Allocator {
         {
             self.expiries.remove(&(expiry, a));
         }
+        self.maintenance.forget_agent(a);
         self.schedule.urgent.remove(&a);
         self.schedule.agents.retain(|other| *other != a);
         if let Some(cycle) = &mut self.cycle {

@@ -22,6 +22,17 @@ pub struct AllocatorConfig {
     pub filter_gpu_resources: bool,
     /// The region of the master; agents of other regions are for region-aware frameworks only.
     pub region: Option<String>,
+    /// Quotas bind whole subtrees of roles, and roles below others may have their own. Mesos looks at the role itself only, and
+    /// refuses nested ones.
+    pub nested_quota: bool,
+    /// Which agents count for the room that guarantees need: those that can be offered, or all, as in Mesos.
+    pub headroom: Headroom,
+    /// Reservations that nobody uses count for the dominant share of their role. In Mesos they do not.
+    pub idle_reservations_count: bool,
+    /// After a failover with quotas, offers wait for this part of the agents.
+    pub agent_recovery_factor: f64,
+    /// And for no longer than this.
+    pub recovery_timeout: Duration,
 }
 
 impl Default for AllocatorConfig {
@@ -37,6 +48,24 @@ impl Default for AllocatorConfig {
             fair_sharing_excluded: BTreeSet::new(),
             filter_gpu_resources: true,
             region: None,
+            nested_quota: true,
+            headroom: Headroom::Offerable,
+            idle_reservations_count: true,
+            agent_recovery_factor: 0.8,
+            recovery_timeout: Duration::from_secs(600),
+        }
+    }
+}
+
+impl AllocatorConfig {
+    /// Allocates as Mesos does, its known flaws included.
+    pub fn mesos() -> AllocatorConfig {
+        AllocatorConfig {
+            event_driven: false,
+            nested_quota: false,
+            headroom: Headroom::Everything,
+            idle_reservations_count: false,
+            ..AllocatorConfig::default()
         }
     }
 }
@@ -47,6 +76,14 @@ pub enum SorterKind {
     Drf,
     /// A new random order for each agent; a weight of 2 comes first twice as often.
     Random,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Headroom {
+    /// Free resources of agents that are active and whitelisted.
+    Offerable,
+    /// Free resources of all agents, also of those that cannot be offered.
+    Everything,
 }
 
 /// How much one call of `allocate` may do. What is left over goes on with the next call.

@@ -35,6 +35,10 @@ impl Allocator {
     /// Hands out what is due. Stops when the budget is used up; `next_deadline` then asks for another call.
     pub fn allocate(&mut self, now: Tick, budget: Budget) -> Vec<Grant> {
         let mut grants = Vec::new();
+        self.end_recovery_if_over(now);
+        if self.is_recovering() {
+            return grants;
+        }
         if self.cycle.is_none() {
             self.cycle = self.begin(now);
         }

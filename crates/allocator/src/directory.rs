@@ -63,6 +63,10 @@ impl<K: Clone + Eq + Hash, T> Directory<K, T> {
         self.rows.get_mut(number as usize)?.as_mut()
     }
 
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
     /// All rows in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.rows.iter().enumerate().filter_map(|(number, row)| Some((number as u32, row.as_ref()?)))

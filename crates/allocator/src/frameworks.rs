@@ -31,6 +31,7 @@ impl Allocator {
             framework.known = true;
             framework.active = profile.active;
         }
+        self.maintenance.look_at_all();
         self.update_framework(now, id, profile);
         for (agent, resources) in used {
             if let Some(a) = self.agents.find(agent) {
@@ -96,6 +97,7 @@ impl Allocator {
             self.drop_client_if_unused(c);
         }
         self.frameworks.remove(id);
+        self.maintenance.forget_framework(id);
     }
 
     /// No more offers for these roles, or for all of them if none is named.
@@ -203,6 +205,7 @@ impl Allocator {
         }
         if active {
             self.mark_everything(now);
+            self.maintenance.look_at_all();
         }
     }
 

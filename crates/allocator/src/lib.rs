@@ -12,20 +12,26 @@ mod allocator;
 mod bits;
 mod config;
 mod constraints;
+mod consumption;
 mod cycle;
 mod directory;
 mod filters;
 mod frameworks;
 mod invariants;
+mod maintenance;
 #[cfg(test)]
 mod oracle;
 mod profile;
+pub mod quota;
+mod recovery;
 mod scalars;
 mod schedule;
 mod settlement;
 mod standing;
 
 pub use allocator::Allocator;
-pub use config::{AllocatorConfig, Budget, SorterKind, refusal_duration};
+pub use config::{AllocatorConfig, Budget, Headroom, SorterKind, refusal_duration};
 pub use constraints::{ConstraintError, ConstraintLimits, OfferConstraints};
+pub use maintenance::{InverseAnswer, InverseGrant};
 pub use profile::{AgentProfile, FrameworkProfile, Grant, Settlement};
+pub use quota::{Limits, Quota, QuotaError, WeightError};

@@ -41,6 +41,9 @@ impl Allocator {
         if self.cycle.is_some() {
             return Some((Tick::ZERO, "go on with a cut allocation"));
         }
+        if let Some(until) = self.recovery_deadline() {
+            return Some((until, "wait for agents to come back"));
+        }
         let expiry = self.expiries.first().map(|(deadline, _)| match self.config.event_driven {
             true => *deadline + self.config.coalesce,
             false => self.tick_after(*deadline),
@@ -50,6 +53,7 @@ impl Allocator {
             (self.schedule.urgent_at, "allocate new agents"),
             (self.schedule.batch_at, "allocate the batch"),
             (expiry, "end offer filters"),
+            (self.maintenance.deadline(), "make inverse offers"),
         ];
         candidates.into_iter().filter_map(|(at, why)| Some((at?, why))).min()
     }

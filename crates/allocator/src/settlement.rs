@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use model::{AgentId, FrameworkId};
-use resources::Resources;
+use resources::{
+    ResourceError, Resources,
+    conversion::{self, Conversion},
+};
 use stdx::{Tick, never};
 
 use crate::{
@@ -71,6 +74,26 @@ impl Allocator {
             }
             self.drop_client_if_unused(c);
         }
+    }
+
+    /// An operator converts free resources of an agent: reserves, creates volumes, or takes that back. Nothing changes when
+    /// they are not all free.
+    pub fn update_available(
+        &mut self,
+        now: Tick,
+        agent: &AgentId,
+        conversions: &[Conversion],
+    ) -> Result<(), ResourceError> {
+        let Some(a) = self.agents.find(agent) else {
+            return Err(ResourceError::Malformed(format!("Agent {agent} is not known")));
+        };
+        let Some(row) = self.agents.get(a) else { return Ok(()) };
+        let conversions: Vec<Conversion> = conversions.iter().map(unallocated_conversion).collect();
+        conversion::apply_all(&row.available, &conversions)?;
+        let total = conversion::apply_all(&row.total, &conversions)?;
+        self.set_total(a, total);
+        self.mark_agent(now, a, Urgency::Freed);
+        Ok(())
     }
 
     /// Resources that come back must say which role they were allocated to.
@@ -147,6 +170,7 @@ impl Allocator {
             Some((_, held)) => *held += resources,
             None => {
                 agent.held.push((c, resources.clone()));
+                self.maintenance.look_at(a);
                 if let Some(client) = self.clients.get_mut(c) {
                     client.holdings += 1;
                 }
@@ -233,5 +257,13 @@ impl Allocator {
         let in_role = agent.held.iter().filter(|(c, _)| self.clients.get(*c).is_some_and(|client| client.role == role));
         let of_role: Resources = in_role.map(|(_, held)| held).sum();
         Some((self.scalars.amounts(&of_client), self.scalars.amounts(&of_role)))
+    }
+}
+
+fn unallocated_conversion(conversion: &Conversion) -> Conversion {
+    Conversion {
+        consumed: conversion.consumed.unallocate(),
+        converted: conversion.converted.unallocate(),
+        gone: conversion.gone.as_ref().map(|resource| resource.with_allocation(None)),
     }
 }
