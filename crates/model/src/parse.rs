@@ -5,7 +5,7 @@
 //!
 //! Calls: [`scheduler_call`], [`executor_call`], [`agent_call`], [`operator_call`], [`registration`]. Contents: [`framework`],
 //! [`operation`] (first thing on an accepted operation), [`task`], [`executor`], [`group`], [`resources`], [`container`],
-//! [`check`], [`ids`].
+//! [`check`], [`ids`], and what operators set: [`quota`], [`weights`], [`maintenance`].
 
 pub mod check;
 pub mod container;
@@ -13,11 +13,14 @@ pub mod executor;
 pub mod framework;
 pub mod group;
 pub mod ids;
+pub mod maintenance;
 pub mod operation;
 mod print;
+pub mod quota;
 pub mod registration;
 pub mod resources;
 pub mod task;
+pub mod weights;
 
 mod agent_call;
 mod executor_call;

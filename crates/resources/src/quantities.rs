@@ -137,7 +137,10 @@ impl fmt::Display for Quantities {
         if self.is_empty() {
             return f.write_str("{}");
         }
-        for (i, (name, quantity)) in self.iter().enumerate() {
+        // As in Mesos, in the order of the alphabet.
+        let mut entries: SmallVec<[_; 4]> = self.iter().collect();
+        entries.sort_unstable_by_key(|(name, _)| name.as_str());
+        for (i, (name, quantity)) in entries.into_iter().enumerate() {
             write!(f, "{}{name}:{quantity}", if i > 0 { "; " } else { "" })?;
         }
         Ok(())

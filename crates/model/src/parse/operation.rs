@@ -1,12 +1,18 @@
 //! What is done first with every operation of an ACCEPT: its resources are checked one by one and brought into one format,
-//! and what schedulers may leave out is filled in. Launches then go to `task` and `group`.
+//! and what schedulers may leave out is filled in. Launches then go to `task` and `group`, reservations to `reservation`,
+//! the operations on volumes to `volume`.
+
+pub mod reservation;
+pub mod volume;
 
 use super::resources::inject_allocation;
-use ::resources::{format, validate};
+use crate::capabilities::FrameworkCapabilities;
+use ::resources::{Resources, format, validate};
 use proto::v1::{
     self, FrameworkId, HealthCheck, health_check,
     offer::{Operation, operation::Type},
 };
+use std::collections::BTreeSet;
 
 /// Checks the resources and upgrades them to the format after reservation refinement. The cores count on it from then on.
 pub fn upgrade(operation: &mut Operation) -> Result<(), String> {
@@ -26,6 +32,40 @@ pub fn upgrade(operation: &mut Operation) -> Result<(), String> {
     outcome?;
     each_list(operation, &mut |list| list.iter_mut().for_each(format::upgrade));
     Ok(())
+}
+
+/// The resources of an operator's call, which names no operation: checked one by one and upgraded.
+pub fn upgrade_list(list: &mut [v1::Resource]) -> Result<(), String> {
+    check_list(list)?;
+    list.iter_mut().for_each(format::upgrade);
+    Ok(())
+}
+
+/// Who asks for an operation, as far as it matters whether it makes sense.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asker<'a> {
+    pub principal: Option<&'a str>,
+    /// The framework, if it is one's; otherwise an operator asks.
+    pub framework: Option<(&'a FrameworkId, FrameworkCapabilities)>,
+}
+
+/// What an operation works on comes from one place: the agent itself, or one provider. Nothing at all comes from nowhere.
+fn from_one_provider(resources: &[v1::Resource]) -> Result<(), String> {
+    let providers: BTreeSet<Option<&str>> =
+        resources.iter().map(|r| r.provider_id.as_ref().map(|id| id.value.as_str())).collect();
+    if providers.len() == 1 {
+        return Ok(());
+    }
+    let names: Vec<&str> = providers.into_iter().map(|id| id.unwrap_or("NONE")).collect();
+    Err(format!("Invalid resources: The resources have multiple resource providers: {}", names.join(", ")))
+}
+
+/// Reads the resources of an operation, which make sense together.
+fn sound(resources: &[v1::Resource]) -> Result<Resources, String> {
+    let read = Resources::from_protos(resources).map_err(|why| format!("Invalid resources: {why}"))?;
+    super::resources::sound(&read).map_err(|why| format!("Invalid resources: {why}"))?;
+    from_one_provider(resources)?;
+    Ok(read)
 }
 
 fn check_list(list: &[v1::Resource]) -> Result<(), String> {

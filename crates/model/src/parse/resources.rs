@@ -1,7 +1,7 @@
 //! What resources must satisfy wherever somebody uses them, beyond making sense one by one.
 
 use super::ids;
-use ::resources::{Quantity, Resources};
+use ::resources::{Quantity, Resource, Resources};
 use proto::v1;
 use std::collections::BTreeSet;
 
@@ -64,7 +64,7 @@ fn disks(resources: &Resources) -> Result<(), String> {
 }
 
 /// Persistence ids are unique within a role.
-pub fn unique_persistence_ids(resources: &Resources) -> Result<(), String> {
+pub fn unique_persistence_ids<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Result<(), String> {
     let mut seen = BTreeSet::new();
     for resource in resources {
         if let Some(id) = resource.persistence_id()
