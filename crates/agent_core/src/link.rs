@@ -126,13 +126,6 @@ impl Agent {
             ToAgent::ApplyOperation(message) => self.on_apply_operation(*message, out),
             ToAgent::ReconcileOperations(message) => self.on_reconcile_operations(*message, out),
             ToAgent::AcknowledgeOperationStatus(_) => {}
-            ToAgent::AuthenticationMechanisms(_)
-            | ToAgent::AuthenticationChallenge(_)
-            | ToAgent::AuthenticationCompleted(_)
-            | ToAgent::AuthenticationFailed(_)
-            | ToAgent::AuthenticationError(_) => {
-                tracing::warn!("ignoring a step of an authentication that was not begun");
-            }
         }
     }
 }

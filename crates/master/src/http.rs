@@ -12,7 +12,7 @@ use bytes::Bytes;
 use endpoints::{Coalescer, Common};
 use master_core::{Event, Reply, State};
 use observe::metrics::Snapshot;
-use proto::{content::ContentType, link::ToMaster, v1::master::call};
+use proto::{content::ContentType, driver::FromDriver, link::ToMaster, v1::master::call};
 use stdx::{WallTime, clock::Clock};
 use transport::{Handler, Message, Request, Response, StatusCode, jsonp, refuse, route::Table};
 
@@ -148,18 +148,26 @@ impl Handler for Endpoints {
         }
     }
 
-    /// A message that is none of an agent's is answered as delivered, as libprocess does, and dropped.
+    /// A message that is none of an agent's or a driver's is answered as delivered, as libprocess does, and dropped.
     async fn deliver(&self, message: Message) -> bool {
         if message.to != "master" && !message.to.starts_with("slave-observer(") {
             return false;
         }
-        match ToMaster::decode(&message.name, &message.body) {
-            Ok(decoded) => {
-                if !self.inbox.offer(Event::FromAgent { from: message.from, message: decoded }) {
-                    tracing::warn!(name = message.name, "too many inputs wait; an agent's message is dropped");
+        let from = message.from;
+        let event = if FromDriver::is_named(&message.name) {
+            FromDriver::decode(&message.name, &message.body)
+                .map(|message| Event::FromDriver { from: from.clone(), message })
+        } else {
+            ToMaster::decode(&message.name, &message.body)
+                .map(|message| Event::FromAgent { from: from.clone(), message })
+        };
+        match event {
+            Ok(event) => {
+                if !self.inbox.offer(event) {
+                    tracing::warn!(%from, name = message.name, "too many inputs wait; a message is dropped");
                 }
             }
-            Err(error) => tracing::warn!(from = %message.from, name = message.name, %error, "dropped a message"),
+            Err(error) => tracing::warn!(%from, name = message.name, %error, "dropped a message"),
         }
         true
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use coordination::{Outcome, Registrar, registrar::OnOutcome};
-use master_core::{ConnId, Effect, Effects, Event, Input, Master, PersistError, Reply, State, Ticket};
+use master_core::{Actor, ConnId, Effect, Effects, Event, Input, Master, PersistError, Reply, State, Ticket};
 use observe::metrics;
 use proto::v1;
 use stdx::clock::{self, Clock};
@@ -92,6 +92,9 @@ impl Loop {
         match effect {
             Effect::ToAgent { from_actor, to, message } => {
                 self.node.send(&from_actor.to_string(), &to, message.name(), &message.encode());
+            }
+            Effect::ToDriver { to, message } => {
+                self.node.send(&Actor::Master.to_string(), &to, message.name(), &message.encode());
             }
             Effect::Link { peer } => self.node.link(&peer),
             Effect::Unlink { peer } => self.node.unlink(&peer),

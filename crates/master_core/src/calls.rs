@@ -54,56 +54,73 @@ impl Master {
                 return;
             }
         };
-        // The reply goes first: what follows from the call may close the stream.
-        let reply = |step: &mut Step<'_>| step.reply(request.req, Reply::Accepted);
+        if let Some(outcome) = self.perform(&id, call, Some(request.req), step) {
+            step.reply(request.req, outcome);
+        }
+    }
+
+    /// Does what a framework that may call asks for. Calls that say how they went come back with that; the others are
+    /// replied to here, first of all: what follows from the call may close the stream.
+    pub(crate) fn perform(
+        &mut self,
+        id: &FrameworkId,
+        mut call: Call,
+        req: Option<ReqId>,
+        step: &mut Step<'_>,
+    ) -> Option<Reply> {
+        let reply = |step: &mut Step<'_>| {
+            if let Some(req) = req {
+                step.reply(req, Reply::Accepted);
+            }
+        };
         match call.r#type() {
             Type::Accept => {
                 reply(step);
-                self.on_accept(&id, call.accept.take().unwrap_or_default(), step);
+                self.on_accept(id, call.accept.take().unwrap_or_default(), step);
             }
             Type::Acknowledge => {
                 reply(step);
                 if let Some(acknowledge) = call.acknowledge.take() {
-                    self.on_acknowledge(&id, acknowledge, step);
+                    self.on_acknowledge(id, acknowledge, step);
                 }
             }
             Type::Decline => {
                 reply(step);
-                self.on_decline(&id, &call.decline.take().unwrap_or_default(), step);
+                self.on_decline(id, &call.decline.take().unwrap_or_default(), step);
             }
             Type::Revive => {
                 reply(step);
-                self.on_revive(&id, call.revive.take().unwrap_or_default().roles, step);
+                self.on_revive(id, call.revive.take().unwrap_or_default().roles, step);
             }
             Type::Suppress => {
                 reply(step);
-                self.on_suppress(&id, call.suppress.take().unwrap_or_default().roles, step);
+                self.on_suppress(id, call.suppress.take().unwrap_or_default().roles, step);
             }
             Type::Kill => {
                 reply(step);
                 if let Some(kill) = call.kill.take() {
-                    self.on_kill(&id, kill, step);
+                    self.on_kill(id, kill, step);
                 }
             }
             Type::Shutdown => {
                 reply(step);
                 if let Some(shutdown) = call.shutdown.take() {
-                    self.on_shutdown(&id, shutdown, step);
+                    self.on_shutdown(id, shutdown, step);
                 }
             }
             Type::Reconcile => {
                 reply(step);
-                self.on_reconcile(&id, &call.reconcile.take().unwrap_or_default().tasks, step);
+                self.on_reconcile(id, &call.reconcile.take().unwrap_or_default().tasks, step);
             }
             Type::ReconcileOperations => {
                 reply(step);
                 let operations = call.reconcile_operations.take().unwrap_or_default().operations;
-                self.on_reconcile_operations(&id, operations, step);
+                self.on_reconcile_operations(id, operations, step);
             }
             Type::Message => {
                 reply(step);
                 if let Some(message) = call.message.take() {
-                    self.on_message(&id, message, step);
+                    self.on_message(id, message, step);
                 }
             }
             Type::Request => {
@@ -113,22 +130,22 @@ impl Master {
             Type::Teardown => {
                 reply(step);
                 self.state.counters.add(Counter::MessagesUnregisterFramework);
-                self.remove_framework(&id, step);
+                self.remove_framework(id, step);
             }
             Type::UpdateFramework => {
                 if let Some(update) = call.update_framework.take() {
-                    let outcome = self.on_update_framework(&id, update, step);
-                    step.reply(request.req, outcome);
+                    return Some(self.on_update_framework(id, update, step));
                 }
             }
             kind @ (Type::AcceptInverseOffers | Type::DeclineInverseOffers | Type::AcknowledgeOperationStatus) => {
                 let why = format!("{} is not implemented", kind.as_str_name());
-                step.reply(request.req, Reply::NotImplemented(why));
+                return Some(Reply::NotImplemented(why));
             }
             Type::Unknown | Type::Subscribe => {
-                step.reply(request.req, Reply::NotImplemented("the type of the call is unknown".to_owned()));
+                return Some(Reply::NotImplemented("the type of the call is unknown".to_owned()));
             }
         }
+        None
     }
 
     /// Whose call it is, if that framework may call now.
@@ -147,8 +164,12 @@ impl Master {
                 )));
             }
         }
-        let Link::Subscribed { stream_id, .. } = &framework.link else {
-            return Err(Reply::Forbidden("Framework is not subscribed".to_owned()));
+        let stream_id = match &framework.link {
+            Link::Subscribed { stream_id, .. } => stream_id,
+            Link::Driver { .. } => return Err(Reply::Forbidden("Framework is not connected via HTTP".to_owned())),
+            Link::Disconnected | Link::Recovered => {
+                return Err(Reply::Forbidden("Framework is not subscribed".to_owned()));
+            }
         };
         let Some(given) = &request.stream_id else {
             let why = "All non-subscribe calls should include the 'Mesos-Stream-Id' header";
@@ -163,7 +184,7 @@ impl Master {
         Ok(framework.id.clone())
     }
 
-    fn count_invalid(&mut self, kind: Type) {
+    pub(crate) fn count_invalid(&mut self, kind: Type) {
         let counter = match kind {
             Type::Acknowledge => Counter::InvalidStatusUpdateAcknowledgements,
             Type::AcknowledgeOperationStatus => Counter::InvalidOperationStatusUpdateAcknowledgements,

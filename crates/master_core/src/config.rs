@@ -16,6 +16,9 @@ pub struct Config {
     pub agent_removal_rate_limit: Option<(u32, Duration)>,
     pub offer_timeout: Option<Duration>,
     pub heartbeat_interval: Duration,
+    /// Whether v0 drivers, and agents, must have proved who they are before they register.
+    pub authenticate_frameworks: bool,
+    pub authenticate_agents: bool,
     pub root_submissions: bool,
     /// The only roles frameworks may use, if set.
     pub roles: Option<BTreeSet<String>>,
@@ -40,6 +43,8 @@ impl Default for Config {
             agent_removal_rate_limit: None,
             offer_timeout: None,
             heartbeat_interval: Duration::from_secs(15),
+            authenticate_frameworks: false,
+            authenticate_agents: false,
             root_submissions: true,
             roles: None,
             max_completed_frameworks: 50,

@@ -3,7 +3,11 @@
 
 use std::vec::Drain;
 
-use proto::{link::ToAgent, upid::Upid, v1};
+use proto::{
+    link::{ToAgent, ToDriver},
+    upid::Upid,
+    v1,
+};
 use registry::Operation;
 
 use crate::event::{ConnId, ReqId, Ticket};
@@ -12,6 +16,8 @@ use crate::event::{ConnId, ReqId, Ticket};
 pub enum Effect {
     /// A message to an agent, sent as the actor `from_actor` of this process.
     ToAgent { from_actor: Actor, to: Upid, message: ToAgent },
+    /// A message to a v0 driver, sent as the actor `master`.
+    ToDriver { to: Upid, message: ToDriver },
     /// Keep a link to `peer` and say `Event::Exited` when it breaks. Asking again is legal and means once.
     Link { peer: Upid },
     /// Drop the link without an `Exited`.

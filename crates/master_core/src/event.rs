@@ -1,6 +1,6 @@
 //! Everything that can happen to a master. What it does in return is `effect`; who reacts to what is `lib`'s `handle`.
 
-use proto::{link::ToMaster, upid::Upid, v1};
+use proto::{driver::FromDriver, link::ToMaster, upid::Upid, v1};
 use registry::Registry;
 use stdx::{Tick, WallTime};
 
@@ -32,6 +32,12 @@ pub enum Event {
     Persisted { ticket: Ticket, outcome: Result<(), PersistError> },
     /// An agent's message; `from` is the sender as the message names it.
     FromAgent { from: Upid, message: ToMaster },
+    /// A v0 driver's message; `from` is the sender as the message names it.
+    FromDriver { from: Upid, message: FromDriver },
+    /// An agent or driver begins to prove who it is. Each is followed by one `Authenticated`.
+    Authenticating { peer: Upid },
+    /// How that ended; without a principal it failed, or took too long.
+    Authenticated { peer: Upid, principal: Option<String> },
     /// A link that `Effect::Link` asked for broke, or could not be made.
     Exited { peer: Upid },
     /// A decoded scheduler call. `conn` is the stream that the reply to a SUBSCRIBE would open; other calls carry any

@@ -2,6 +2,7 @@
 //! they say about themselves; this file sends.
 
 mod disconnect;
+mod driver;
 pub(crate) mod events;
 mod recover;
 mod subscribe;
@@ -10,28 +11,48 @@ mod update;
 
 pub(crate) use subscribe::Subscription;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use allocator::{ConstraintLimits, FrameworkProfile, OfferConstraints};
 use model::FrameworkId;
 use proto::v1::{self, scheduler::Event};
 use resources::{Name, Quantities, Quantity};
 
-use crate::{Master, Step, effect::Effect, event::ConnId, state::Framework, timers::Timer};
+use crate::{
+    Master, Step,
+    effect::Effect,
+    event::ConnId,
+    state::{Framework, Link},
+    timers::Timer,
+};
 
 impl Master {
     /// Sends `event` if the framework is connected; whether it was.
     pub(crate) fn send_event(&mut self, id: &FrameworkId, event: Event, step: &mut Step<'_>) -> bool {
         let Some(framework) = self.state.frameworks.get_mut(id) else { return false };
-        let Some(conn) = framework.conn() else { return false };
+        if !framework.is_connected() {
+            return false;
+        }
         *framework.counters.events.entry(event.r#type().as_str_name()).or_default() += 1;
-        step.out.push(Effect::ToScheduler { conn, event: Box::new(event) });
+        match (&framework.link, framework.pid.clone()) {
+            (Link::Subscribed { conn, .. }, _) => {
+                step.out.push(Effect::ToScheduler { conn: *conn, event: Box::new(event) });
+            }
+            (_, Some(to)) => {
+                if let Some(framework) = self.state.frameworks.get(id)
+                    && let Some(message) = driver::message(&self.state, framework, event)
+                {
+                    step.out.push(Effect::ToDriver { to, message });
+                }
+            }
+            (_, None) => stdx::never!("framework {id} is connected, but nobody knows where"),
+        }
         true
     }
 
     /// Sends an event to every connected framework.
     pub(crate) fn broadcast(&mut self, event: impl Fn() -> Event, step: &mut Step<'_>) {
-        let connected: Vec<FrameworkId> = self.by_conn.values().cloned().collect();
+        let connected: Vec<FrameworkId> = self.by_conn.values().chain(self.by_driver.values()).cloned().collect();
         for id in connected {
             self.send_event(&id, event(), step);
         }
@@ -55,7 +76,7 @@ impl Master {
         for agent in self.state.agents.values() {
             let message = proto::internal::UpdateFrameworkMessage {
                 framework_id: id.to_proto(),
-                pid: None,
+                pid: framework.pid.as_ref().map(ToString::to_string),
                 framework_info: Some(v1::FrameworkInfo::clone(&framework.info)),
             };
             step.send(&agent.pid, message);
@@ -90,9 +111,4 @@ fn min_allocatable(info: &v1::FrameworkInfo) -> BTreeMap<String, Vec<Quantities>
         Some(sets.quantities.iter().map(set).collect())
     };
     info.offer_filters.iter().filter_map(|(role, filters)| Some((role.clone(), of_role(filters)?))).collect()
-}
-
-/// The stream id's text for a framework's row.
-fn shared(text: &str) -> Arc<str> {
-    text.into()
 }

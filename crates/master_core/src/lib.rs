@@ -6,6 +6,7 @@
 //! `publish` tells subscribers, `pending` and `timers` hold what is still to come, `invariants` what must always hold.
 
 mod agents;
+mod authentication;
 mod calls;
 mod config;
 pub mod counters;
@@ -52,6 +53,8 @@ pub struct Master {
     rng: Rng,
     by_pid: BTreeMap<Upid, AgentId>,
     by_conn: BTreeMap<ConnId, FrameworkId>,
+    by_driver: BTreeMap<Upid, FrameworkId>,
+    authentication: authentication::Authentication,
     removals: agents::unreachable::Removals,
 }
 
@@ -88,6 +91,8 @@ impl Master {
             rng: rng.fork("streams"),
             by_pid: BTreeMap::new(),
             by_conn: BTreeMap::new(),
+            by_driver: BTreeMap::new(),
+            authentication: Default::default(),
             removals: agents::unreachable::Removals::default(),
             config,
         }
@@ -102,8 +107,18 @@ impl Master {
             Event::Elected { registry } => self.on_elected(registry, &mut step),
             Event::Deposed => self.on_deposed(&mut step),
             Event::Persisted { ticket, outcome } => self.on_persisted(ticket, outcome, &mut step),
-            Event::FromAgent { from, message } => self.on_agent_message(from, message, &mut step),
-            Event::Exited { peer } => self.on_exited(&peer, &mut step),
+            event @ (Event::FromAgent { .. } | Event::FromDriver { .. }) => self.on_libprocess(event, &mut step),
+            Event::Authenticating { peer } => self.on_authenticating(peer),
+            Event::Authenticated { peer, principal } => {
+                if let Some(held) = self.on_authenticated(peer, principal, &mut step) {
+                    self.on_libprocess(held, &mut step);
+                }
+            }
+            Event::Exited { peer } => {
+                self.authentication.forget(&peer);
+                self.on_exited(&peer, &mut step);
+                self.on_driver_exited(&peer, &mut step);
+            }
             Event::FromScheduler { req, conn, principal, stream_id, call } => {
                 self.on_scheduler_call(calls::Request { req, conn, principal, stream_id }, *call, &mut step);
             }
@@ -132,12 +147,21 @@ impl Master {
         &self.allocator
     }
 
+    fn on_libprocess(&mut self, event: Event, step: &mut Step<'_>) {
+        match self.authentication.hold(event) {
+            Some(Event::FromAgent { from, message }) => self.on_agent_message(from, message, step),
+            Some(Event::FromDriver { from, message }) => self.on_driver_message(from, message, step),
+            Some(_) | None => {}
+        }
+    }
+
     fn on_agent_message(&mut self, from: Upid, message: ToMaster, step: &mut Step<'_>) {
         if !self.state.is_leading() {
             self.state.counters.add(Counter::DroppedMessages);
             return;
         }
         match message {
+            ToMaster::RegisterSlave(_) | ToMaster::ReregisterSlave(_) if !self.is_agent_authentic(&from, step) => {}
             ToMaster::RegisterSlave(m) => self.on_register(from, m, step),
             ToMaster::ReregisterSlave(m) => self.on_reregister(from, m, step),
             ToMaster::UnregisterSlave(m) => self.on_unregister(&from, &m, step),
@@ -149,9 +173,6 @@ impl Master {
             ToMaster::UpdateOperationStatus(_) => {
                 self.state.counters.add(Counter::MessagesOperationStatusUpdate);
                 self.state.counters.add(Counter::InvalidOperationStatusUpdates);
-            }
-            ToMaster::Authenticate(_) | ToMaster::AuthenticationStart(_) | ToMaster::AuthenticationStep(_) => {
-                self.on_authenticate(&from, step);
             }
         }
     }

@@ -38,7 +38,7 @@ impl Master {
     fn add_offer(&mut self, grant: Grant, step: &mut Step<'_>) -> Option<v1::Offer> {
         let Grant { framework, role, agent, resources } = grant;
         let id = self.ids.offer();
-        let there = self.state.frameworks.get_mut(&framework).filter(|row| row.is_connected());
+        let there = self.state.frameworks.get_mut(&framework).filter(|row| row.is_active());
         let (Some(row), Some(host)) = (there, self.state.agents.get_mut(&agent).filter(|agent| agent.is_active()))
         else {
             stdx::never!("granted {agent} to {framework}, which cannot be");
@@ -91,6 +91,13 @@ impl Master {
         }
         self.send_event(&offer.framework, events::rescind(id), step);
         self.allocator.recover(step.now, &offer.framework, &offer.agent, &offer.resources, filter);
+    }
+
+    pub(crate) fn rescind_offers_of(&mut self, framework: &FrameworkId, step: &mut Step<'_>) {
+        let offers = self.state.frameworks.get(framework).map(|f| f.offers.clone()).unwrap_or_default();
+        for offer in offers {
+            self.rescind_offer(&offer, None, step);
+        }
     }
 
     pub(crate) fn on_offer_timeout(&mut self, id: &OfferId, step: &mut Step<'_>) {

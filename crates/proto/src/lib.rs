@@ -3,11 +3,13 @@
 //! The message types are generated from `proto/*.proto`: [`v1`] serves v0 and v1 both, [`internal`] is what masters,
 //! agents, drivers and executors say to each other over libprocess. Start at [`wire`] and [`json`] for the two
 //! encodings, [`content`] to pick one by content type, [`recordio`] for event streams, [`link`] for the messages
-//! between master and agent, [`scheduler_v0`] for what differs in v0, [`v0json`] for the legacy endpoints.
+//! over libprocess, [`driver`] for what v0 drivers say and [`scheduler_v0`] for their numbering, [`v0json`] for the
+//! legacy endpoints.
 
 pub mod content;
 mod decimal;
 mod descriptor;
+pub mod driver;
 mod error;
 pub mod json;
 pub mod link;

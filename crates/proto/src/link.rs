@@ -1,5 +1,6 @@
-//! The libprocess messages between master and agent, each direction one closed enum. How they travel (sockets, framing,
-//! which actor sends) is `transport`'s.
+//! The libprocess messages between master and agent, and those to v0 drivers and to and from v0 executors, each direction
+//! one closed enum. What v0 drivers say, which older ones say in other words, is in `driver`. How messages travel
+//! (sockets, framing, which actor sends) is `transport`'s.
 
 use crate::{DecodeError, Message, internal, wire};
 use bytes::Bytes;
@@ -66,9 +67,6 @@ link! {
         UpdateSlave(UpdateSlaveMessage),
         UpdateOperationStatus(UpdateOperationStatusMessage),
         PongSlave(PongSlaveMessage),
-        Authenticate(AuthenticateMessage),
-        AuthenticationStart(AuthenticationStartMessage),
-        AuthenticationStep(AuthenticationStepMessage),
     }
 }
 
@@ -92,10 +90,66 @@ link! {
         AcknowledgeOperationStatus(AcknowledgeOperationStatusMessage),
         DrainSlave(DrainSlaveMessage),
         Shutdown(ShutdownMessage),
-        AuthenticationMechanisms(AuthenticationMechanismsMessage),
-        AuthenticationChallenge(AuthenticationStepMessage),
-        AuthenticationCompleted(AuthenticationCompletedMessage),
-        AuthenticationFailed(AuthenticationFailedMessage),
-        AuthenticationError(AuthenticationErrorMessage),
+    }
+}
+
+link! {
+    /// What a master says to a v0 driver.
+    ToDriver {
+        FrameworkRegistered(FrameworkRegisteredMessage),
+        FrameworkReregistered(FrameworkReregisteredMessage),
+        ResourceOffers(ResourceOffersMessage),
+        RescindResourceOffer(RescindResourceOfferMessage),
+        StatusUpdate(StatusUpdateMessage),
+        LostSlave(LostSlaveMessage),
+        ExitedExecutor(ExitedExecutorMessage),
+        ExecutorToFramework(ExecutorToFrameworkMessage),
+        FrameworkError(FrameworkErrorMessage),
+        SubmitScheduler(SubmitSchedulerResponse),
+    }
+}
+
+link! {
+    /// What a v0 executor says to its agent.
+    FromExecutor {
+        RegisterExecutor(RegisterExecutorMessage),
+        ReregisterExecutor(ReregisterExecutorMessage),
+        StatusUpdate(StatusUpdateMessage),
+        ExecutorToFramework(ExecutorToFrameworkMessage),
+    }
+}
+
+link! {
+    /// What an agent says to a v0 executor.
+    ToExecutor {
+        ExecutorRegistered(ExecutorRegisteredMessage),
+        ExecutorReregistered(ExecutorReregisteredMessage),
+        ReconnectExecutor(ReconnectExecutorMessage),
+        RunTask(RunTaskMessage),
+        KillTask(KillTaskMessage),
+        StatusUpdateAcknowledgement(StatusUpdateAcknowledgementMessage),
+        FrameworkToExecutor(FrameworkToExecutorMessage),
+        ShutdownExecutor(ShutdownExecutorMessage),
+    }
+}
+
+link! {
+    /// What an agent or a v0 driver says to authenticate itself: the first to the master, the others to the actor that
+    /// answers.
+    ToAuthenticator {
+        Authenticate(AuthenticateMessage),
+        Start(AuthenticationStartMessage),
+        Step(AuthenticationStepMessage),
+    }
+}
+
+link! {
+    /// What it is answered.
+    ToAuthenticatee {
+        Mechanisms(AuthenticationMechanismsMessage),
+        Step(AuthenticationStepMessage),
+        Completed(AuthenticationCompletedMessage),
+        Failed(AuthenticationFailedMessage),
+        Error(AuthenticationErrorMessage),
     }
 }

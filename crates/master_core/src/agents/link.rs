@@ -5,7 +5,6 @@ use proto::{internal, upid::Upid};
 
 use crate::{
     Master, Step,
-    counters::Counter,
     effect::{Actor, Effect},
     tasks::status::News,
     timers::Timer,
@@ -58,12 +57,5 @@ impl Master {
         for executor in executors {
             self.remove_executor(id, framework, &executor, step);
         }
-    }
-
-    /// Agents are not authenticated; one that wants to be is told so in the words it understands.
-    pub(crate) fn on_authenticate(&mut self, from: &Upid, step: &mut Step<'_>) {
-        self.state.counters.add(Counter::MessagesAuthenticate);
-        let error = "No authenticator loaded".to_owned();
-        step.send(from, internal::AuthenticationErrorMessage { error: Some(error) });
     }
 }

@@ -1,4 +1,4 @@
-//! A scheduler's stream ends: no more offers, and the clock for its return runs.
+//! A scheduler's stream ends, or the link to its driver: no more offers, and the clock for its return runs.
 
 use std::time::Duration;
 
@@ -8,24 +8,31 @@ use crate::{Master, Step, event::ConnId, state::Link, timers::Timer};
 
 impl Master {
     pub(crate) fn on_closed(&mut self, conn: ConnId, step: &mut Step<'_>) {
-        let Some(id) = self.by_conn.remove(&conn) else { return };
-        let Some(framework) = self.state.frameworks.get_mut(&id) else { return };
+        if let Some(id) = self.by_conn.remove(&conn) {
+            self.disconnect_framework(&id, step);
+        }
+    }
+
+    pub(crate) fn disconnect_framework(&mut self, id: &FrameworkId, step: &mut Step<'_>) {
+        let Some(framework) = self.state.frameworks.get_mut(id) else { return };
         framework.link = Link::Disconnected;
         let timeout = failover_timeout(framework.info.failover_timeout());
         tracing::info!(framework = %framework.label(), ?timeout, "disconnected");
-        let offers = framework.offers.clone();
-        self.allocator.deactivate_framework(step.now, &id);
-        for offer in offers {
-            self.rescind_offer(&offer, None, step);
-        }
+        self.end_offers(id, step);
         if timeout.is_zero() {
-            self.remove_framework(&id, step);
+            self.remove_framework(id, step);
             return;
         }
         let timer = self.timers.set(step.now, timeout, Timer::Failover(id.clone()));
-        if let Some(framework) = self.state.frameworks.get_mut(&id) {
+        if let Some(framework) = self.state.frameworks.get_mut(id) {
             framework.failover_timer = Some(timer);
         }
+    }
+
+    /// The framework gets no more offers, and those it has hold no longer.
+    pub(crate) fn end_offers(&mut self, id: &FrameworkId, step: &mut Step<'_>) {
+        self.allocator.deactivate_framework(step.now, id);
+        self.rescind_offers_of(id, step);
     }
 
     pub(crate) fn on_failover_timeout(&mut self, id: &FrameworkId, step: &mut Step<'_>) {

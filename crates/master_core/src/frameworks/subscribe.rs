@@ -1,13 +1,16 @@
-//! SUBSCRIBE: a new framework, one that comes back, or one that takes over from its older self. What is wrong with the
-//! framework is said on the stream, not by the status code.
+//! SUBSCRIBE: a new framework, one that comes back, or one that takes over from its older self, on HTTP or through a v0
+//! driver. What is wrong with the framework is said on the stream, not by the status code.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use model::{FrameworkCapabilities, FrameworkId, capabilities::roles_of, parse::framework};
-use proto::v1::{self, scheduler::call::Subscribe};
+use proto::{
+    upid::Upid,
+    v1::{self, scheduler::call::Subscribe},
+};
 use stdx::WallTime;
 
-use super::{events, shared};
+use super::events;
 use crate::{
     Master, Step,
     calls::Request,
@@ -26,6 +29,32 @@ pub(crate) struct Subscription {
     pub(crate) constraints: Option<Arc<v1::scheduler::OfferConstraints>>,
 }
 
+/// Who subscribes.
+pub(crate) enum Subscriber {
+    /// Events go on this stream.
+    Stream { conn: ConnId, stream_id: Arc<str> },
+    /// A v0 driver; `force` takes the framework over from another.
+    Driver { pid: Upid, force: bool },
+}
+
+impl Subscriber {
+    fn link(&self) -> Link {
+        match self {
+            Subscriber::Stream { conn, stream_id } => {
+                Link::Subscribed { conn: *conn, stream_id: Arc::clone(stream_id) }
+            }
+            Subscriber::Driver { .. } => Link::Driver { active: true },
+        }
+    }
+
+    fn pid(&self) -> Option<&Upid> {
+        match self {
+            Subscriber::Stream { .. } => None,
+            Subscriber::Driver { pid, .. } => Some(pid),
+        }
+    }
+}
+
 impl Master {
     pub(crate) fn on_subscribe(&mut self, request: Request, call: Subscribe, step: &mut Step<'_>) {
         if request.stream_id.is_some() {
@@ -34,39 +63,63 @@ impl Master {
             return;
         }
         let Request { req, conn, principal, .. } = request;
-        let mut info = call.framework_info;
-        let id = info.id.as_ref().filter(|id| !id.value.is_empty()).map(FrameworkId::from);
-        self.state.counters.add(match id {
-            None => Counter::MessagesRegisterFramework,
-            Some(_) => Counter::MessagesReregisterFramework,
-        });
-        if info.principal.is_none() {
-            info.principal = principal;
+        let mut subscription = Subscription::of_call(call);
+        self.count_subscribe(&subscription.info);
+        if subscription.info.principal.is_none() {
+            subscription.info.principal = principal;
         }
         let stream_id = self.rng.uuid_text();
         step.reply(req, Reply::Stream { stream_id: stream_id.clone() });
-        let suppressed: BTreeSet<String> = call.suppressed_roles.into_iter().collect();
-        let constraints = call.offer_constraints.filter(|c| !c.role_constraints.is_empty()).map(Arc::new);
-        let subscription = Subscription { info, suppressed, constraints };
+        self.subscribe(Subscriber::Stream { conn, stream_id: stream_id.into() }, subscription, step);
+    }
+
+    pub(super) fn count_subscribe(&mut self, info: &v1::FrameworkInfo) {
+        self.state.counters.add(match id_of(info) {
+            None => Counter::MessagesRegisterFramework,
+            Some(_) => Counter::MessagesReregisterFramework,
+        });
+    }
+
+    pub(super) fn subscribe(&mut self, subscriber: Subscriber, subscription: Subscription, step: &mut Step<'_>) {
         if let Err(why) = validate::framework::check_subscription(&self.config, &self.state, &subscription) {
-            refuse(conn, why, step);
+            refuse(&subscriber, why, step);
             return;
         }
-        match id {
-            None => self.subscribe_new(conn, &stream_id, subscription, step),
-            Some(id) => self.subscribe_again(id, conn, &stream_id, subscription, step),
+        match id_of(&subscription.info) {
+            None => self.subscribe_new(subscriber, subscription, step),
+            Some(id) => self.subscribe_again(id, subscriber, subscription, step),
         }
     }
 
-    fn subscribe_new(&mut self, conn: ConnId, stream_id: &str, mut subscription: Subscription, step: &mut Step<'_>) {
+    fn subscribe_new(&mut self, subscriber: Subscriber, mut subscription: Subscription, step: &mut Step<'_>) {
+        // A driver that has not heard of its success asks again.
+        if let Subscriber::Driver { pid, .. } = &subscriber
+            && let Some(id) = self.by_driver.get(pid)
+        {
+            return self.welcome_driver(pid, id, false, step);
+        }
         let id = self.new_framework_id();
         subscription.info.id = Some(id.to_proto());
         let mut row = new_framework(&id, subscription, step.wall);
-        row.link = Link::Subscribed { conn, stream_id: shared(stream_id) };
         tracing::info!(framework = %row.label(), "subscribed");
-        self.by_conn.insert(conn, id.clone());
+        (row.link, row.pid) = (subscriber.link(), subscriber.pid().cloned());
         self.add_framework(row, step);
-        self.welcome(conn, &id, step);
+        self.attach(&id, &subscriber, step);
+        self.welcome(&subscriber, &id, false, step);
+    }
+
+    /// From now on the framework is where `subscriber` is.
+    fn attach(&mut self, id: &FrameworkId, subscriber: &Subscriber, step: &mut Step<'_>) {
+        let Some(framework) = self.state.frameworks.get_mut(id) else { return };
+        framework.link = subscriber.link();
+        framework.pid = subscriber.pid().cloned();
+        match subscriber {
+            Subscriber::Stream { conn, .. } => drop(self.by_conn.insert(*conn, id.clone())),
+            Subscriber::Driver { pid, .. } => {
+                self.by_driver.insert(pid.clone(), id.clone());
+                step.out.push(Effect::Link { peer: pid.clone() });
+            }
+        }
     }
 
     /// An id that no framework has: one may come back with any.
@@ -82,8 +135,7 @@ impl Master {
     fn subscribe_again(
         &mut self,
         id: FrameworkId,
-        conn: ConnId,
-        stream_id: &str,
+        subscriber: Subscriber,
         mut subscription: Subscription,
         step: &mut Step<'_>,
     ) {
@@ -93,25 +145,43 @@ impl Master {
         let Some(row) = self.state.frameworks.get(&id) else { return };
         framework::preserve_immutable(&row.info, &mut subscription.info);
         if let Err(why) = framework::framework_update(&row.info, &subscription.info) {
-            refuse(conn, why, step);
+            refuse(&subscriber, why, step);
             return;
         }
         let (was_recovered, was_active) = (row.is_recovered(), row.is_active());
-        let (old_conn, timer) = (row.conn(), row.failover_timer);
-        self.update_framework(&id, subscription, step);
-        if old_conn.is_some() {
-            self.send_event(&id, events::error("Framework failed over"), step);
+        let (old_conn, old_pid, timer) = (row.conn(), row.pid.clone(), row.failover_timer);
+        // Only another driver need say that it means to take over.
+        let mut goes_on = false;
+        if let Subscriber::Driver { pid, force: false } = &subscriber
+            && !was_recovered
+        {
+            if old_pid.as_ref() != Some(pid) {
+                refuse(&subscriber, "Framework failed over".to_owned(), step);
+                return;
+            }
+            goes_on = true;
         }
+        self.update_framework(&id, subscription, step);
         if let Some(old) = old_conn {
+            self.send_event(&id, events::error("Framework failed over"), step);
             step.out.push(Effect::Close { conn: old });
             self.by_conn.remove(&old);
+        }
+        if let Some(old) = old_pid.filter(|old| Some(old) != subscriber.pid()) {
+            // Even if it seemed to be gone.
+            step.refuse_driver(&old, "Framework failed over");
+            self.let_go_of_driver(&old, step);
         }
         if let Some(timer) = timer {
             self.timers.cancel(timer);
         }
-        self.discard_offers_of(&id, step);
+        if goes_on {
+            self.rescind_offers_of(&id, step);
+        } else {
+            self.discard_offers_of(&id, step);
+        }
+        self.attach(&id, &subscriber, step);
         if let Some(framework) = self.state.frameworks.get_mut(&id) {
-            framework.link = Link::Subscribed { conn, stream_id: shared(stream_id) };
             framework.failover_timer = None;
             framework.reregistered = Some(step.wall);
             if was_recovered {
@@ -119,26 +189,30 @@ impl Master {
             }
             tracing::info!(framework = %framework.label(), was_recovered, "subscribed again");
         }
-        self.by_conn.insert(conn, id.clone());
         if !was_active {
             self.allocator.activate_framework(step.now, &id);
         }
-        self.welcome(conn, &id, step);
+        self.welcome(&subscriber, &id, goes_on, step);
         if let Some(framework) = self.state.frameworks.get(&id) {
             publish::framework_updated(&self.config, &self.state, framework, step);
         }
         self.tell_agents(&id, step);
     }
 
-    fn welcome(&mut self, conn: ConnId, id: &FrameworkId, step: &mut Step<'_>) {
+    fn welcome(&mut self, subscriber: &Subscriber, id: &FrameworkId, goes_on: bool, step: &mut Step<'_>) {
         if let Some(framework) = self.state.frameworks.get_mut(id) {
             framework.counters.subscribed = true;
             *framework.counters.calls.entry("SUBSCRIBE").or_default() += 1;
         }
-        let interval = self.config.heartbeat_interval.as_secs_f64();
-        let subscribed = events::subscribed(id, interval, &self.state.info);
-        self.send_event(id, subscribed, step);
-        self.heartbeat(conn, id, step);
+        match subscriber {
+            Subscriber::Stream { conn, .. } => {
+                let interval = self.config.heartbeat_interval.as_secs_f64();
+                let subscribed = events::subscribed(id, interval, &self.state.info);
+                self.send_event(id, subscribed, step);
+                self.heartbeat(*conn, id, step);
+            }
+            Subscriber::Driver { pid, .. } => self.welcome_driver(pid, id, goes_on, step),
+        }
     }
 
     /// Puts a new row into the tables and the allocator.
@@ -160,6 +234,7 @@ pub(crate) fn new_framework(id: &FrameworkId, subscription: Subscription, now: W
         offer_constraints: constraints,
         info: Arc::new(info),
         link: Link::Recovered,
+        pid: None,
         registered: now,
         reregistered: None,
         unregistered: None,
@@ -173,8 +248,18 @@ pub(crate) fn new_framework(id: &FrameworkId, subscription: Subscription, now: W
     }
 }
 
-fn refuse(conn: ConnId, why: String, step: &mut Step<'_>) {
+/// The framework's id, if it has been given one.
+pub(super) fn id_of(info: &v1::FrameworkInfo) -> Option<FrameworkId> {
+    info.id.as_ref().filter(|id| !id.value.is_empty()).map(FrameworkId::from)
+}
+
+fn refuse(subscriber: &Subscriber, why: String, step: &mut Step<'_>) {
     tracing::info!(why, "refusing a subscription");
-    step.out.push(Effect::ToScheduler { conn, event: Box::new(events::error(why)) });
-    step.out.push(Effect::Close { conn });
+    match subscriber {
+        Subscriber::Stream { conn, .. } => {
+            step.out.push(Effect::ToScheduler { conn: *conn, event: Box::new(events::error(why)) });
+            step.out.push(Effect::Close { conn: *conn });
+        }
+        Subscriber::Driver { pid, .. } => step.refuse_driver(pid, why),
+    }
 }

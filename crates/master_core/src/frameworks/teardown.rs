@@ -21,7 +21,7 @@ impl Master {
     pub(crate) fn remove_framework(&mut self, id: &FrameworkId, step: &mut Step<'_>) {
         let Some(framework) = self.state.frameworks.get(id) else { return };
         tracing::info!(framework = %framework.label(), "removing");
-        let (conn, timer) = (framework.conn(), framework.failover_timer);
+        let (conn, pid, timer) = (framework.conn(), framework.pid.clone(), framework.failover_timer);
         let tasks: Vec<TaskId> = framework.tasks.keys().cloned().collect();
         let executors = framework.executors.clone();
         self.discard_offers_of(id, step);
@@ -53,6 +53,9 @@ impl Master {
         if let Some(conn) = conn {
             self.by_conn.remove(&conn);
             step.out.push(Effect::Close { conn });
+        }
+        if let Some(pid) = pid {
+            self.let_go_of_driver(&pid, step);
         }
         if let Some(timer) = timer {
             self.timers.cancel(timer);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use model::{AgentId, ExecutorId, FrameworkCapabilities, FrameworkId, OfferId, TaskId};
-use proto::v1;
+use proto::{upid::Upid, v1};
 use stdx::WallTime;
 
 use super::{
@@ -26,6 +26,8 @@ pub struct Framework {
     pub capabilities: FrameworkCapabilities,
     pub offer_constraints: Option<Arc<v1::scheduler::OfferConstraints>>,
     pub link: Link,
+    /// The address of its v0 driver, also while that is gone; schedulers on HTTP have none.
+    pub pid: Option<Upid>,
     pub registered: WallTime,
     pub reregistered: Option<WallTime>,
     pub unregistered: Option<WallTime>,
@@ -43,7 +45,9 @@ pub struct Framework {
 pub enum Link {
     /// Its stream is open.
     Subscribed { conn: ConnId, stream_id: Arc<str> },
-    /// Its stream ended; it has its failover timeout to come back.
+    /// Its v0 driver (`Framework::pid`) is linked to. One that aborted is not active: it gets no offers.
+    Driver { active: bool },
+    /// Its stream ended or its driver went; it has its failover timeout to come back.
     Disconnected,
     /// Only agents reported it, since this master leads.
     Recovered,
@@ -66,12 +70,12 @@ pub struct FrameworkCounters {
 
 impl Framework {
     pub fn is_connected(&self) -> bool {
-        matches!(self.link, Link::Subscribed { .. })
+        matches!(self.link, Link::Subscribed { .. } | Link::Driver { .. })
     }
 
-    /// A connected framework is an active one: only the v0 API can have it otherwise.
+    /// Whether it may have offers.
     pub fn is_active(&self) -> bool {
-        self.is_connected()
+        matches!(self.link, Link::Subscribed { .. } | Link::Driver { active: true })
     }
 
     pub fn is_recovered(&self) -> bool {
@@ -81,7 +85,7 @@ impl Framework {
     pub fn conn(&self) -> Option<ConnId> {
         match self.link {
             Link::Subscribed { conn, .. } => Some(conn),
-            Link::Disconnected | Link::Recovered => None,
+            Link::Driver { .. } | Link::Disconnected | Link::Recovered => None,
         }
     }
 

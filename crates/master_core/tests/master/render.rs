@@ -1,7 +1,10 @@
 //! Writes effects and state down, one line each, the same at every run.
 
 use master_core::{Actor, Effect, Reply, State};
-use proto::{Message, json, link::ToAgent};
+use proto::{
+    Message, json,
+    link::{ToAgent, ToDriver},
+};
 use registry::Operation;
 
 pub fn effect(effect: &Effect) -> String {
@@ -9,6 +12,9 @@ pub fn effect(effect: &Effect) -> String {
         Effect::ToAgent { from_actor, to, message } => {
             let by = if *from_actor == Actor::Master { String::new() } else { format!(" by {from_actor}") };
             format!("agent {}{by} {}", to.host.rsplit('.').next().unwrap_or_default(), to_agent(message))
+        }
+        Effect::ToDriver { to, message } => {
+            format!("driver {} {}", to.host.rsplit('.').next().unwrap_or_default(), to_driver(message))
         }
         Effect::Link { peer } => format!("link {peer}"),
         Effect::Unlink { peer } => format!("unlink {peer}"),
@@ -43,8 +49,22 @@ fn to_agent(message: &ToAgent) -> String {
         ToAgent::StatusUpdateAcknowledgement(m) => named(&**m),
         ToAgent::DrainSlave(m) => named(&**m),
         ToAgent::Shutdown(m) => named(&**m),
-        ToAgent::AuthenticationError(m) => named(&**m),
         other => format!("{other:?}"),
+    }
+}
+
+fn to_driver(message: &ToDriver) -> String {
+    match message {
+        ToDriver::FrameworkRegistered(m) => named(&**m),
+        ToDriver::FrameworkReregistered(m) => named(&**m),
+        ToDriver::ResourceOffers(m) => named(&**m),
+        ToDriver::RescindResourceOffer(m) => named(&**m),
+        ToDriver::StatusUpdate(m) => named(&**m),
+        ToDriver::LostSlave(m) => named(&**m),
+        ToDriver::ExitedExecutor(m) => named(&**m),
+        ToDriver::ExecutorToFramework(m) => named(&**m),
+        ToDriver::FrameworkError(m) => named(&**m),
+        ToDriver::SubmitScheduler(m) => named(&**m),
     }
 }
 
@@ -103,6 +123,10 @@ pub fn state(state: &State) -> Vec<String> {
     }
     for framework in state.frameworks.values() {
         let link = match framework.conn() {
+            None if framework.is_connected() => {
+                let active = if framework.is_active() { "" } else { ", aborted" };
+                format!("driver {}{active}", framework.pid.as_ref().map(ToString::to_string).unwrap_or_default())
+            }
             Some(conn) => format!("subscribed on {conn}"),
             None if framework.is_recovered() => "recovered".into(),
             None => "disconnected".into(),

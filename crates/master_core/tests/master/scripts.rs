@@ -7,13 +7,19 @@
 //! `from N MESSAGE {JSON}`, `update N TASK STATE [FIELD=VALUE]`, `pong N`, `exited N`, `subscribe CONN {FRAMEWORK INFO}`,
 //! `suppressed CONN ROLE {FRAMEWORK INFO}`, `call CONN {JSON}`, `stream CONN ID {JSON}`, `launch CONN OFFER TASK RESOURCES`,
 //! `ack CONN AGENT TASK UPDATE`, `operator {JSON}`, `close CONN`, `state`, `metrics PREFIX`. N is an agent at 10.0.0.N.
+//! Of v0 drivers, D at 10.0.1.D: `driver D [force] CALL {JSON}` (a call's type or an old message's name),
+//! `broken D`, `authenticating D|agent N`, `authenticated D|agent N [PRINCIPAL]`.
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use master_core::{Effect, Event, PersistError};
 use proto::{
-    Message, internal, json,
+    Message,
+    driver::FromDriver,
+    internal, json,
     link::ToMaster,
+    scheduler_v0,
+    upid::Upid,
     v1::{self, TaskState},
 };
 use registry::{Admitted, Registry};
@@ -125,6 +131,7 @@ impl Script {
                     "removal_rate" => config.agent_removal_rate_limit = Some((1, secs(words[2]))),
                     "max_completed_tasks" => config.max_completed_tasks_per_framework = words[2].parse().unwrap(),
                     "max_agent_age" => config.registry_max_agent_age = secs(words[2]),
+                    "authenticate" => (config.authenticate_frameworks, config.authenticate_agents) = (true, true),
                     "no_root" => config.root_submissions = false,
                     "roles" => config.roles = Some(words[2].split(',').map(str::to_owned).collect()),
                     other => panic!("no option {other}"),
@@ -189,6 +196,15 @@ impl Script {
             "update" => {
                 let message = self.update(&words);
                 self.world.hear(agent(1), message)
+            }
+            "driver" => {
+                world.step(Event::FromDriver { from: driver(words[1]), message: from_driver(&words[2..], body) })
+            }
+            "broken" => world.step(Event::Exited { peer: driver(words[1]) }),
+            "authenticating" => world.step(Event::Authenticating { peer: peer(&words[1..]).0 }),
+            "authenticated" => {
+                let (peer, principal) = peer(&words[1..]);
+                world.step(Event::Authenticated { peer, principal: principal.map(|name| (*name).to_owned()) })
             }
             "pong" => world.hear(agent(1), internal::PongSlaveMessage {}.into()),
             "exited" => world.step(Event::Exited { peer: pid(agent(1)) }),
@@ -333,6 +349,53 @@ fn merged(base: &str, more: &str) -> String {
     if more.trim_end_matches('}').trim().is_empty() { format!("{base}}}") } else { format!("{base},{more}") }
 }
 
+fn driver(number: &str) -> Upid {
+    Upid::new(format!("scheduler-{number}"), format!("10.0.1.{number}"), 7000)
+}
+
+/// Who proves itself, and what comes after.
+fn peer<'a>(words: &'a [&'a str]) -> (Upid, Option<&'a &'a str>) {
+    match words {
+        ["agent", number, rest @ ..] => (pid(number.parse().unwrap()), rest.first()),
+        [number, rest @ ..] => (driver(number), rest.first()),
+        [] => panic!("who?"),
+    }
+}
+
+/// A driver's message, through the bytes that it sends.
+fn from_driver(words: &[&str], body: &str) -> FromDriver {
+    fn old<M: Message>(body: &str) -> bytes::Bytes {
+        proto::wire::encode(&parse::<M>(body))
+    }
+    let (name, force) = match words {
+        ["force", name] => (*name, true),
+        [name] => (*name, false),
+        _ => panic!("no driver's message"),
+    };
+    let bytes = match name {
+        "RegisterFrameworkMessage" => old::<internal::RegisterFrameworkMessage>(body),
+        "ReregisterFrameworkMessage" => old::<internal::ReregisterFrameworkMessage>(body),
+        "UnregisterFrameworkMessage" => old::<internal::UnregisterFrameworkMessage>(body),
+        "DeactivateFrameworkMessage" => old::<internal::DeactivateFrameworkMessage>(body),
+        "ResourceRequestMessage" => old::<internal::ResourceRequestMessage>(body),
+        "LaunchTasksMessage" => old::<internal::LaunchTasksMessage>(body),
+        "ReviveOffersMessage" => old::<internal::ReviveOffersMessage>(body),
+        "KillTaskMessage" => old::<internal::KillTaskMessage>(body),
+        "StatusUpdateAcknowledgementMessage" => old::<internal::StatusUpdateAcknowledgementMessage>(body),
+        "FrameworkToExecutorMessage" => old::<internal::FrameworkToExecutorMessage>(body),
+        "ReconcileTasksMessage" => old::<internal::ReconcileTasksMessage>(body),
+        "SubmitSchedulerRequest" => old::<internal::SubmitSchedulerRequest>(body),
+        kind => {
+            let mut call: v1::scheduler::Call = parse(body);
+            call.r#type = v1::scheduler::call::Type::from_str_name(kind).map(Into::into);
+            assert!(call.r#type.is_some(), "no message {kind}");
+            let bytes = scheduler_v0::encode_v0(&scheduler_v0::CallV0 { call, force }).unwrap();
+            return FromDriver::decode(scheduler_v0::CALL_NAME, &bytes).unwrap();
+        }
+    };
+    FromDriver::decode(&format!("mesos.internal.{name}"), &bytes).unwrap()
+}
+
 fn to_master(name: &str, body: &str) -> ToMaster {
     match name {
         "UnregisterSlaveMessage" => parse::<internal::UnregisterSlaveMessage>(body).into(),
@@ -341,7 +404,6 @@ fn to_master(name: &str, body: &str) -> ToMaster {
         "UpdateSlaveMessage" => parse::<internal::UpdateSlaveMessage>(body).into(),
         "RegisterSlaveMessage" => parse::<internal::RegisterSlaveMessage>(body).into(),
         "ReregisterSlaveMessage" => parse::<internal::ReregisterSlaveMessage>(body).into(),
-        "AuthenticateMessage" => parse::<internal::AuthenticateMessage>(body).into(),
         other => panic!("no message {other}"),
     }
 }

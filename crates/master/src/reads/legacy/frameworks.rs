@@ -24,6 +24,7 @@ pub fn write_head(json: &mut Writer, framework: &Framework, used: &Resources, of
     let info = &*framework.info;
     json.field("id", framework.id.as_str());
     json.field("name", &info.name);
+    json.optional_field("pid", framework.pid.as_ref().map(ToString::to_string).as_ref());
     json.key("used_resources");
     v0json::resources(json, &used.to_protos());
     json.key("offered_resources");

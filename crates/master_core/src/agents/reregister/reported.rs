@@ -96,7 +96,7 @@ impl Master {
                 let info = v1::FrameworkInfo::clone(&row.info);
                 let message = internal::UpdateFrameworkMessage {
                     framework_id: id.clone(),
-                    pid: None,
+                    pid: row.pid.as_ref().map(ToString::to_string),
                     framework_info: Some(info),
                 };
                 step.send(to, message);

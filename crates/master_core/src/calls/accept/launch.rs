@@ -32,6 +32,7 @@ impl Master {
         let mut message = RunTaskMessage {
             framework: v1::FrameworkInfo::clone(&framework.info),
             resource_version_uuids: resource_versions(agent),
+            pid: framework.pid.as_ref().map(ToString::to_string),
             launch_executor: Some(checked.new_executor.is_some() || task.executor.is_none()),
             ..Default::default()
         };

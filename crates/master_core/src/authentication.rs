@@ -1,0 +1,107 @@
+//! Which libprocess peers have proved who they are. The proving itself, with mechanisms and secrets, is an adapter's; here
+//! its outcome counts. A registration that comes while its sender is proving itself waits for that.
+
+use std::collections::BTreeMap;
+
+use proto::{
+    driver::FromDriver,
+    internal,
+    link::ToMaster,
+    upid::Upid,
+    v1::{self, scheduler::call::Type},
+};
+
+use crate::{Event, Master, Step, counters::Counter, effect::Effect};
+
+#[derive(Debug, Default)]
+pub(crate) struct Authentication {
+    /// Whoever is at it, with the last registration that came meanwhile.
+    under_way: BTreeMap<Upid, Option<Event>>,
+    proved: BTreeMap<Upid, String>,
+}
+
+impl Authentication {
+    pub(crate) fn principal(&self, peer: &Upid) -> Option<&str> {
+        self.proved.get(peer).map(String::as_str)
+    }
+
+    /// Keeps a registration back while its sender is proving itself; gives back everything else.
+    pub(crate) fn hold(&mut self, event: Event) -> Option<Event> {
+        let held = registrant(&event).and_then(|from| self.under_way.get_mut(from));
+        match held {
+            Some(held) => {
+                *held = Some(event);
+                None
+            }
+            None => Some(event),
+        }
+    }
+
+    /// The peer's process is gone; whoever comes from there next must prove itself anew.
+    pub(crate) fn forget(&mut self, peer: &Upid) {
+        self.proved.remove(peer);
+    }
+}
+
+/// Who registers or subscribes by this, if anybody does.
+fn registrant(event: &Event) -> Option<&Upid> {
+    match event {
+        Event::FromAgent { from, message: ToMaster::RegisterSlave(_) | ToMaster::ReregisterSlave(_) } => Some(from),
+        Event::FromDriver { from, message: FromDriver::Call(call) } => {
+            (call.call.r#type() == Type::Subscribe).then_some(from)
+        }
+        Event::FromDriver { from, message: FromDriver::Register(_) | FromDriver::Reregister { .. } } => Some(from),
+        _ => None,
+    }
+}
+
+impl Master {
+    /// What the peer proved before holds no longer.
+    pub(crate) fn on_authenticating(&mut self, peer: Upid) {
+        self.state.counters.add(Counter::MessagesAuthenticate);
+        if self.state.is_leading() {
+            self.authentication.proved.remove(&peer);
+            self.authentication.under_way.entry(peer).or_default();
+        }
+    }
+
+    /// Gives back the registration that waited.
+    pub(crate) fn on_authenticated(
+        &mut self,
+        peer: Upid,
+        principal: Option<String>,
+        step: &mut Step<'_>,
+    ) -> Option<Event> {
+        let held = self.authentication.under_way.remove(&peer)?;
+        if let Some(principal) = principal {
+            tracing::info!(%peer, principal, "authenticated");
+            // Its end must be heard of, whether or not it registers.
+            step.out.push(Effect::Link { peer: peer.clone() });
+            self.authentication.proved.insert(peer, principal);
+        }
+        held
+    }
+
+    /// Whether this agent may register. One that may not is told to end.
+    pub(crate) fn is_agent_authentic(&self, from: &Upid, step: &mut Step<'_>) -> bool {
+        let may = !self.config.authenticate_agents || self.authentication.principal(from).is_some();
+        if !may {
+            tracing::warn!(%from, "refusing an agent that is not authenticated");
+            step.send(from, internal::ShutdownMessage { message: Some("Agent is not authenticated".to_owned()) });
+        }
+        may
+    }
+
+    pub(crate) fn check_driver_authentic(&self, from: &Upid, info: &v1::FrameworkInfo) -> Result<(), String> {
+        let proved = self.authentication.principal(from);
+        if self.config.authenticate_frameworks && proved.is_none() {
+            return Err(format!("Framework at {from} is not authenticated"));
+        }
+        match (info.principal.as_deref(), proved) {
+            (Some(claimed), Some(proved)) if claimed != proved => {
+                Err(format!("Framework principal '{claimed}' does not match authenticated principal '{proved}'"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! v0 drivers, which speak libprocess: their messages become the calls of `calls`, and the events of `events` become
+//! messages to them. A driver is known by its address; what comes from another in its framework's name is dropped.
+
+use std::sync::Arc;
+
+use model::{AgentId, FrameworkId};
+use proto::{
+    driver::FromDriver,
+    internal::{self, FrameworkErrorMessage},
+    link::ToDriver,
+    scheduler_v0::CallV0,
+    upid::Upid,
+    v1::{
+        self,
+        scheduler::{Event, call::Type, event},
+    },
+};
+
+use super::subscribe::{Subscriber, Subscription, id_of};
+use crate::{
+    Master, Step, counters::Counter, effect::Effect, effect::Reply, state::Framework, state::Link, state::State,
+};
+
+impl Step<'_> {
+    pub(crate) fn tell_driver(&mut self, to: &Upid, message: impl Into<ToDriver>) {
+        self.out.push(Effect::ToDriver { to: to.clone(), message: message.into() });
+    }
+
+    pub(crate) fn refuse_driver(&mut self, to: &Upid, why: impl Into<String>) {
+        self.tell_driver(to, FrameworkErrorMessage { message: why.into() });
+    }
+}
+
+impl Master {
+    pub(crate) fn on_driver_message(&mut self, from: Upid, message: FromDriver, step: &mut Step<'_>) {
+        if !self.state.is_leading() {
+            self.state.counters.add(Counter::DroppedMessages);
+            return;
+        }
+        match message {
+            FromDriver::Call(call) => self.on_driver_call(from, *call, step),
+            FromDriver::Register(info) => {
+                if id_of(&info).is_some() {
+                    return step.refuse_driver(&from, "Registering with 'id' already set");
+                }
+                self.on_driver_subscribe(from, Subscription::of_info(*info), false, step);
+            }
+            FromDriver::Reregister { info, failover } => {
+                if id_of(&info).is_none() {
+                    return step.refuse_driver(&from, "Re-registering without an 'id'");
+                }
+                self.on_driver_subscribe(from, Subscription::of_info(*info), failover, step);
+            }
+            FromDriver::Deactivate(id) => self.on_deactivate(&from, &FrameworkId::from(&id), step),
+            FromDriver::Submit { name } => {
+                tracing::info!(%from, name, "refusing to take in a scheduler");
+                step.tell_driver(&from, internal::SubmitSchedulerResponse { okay: false });
+            }
+        }
+    }
+
+    fn on_driver_call(&mut self, from: Upid, CallV0 { mut call, force }: CallV0, step: &mut Step<'_>) {
+        if let Err(why) = model::parse::scheduler_call(&call) {
+            self.count_invalid(call.r#type());
+            return self.drop_call(&from, call.r#type(), &why);
+        }
+        if let (Type::Subscribe, Some(subscribe)) = (call.r#type(), call.subscribe.take()) {
+            return self.on_driver_subscribe(from, Subscription::of_call(subscribe), force, step);
+        }
+        let kind = call.r#type();
+        let id = FrameworkId::from(call.framework_id.as_ref().map(|id| id.value.as_str()).unwrap_or_default());
+        let Some(framework) = self.state.frameworks.get_mut(&id) else {
+            return self.drop_call(&from, kind, "Framework cannot be found");
+        };
+        if framework.pid.as_ref() != Some(&from) {
+            return self.drop_call(&from, kind, "Call is not from registered framework");
+        }
+        if !framework.is_connected() {
+            // A driver has no heartbeats by which to learn that our link to it broke.
+            return step.refuse_driver(&from, "Framework disconnected");
+        }
+        *framework.counters.calls.entry(kind.as_str_name()).or_default() += 1;
+        match self.perform(&id, call, None, step) {
+            Some(Reply::BadRequest(why) | Reply::Forbidden(why) | Reply::Conflict(why)) => {
+                step.refuse_driver(&from, why);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    fn drop_call(&mut self, from: &Upid, kind: Type, why: &str) {
+        tracing::warn!(%from, call = kind.as_str_name(), why, "dropping a driver's call");
+        self.state.counters.add(Counter::DroppedMessages);
+    }
+
+    fn on_driver_subscribe(&mut self, from: Upid, subscription: Subscription, force: bool, step: &mut Step<'_>) {
+        self.count_subscribe(&subscription.info);
+        if let Err(why) = self.check_driver_authentic(&from, &subscription.info) {
+            tracing::warn!(%from, why, "refusing a subscription");
+            return step.refuse_driver(&from, why);
+        }
+        self.subscribe(Subscriber::Driver { pid: from, force }, subscription, step);
+    }
+
+    /// The driver has aborted. Its framework goes on until the link breaks.
+    fn on_deactivate(&mut self, from: &Upid, id: &FrameworkId, step: &mut Step<'_>) {
+        self.state.counters.add(Counter::MessagesDeactivateFramework);
+        let Some(framework) = self.state.frameworks.get_mut(id).filter(|row| row.pid.as_ref() == Some(from)) else {
+            return self.drop_call(from, Type::Unknown, "Framework cannot be found");
+        };
+        if framework.link == (Link::Driver { active: true }) {
+            framework.link = Link::Driver { active: false };
+            self.end_offers(id, step);
+        }
+    }
+
+    pub(crate) fn on_driver_exited(&mut self, pid: &Upid, step: &mut Step<'_>) {
+        if let Some(id) = self.by_driver.remove(pid) {
+            self.disconnect_framework(&id, step);
+        }
+    }
+
+    /// The driver that has just subscribed hears so, in other words if it goes on where it was.
+    pub(crate) fn welcome_driver(&self, pid: &Upid, id: &FrameworkId, goes_on: bool, step: &mut Step<'_>) {
+        let (framework_id, master_info) = (id.to_proto(), v1::MasterInfo::clone(&self.state.info));
+        if goes_on {
+            step.tell_driver(pid, internal::FrameworkReregisteredMessage { framework_id, master_info });
+        } else {
+            step.tell_driver(pid, internal::FrameworkRegisteredMessage { framework_id, master_info });
+        }
+    }
+
+    /// The framework is no longer this driver's.
+    pub(crate) fn let_go_of_driver(&mut self, pid: &Upid, step: &mut Step<'_>) {
+        if self.by_driver.remove(pid).is_some() {
+            self.authentication.forget(pid);
+            step.out.push(Effect::Unlink { peer: pid.clone() });
+        }
+    }
+}
+
+/// The message that says `event` to a driver; `None` for what drivers know nothing of.
+pub(crate) fn message(state: &State, framework: &Framework, event: Event) -> Option<ToDriver> {
+    match event.r#type() {
+        event::Type::Offers => {
+            let offers = event.offers?.offers;
+            let pid = |offer: &v1::Offer| Some(state.agents.get(&AgentId::from(&offer.agent_id))?.pid.to_string());
+            let pids = offers.iter().map(|offer| pid(offer).unwrap_or_default()).collect();
+            Some(internal::ResourceOffersMessage { offers, pids }.into())
+        }
+        event::Type::Rescind => {
+            Some(internal::RescindResourceOfferMessage { offer_id: event.rescind?.offer_id }.into())
+        }
+        event::Type::Update => Some(update(state, framework, event.update?.status).into()),
+        event::Type::Message => {
+            let event::Message { agent_id, executor_id, data } = event.message?;
+            let framework_id = framework.id.to_proto();
+            Some(internal::ExecutorToFrameworkMessage { agent_id, framework_id, executor_id, data }.into())
+        }
+        event::Type::Failure => {
+            let event::Failure { agent_id, executor_id, status } = event.failure?;
+            let agent_id = agent_id?;
+            let Some(executor_id) = executor_id else { return Some(internal::LostSlaveMessage { agent_id }.into()) };
+            let (framework_id, status) = (framework.id.to_proto(), status.unwrap_or_default());
+            Some(internal::ExitedExecutorMessage { agent_id, framework_id, executor_id, status }.into())
+        }
+        event::Type::Error => Some(FrameworkErrorMessage { message: event.error?.message }.into()),
+        event::Type::Unknown
+        | event::Type::Subscribed
+        | event::Type::Heartbeat
+        | event::Type::InverseOffers
+        | event::Type::RescindInverseOffer
+        | event::Type::UpdateOperationStatus => None,
+    }
+}
+
+/// An address in the message asks for an acknowledgement, which goes by way of the master.
+fn update(state: &State, framework: &Framework, status: v1::TaskStatus) -> internal::StatusUpdateMessage {
+    let agent = status.agent_id.as_ref().and_then(|id| state.agents.get(&AgentId::from(id)));
+    let wants_answer = status.uuid.as_ref().is_some_and(|uuid| !uuid.is_empty());
+    let pid = agent.filter(|_| wants_answer).map(|agent| agent.pid.to_string());
+    let update = internal::StatusUpdate {
+        framework_id: framework.id.to_proto(),
+        executor_id: status.executor_id.clone(),
+        agent_id: status.agent_id.clone(),
+        timestamp: status.timestamp.unwrap_or_default(),
+        uuid: status.uuid.clone(),
+        latest_state: None,
+        status,
+    };
+    internal::StatusUpdateMessage { update, pid }
+}
+
+impl Subscription {
+    fn of_info(info: v1::FrameworkInfo) -> Subscription {
+        Subscription { info, suppressed: Default::default(), constraints: None }
+    }
+
+    pub(crate) fn of_call(call: v1::scheduler::call::Subscribe) -> Subscription {
+        Subscription {
+            info: call.framework_info,
+            suppressed: call.suppressed_roles.into_iter().collect(),
+            constraints: call.offer_constraints.filter(|c| !c.role_constraints.is_empty()).map(Arc::new),
+        }
+    }
+}
