@@ -54,14 +54,14 @@ impl Allocator {
             quota::check_role(role, self.config.nested_quota)?;
             if !quota.limits.contains(&quota.guarantees) {
                 return Err(QuotaError::GuaranteeOverLimit {
-                    guarantees: quota.guarantees.clone(),
+                    guarantees: quota.guarantees.clone().into(),
                     limits: quota.limits.clone(),
                 });
             }
             if !force && !quota.limits.is_empty() {
                 let consumed = self.quota_consumption(role);
                 if !quota.limits.contains(&consumed) {
-                    let (role, limits) = (role.clone(), quota.limits.clone());
+                    let (role, consumed, limits) = (role.clone(), consumed.into(), quota.limits.clone());
                     return Err(QuotaError::LimitBelowConsumption { role, consumed, limits });
                 }
             }

@@ -162,7 +162,7 @@ impl Allocator {
                 grants.push(InverseGrant {
                     framework: framework.id.clone(),
                     agent: agent.id.clone(),
-                    unavailability: announced.unavailability.clone(),
+                    unavailability: announced.unavailability,
                 });
             }
         }

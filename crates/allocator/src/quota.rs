@@ -76,12 +76,12 @@ pub enum QuotaError {
     #[error("Invalid {what} configuration {{'{name}': {amount}}}: {why}")]
     Scalar { what: &'static str, name: String, amount: f64, why: &'static str },
     #[error("'QuotaConfig.guarantees' {guarantees} is not contained within the 'QuotaConfig.limits' {limits}")]
-    GuaranteeOverLimit { guarantees: Quantities, limits: Limits },
+    GuaranteeOverLimit { guarantees: Box<Quantities>, limits: Limits },
     #[error(
         "Invalid QuotaConfig: Invalid quota configuration. Parent role '{parent}' with guarantees ({guarantees}) does not \
          contain the sum of its children's guarantees ({children})"
     )]
-    ChildrenOverParent { parent: String, guarantees: Quantities, children: Quantities },
+    ChildrenOverParent { parent: String, guarantees: Box<Quantities>, children: Box<Quantities> },
     #[error(
         "Invalid QuotaConfig: Role '{role}' with limits ({limits}) is above the limits ({bound}) of role '{ancestor}'"
     )]
@@ -90,12 +90,12 @@ pub enum QuotaError {
         "Invalid QuotaConfig: Role '{role}' is already consuming '{consumed}'; this is more than the requested limits \
          '{limits}' (use 'force' flag to bypass this check)"
     )]
-    LimitBelowConsumption { role: String, consumed: Quantities, limits: Limits },
+    LimitBelowConsumption { role: String, consumed: Box<Quantities>, limits: Limits },
     #[error(
         "Invalid QuotaConfig: total quota guarantees '{guarantees}' exceed cluster capacity '{capacity}' (use 'force' flag \
          to bypass this check)"
     )]
-    Overcommitted { guarantees: Quantities, capacity: Quantities },
+    Overcommitted { guarantees: Box<Quantities>, capacity: Box<Quantities> },
 }
 
 impl QuotaError {
@@ -122,7 +122,7 @@ impl Quota {
             quota.limits.insert(Name::from(name), check_amount("QuotaConfig.limits", "limit", name, amount)?);
         }
         if !quota.limits.contains(&quota.guarantees) {
-            return Err(QuotaError::GuaranteeOverLimit { guarantees: quota.guarantees, limits: quota.limits });
+            return Err(QuotaError::GuaranteeOverLimit { guarantees: quota.guarantees.into(), limits: quota.limits });
         }
         Ok(quota)
     }
@@ -177,7 +177,11 @@ pub fn check_tree(quotas: &BTreeMap<String, Quota>) -> Result<(), QuotaError> {
     for (parent, sum) in children {
         let guarantees = quotas.get(parent).map(|quota| quota.guarantees.clone()).unwrap_or_default();
         if !guarantees.contains(&sum) {
-            return Err(QuotaError::ChildrenOverParent { parent: parent.to_owned(), guarantees, children: sum });
+            return Err(QuotaError::ChildrenOverParent {
+                parent: parent.to_owned(),
+                guarantees: guarantees.into(),
+                children: sum.into(),
+            });
         }
     }
     Ok(())
@@ -194,7 +198,11 @@ pub fn check_capacity<'a>(
     for total in agents {
         capacity += &total.non_revocable().scalar_quantities();
     }
-    if capacity.contains(&guarantees) { Ok(()) } else { Err(QuotaError::Overcommitted { guarantees, capacity }) }
+    if capacity.contains(&guarantees) {
+        Ok(())
+    } else {
+        Err(QuotaError::Overcommitted { guarantees: guarantees.into(), capacity: capacity.into() })
+    }
 }
 
 /// Checks the name of a role that is to have a quota. Roles below another have one only where `nested` says so.
