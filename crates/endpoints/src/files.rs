@@ -128,7 +128,7 @@ fn no_number(name: &str, text: &str) -> Response {
 }
 
 /// A path that is not there is 404 without a body.
-fn refusal(error: &FileError) -> Response {
+pub(crate) fn refusal(error: &FileError) -> Response {
     match error {
         FileError::NotFound(_) => refuse::missing(""),
         FileError::IsDirectory(_) => refuse::bad_request("Cannot read a directory.\n"),

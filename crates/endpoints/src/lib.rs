@@ -1,11 +1,13 @@
 //! Knows the endpoints that a master and an agent have alike: health, version, flags, metrics, files. Knows nothing of
 //! what either of them does.
 //!
-//! `Common::answer` serves the legacy endpoints; `v1` gives the same answers as messages, for the operator API.
+//! `Common::answer` serves the legacy endpoints, `Common::answer_call` the operator API; `v1` makes messages of the same
+//! answers.
 //! `coalesce` is for what is costly to show.
 
 mod coalesce;
 mod files;
+mod operator;
 mod v1;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -19,7 +21,7 @@ use proto::json::Writer;
 use transport::{Request, Response, jsonp, refuse, route::Table};
 
 pub use coalesce::Coalescer;
-pub use v1::{FileProblem, file_problem};
+pub use operator::OperatorCall;
 
 /// The level of the Mesos API that clients are told. They parse it: digits and dots.
 pub const API_VERSION: &str = "1.11.0";

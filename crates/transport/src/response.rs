@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use hyper::{HeaderMap, StatusCode, header};
+use proto::{Message, content::ContentType};
 
 use crate::stream::{EventStream, Flow};
 
@@ -51,6 +52,11 @@ impl Response {
         let mut response = Response { status, headers: HeaderMap::new(), body: Body::Full(body.into()) };
         response.headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
         response
+    }
+
+    /// 200 with a message.
+    pub fn message(content_type: ContentType, message: &impl Message) -> Response {
+        Response::typed(StatusCode::OK, content_type.mime(), content_type.encode(message))
     }
 
     /// 200 with an event stream in `content_type`.
