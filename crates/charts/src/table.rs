@@ -26,6 +26,14 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
+    pub fn columns(&self) -> impl Iterator<Item = (&str, Align)> {
+        self.columns.iter().map(|(name, align)| (name.as_str(), *align))
+    }
+
+    pub fn rows(&self) -> &[Vec<String>] {
+        &self.rows
+    }
+
     pub fn html(&self) -> String {
         let class = |align: Align| if align == Align::Right { " class=\"n\"" } else { "" };
         let head: String =
