@@ -11,6 +11,7 @@ mod shutdown;
 mod suppress;
 mod update_framework;
 
+use allocator::InverseAnswer;
 use model::FrameworkId;
 use proto::v1::scheduler::{Call, call::Type};
 
@@ -137,9 +138,21 @@ impl Master {
                     return Some(self.on_update_framework(id, update, step));
                 }
             }
-            kind @ (Type::AcceptInverseOffers | Type::DeclineInverseOffers | Type::AcknowledgeOperationStatus) => {
-                let why = format!("{} is not implemented", kind.as_str_name());
-                return Some(Reply::NotImplemented(why));
+            Type::AcceptInverseOffers => {
+                reply(step);
+                let accept = call.accept_inverse_offers.take().unwrap_or_default();
+                self.on_inverse_answer(id, &accept.inverse_offer_ids, InverseAnswer::Accept, accept.filters, step);
+            }
+            Type::DeclineInverseOffers => {
+                reply(step);
+                let decline = call.decline_inverse_offers.take().unwrap_or_default();
+                self.on_inverse_answer(id, &decline.inverse_offer_ids, InverseAnswer::Decline, decline.filters, step);
+            }
+            Type::AcknowledgeOperationStatus => {
+                reply(step);
+                if let Some(acknowledge) = call.acknowledge_operation_status.take() {
+                    self.on_acknowledge_operation(id, acknowledge, step);
+                }
             }
             Type::Unknown | Type::Subscribe => {
                 return Some(Reply::NotImplemented("the type of the call is unknown".to_owned()));

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use proto::v1::{
-    TaskState,
+    OperationState, TaskState,
+    offer::operation,
     task_status::{Reason, Source},
 };
 
@@ -87,11 +88,13 @@ pub struct Counters {
     counts: [u64; NAMES.len()],
     /// Ends of tasks that have a reason, by state, source and reason, as the enums' numbers.
     ends: BTreeMap<(i32, i32, i32), u64>,
+    /// What became of operations, by type and state, as the enums' numbers.
+    operations: BTreeMap<(i32, i32), u64>,
 }
 
 impl Default for Counters {
     fn default() -> Counters {
-        Counters { counts: [0; NAMES.len()], ends: BTreeMap::new() }
+        Counters { counts: [0; NAMES.len()], ends: BTreeMap::new(), operations: BTreeMap::new() }
     }
 }
 
@@ -110,6 +113,15 @@ impl Counters {
         if let Some(count) = self.counts.get_mut(counter as usize) {
             *count += 1;
         }
+    }
+
+    /// Counts an operation's arrival in a state that it does not leave.
+    pub(crate) fn add_operation(&mut self, kind: operation::Type, state: OperationState) {
+        *self.operations.entry((kind.into(), state.into())).or_default() += 1;
+    }
+
+    pub(crate) fn operations(&self, kind: operation::Type, state: OperationState) -> u64 {
+        self.operations.get(&(kind.into(), state.into())).copied().unwrap_or(0)
     }
 
     /// Counts the end of a task; states that are no end are not counted.

@@ -122,6 +122,7 @@ impl Master {
                 Timer::Heartbeat(conn) => self.on_heartbeat_timer(conn, step),
                 Timer::Failover(framework) => self.on_failover_timeout(&framework, step),
                 Timer::Offer(offer) => self.on_offer_timeout(&offer, step),
+                Timer::InverseOffer(offer) => self.rescind_inverse_offer(&offer, step),
                 Timer::RegistryGc => self.on_registry_gc(step),
             }
         }

@@ -18,6 +18,7 @@ mod invariants;
 mod leadership;
 mod metrics;
 mod offers;
+mod operations;
 mod operator;
 mod pending;
 mod publish;
@@ -170,10 +171,7 @@ impl Master {
             ToMaster::ExitedExecutor(m) => self.on_exited_executor(&m, step),
             ToMaster::UpdateSlave(m) => self.on_update_agent(&m, step),
             ToMaster::PongSlave(_) => self.on_pong(&from, step),
-            ToMaster::UpdateOperationStatus(_) => {
-                self.state.counters.add(Counter::MessagesOperationStatusUpdate);
-                self.state.counters.add(Counter::InvalidOperationStatusUpdates);
-            }
+            ToMaster::UpdateOperationStatus(m) => self.on_operation_status(*m, step),
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Grants become offers, and offers end: taken, discarded in silence, or rescinded.
+//! Grants become offers, and offers end: taken, discarded in silence, or rescinded. Their opposite is in `inverse`.
 
+mod inverse;
 pub(crate) mod render;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -32,6 +33,7 @@ impl Master {
             }
             self.send_event(&framework, events::offers(offers), step);
         }
+        self.make_inverse_offers(step);
     }
 
     /// Makes an offer of a grant, unless its framework or agent cannot have one: then the grant goes back.
@@ -81,6 +83,7 @@ impl Master {
         for offer in offers {
             self.discard_offer(&offer, None, step);
         }
+        self.discard_inverse_offers_of(framework, step);
     }
 
     /// Takes an offer back and says so.
@@ -98,6 +101,7 @@ impl Master {
         for offer in offers {
             self.rescind_offer(&offer, None, step);
         }
+        self.discard_inverse_offers_of(framework, step);
     }
 
     pub(crate) fn on_offer_timeout(&mut self, id: &OfferId, step: &mut Step<'_>) {

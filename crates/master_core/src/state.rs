@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bytes::Bytes;
 use model::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
 use proto::v1;
 use registry::{MachineKey, Registry};
@@ -14,7 +15,8 @@ pub use crate::tables::{
     agents::{Agent, Executor},
     frameworks::{Framework, FrameworkCounters, Link},
     history::{History, Recent},
-    offers::Offer,
+    offers::{InverseOffer, Offer},
+    operations::Operation,
     tasks::Task,
 };
 
@@ -31,6 +33,9 @@ pub struct State {
     pub frameworks: Table<FrameworkId, Framework>,
     pub completed_frameworks: Recent<FrameworkId, Framework>,
     pub offers: Table<OfferId, Offer>,
+    pub inverse_offers: Table<OfferId, InverseOffer>,
+    /// By the master's names for them.
+    pub operations: Table<Bytes, Operation>,
     pub counters: Counters,
 }
 
@@ -59,6 +64,8 @@ impl State {
             frameworks: Table::default(),
             completed_frameworks: Recent::default(),
             offers: Table::default(),
+            inverse_offers: Table::default(),
+            operations: Table::default(),
             counters: Counters::default(),
         }
     }

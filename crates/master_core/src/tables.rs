@@ -1,12 +1,13 @@
 //! The rows a master keeps and the tables that hold them. A table is cheap to copy: rows are shared until one changes.
 //!
-//! `frameworks`, `agents`, `tasks` and `offers` have the rows, `history` the bounded memory of what ended, `roles` what
+//! `frameworks`, `agents`, `tasks`, `offers` and `operations` have the rows, `history` the bounded memory of what ended, `roles` what
 //! can be said about roles by looking at the rest.
 
 pub(crate) mod agents;
 pub(crate) mod frameworks;
 pub(crate) mod history;
 pub(crate) mod offers;
+pub(crate) mod operations;
 pub(crate) mod roles;
 pub(crate) mod tasks;
 

@@ -21,6 +21,7 @@ pub(crate) enum Timer {
     /// A disconnected framework had its time to fail over.
     Failover(FrameworkId),
     Offer(OfferId),
+    InverseOffer(OfferId),
     RegistryGc,
 }
 
@@ -33,7 +34,7 @@ impl Timer {
             Timer::Recovery => "recovered agents",
             Timer::Heartbeat(_) => "scheduler heartbeat",
             Timer::Failover(_) => "framework failover",
-            Timer::Offer(_) => "offer timeout",
+            Timer::Offer(_) | Timer::InverseOffer(_) => "offer timeout",
             Timer::RegistryGc => "registry clean-up",
         }
     }

@@ -36,6 +36,7 @@ impl Master {
         for offer in offers {
             self.rescind_offer(&offer, None, step);
         }
+        self.rescind_inverse_offers_on(&id, step);
         for framework in frameworks {
             let checkpoints = self.state.frameworks.get(&framework).is_some_and(|f| f.info.checkpoint());
             if !checkpoints {

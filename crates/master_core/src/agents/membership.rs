@@ -6,7 +6,7 @@ use model::{AgentCapabilities, AgentId, Refusal};
 use proto::{
     internal,
     upid::Upid,
-    v1::{self, machine_info, resource::reservation_info},
+    v1::{self, OperationState, machine_info, resource::reservation_info},
 };
 use registry::MachineKey;
 use resources::{Resource, Resources};
@@ -71,6 +71,9 @@ impl Master {
             tasks: Default::default(),
             executors: BTreeMap::new(),
             offers: Default::default(),
+            operations: Default::default(),
+            inverse_offers: Default::default(),
+            inverse_answers: Default::default(),
             killed: Default::default(),
             observer: Observer { number: self.ids.observer(), ..Observer::default() },
             reregister_timer: None,
@@ -85,6 +88,10 @@ impl Master {
         self.by_pid.insert(agent.pid.clone(), id.clone());
         let used = self.state.used_on(&agent);
         self.allocator.add_agent(step.now, &id, self.profile_of(&agent), agent.total.clone(), &used);
+        let unavailability = self.state.unavailability_of(&agent);
+        if unavailability.is_some() {
+            self.allocator.set_unavailability(step.now, &id, unavailability);
+        }
         self.state.agents.insert(id.clone(), agent);
         if let Some(agent) = self.state.agents.get(&id) {
             publish::agent_added(&self.config, &self.state, agent, step);
@@ -126,10 +133,14 @@ impl Master {
         for (framework, executor) in executors {
             self.remove_executor(id, &framework, &executor, step);
         }
-        let offers = self.state.agents.get(id).map(|a| a.offers.clone()).unwrap_or_default();
-        for offer in offers {
-            self.rescind_offer(&offer, None, step);
-        }
+        let (state, why) = match departure {
+            Departure::Unreachable { why, .. } => (OperationState::OperationUnreachable, why.as_str()),
+            Departure::Gone => (OperationState::OperationGoneByOperator, GONE),
+            Departure::Removed { why } => (OperationState::OperationUnreachable, *why),
+        };
+        self.end_operations_on(id, state, why, step);
+        self.rescind_all_on(id, step);
+        self.rescind_inverse_offers_on(id, step);
         self.allocator.remove_agent(step.now, id);
         if let Some(agent) = self.state.agents.take(id) {
             let timers = [agent.observer.timer, agent.observer.removal, agent.reregister_timer];

@@ -14,6 +14,10 @@ impl Master {
             tracing::warn!(agent = %id, "ignoring the update of an agent that is not there");
             return;
         };
+        if let Some(operations) = &message.operations {
+            self.compare_operations(&id, &operations.operations, step);
+        }
+        let Some(agent) = self.state.agents.get(&id) else { return };
         let own = agent.total.without_provider();
         // Agents from before the flag always mean to set them.
         let oversubscribed = if message.update_oversubscribed_resources.unwrap_or(true) {

@@ -1,6 +1,8 @@
 //! ACCEPT: offers are taken, each operation is judged and applied in order, and the allocator hears the sum in one call.
-//! `launch` and `launch_group` apply; what makes an operation wrong is in `validate/operation` and `validate/task`.
+//! `launch`, `launch_group` and `convert` apply; what makes an operation wrong is in `validate/operation`, `validate/task` and
+//! `model::parse::operation`.
 
+mod convert;
 mod launch;
 mod launch_group;
 
@@ -14,7 +16,7 @@ use proto::v1::{
     scheduler::call::Accept,
     task_status::Source,
 };
-use resources::Resources;
+use resources::{Resources, conversion::Conversion};
 
 use crate::{
     Master, Step,
@@ -32,15 +34,17 @@ pub(crate) struct Basket {
     pub(crate) offered: Resources,
     /// What no operation has used yet.
     pub(crate) remaining: Resources,
+    /// The shared ones of the offers and those made since: any number of tasks may use them.
+    pub(crate) shared: Resources,
     /// What tasks and new executors use.
     pub(crate) used: Resources,
+    pub(crate) conversions: Vec<Conversion>,
 }
 
 impl Basket {
-    /// What a task may use. A shared resource may be used by any number of tasks of one ACCEPT.
+    /// What a task may use.
     pub(crate) fn available(&self) -> Resources {
-        let shared = self.offered.shared();
-        if shared.is_empty() { self.remaining.clone() } else { self.remaining.non_shared() + shared }
+        if self.shared.is_empty() { self.remaining.clone() } else { self.remaining.non_shared() + &self.shared }
     }
 
     pub(crate) fn take(&mut self, consumed: &Resources) {
@@ -86,15 +90,12 @@ impl Master {
                         self.launch_group(id, group, &mut basket, step);
                     }
                 }
-                kind => {
-                    let why = format!("{} is not implemented", kind.as_str_name());
-                    self.refuse_operation(id, operation, &why, step);
-                }
+                _ => self.convert(id, operation, &mut basket, step),
             }
         }
         let settlement = Settlement {
             offered: basket.offered,
-            conversions: Vec::new(),
+            conversions: basket.conversions,
             used: basket.used,
             filter: refusal_duration(call.filters.and_then(|filters| filters.refuse_seconds)),
         };
@@ -111,12 +112,15 @@ impl Master {
                 role: Arc::clone(&offer.role),
                 offered: Resources::default(),
                 remaining: Resources::default(),
+                shared: Resources::default(),
                 used: Resources::default(),
+                conversions: Vec::new(),
             });
             basket.offered += &offer.resources;
         }
         let mut basket = basket?;
         basket.remaining = basket.offered.clone();
+        basket.shared = basket.offered.shared();
         if let Some(framework) = self.state.frameworks.get_mut(id) {
             framework.counters.offers_accepted += offers.len() as u64;
         }
@@ -180,8 +184,15 @@ impl Master {
     }
 
     /// Only operations with an id are answered; they name no agent and carry no uuid.
-    fn send_operation_error(&mut self, id: &FrameworkId, operation: &Operation, why: &str, step: &mut Step<'_>) {
+    pub(super) fn send_operation_error(
+        &mut self,
+        id: &FrameworkId,
+        operation: &Operation,
+        why: &str,
+        step: &mut Step<'_>,
+    ) {
         tracing::warn!(framework = %id, operation = operation.r#type().as_str_name(), why, "dropping an operation");
+        self.state.counters.add_operation(operation.r#type(), OperationState::OperationError);
         if operation.id.is_some() {
             let status = v1::OperationStatus {
                 operation_id: operation.id.clone(),

@@ -1,9 +1,9 @@
-//! RECONCILE_OPERATIONS: no operation is ever pending here, so that what is said of one follows from its agent.
+//! RECONCILE_OPERATIONS: what the master knows of a framework's operations, of all of them or of those it names.
 
-use model::{AgentId, FrameworkId};
+use model::{AgentId, FrameworkId, OperationId};
 use proto::v1::{self, OperationState, scheduler::call::reconcile_operations};
 
-use crate::{Master, Step, counters::Counter, frameworks::events};
+use crate::{Master, Step, counters::Counter, frameworks::events, state::Operation};
 
 impl Master {
     pub(crate) fn on_reconcile_operations(
@@ -13,17 +13,38 @@ impl Master {
         step: &mut Step<'_>,
     ) {
         self.state.counters.add(Counter::MessagesReconcileOperations);
-        for operation in asked {
-            let (state, why) = self.state_of_unknown(operation.agent_id.as_ref());
-            let status = v1::OperationStatus {
-                operation_id: Some(operation.operation_id),
-                state: state.into(),
-                message: Some(why.to_owned()),
-                agent_id: operation.agent_id,
-                resource_provider_id: operation.resource_provider_id,
-                ..Default::default()
+        let Some(framework) = self.state.frameworks.get(id) else { return };
+        let rows = framework.operations.iter().filter_map(|uuid| self.state.operations.get(uuid));
+        let named: Vec<&Operation> = rows.filter(|row| row.id.is_some()).collect();
+        let statuses: Vec<v1::OperationStatus> = if asked.is_empty() {
+            named.into_iter().map(latest).collect()
+        } else {
+            let known = |id: &v1::OperationId| {
+                let id = OperationId::from(id);
+                named.iter().rfind(|row| row.id.as_ref() == Some(&id)).copied()
             };
+            asked
+                .into_iter()
+                .map(|asked| match known(&asked.operation_id) {
+                    Some(row) => latest(row),
+                    None => self.status_of_unknown(asked),
+                })
+                .collect()
+        };
+        for status in statuses {
             self.send_event(id, events::update_operation_status(status), step);
+        }
+    }
+
+    fn status_of_unknown(&self, asked: reconcile_operations::Operation) -> v1::OperationStatus {
+        let (state, why) = self.state_of_unknown(asked.agent_id.as_ref());
+        v1::OperationStatus {
+            operation_id: Some(asked.operation_id),
+            state: state.into(),
+            message: Some(why.to_owned()),
+            agent_id: asked.agent_id,
+            resource_provider_id: asked.resource_provider_id,
+            ..Default::default()
         }
     }
 
@@ -49,4 +70,9 @@ impl Master {
             ),
         }
     }
+}
+
+/// Nobody acknowledges an answer: it has no uuid.
+fn latest(row: &Operation) -> v1::OperationStatus {
+    v1::OperationStatus { uuid: None, ..row.proto.latest_status.clone() }
 }

@@ -32,6 +32,16 @@ pub(crate) fn rescind(id: &OfferId) -> Event {
     Event { rescind: Some(event::Rescind { offer_id: id.to_proto() }), ..of(event::Type::Rescind) }
 }
 
+pub(crate) fn inverse_offers(inverse_offers: Vec<v1::InverseOffer>) -> Event {
+    let offers = event::InverseOffers { inverse_offers };
+    Event { inverse_offers: Some(offers), ..of(event::Type::InverseOffers) }
+}
+
+pub(crate) fn rescind_inverse(id: &OfferId) -> Event {
+    let rescind = event::RescindInverseOffer { inverse_offer_id: id.to_proto() };
+    Event { rescind_inverse_offer: Some(rescind), ..of(event::Type::RescindInverseOffer) }
+}
+
 pub(crate) fn update(status: v1::TaskStatus) -> Event {
     Event { update: Some(event::Update { status }), ..of(event::Type::Update) }
 }

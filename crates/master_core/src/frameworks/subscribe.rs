@@ -18,7 +18,7 @@ use crate::{
     effect::{Effect, Reply},
     event::ConnId,
     publish,
-    state::{Framework, Link},
+    state::{Framework, Link, Operation},
     validate,
 };
 
@@ -216,7 +216,9 @@ impl Master {
     }
 
     /// Puts a new row into the tables and the allocator.
-    pub(crate) fn add_framework(&mut self, framework: Framework, step: &mut Step<'_>) {
+    pub(crate) fn add_framework(&mut self, mut framework: Framework, step: &mut Step<'_>) {
+        let of_it = |operation: &&Operation| operation.framework.as_ref() == Some(&framework.id);
+        framework.operations = self.state.operations.values().filter(of_it).map(|row| row.uuid.clone()).collect();
         let used = self.state.used_by(&framework);
         self.allocator.add_framework(step.now, &framework.id, self.framework_profile(&framework), &used);
         publish::framework_added(&self.config, &self.state, &framework, step);
@@ -243,6 +245,8 @@ pub(crate) fn new_framework(id: &FrameworkId, subscription: Subscription, now: W
         unreachable_tasks: Default::default(),
         executors: Default::default(),
         offers: Default::default(),
+        inverse_offers: Default::default(),
+        operations: Default::default(),
         counters: Default::default(),
         failover_timer: None,
     }

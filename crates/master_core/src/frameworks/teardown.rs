@@ -25,6 +25,7 @@ impl Master {
         let tasks: Vec<TaskId> = framework.tasks.keys().cloned().collect();
         let executors = framework.executors.clone();
         self.discard_offers_of(id, step);
+        self.adopt_operations_of(id, step);
         for agent in self.state.agents.values() {
             step.send(&agent.pid, ShutdownFrameworkMessage { framework_id: id.to_proto() });
         }

@@ -38,7 +38,7 @@ pub(crate) fn for_framework(state: &State, offer: &Offer) -> Option<v1::Offer> {
     Some(rendered)
 }
 
-fn url(agent: &Agent) -> v1::Url {
+pub(super) fn url(agent: &Agent) -> v1::Url {
     v1::Url {
         scheme: "http".to_owned(),
         address: v1::Address {

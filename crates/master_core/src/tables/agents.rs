@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use model::{AgentCapabilities, AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
 use proto::{upid::Upid, v1};
 use resources::Resources;
@@ -32,6 +33,10 @@ pub struct Agent {
     pub tasks: BTreeSet<(FrameworkId, TaskId)>,
     pub executors: BTreeMap<(FrameworkId, ExecutorId), Arc<Executor>>,
     pub offers: BTreeSet<OfferId>,
+    pub operations: BTreeSet<Bytes>,
+    pub inverse_offers: BTreeSet<OfferId>,
+    /// What frameworks last said to the plan to take the machine away, and when.
+    pub inverse_answers: BTreeMap<FrameworkId, (allocator::InverseAnswer, WallTime)>,
     /// Tasks that a framework asked to kill, until they are gone: an agent that was away must hear it again.
     pub(crate) killed: BTreeSet<(FrameworkId, TaskId)>,
     pub(crate) observer: Observer,

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use model::{AgentId, ExecutorId, FrameworkCapabilities, FrameworkId, OfferId, TaskId};
 use proto::{upid::Upid, v1};
 use stdx::WallTime;
@@ -36,6 +37,9 @@ pub struct Framework {
     pub unreachable_tasks: Recent<TaskId, Task>,
     pub executors: BTreeSet<(AgentId, ExecutorId)>,
     pub offers: BTreeSet<OfferId>,
+    pub inverse_offers: BTreeSet<OfferId>,
+    /// By the master's names for them.
+    pub operations: BTreeSet<Bytes>,
     pub counters: FrameworkCounters,
     pub(crate) failover_timer: Option<TimerKey>,
 }

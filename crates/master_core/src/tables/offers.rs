@@ -1,8 +1,9 @@
-//! An offer while it is outstanding.
+//! An offer while it is outstanding, and an inverse one.
 
 use std::sync::Arc;
 
 use model::{AgentId, FrameworkId, OfferId};
+use proto::v1;
 use resources::Resources;
 
 use crate::timers::TimerKey;
@@ -15,5 +16,15 @@ pub struct Offer {
     pub role: Arc<str>,
     /// With allocation info.
     pub resources: Resources,
+    pub(crate) timeout: Option<TimerKey>,
+}
+
+/// A framework is asked to leave an agent.
+#[derive(Clone, Debug)]
+pub struct InverseOffer {
+    pub id: OfferId,
+    pub framework: FrameworkId,
+    pub agent: AgentId,
+    pub unavailability: v1::Unavailability,
     pub(crate) timeout: Option<TimerKey>,
 }
