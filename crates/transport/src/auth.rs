@@ -1,7 +1,13 @@
-//! Who is asking. A program picks an `Authenticator` and asks it once per request with the realm of the endpoint; `basic`
-//! is HTTP Basic over a list of credentials. What a principal may do is decided elsewhere.
+//! Who is asking. On HTTP a program picks an `Authenticator` and asks it once per request with the realm of the endpoint;
+//! `basic` is HTTP Basic over a list of credentials. Over libprocess, peers prove themselves in a conversation:
+//! `authenticator` is its server, `authenticatee` its client, `cram_md5` the proof. `credentials` reads the files that
+//! secrets come in. What a principal may do is decided elsewhere.
 
+pub mod authenticatee;
+pub mod authenticator;
 pub mod basic;
+pub mod cram_md5;
+pub mod credentials;
 
 use std::sync::Arc;
 

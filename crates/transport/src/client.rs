@@ -1,6 +1,7 @@
 //! Requests to other HTTP servers: whole answers, RecordIO streams, and bodies that are sent while they are made.
 //! Connections are kept and used again. Redirects and retries are the caller's business.
 
+mod lines;
 mod pool;
 mod records;
 
@@ -14,6 +15,7 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 
+pub use lines::Lines;
 pub use records::Records;
 
 use crate::stream::{self, FlowWriter};
@@ -194,6 +196,21 @@ impl Client {
             let (head, body) = response.into_parts();
             let records = Records::new(authority.clone(), body, sender, self.config.answer);
             Ok(Opened::Stream { headers: head.headers, records })
+        };
+        self.in_time(&authority, exchange).await
+    }
+
+    /// Sends a request whose answer is a stream of lines, on a connection of its own.
+    pub async fn open_lines(&self, call: Call) -> Result<Result<Lines, Reply>, ClientError> {
+        let authority = call.authority.clone();
+        let exchange = async {
+            let (response, sender) = self.exchange(call).await?;
+            if response.status() != StatusCode::OK {
+                let reply = self.read(&authority, response).await?;
+                self.pool.put(&authority, sender);
+                return Ok(Err(reply));
+            }
+            Ok(Ok(Lines::new(authority.clone(), response.into_body(), sender, self.config.answer)))
         };
         self.in_time(&authority, exchange).await
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod sockets {
+    mod authentication;
     mod client;
     mod harness;
     mod libprocess;

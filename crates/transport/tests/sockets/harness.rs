@@ -98,7 +98,8 @@ impl Handler for World {
     }
 
     async fn deliver(&self, message: Message) -> bool {
-        let known = message.to == "actor" || message.to == "slave(1)";
+        let known =
+            ["actor", "slave(1)", "master"].contains(&message.to.as_str()) || message.to.starts_with("crammd5-");
         if known && let Some(sender) = self.messages.lock().unwrap().as_ref() {
             let _ = sender.send(message);
         }

@@ -16,15 +16,15 @@ use transport::{
 use super::harness::{Site, soon, undated, until};
 
 /// A process: a server, and a node that says the server's address.
-struct Process {
-    site: Site,
-    node: Node,
+pub struct Process {
+    pub site: Site,
+    pub node: Node,
     exits: Exits,
     messages: mpsc::UnboundedReceiver<Message>,
 }
 
 impl Process {
-    async fn start() -> Process {
+    pub async fn start() -> Process {
         let site = Site::start().await;
         let (sender, messages) = mpsc::unbounded_channel();
         *site.world.messages.lock().unwrap() = Some(sender);
@@ -32,11 +32,11 @@ impl Process {
         Process { site, node, exits, messages }
     }
 
-    fn upid(&self, actor: &str) -> Upid {
+    pub fn upid(&self, actor: &str) -> Upid {
         self.node.upid(actor)
     }
 
-    async fn receive(&mut self) -> Message {
+    pub async fn receive(&mut self) -> Message {
         soon("a message", self.messages.recv()).await.unwrap()
     }
 
