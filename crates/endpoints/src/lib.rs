@@ -3,9 +3,10 @@
 //!
 //! `Common::answer` serves the legacy endpoints, `Common::answer_call` the operator API; `v1` makes messages of the same
 //! answers.
-//! `coalesce` is for what is costly to show.
+//! `coalesce` is for what is costly to show; `doors` knows which endpoints ask who is there.
 
 mod coalesce;
+mod doors;
 mod files;
 mod operator;
 mod v1;
@@ -21,6 +22,7 @@ use proto::json::Writer;
 use transport::{Request, Response, jsonp, refuse, route::Table};
 
 pub use coalesce::Coalescer;
+pub use doors::{Door, Doors, Locked, Realms};
 pub use operator::OperatorCall;
 
 /// The level of the Mesos API that clients are told. They parse it: digits and dots.
@@ -38,6 +40,17 @@ pub enum Endpoint {
     Prometheus,
     SystemStats,
     Files(Verb),
+}
+
+impl Endpoint {
+    pub fn door(self) -> Door {
+        match self {
+            Endpoint::Health | Endpoint::Version => Door::Open,
+            Endpoint::Flags | Endpoint::Metrics | Endpoint::Prometheus | Endpoint::SystemStats | Endpoint::Files(_) => {
+                Door::Readonly
+            }
+        }
+    }
 }
 
 /// Adds the endpoints to a server's table.

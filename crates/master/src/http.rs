@@ -9,12 +9,17 @@ mod teardown;
 use std::sync::{Arc, atomic::AtomicBool};
 
 use bytes::Bytes;
-use endpoints::{Coalescer, Common};
+use endpoints::{Coalescer, Common, Door, Doors};
 use master_core::{Event, Reply, State};
 use observe::metrics::Snapshot;
 use proto::{content::ContentType, driver::FromDriver, link::ToMaster, v1::master::call};
 use stdx::{WallTime, clock::Clock};
-use transport::{Handler, Message, Request, Response, StatusCode, jsonp, refuse, route::Table};
+use transport::{
+    Handler, Message, Request, Response, StatusCode,
+    auth::{Principal, authenticator::PeerAuthenticator},
+    jsonp, refuse,
+    route::Table,
+};
 
 use crate::{
     reads::{
@@ -33,6 +38,8 @@ pub struct Endpoints {
     /// Set once this master leads; a leader that stops leading ends.
     leads: AtomicBool,
     table: Table<Endpoint>,
+    doors: Doors,
+    peers: PeerAuthenticator,
 }
 
 /// A read that costs something, so that equal ones share one rendering.
@@ -63,6 +70,18 @@ enum Endpoint {
     Common(endpoints::Endpoint),
 }
 
+impl Endpoint {
+    fn door(self) -> Door {
+        match self {
+            Endpoint::Scheduler => Door::Clients,
+            Endpoint::Operator | Endpoint::Teardown => Door::Readwrite,
+            Endpoint::Redirect => Door::Open,
+            Endpoint::Legacy(_) => Door::Readonly,
+            Endpoint::Common(endpoint) => endpoint.door(),
+        }
+    }
+}
+
 fn table() -> Table<Endpoint> {
     use legacy::Document;
     let table = Table::new("master")
@@ -80,9 +99,9 @@ fn table() -> Table<Endpoint> {
 }
 
 impl Endpoints {
-    pub fn new(inbox: Inbox, common: Common, about: About) -> Arc<Endpoints> {
+    pub fn new(inbox: Inbox, common: Common, about: About, doors: Doors, peers: PeerAuthenticator) -> Arc<Endpoints> {
         let (reads, leads) = (Coalescer::default(), AtomicBool::new(false));
-        Arc::new(Endpoints { inbox, common, about, reads, leads, table: table() })
+        Arc::new(Endpoints { inbox, common, about, reads, leads, table: table(), doors, peers })
     }
 
     /// A document of the legacy API: any method, JSON, wrapped for JSONP if asked.
@@ -136,11 +155,15 @@ impl Endpoints {
 impl Handler for Endpoints {
     async fn handle(&self, request: Request) -> Response {
         let Some(found) = self.table.find(request.path()) else { return refuse::not_found() };
+        let principal = match self.doors.check(found.endpoint.door(), &request.headers) {
+            Ok(principal) => principal.map(|principal: Principal| principal.to_string()),
+            Err(refusal) => return refusal,
+        };
         match *found.endpoint {
-            Endpoint::Scheduler => self.scheduler(&request).await,
-            Endpoint::Operator => self.operator(&request).await,
+            Endpoint::Scheduler => self.scheduler(&request, principal).await,
+            Endpoint::Operator => self.operator(&request, principal).await,
             Endpoint::Redirect => self.redirect(request.path(), &found.rest),
-            Endpoint::Teardown => self.teardown(&request).await,
+            Endpoint::Teardown => self.teardown(&request, principal).await,
             Endpoint::Legacy(document) => self.legacy(document, &request).await,
             Endpoint::Common(endpoint) => {
                 self.common.answer(endpoint, &request, async |snapshot| self.add_metrics(snapshot).await).await
@@ -150,6 +173,9 @@ impl Handler for Endpoints {
 
     /// A message that is none of an agent's or a driver's is answered as delivered, as libprocess does, and dropped.
     async fn deliver(&self, message: Message) -> bool {
+        if self.peers.deliver(&message) {
+            return true;
+        }
         if message.to != "master" && !message.to.starts_with("slave-observer(") {
             return false;
         }

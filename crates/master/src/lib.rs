@@ -3,6 +3,7 @@
 //! `start` brings up a master inside a running runtime, for `meseta master` and `meseta dev`. `flags` and `settings` read
 //! what the operator wants, `runtime` is the loop, `http` the endpoints, `reads` what they show.
 
+mod authentication;
 pub mod flags;
 mod http;
 mod reads;
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 use transport::{Limits, Node, Server, inbox, libprocess::NodeConfig};
 
 use crate::{
+    authentication::Authentication,
     http::{About, Endpoints},
     runtime::{Inbox, Loop},
     settings::Settings,
@@ -47,6 +49,7 @@ impl Running {
 pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result<Running, String> {
     let settings = Settings::new(values)?;
     let config = settings.core()?;
+    let authentication = Authentication::new(&settings.values)?;
     let common = common(&settings, log_file);
     let opening = std::time::Instant::now();
     let store = settings.store()?;
@@ -70,6 +73,8 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
     let (node, mut exits) = Node::new(NodeConfig::new(advertised));
     let core = Master::new(config, info.clone(), seed);
     let clock = Clock::start();
+    let doors = authentication.doors();
+    let peers = authentication.of_peers(hostname.clone(), node.clone(), inbox.clone());
     let ended = tokio::spawn(Loop::new(core, clock, registrar, node, &common.metrics).run(arrivals));
 
     let to_loop = inbox.clone();
@@ -80,7 +85,7 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
     });
     stand_for_election(info, inbox.clone(), registry);
     let about = About { address: format!("{hostname}:{}", advertised.port()), clock, started: clock::wall() };
-    let running = server.serve(Endpoints::new(inbox, common, about));
+    let running = server.serve(Endpoints::new(inbox, common, about, doors, peers));
     tracing::info!(%address, api = endpoints::API_VERSION, version = endpoints::OWN_VERSION, "the master listens");
     Ok(Running { address, ended, _server: running })
 }

@@ -75,6 +75,8 @@ impl Settings {
             agent_reregister_timeout: values.needed_duration("agent_reregister_timeout")?,
             recovery_agent_removal_limit: share(values, "recovery_agent_removal_limit")?,
             offer_timeout: values.duration("offer_timeout"),
+            authenticate_frameworks: values.switch("authenticate_frameworks"),
+            authenticate_agents: values.switch("authenticate_agents"),
             root_submissions: values.switch("root_submissions"),
             max_completed_frameworks: count("max_completed_frameworks"),
             max_completed_tasks_per_framework: count("max_completed_tasks_per_framework"),

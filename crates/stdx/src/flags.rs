@@ -14,6 +14,8 @@ pub enum Kind {
     Number,
     Duration,
     Bytes,
+    /// A file: a path, or `file://` and a path. Its content is the program's to read.
+    Path,
     /// Text that is never shown: its value reads as `***` wherever flags are listed.
     Secret,
 }
@@ -190,6 +192,7 @@ impl Values {
 
     fn set(&mut self, flag: &'static Flag, value: String) -> Result<(), String> {
         let value = match value.strip_prefix("file://") {
+            Some(path) if flag.kind == Kind::Path => path.to_owned(),
             Some(path) => std::fs::read_to_string(path)
                 .map_err(|e| format!("cannot read {path}: {e}"))?
                 .trim_end_matches('\n')
@@ -209,7 +212,7 @@ fn find(table: &'static [Flag], name: &str) -> Option<&'static Flag> {
 
 fn check(kind: Kind, value: &str) -> Result<(), String> {
     match kind {
-        Kind::Text | Kind::Secret => Ok(()),
+        Kind::Text | Kind::Path | Kind::Secret => Ok(()),
         Kind::Switch => switch(value).map(drop),
         Kind::Integer => value.parse::<u64>().map(drop).map_err(|_| format!("'{value}' is not a whole number")),
         Kind::Number => value.parse::<f64>().map(drop).map_err(|_| format!("'{value}' is not a number")),
@@ -286,6 +289,7 @@ fn signature(flag: &Flag) -> String {
     let value = match flag.kind {
         Kind::Switch => return format!("--[no-]{} (default: {})", flag.name, flag.default.unwrap_or("false")),
         Kind::Text | Kind::Secret => "TEXT",
+        Kind::Path => "PATH",
         Kind::Integer | Kind::Number => "N",
         Kind::Duration => "DURATION",
         Kind::Bytes => "SIZE",

@@ -12,7 +12,7 @@ use super::{Endpoints, Read, answer, ending};
 use crate::reads::v1 as reads;
 
 impl Endpoints {
-    pub(super) async fn operator(&self, request: &Request) -> Response {
+    pub(super) async fn operator(&self, request: &Request, principal: Option<String>) -> Response {
         if let Err(elsewhere) = self.check_leading(request).await {
             return elsewhere;
         }
@@ -37,7 +37,7 @@ impl Endpoints {
             | Type::GetRoles
             | Type::GetWeights
             | Type::GetMaster => self.read_state(call.r#type(), accept).await,
-            _ => self.change(call, accept).await,
+            _ => self.change(call, principal, accept).await,
         }
     }
 
@@ -50,8 +50,8 @@ impl Endpoints {
         }
     }
 
-    async fn change(&self, call: Call, accept: ContentType) -> Response {
-        let event = |req| Event::FromOperator { req, principal: None, call: Box::new(call) };
+    async fn change(&self, call: Call, principal: Option<String>, accept: ContentType) -> Response {
+        let event = |req| Event::FromOperator { req, principal, call: Box::new(call) };
         match self.inbox.call(event, None).await {
             Some(Reply::Ok(Some(answer))) => Response::message(accept, &*answer),
             reply => reply.map_or_else(ending, answer),

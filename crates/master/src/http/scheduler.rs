@@ -11,7 +11,7 @@ use super::{Endpoints, answer, ending};
 const OUTBOX_CAPACITY: usize = 65_536;
 
 impl Endpoints {
-    pub(super) async fn scheduler(&self, request: &Request) -> Response {
+    pub(super) async fn scheduler(&self, request: &Request, principal: Option<String>) -> Response {
         if let Err(elsewhere) = self.check_leading(request).await {
             return elsewhere;
         }
@@ -21,19 +21,25 @@ impl Endpoints {
         };
         let stream_id = request.header(negotiate::STREAM_ID).map(str::to_owned);
         if call.r#type() == call::Type::Subscribe {
-            return self.subscribe(request, stream_id, call).await;
+            return self.subscribe(request, principal, stream_id, call).await;
         }
-        let event = |req| Event::FromScheduler { req, conn: 0, principal: None, stream_id, call };
+        let event = |req| Event::FromScheduler { req, conn: 0, principal, stream_id, call };
         self.inbox.call(event, None).await.map_or_else(ending, answer)
     }
 
-    async fn subscribe(&self, request: &Request, stream_id: Option<String>, call: Box<Call>) -> Response {
+    async fn subscribe(
+        &self,
+        request: &Request,
+        principal: Option<String>,
+        stream_id: Option<String>,
+        call: Box<Call>,
+    ) -> Response {
         let accept = match negotiate::accept(&request.headers) {
             Ok(accept) => accept,
             Err(mismatch) => return mismatch.into(),
         };
         let (conn, outbox, events) = self.inbox.open_stream(OUTBOX_CAPACITY, accept);
-        let event = |req| Event::FromScheduler { req, conn, principal: None, stream_id, call };
+        let event = |req| Event::FromScheduler { req, conn, principal, stream_id, call };
         match self.inbox.call(event, Some((conn, outbox))).await {
             Some(Reply::Stream { stream_id }) => {
                 Response::events(negotiate::mime(accept), events).stream_id(&stream_id)

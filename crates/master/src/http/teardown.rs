@@ -7,7 +7,7 @@ use transport::{Method, Request, Response, refuse};
 use super::{Endpoints, answer, ending};
 
 impl Endpoints {
-    pub(super) async fn teardown(&self, request: &Request) -> Response {
+    pub(super) async fn teardown(&self, request: &Request, principal: Option<String>) -> Response {
         if let Err(elsewhere) = self.check_leading(request).await {
             return elsewhere;
         }
@@ -22,7 +22,7 @@ impl Endpoints {
             teardown: Some(master::call::Teardown { framework_id: FrameworkId { value } }),
             ..Default::default()
         });
-        let event = |req| Event::FromOperator { req, principal: None, call };
+        let event = |req| Event::FromOperator { req, principal, call };
         match self.inbox.call(event, None).await {
             Some(Reply::Ok(_) | Reply::Accepted) => Response::ok(),
             reply => reply.map_or_else(ending, answer),

@@ -1,0 +1,62 @@
+//! Which endpoints ask who is there. Each door is one of Mesos's authentication realms; a door without credentials lets
+//! everybody in, nameless.
+
+use transport::{
+    HeaderMap, Response,
+    auth::{Authenticator, Principal, basic::Basic, credentials::Credential},
+};
+
+/// The way to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Open to everybody always.
+    Open,
+    Readonly,
+    Readwrite,
+    /// For the schedulers of a master.
+    Clients,
+}
+
+/// The names of a server's realms.
+#[derive(Clone, Copy, Debug)]
+pub struct Realms {
+    pub readonly: &'static str,
+    pub readwrite: &'static str,
+    pub clients: &'static str,
+}
+
+/// A server's doors and who has a key to them.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    realms: Realms,
+    keys: Basic,
+    locked: Locked,
+}
+
+/// Which doors are locked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Locked {
+    pub readonly: bool,
+    pub readwrite: bool,
+    pub clients: bool,
+}
+
+impl Doors {
+    pub fn new(realms: Realms, credentials: Vec<Credential>, locked: Locked) -> Doors {
+        Doors { realms, keys: Basic::new(credentials), locked }
+    }
+
+    /// The name of who sent a request with these headers, or the 401.
+    pub fn check(&self, door: Door, headers: &HeaderMap) -> Result<Option<Principal>, Response> {
+        let (realm, locked) = match door {
+            Door::Open => return Ok(None),
+            Door::Readonly => (self.realms.readonly, self.locked.readonly),
+            Door::Readwrite => (self.realms.readwrite, self.locked.readwrite),
+            Door::Clients => (self.realms.clients, self.locked.clients),
+        };
+        if !locked {
+            return Ok(None);
+        }
+        self.keys.authenticate(realm, headers).map_err(Response::from)
+    }
+}
