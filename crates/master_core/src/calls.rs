@@ -11,6 +11,7 @@ mod shutdown;
 mod suppress;
 mod update_framework;
 
+pub(crate) use accept::label;
 use allocator::InverseAnswer;
 use model::FrameworkId;
 use proto::v1::scheduler::{Call, call::Type};

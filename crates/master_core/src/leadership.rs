@@ -11,7 +11,7 @@ use stdx::never;
 
 use crate::{
     Master, Step,
-    effect::Effect,
+    effect::{Effect, Reply},
     event::{PersistError, Ticket},
     pending::Continuation,
     state::Phase,
@@ -39,6 +39,7 @@ impl Master {
             self.allocator.set_weight(role, *weight);
         }
         self.state.registry = Arc::new(registry);
+        self.recover_quotas(step);
         self.state.phase = Phase::Recovering;
         self.state.elected = Some(step.wall);
         let info = Box::new(v1::MasterInfo::clone(&self.state.info));
@@ -92,6 +93,11 @@ impl Master {
             Continuation::Gone { agent } => self.on_marked_gone(&agent, step),
             Continuation::Unregistered { agent } => self.on_unregistered(&agent, step),
             Continuation::Pruned { unreachable } => self.on_pruned(&unreachable),
+            Continuation::Quotas { req, roles } => self.on_quotas(req, &roles, step),
+            Continuation::Weights { req, roles } => self.on_weights(req, &roles, step),
+            Continuation::Schedule { req } => self.on_schedule(req, step),
+            Continuation::MachinesDown { req, agents } => self.on_machines_down(req, &agents, step),
+            Continuation::MachinesUp { req } => step.reply(req, Reply::Ok(None)),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proto::v1::{
-    TaskState,
+    OperationState, TaskState,
     offer::operation,
     scheduler::{call, event},
 };
@@ -64,11 +64,61 @@ impl State {
                 set(&format!("{kind}{suffix}_percent"), if total > 0.0 { used / total } else { 0.0 });
             }
         }
+        self.add_operations(&mut all);
         let completed = self.completed_frameworks.iter().map(AsRef::as_ref);
         for framework in self.frameworks.values().chain(completed) {
             add_framework(framework, &mut all);
         }
         all
+    }
+}
+
+/// The states of operations that have a metric, and whether these are counted as they are reached, for good.
+const OPERATION_STATES: [(&str, OperationState, bool); 8] = [
+    ("pending", OperationState::OperationPending, false),
+    ("recovering", OperationState::OperationRecovering, false),
+    ("unreachable", OperationState::OperationUnreachable, false),
+    ("finished", OperationState::OperationFinished, true),
+    ("failed", OperationState::OperationFailed, true),
+    ("error", OperationState::OperationError, true),
+    ("dropped", OperationState::OperationDropped, true),
+    ("gone_by_operator", OperationState::OperationGoneByOperator, true),
+];
+
+impl State {
+    fn add_operations(&self, all: &mut BTreeMap<String, f64>) {
+        use operation::Type;
+        let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+        let kinds = [
+            Type::Reserve,
+            Type::Unreserve,
+            Type::Create,
+            Type::Destroy,
+            Type::GrowVolume,
+            Type::ShrinkVolume,
+            Type::CreateDisk,
+            Type::DestroyDisk,
+        ];
+        for kind in kinds {
+            let mut total = 0;
+            let name = kind.as_str_name().to_ascii_lowercase();
+            for (label, state, counted) in OPERATION_STATES {
+                let count = if counted {
+                    self.counters.operations(kind, state)
+                } else {
+                    let rows = self.operations.values();
+                    rows.filter(|row| row.proto.info.r#type() == kind && row.state() == state).count() as u64
+                };
+                total += count;
+                *sums.entry(label).or_default() += count;
+                all.insert(format!("master/operations/{name}/{label}"), count as f64);
+            }
+            *sums.entry("total").or_default() += total;
+            all.insert(format!("master/operations/{name}/total"), total as f64);
+        }
+        for (label, count) in sums {
+            all.insert(format!("master/operations/{label}"), count as f64);
+        }
     }
 }
 

@@ -1,4 +1,9 @@
-//! Operator calls that change something. Reads are answered from the state, elsewhere.
+//! Operator calls that change something, one file per family. Reads are answered from the state, elsewhere.
+
+mod maintenance;
+mod quota;
+mod resources;
+mod weights;
 
 use model::{AgentId, FrameworkId};
 use proto::v1::master::{Call, call::Type};
@@ -6,7 +11,7 @@ use proto::v1::master::{Call, call::Type};
 use crate::{Master, Step, counters::Counter, effect::Reply, event::ReqId};
 
 impl Master {
-    pub(crate) fn on_operator_call(&mut self, req: ReqId, _principal: Option<String>, call: Call, step: &mut Step<'_>) {
+    pub(crate) fn on_operator_call(&mut self, req: ReqId, principal: Option<String>, call: Call, step: &mut Step<'_>) {
         if !self.state.is_leading() {
             step.reply(req, Reply::Unavailable("Master has not finished recovery".to_owned()));
             return;
@@ -15,24 +20,50 @@ impl Master {
             step.reply(req, Reply::BadRequest(format!("Failed to validate master::Call: {why}")));
             return;
         }
-        match (call.r#type(), call.teardown, call.mark_agent_gone) {
-            (Type::Teardown, Some(teardown), _) => {
-                self.on_operator_teardown(req, &FrameworkId::from(&teardown.framework_id), step);
+        match call.r#type() {
+            Type::Teardown => {
+                let id = call.teardown.map(|teardown| FrameworkId::from(&teardown.framework_id));
+                self.on_operator_teardown(req, id, step);
             }
-            (Type::MarkAgentGone, _, Some(gone)) => self.on_mark_agent_gone(req, AgentId::from(&gone.agent_id), step),
-            (kind, _, _) => {
-                step.reply(req, Reply::NotImplemented(format!("{} is not implemented", kind.as_str_name())));
+            Type::MarkAgentGone => {
+                let gone = call.mark_agent_gone.unwrap_or_default();
+                self.on_mark_agent_gone(req, AgentId::from(&gone.agent_id), step);
             }
+            Type::UpdateQuota => self.on_update_quota(req, call.update_quota.unwrap_or_default(), step),
+            Type::SetQuota => {
+                self.on_set_quota(req, &call.set_quota.unwrap_or_default().quota_request, step);
+            }
+            Type::RemoveQuota => self.on_remove_quota(req, &call.remove_quota.unwrap_or_default().role, step),
+            Type::UpdateWeights => {
+                self.on_update_weights(req, &call.update_weights.unwrap_or_default().weight_infos, step);
+            }
+            Type::UpdateMaintenanceSchedule => {
+                let schedule = call.update_maintenance_schedule.unwrap_or_default().schedule;
+                self.on_update_schedule(req, schedule, step);
+            }
+            Type::StartMaintenance => {
+                self.on_start_maintenance(req, call.start_maintenance.unwrap_or_default().machines, step);
+            }
+            Type::StopMaintenance => {
+                self.on_stop_maintenance(req, call.stop_maintenance.unwrap_or_default().machines, step);
+            }
+            Type::ReserveResources
+            | Type::UnreserveResources
+            | Type::CreateVolumes
+            | Type::DestroyVolumes
+            | Type::GrowVolume
+            | Type::ShrinkVolume => self.on_resources_call(req, call, principal.as_deref(), step),
+            kind => step.reply(req, Reply::NotImplemented(format!("{} is not implemented", kind.as_str_name()))),
         }
     }
 
-    fn on_operator_teardown(&mut self, req: ReqId, id: &FrameworkId, step: &mut Step<'_>) {
-        if !self.state.frameworks.contains(id) {
+    fn on_operator_teardown(&mut self, req: ReqId, id: Option<FrameworkId>, step: &mut Step<'_>) {
+        let Some(id) = id.filter(|id| self.state.frameworks.contains(id)) else {
             step.reply(req, Reply::BadRequest("No framework found with specified ID".to_owned()));
             return;
-        }
+        };
         self.state.counters.add(Counter::MessagesUnregisterFramework);
-        self.remove_framework(id, step);
+        self.remove_framework(&id, step);
         step.reply(req, Reply::Ok(None));
     }
 }

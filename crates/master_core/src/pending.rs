@@ -45,6 +45,27 @@ pub(crate) enum Continuation {
     Pruned {
         unreachable: BTreeSet<AgentId>,
     },
+    /// The quotas of these roles changed.
+    Quotas {
+        req: ReqId,
+        roles: Vec<String>,
+    },
+    Weights {
+        req: ReqId,
+        roles: Vec<String>,
+    },
+    /// The maintenance schedule changed.
+    Schedule {
+        req: ReqId,
+    },
+    /// Machines go out of service, and these agents with them.
+    MachinesDown {
+        req: ReqId,
+        agents: Vec<AgentId>,
+    },
+    MachinesUp {
+        req: ReqId,
+    },
 }
 
 /// What the master knew of a reregistering agent.

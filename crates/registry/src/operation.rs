@@ -55,6 +55,8 @@ pub enum Operation {
     StartMaintenance(Vec<v1::MachineId>),
     StopMaintenance(Vec<v1::MachineId>),
     UpdateQuota(Vec<v1::quota::QuotaConfig>),
+    /// The role has no quota any more, and is not listed.
+    RemoveQuota(String),
     UpdateWeights(Vec<v1::WeightInfo>),
 }
 
@@ -96,7 +98,8 @@ impl Mutation {
         self.keys.extend(later.keys);
     }
 
-    pub(crate) fn touch(&mut self, key: Key) {
+    /// Notes that a part changed.
+    pub fn touch(&mut self, key: Key) {
         self.keys.insert(key);
     }
 }
@@ -129,6 +132,7 @@ pub fn apply(registry: &mut Registry, operation: &Operation) -> Result<Mutation,
         Operation::StartMaintenance(machines) => machines::start_maintenance(registry, machines, m),
         Operation::StopMaintenance(machines) => machines::stop_maintenance(registry, machines, m),
         Operation::UpdateQuota(configs) => quota::update(registry, configs, m),
+        Operation::RemoveQuota(role) => quota::remove(registry, role, m),
         Operation::UpdateWeights(weights) => weights::update(registry, weights, m),
     }
     Ok(mutation)

@@ -70,6 +70,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         vec(machine(), 0..3).prop_map(Operation::StartMaintenance),
         vec(machine(), 0..3).prop_map(Operation::StopMaintenance),
         vec(quota(), 0..3).prop_map(Operation::UpdateQuota),
+        "[a-z]{1,3}".prop_map(Operation::RemoveQuota),
         vec(weight(), 0..3).prop_map(Operation::UpdateWeights),
     ]
 }

@@ -169,9 +169,12 @@ fn quotas_and_weights_replace_what_the_role_had() {
     r.legacy_quotas.insert("x".to_owned(), v1::quota::QuotaInfo { role: Some("x".to_owned()), ..Default::default() });
     let config = v1::quota::QuotaConfig { role: "x".to_owned(), ..Default::default() };
     assert!(accept(&mut r, Operation::UpdateQuota(vec![config.clone()])));
-    assert!(!accept(&mut r, Operation::UpdateQuota(vec![config])));
+    assert!(!accept(&mut r, Operation::UpdateQuota(vec![config.clone()])));
     assert!(r.legacy_quotas.is_empty() && r.quotas.contains_key("x"));
     assert!(r.minimum_capabilities.contains(QUOTA_V2));
+    assert!(accept(&mut r, Operation::RemoveQuota(config.role.clone())));
+    assert!(!accept(&mut r, Operation::RemoveQuota(config.role)));
+    assert_eq!(r, Registry::default(), "a removed quota leaves no trace");
 
     let weight = |weight| Operation::UpdateWeights(vec![v1::WeightInfo { weight, role: Some("x".to_owned()) }]);
     assert!(accept(&mut r, weight(2.0)));

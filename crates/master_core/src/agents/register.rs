@@ -86,6 +86,15 @@ impl Master {
         self.add_agent(agent, step);
         self.send_registered(&from, &id, step);
         self.ping(&id, step);
+        self.shut_down_if_late(&id, step);
+    }
+
+    /// The agent's machine went out of service while the agent was being let in.
+    pub(super) fn shut_down_if_late(&mut self, id: &AgentId, step: &mut Step<'_>) {
+        let Some(agent) = self.state.agents.get(id) else { return };
+        if self.is_machine_down(&agent.info.hostname, &agent.pid.host) {
+            self.shut_down_agent(&agent.pid, "Machine is `DOWN`", step);
+        }
     }
 
     /// An id that nobody has, nor claims to have: an agent may come back with any.

@@ -95,6 +95,7 @@ impl Master {
             Was::Registered => self.resume_agent(from, id, m, step),
             Was::Recovered | Was::Unreachable | Was::Forgotten => self.return_agent(from, id, m, was, step),
         }
+        self.shut_down_if_late(id, step);
     }
 }
 

@@ -1,4 +1,4 @@
-//! An agent says that what it has changed: oversubscribed resources, resource providers, its resource version.
+//! An agent says that what it has changed: oversubscribed resources, resource providers, operations, its resource version.
 
 use model::AgentId;
 use proto::internal::UpdateSlaveMessage;
@@ -10,10 +10,10 @@ impl Master {
     pub(crate) fn on_update_agent(&mut self, message: &UpdateSlaveMessage, step: &mut Step<'_>) {
         self.state.counters.add(Counter::MessagesUpdateAgent);
         let id = AgentId::from(&message.agent_id);
-        let Some(agent) = self.state.agents.get(&id).filter(|agent| agent.connected) else {
+        if self.state.agents.get(&id).is_none_or(|agent| !agent.connected) {
             tracing::warn!(agent = %id, "ignoring the update of an agent that is not there");
             return;
-        };
+        }
         if let Some(operations) = &message.operations {
             self.compare_operations(&id, &operations.operations, step);
         }

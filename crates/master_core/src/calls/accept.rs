@@ -6,6 +6,8 @@ mod convert;
 mod launch;
 mod launch_group;
 
+pub(crate) use convert::label;
+
 use std::sync::Arc;
 
 use allocator::{Settlement, refusal_duration};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::FrameworkId;
-use resources::Resources;
+use resources::{Quantities, Resource, Resources};
 
 use crate::state::State;
 
@@ -22,6 +22,26 @@ pub struct Role {
 }
 
 impl State {
+    /// What counts against the quota of a role: what is reserved for it and for the roles below it, used or not, and what
+    /// these use beside. What they are only offered does not count.
+    pub fn consumed(&self, name: &str) -> Quantities {
+        let counts = |role: &str| role == name || resources::role::is_strict_subrole_of(role, name);
+        let mut sum = Quantities::default();
+        for agent in self.agents.values() {
+            sum += &agent.total.reserved_in_subtree(name).scalar_quantities();
+        }
+        let counted =
+            |row: &Resource| row.is_unreserved() && !row.is_revocable() && row.allocation_role().is_some_and(counts);
+        for framework in
+            self.frameworks.values().filter(|framework| !framework.tasks.is_empty() || !framework.executors.is_empty())
+        {
+            for used in self.used_by(framework).values() {
+                sum += &used.filter(counted).scalar_quantities();
+            }
+        }
+        sum
+    }
+
     /// Every role that a framework, a reservation, a quota or a weight names, with their ancestors.
     pub fn roles(&self) -> BTreeMap<String, Role> {
         let mut roles: BTreeMap<String, Role> = BTreeMap::new();

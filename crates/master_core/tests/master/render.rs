@@ -48,8 +48,11 @@ fn to_agent(message: &ToAgent) -> String {
         ToAgent::UpdateFramework(m) => named(&**m),
         ToAgent::StatusUpdateAcknowledgement(m) => named(&**m),
         ToAgent::DrainSlave(m) => named(&**m),
+        ToAgent::ApplyOperation(m) => named(&**m),
+        ToAgent::CheckpointResources(m) => named(&**m),
+        ToAgent::ReconcileOperations(m) => named(&**m),
+        ToAgent::AcknowledgeOperationStatus(m) => named(&**m),
         ToAgent::Shutdown(m) => named(&**m),
-        other => format!("{other:?}"),
     }
 }
 
@@ -92,6 +95,19 @@ fn operation(operation: &Operation) -> String {
         Operation::MarkReachable(info) => format!("MarkReachable({})", id(info)),
         Operation::MarkUnreachable { agent, since } => format!("MarkUnreachable({agent}, {since})"),
         Operation::MarkGone { agent, since } => format!("MarkGone({agent}, {since})"),
+        Operation::UpdateQuota(configs) => {
+            format!("UpdateQuota({})", configs.iter().map(json::to_string).collect::<Vec<_>>().join(", "))
+        }
+        Operation::UpdateWeights(weights) => {
+            format!("UpdateWeights({})", weights.iter().map(json::to_string).collect::<Vec<_>>().join(", "))
+        }
+        Operation::UpdateSchedule(schedule) => format!("UpdateSchedule({})", json::to_string(schedule)),
+        Operation::StartMaintenance(machines) => {
+            format!("StartMaintenance({})", machines.iter().map(json::to_string).collect::<Vec<_>>().join(", "))
+        }
+        Operation::StopMaintenance(machines) => {
+            format!("StopMaintenance({})", machines.iter().map(json::to_string).collect::<Vec<_>>().join(", "))
+        }
         other => format!("{other:?}"),
     }
 }
@@ -111,6 +127,23 @@ pub fn state(state: &State) -> Vec<String> {
         for (framework, executor) in agent.executors.keys() {
             lines.push(format!("  executor {executor} of {framework}"));
         }
+    }
+    for row in state.operations.values() {
+        let by = row.framework.as_ref().map_or("an operator".to_owned(), ToString::to_string);
+        lines.push(format!(
+            "operation {} of {by}: {}",
+            row.proto.info.r#type().as_str_name(),
+            row.state().as_str_name()
+        ));
+    }
+    for (role, quota) in &state.registry.quotas {
+        lines.push(format!("quota of {role}: {}", json::to_string(quota)));
+    }
+    for (role, weight) in &state.registry.weights {
+        lines.push(format!("weight of {role}: {weight}"));
+    }
+    for machine in state.registry.machines.values() {
+        lines.push(format!("machine {}", json::to_string(machine)));
     }
     for id in state.recovered_agents.keys() {
         lines.push(format!("recovered agent {id}"));

@@ -6,7 +6,7 @@
 //! `register N [host=H] [RESOURCES]`, `reregister N ID {MORE}`,
 //! `from N MESSAGE {JSON}`, `update N TASK STATE [FIELD=VALUE]`, `pong N`, `exited N`, `subscribe CONN {FRAMEWORK INFO}`,
 //! `suppressed CONN ROLE {FRAMEWORK INFO}`, `call CONN {JSON}`, `stream CONN ID {JSON}`, `launch CONN OFFER TASK RESOURCES`,
-//! `ack CONN AGENT TASK UPDATE`, `operator {JSON}`, `close CONN`, `state`, `metrics PREFIX`. N is an agent at 10.0.0.N.
+//! `ack CONN AGENT TASK UPDATE`, `finish N [STATE]` (of the agent's operations), `operator {JSON}`, `close CONN`, `state`, `metrics PREFIX`. N is an agent at 10.0.0.N.
 //! Of v0 drivers, D at 10.0.1.D: `driver D [force] CALL {JSON}` (a call's type or an old message's name),
 //! `broken D`, `authenticating D|agent N`, `authenticated D|agent N [PRINCIPAL]`.
 
@@ -206,6 +206,13 @@ impl Script {
                 let (peer, principal) = peer(&words[1..]);
                 world.step(Event::Authenticated { peer, principal: principal.map(|name| (*name).to_owned()) })
             }
+            "finish" => {
+                let mut effects = Vec::new();
+                for message in self.finished(&words) {
+                    effects.extend(self.world.hear(agent(1), message));
+                }
+                effects
+            }
             "pong" => world.hear(agent(1), internal::PongSlaveMessage {}.into()),
             "exited" => world.step(Event::Exited { peer: pid(agent(1)) }),
             "subscribe" | "suppressed" => {
@@ -274,6 +281,34 @@ impl Script {
             }
             other => panic!("no command {other}"),
         })
+    }
+
+    /// `finish N [STATE]`: what the agent says of each operation that it was sent and has not spoken of.
+    fn finished(&mut self, words: &[&str]) -> Vec<ToMaster> {
+        let from = pid(words[1].parse().unwrap());
+        let state = v1::OperationState::from_str_name(words.get(2).unwrap_or(&"OPERATION_FINISHED")).unwrap();
+        let view = self.world.master.view();
+        let agent = view.agents.values().find(|agent| agent.pid == from).unwrap().id.clone();
+        let pending = view.operations.values().filter(|row| row.agent == agent && row.proto.statuses.is_empty());
+        let message = |row: &master_core::state::Operation| {
+            self.uuids += 1;
+            let status = v1::OperationStatus {
+                operation_id: row.proto.info.id.clone(),
+                state: state.into(),
+                uuid: Some(v1::Uuid { value: uuid(self.uuids) }),
+                agent_id: Some(agent.to_proto()),
+                ..Default::default()
+            };
+            let message = internal::UpdateOperationStatusMessage {
+                framework_id: row.proto.framework_id.clone(),
+                agent_id: Some(agent.to_proto()),
+                latest_status: Some(status.clone()),
+                status,
+                operation_uuid: Some(v1::Uuid { value: row.uuid.clone() }),
+            };
+            message.into()
+        };
+        pending.map(message).collect()
     }
 
     /// `update N TASK STATE [FIELD=VALUE]`: from the task's agent, with a fresh uuid unless `uuid=` says another or none.
@@ -402,6 +437,7 @@ fn to_master(name: &str, body: &str) -> ToMaster {
         "ExecutorToFrameworkMessage" => parse::<internal::ExecutorToFrameworkMessage>(body).into(),
         "ExitedExecutorMessage" => parse::<internal::ExitedExecutorMessage>(body).into(),
         "UpdateSlaveMessage" => parse::<internal::UpdateSlaveMessage>(body).into(),
+        "UpdateOperationStatusMessage" => parse::<internal::UpdateOperationStatusMessage>(body).into(),
         "RegisterSlaveMessage" => parse::<internal::RegisterSlaveMessage>(body).into(),
         "ReregisterSlaveMessage" => parse::<internal::ReregisterSlaveMessage>(body).into(),
         other => panic!("no message {other}"),

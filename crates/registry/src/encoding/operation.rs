@@ -23,7 +23,7 @@ impl Operation {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Record {
-    #[prost(oneof = "Change", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17")]
+    #[prost(oneof = "Change", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18")]
     change: Option<Change>,
 }
 
@@ -63,6 +63,8 @@ enum Change {
     UpdateQuota(Quotas),
     #[prost(message, tag = "17")]
     UpdateWeights(Weights),
+    #[prost(string, tag = "18")]
+    RemoveQuota(String),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -136,6 +138,7 @@ impl From<&Operation> for Change {
             Operation::StartMaintenance(ids) => Change::StartMaintenance(Machines { ids: ids.clone() }),
             Operation::StopMaintenance(ids) => Change::StopMaintenance(Machines { ids: ids.clone() }),
             Operation::UpdateQuota(configs) => Change::UpdateQuota(Quotas { configs: configs.clone() }),
+            Operation::RemoveQuota(role) => Change::RemoveQuota(role.clone()),
             Operation::UpdateWeights(weights) => Change::UpdateWeights(Weights { weights: weights.clone() }),
         }
     }
@@ -171,6 +174,7 @@ impl From<Change> for Operation {
             Change::StartMaintenance(machines) => Operation::StartMaintenance(machines.ids),
             Change::StopMaintenance(machines) => Operation::StopMaintenance(machines.ids),
             Change::UpdateQuota(quotas) => Operation::UpdateQuota(quotas.configs),
+            Change::RemoveQuota(role) => Operation::RemoveQuota(role),
             Change::UpdateWeights(weights) => Operation::UpdateWeights(weights.weights),
         }
     }

@@ -20,3 +20,15 @@ pub(super) fn update(registry: &mut Registry, configs: &[v1::quota::QuotaConfig]
         capability::demand(registry, capability::QUOTA_V2, m);
     }
 }
+
+pub(super) fn remove(registry: &mut Registry, role: &str, m: &mut Mutation) {
+    if registry.quotas.remove(role).is_some() {
+        m.touch(Key::Quota(role.to_owned()));
+    }
+    if registry.legacy_quotas.remove(role).is_some() {
+        m.touch(Key::LegacyQuota(role.to_owned()));
+    }
+    if registry.quotas.is_empty() {
+        capability::release(registry, capability::QUOTA_V2, m);
+    }
+}

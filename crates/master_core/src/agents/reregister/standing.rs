@@ -161,7 +161,10 @@ impl Master {
             self.rescind_offer(&offer, None, step);
         }
         // The allocator learns what is used by taking the agent in anew.
+        let unavailability = self.allocator.unavailability(id).copied();
         self.allocator.remove_agent(step.now, id);
         self.allocator.add_agent(step.now, id, profile, total, &after);
+        self.rescind_inverse_offers_on(id, step);
+        self.allocator.set_unavailability(step.now, id, unavailability);
     }
 }

@@ -1,0 +1,134 @@
+//! Maintenance: the schedule, machines that go down, machines that come up. A machine in the schedule drains: its offers say
+//! when it will be away, and frameworks are asked to leave it. A machine that is down has no agents.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{AgentId, parse::maintenance};
+use proto::v1::{self, MachineId, machine_info::Mode, maintenance::Schedule};
+use registry::{MachineKey, Operation};
+
+use crate::{
+    Master, Step,
+    agents::membership::Departure,
+    counters::Counter,
+    effect::Reply,
+    event::ReqId,
+    pending::Continuation,
+    state::{Agent, State},
+};
+
+const DOWN: &str = "Operator initiated 'Machine DOWN'";
+
+impl Master {
+    pub(super) fn on_update_schedule(&mut self, req: ReqId, schedule: Schedule, step: &mut Step<'_>) {
+        if let Err(why) = self.check_schedule(&schedule) {
+            step.reply(req, Reply::BadRequest(why));
+            return;
+        }
+        self.persist(vec![Operation::UpdateSchedule(schedule)], Continuation::Schedule { req }, step);
+    }
+
+    /// A machine that is down stays in the schedule until it is up.
+    fn check_schedule(&self, schedule: &Schedule) -> Result<(), String> {
+        maintenance::schedule(schedule)?;
+        let ids = schedule.windows.iter().flat_map(|window| &window.machine_ids);
+        let planned: BTreeSet<MachineKey> = ids.map(MachineKey::from).collect();
+        for (key, machine) in &self.state.registry.machines {
+            if machine.mode() == Mode::Down && !planned.contains(key) {
+                return Err(format!(
+                    "{} is deactivated and cannot be removed from the schedule",
+                    maintenance::label(&machine.id)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn on_schedule(&mut self, req: ReqId, step: &mut Step<'_>) {
+        let agents: Vec<AgentId> = self.state.agents.keys().cloned().collect();
+        for id in agents {
+            let Some(agent) = self.state.agents.get(&id) else { continue };
+            let unavailability = self.state.unavailability_of(agent);
+            if unavailability.is_some() || self.allocator.unavailability(&id).is_some() {
+                self.announce(&id, unavailability, step);
+            }
+        }
+        step.reply(req, Reply::Ok(None));
+    }
+
+    /// What frameworks were told about the agent holds no longer: its offers, and what it asked of them.
+    fn announce(&mut self, id: &AgentId, unavailability: Option<v1::Unavailability>, step: &mut Step<'_>) {
+        if let Some(agent) = self.state.agents.get_mut(id) {
+            agent.inverse_answers = BTreeMap::new();
+        }
+        self.rescind_all_on(id, step);
+        self.rescind_inverse_offers_on(id, step);
+        self.allocator.set_unavailability(step.now, id, unavailability);
+    }
+
+    pub(super) fn on_start_maintenance(&mut self, req: ReqId, machines: Vec<MachineId>, step: &mut Step<'_>) {
+        if let Err(why) = self.check_machines(&machines, Mode::Draining) {
+            step.reply(req, Reply::BadRequest(why));
+            return;
+        }
+        let keys: Vec<MachineKey> = machines.iter().map(MachineKey::from).collect();
+        let agents: Vec<AgentId> = self
+            .state
+            .agents
+            .values()
+            .filter(|agent| keys.contains(&machine_of(agent)) && !self.pending.is_in_transition(&agent.id))
+            .map(|agent| agent.id.clone())
+            .collect();
+        let mut operations = vec![Operation::StartMaintenance(machines)];
+        operations.extend(agents.iter().cloned().map(Operation::RemoveAgent));
+        self.pending.removing.extend(agents.iter().cloned());
+        self.persist(operations, Continuation::MachinesDown { req, agents }, step);
+    }
+
+    pub(crate) fn on_machines_down(&mut self, req: ReqId, agents: &[AgentId], step: &mut Step<'_>) {
+        for id in agents {
+            self.pending.removing.remove(id);
+            let Some(pid) = self.state.agents.get(id).map(|agent| agent.pid.clone()) else { continue };
+            self.shut_down_agent(&pid, DOWN, step);
+            self.state.counters.add(Counter::AgentRemovals);
+            self.remove_agent(id, &Departure::Removed { why: DOWN }, step);
+        }
+        step.reply(req, Reply::Ok(None));
+    }
+
+    pub(super) fn on_stop_maintenance(&mut self, req: ReqId, machines: Vec<MachineId>, step: &mut Step<'_>) {
+        if let Err(why) = self.check_machines(&machines, Mode::Down) {
+            step.reply(req, Reply::BadRequest(why));
+            return;
+        }
+        self.persist(vec![Operation::StopMaintenance(machines)], Continuation::MachinesUp { req }, step);
+    }
+
+    fn check_machines(&self, machines: &[MachineId], wanted: Mode) -> Result<(), String> {
+        maintenance::machines(machines)?;
+        for machine in machines {
+            let label = maintenance::label(machine);
+            let Some(info) = self.state.registry.machines.get(&MachineKey::from(machine)) else {
+                return Err(format!("{label} is not part of a maintenance schedule"));
+            };
+            if info.mode() != wanted {
+                return Err(match wanted {
+                    Mode::Draining => format!("{label} is not in DRAINING mode and cannot be brought down"),
+                    Mode::Down | Mode::Up => format!("{label} is not in DOWN mode and cannot be brought up"),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn machine_of(agent: &Agent) -> MachineKey {
+    MachineKey { hostname: agent.info.hostname.to_ascii_lowercase(), ip: agent.pid.host.clone() }
+}
+
+impl State {
+    /// The agents of a machine.
+    pub fn agents_on<'a>(&'a self, machine: &'a MachineKey) -> impl Iterator<Item = &'a Agent> {
+        self.agents.values().filter(move |agent| machine_of(agent) == *machine)
+    }
+}
