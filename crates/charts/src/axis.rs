@@ -96,6 +96,17 @@ pub(crate) struct Fit {
 }
 
 impl Fit {
+    /// Ends with the last of these values, where a tick would leave room behind it.
+    pub fn ending_at(mut self, last: Option<f64>) -> Fit {
+        if let Some(last) = last.filter(|last| *last > self.range.start && *last < self.range.end) {
+            self.range.end = last;
+            let within = self.ticks.iter().filter(|tick| **tick <= last).count();
+            self.ticks.truncate(within);
+            self.labels.truncate(within);
+        }
+        self
+    }
+
     pub fn label(&self, place: f64) -> String {
         let nearest =
             self.ticks.iter().zip(&self.labels).min_by(|a, b| (a.0 - place).abs().total_cmp(&(b.0 - place).abs()));
@@ -132,9 +143,9 @@ fn linear(low: f64, high: f64) -> Fit {
     let power = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|nice| nice * power).find(|step| *step >= rough * 0.999);
     let step = step.unwrap_or(power);
-    let first = (low / step + 1e-9).floor();
+    let first = (low / step + 1e-6).floor();
     // A value at the very end of the axis keeps some air above it.
-    let last = ((high / step - 1e-9).ceil()).max(first + 1.0);
+    let last = ((high / step - 1e-6).ceil()).max(first + 1.0);
     let mut decimals = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
     if (step / power - 2.5).abs() < 1e-6 {
         decimals += 1;

@@ -69,7 +69,8 @@ impl LineChart {
         let plot = canvas::with_legend(&below, &self.legend())?;
         let drawn = self.placed();
         let values = |pick: fn(&(f64, f64)) -> f64| drawn.iter().flat_map(move |d| d.points.iter().map(pick));
-        let x = self.x.fit(values(|point| point.0));
+        let last = values(|point| point.0).filter_map(|value| self.x.place(value)).reduce(f64::max);
+        let x = self.x.fit(values(|point| point.0)).ending_at(last);
         let y = self.y.fit(values(|point| point.1));
         let widest = y.labels.iter().map(|label| canvas::width_of(label, 12.0)).fold(0.0, f64::max);
         let mut chart = ChartBuilder::on(&plot)
