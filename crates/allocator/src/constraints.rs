@@ -99,18 +99,7 @@ impl OfferConstraints {
     ) -> Result<OfferConstraints, ConstraintError> {
         let mut roles = BTreeMap::new();
         for (role, spec) in &constraints.role_constraints {
-            if spec.groups.is_empty() {
-                return Err(ConstraintError::NoGroups { role: role.clone() });
-            }
-            let mut groups = Vec::with_capacity(spec.groups.len());
-            for (index, group) in spec.groups.iter().enumerate() {
-                if group.attribute_constraints.is_empty() {
-                    return Err(ConstraintError::EmptyGroup { role: role.clone(), group: index });
-                }
-                let conditions = group.attribute_constraints.iter().map(|c| Condition::compile(role, c, limits));
-                groups.push(conditions.collect::<Result<_, _>>()?);
-            }
-            roles.insert(role.clone(), Arc::new(RoleConstraints { groups }));
+            roles.insert(role.clone(), Arc::new(RoleConstraints::compile(role, spec, limits)?));
         }
         Ok(OfferConstraints { roles })
     }
@@ -126,6 +115,31 @@ impl OfferConstraints {
 }
 
 impl RoleConstraints {
+    /// `role` is only named in errors.
+    pub fn compile(
+        role: &str,
+        spec: &v1::scheduler::offer_constraints::RoleConstraints,
+        limits: ConstraintLimits,
+    ) -> Result<RoleConstraints, ConstraintError> {
+        if spec.groups.is_empty() {
+            return Err(ConstraintError::NoGroups { role: role.to_owned() });
+        }
+        let mut groups = Vec::with_capacity(spec.groups.len());
+        for (index, group) in spec.groups.iter().enumerate() {
+            if group.attribute_constraints.is_empty() {
+                return Err(ConstraintError::EmptyGroup { role: role.to_owned(), group: index });
+            }
+            let conditions = group.attribute_constraints.iter().map(|c| Condition::compile(role, c, limits));
+            groups.push(conditions.collect::<Result<_, _>>()?);
+        }
+        Ok(RoleConstraints { groups })
+    }
+
+    /// Whether the verdict may depend on the hostname.
+    pub fn reads_hostname(&self) -> bool {
+        self.groups.iter().flatten().any(|condition| condition.subject == Subject::Hostname)
+    }
+
     pub fn admit(&self, hostname: &str, attributes: &[v1::Attribute], domain: Option<&v1::DomainInfo>) -> bool {
         self.groups.iter().any(|group| group.iter().all(|condition| condition.holds(hostname, attributes, domain)))
     }

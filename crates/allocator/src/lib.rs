@@ -17,6 +17,7 @@ mod cycle;
 mod directory;
 mod filters;
 mod frameworks;
+pub mod groups;
 mod invariants;
 mod maintenance;
 #[cfg(test)]

@@ -1,0 +1,258 @@
+//! Who is in which group, inside the allocator: the groups by number, the clients of each, which agents each selects, and
+//! what was won where and is not offered yet. The cycle's side is in `hand_out`.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+};
+
+use prost::Message;
+use resources::{Name, Quantities, Quantity, Resources};
+use smallvec::SmallVec;
+
+use super::{Group, competition::Result as Drawn, competition_weight, is_divided};
+use crate::{bits::Bits, profile::AgentProfile, quota};
+
+/// Stands for no group: such clients are in the group `default`.
+pub(crate) const DEFAULT_GROUP: u32 = u32::MAX;
+
+/// By column: amounts in thousandths of what the units name.
+pub(crate) type Row = SmallVec<[i64; 4]>;
+
+#[derive(Default)]
+pub(crate) struct GroupBook {
+    /// In the order of their names.
+    pub entries: Vec<Entry>,
+    /// What any unit names.
+    columns: Vec<Name>,
+    served: BTreeMap<String, u32>,
+    of_client: Vec<u32>,
+    /// Clients of any group but the default one.
+    pub grouped: Bits,
+    reads_hostnames: bool,
+    classes: BTreeMap<Vec<u8>, u32>,
+    /// Which groups select an agent of the class.
+    selections: Vec<Bits>,
+    agents: Vec<Standing>,
+}
+
+pub(crate) struct Entry {
+    pub group: Group,
+    pub unit: Row,
+    pub clients: Bits,
+    /// What its clients hold.
+    pub held: Row,
+    /// The latest competition that it took part in.
+    pub drawn: Drawn,
+    pub won_total: u64,
+    pub returned_total: u64,
+    /// It had enough when it last competed; there may be free units on agents that did not change since.
+    pub was_full: bool,
+}
+
+#[derive(Default)]
+struct Standing {
+    class: u32,
+    weight: f64,
+    purses: SmallVec<[Purse; 1]>,
+}
+
+/// What a group won of an agent in this cycle and nobody was offered yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Purse {
+    pub group: u32,
+    pub left: Row,
+}
+
+impl Entry {
+    /// Units held, parts of one counted as a whole.
+    pub fn held_units(&self) -> u64 {
+        let units = self.unit.iter().zip(&self.held).filter(|(unit, _)| **unit > 0);
+        units.map(|(unit, held)| (*held).max(0) as u64).zip(self.unit.iter().filter(|unit| **unit > 0))
+            .map(|(held, unit)| held.div_ceil(*unit as u64))
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+impl GroupBook {
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub fn columns(&self) -> &[Name] {
+        &self.columns
+    }
+
+    /// Puts groups in place of those there are. Clients and agents must then be entered again.
+    pub fn replace(&mut self, mut groups: Vec<Group>) {
+        groups.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut old: BTreeMap<Arc<str>, Entry> =
+            std::mem::take(self).entries.into_iter().map(|entry| (entry.group.name.clone(), entry)).collect();
+        let mut names: Vec<Name> =
+            groups.iter().flat_map(|group| group.unit.iter().map(|(name, _)| name.clone())).collect();
+        names.sort();
+        names.dedup();
+        self.columns = names;
+        self.reads_hostnames = groups.iter().filter_map(|g| g.selector.as_ref()).any(|rule| rule.reads_hostname());
+        for (number, group) in groups.into_iter().enumerate() {
+            for role in &group.roles {
+                self.served.insert(role.clone(), number as u32);
+            }
+            let before = old.remove(&group.name);
+            self.entries.push(Entry {
+                unit: self.columns.iter().map(|name| group.unit.get(name).0).collect(),
+                clients: Bits::default(),
+                held: SmallVec::from_elem(0, self.columns.len()),
+                drawn: Drawn::default(),
+                won_total: before.as_ref().map_or(0, |entry| entry.won_total),
+                returned_total: before.as_ref().map_or(0, |entry| entry.returned_total),
+                was_full: false,
+                group,
+            });
+        }
+    }
+
+    /// The group that serves a role: the one that names it, or the nearest role above it.
+    pub fn serving(&self, role: &str) -> u32 {
+        let named = std::iter::once(role).chain(quota::ancestors_of(role)).find_map(|name| self.served.get(name));
+        named.copied().unwrap_or(DEFAULT_GROUP)
+    }
+
+    pub fn enter(&mut self, client: u32, role: &str) {
+        if self.is_empty() {
+            return;
+        }
+        let group = self.serving(role);
+        if self.of_client.len() <= client as usize {
+            self.of_client.resize(client as usize + 1, DEFAULT_GROUP);
+        }
+        if let Some(of) = self.of_client.get_mut(client as usize) {
+            *of = group;
+        }
+        if let Some(entry) = self.entries.get_mut(group as usize) {
+            entry.clients.set(client);
+            self.grouped.set(client);
+        }
+    }
+
+    pub fn leave(&mut self, client: u32) {
+        if let Some(entry) = self.entries.get_mut(self.group_of(client) as usize) {
+            entry.clients.unset(client);
+            self.grouped.unset(client);
+        }
+        if let Some(of) = self.of_client.get_mut(client as usize) {
+            *of = DEFAULT_GROUP;
+        }
+    }
+
+    pub fn group_of(&self, client: u32) -> u32 {
+        self.of_client.get(client as usize).copied().unwrap_or(DEFAULT_GROUP)
+    }
+
+    pub fn name(&self, group: u32) -> Option<&Arc<str>> {
+        self.entries.get(group as usize).map(|entry| &entry.group.name)
+    }
+
+    /// Notes which groups select an agent. Agents that look the same to all selectors are judged once.
+    pub fn classify(&mut self, agent: u32, profile: &AgentProfile) {
+        if self.is_empty() {
+            return;
+        }
+        let mut looks = Vec::new();
+        for attribute in &profile.attributes {
+            looks.extend(attribute.encode_length_delimited_to_vec());
+        }
+        looks.push(0);
+        if let Some(domain) = &profile.domain {
+            looks.extend(domain.encode_length_delimited_to_vec());
+        }
+        if self.reads_hostnames {
+            looks.push(0);
+            looks.extend(profile.hostname.as_bytes());
+        }
+        let class = match self.classes.get(&looks) {
+            Some(class) => *class,
+            None => {
+                let mut selected = Bits::default();
+                for (number, entry) in self.entries.iter().enumerate() {
+                    selected.put(number as u32, entry.group.selects(profile));
+                }
+                self.selections.push(selected);
+                let class = (self.selections.len() - 1) as u32;
+                self.classes.insert(looks, class);
+                class
+            }
+        };
+        if self.agents.len() <= agent as usize {
+            self.agents.resize_with(agent as usize + 1, Standing::default);
+        }
+        if let Some(standing) = self.agents.get_mut(agent as usize) {
+            standing.class = class;
+            standing.weight = competition_weight(&profile.attributes);
+        }
+    }
+
+    pub fn forget(&mut self, agent: u32) {
+        if let Some(standing) = self.agents.get_mut(agent as usize) {
+            *standing = Standing::default();
+        }
+    }
+
+    /// The groups that select an agent.
+    pub fn selection(&self, agent: u32) -> Option<&Bits> {
+        self.selections.get(self.agents.get(agent as usize)?.class as usize)
+    }
+
+    pub fn weight(&self, agent: u32) -> f64 {
+        self.agents.get(agent as usize).map_or(1.0, |standing| standing.weight)
+    }
+
+    pub fn purses(&self, agent: u32) -> &[Purse] {
+        self.agents.get(agent as usize).map_or(&[], |standing| &standing.purses)
+    }
+
+    pub fn purses_mut(&mut self, agent: u32) -> Option<&mut SmallVec<[Purse; 1]>> {
+        Some(&mut self.agents.get_mut(agent as usize)?.purses)
+    }
+
+    pub fn purse_mut(&mut self, agent: u32, group: u32) -> Option<&mut Purse> {
+        self.purses_mut(agent)?.iter_mut().find(|purse| purse.group == group)
+    }
+
+    /// What of `resources` is divided among groups, by column.
+    pub fn divided(&self, resources: &Resources) -> Row {
+        let mut row: Row = SmallVec::from_elem(0, self.columns.len());
+        for resource in resources.iter().filter(|resource| is_divided(resource)) {
+            let column = self.columns.iter().position(|name| name == resource.name());
+            if let (Some(column), Some(quantity)) = (column, resource.scalar())
+                && let Some(amount) = row.get_mut(column)
+            {
+                *amount += quantity.0;
+            }
+        }
+        row
+    }
+
+    /// Notes that a client holds more, or less.
+    pub fn account(&mut self, client: u32, resources: &Resources, more: bool) {
+        let group = self.group_of(client);
+        if self.is_empty() || group == DEFAULT_GROUP {
+            return;
+        }
+        let change = self.divided(resources);
+        if let Some(entry) = self.entries.get_mut(group as usize) {
+            for (held, change) in entry.held.iter_mut().zip(&change) {
+                *held += if more { *change } else { -change };
+            }
+        }
+    }
+
+    pub fn quantities(&self, row: &Row) -> Quantities {
+        let mut quantities = Quantities::default();
+        for (name, amount) in self.columns.iter().zip(row) {
+            quantities.add_one(name, Quantity(*amount));
+        }
+        quantities
+    }
+}
