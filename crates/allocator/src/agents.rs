@@ -102,7 +102,7 @@ impl Allocator {
     }
 
     /// An agent is gone, and with it whatever was held there.
-    pub fn remove_agent(&mut self, _now: Tick, id: &AgentId) {
+    pub fn remove_agent(&mut self, now: Tick, id: &AgentId) {
         let Some(a) = self.agents.find(id) else { return };
         let held = self.agents.get(a).map(|agent| agent.held.clone()).unwrap_or_default();
         for (c, resources) in held {
@@ -116,6 +116,8 @@ impl Allocator {
             self.expiries.remove(&(expiry, a));
         }
         self.maintenance.forget_agent(a);
+        self.groups.forget(a);
+        self.wake_groups(now);
         self.schedule.urgent.remove(&a);
         self.schedule.agents.retain(|other| *other != a);
         if let Some(cycle) = &mut self.cycle {
@@ -160,6 +162,7 @@ impl Allocator {
     fn classify(&mut self, a: u32) {
         let Some(agent) = self.agents.get_mut(a) else { return };
         let profile = &agent.profile;
+        self.groups.classify(a, profile);
         let region = fault_domain(profile.domain.as_ref()).map(|(region, _)| region);
         let remote = matches!((&self.config.region, region), (Some(ours), Some(theirs)) if ours != theirs);
         let mut flags = 0;

@@ -17,6 +17,7 @@ use crate::{
     cycle::Cycle,
     directory::Directory,
     filters::Filters,
+    groups::GroupBook,
     maintenance::Maintenance,
     profile::AgentProfile,
     quota::Quota,
@@ -39,6 +40,7 @@ pub struct Allocator {
     pub(crate) weights: BTreeMap<String, f64>,
     pub(crate) whitelist: Option<BTreeSet<String>>,
     pub(crate) scalars: Scalars,
+    pub(crate) groups: GroupBook,
     pub(crate) totals: Totals,
     pub(crate) role_order: Order,
     /// By client number; survives the client, so that filters of a former holder of the number stay dead.
@@ -182,6 +184,7 @@ impl Allocator {
             roles: Directory::default(),
             clients: Directory::default(),
             agents: Directory::default(),
+            groups: GroupBook::default(),
             weights: BTreeMap::new(),
             whitelist: None,
             totals: Totals::default(),

@@ -16,6 +16,7 @@ use crate::{
     bits::{Bits, ones},
     config::{Budget, SorterKind},
     directory::scramble,
+    groups::Share,
     profile::Grant,
 };
 
@@ -45,7 +46,7 @@ impl Allocator {
         let Some(mut cycle) = self.cycle.take() else { return grants };
         let mut steps = 0usize;
         while let Some(a) = cycle.queue.pop() {
-            steps = steps.saturating_add(self.consider(a, &cycle, &mut grants));
+            steps = steps.saturating_add(self.consider(now, a, &cycle, &mut grants));
             self.look_again_at_shared(now, a);
             if steps >= budget.steps && !cycle.queue.is_empty() {
                 self.cycle = Some(cycle);
@@ -73,21 +74,21 @@ impl Allocator {
                     self.last_run = Some(crate::oracle::Run { cutoff, ..Default::default() });
                 }
                 self.expire_until(cutoff, now);
-                return self.begin_everywhere();
+                return self.begin_everywhere(now);
             }
             if due(self.schedule.urgent_at) && !due(self.schedule.all_at) {
                 self.expire_until(now, now);
-                return self.begin_urgent();
+                return self.begin_urgent(now);
             }
         }
         if self.next_deadline().is_none_or(|(deadline, _)| deadline > now) {
             return None;
         }
         self.expire_until(now, now);
-        if due(self.schedule.all_at) || due(self.schedule.batch_at) { self.begin_everywhere() } else { None }
+        if due(self.schedule.all_at) || due(self.schedule.batch_at) { self.begin_everywhere(now) } else { None }
     }
 
-    fn begin_everywhere(&mut self) -> Option<Cycle> {
+    fn begin_everywhere(&mut self, now: Tick) -> Option<Cycle> {
         let clients = std::mem::take(&mut self.schedule.clients);
         self.schedule.all_at = None;
         self.schedule.batch_at = None;
@@ -103,11 +104,11 @@ impl Allocator {
             let free = |agent: &Agent| agent.is_offerable() && (agent.has_shared || !agent.available.is_empty());
             queue.extend(self.agents.iter().filter(|(_, agent)| free(agent)).map(|(a, _)| a));
         }
-        self.start(queue, clients)
+        self.start(now, queue, clients)
     }
 
     /// Looks only at agents that are new or changed, as Mesos does between batches.
-    fn begin_urgent(&mut self) -> Option<Cycle> {
+    fn begin_urgent(&mut self, now: Tick) -> Option<Cycle> {
         self.schedule.urgent_at = None;
         let urgent = std::mem::take(&mut self.schedule.urgent);
         self.schedule.agents.retain(|a| !urgent.contains(a));
@@ -120,10 +121,10 @@ impl Allocator {
         if let Some(run) = &mut self.last_run {
             run.only = Some(urgent.iter().filter_map(|a| Some(self.agents.get(*a)?.id.clone())).collect());
         }
-        self.start(urgent.into_iter().collect(), Bits::default())
+        self.start(now, urgent.into_iter().collect(), Bits::default())
     }
 
-    fn start(&mut self, mut queue: Vec<u32>, clients: Bits) -> Option<Cycle> {
+    fn start(&mut self, now: Tick, mut queue: Vec<u32>, clients: Bits) -> Option<Cycle> {
         self.cycles += 1;
         let seed = scramble(self.cycles, self.seed);
         #[cfg(test)]
@@ -137,46 +138,66 @@ impl Allocator {
         lots.sort_unstable_by(|a, b| b.cmp(a));
         lots.dedup();
         queue.extend(lots.into_iter().map(|(_, a)| a));
+        self.compete(now, &queue, &clients, seed);
         (!queue.is_empty()).then_some(Cycle { queue, clients, seed })
     }
 
     /// Offers one agent to whoever comes first. Returns the steps it took.
-    fn consider(&mut self, a: u32, cycle: &Cycle, grants: &mut Vec<Grant>) -> usize {
+    fn consider(&mut self, now: Tick, a: u32, cycle: &Cycle, grants: &mut Vec<Grant>) -> usize {
+        let Some(agent) = self.agents.get(a) else { return 0 };
+        let free = agent.is_offerable() && (agent.has_shared || !agent.available.is_empty());
+        let plain = agent.is_plain();
+        if free {
+            self.judge(a, plain);
+        }
         let Some(agent) = self.agents.get_mut(a) else { return 0 };
         let everyone = std::mem::take(&mut agent.dirty);
         let reopened = std::mem::take(&mut agent.reopened);
-        if !agent.is_offerable() || (agent.available.is_empty() && !agent.has_shared) {
+        if !free {
             return 1;
         }
-        let plain = agent.is_plain();
-        self.judge(a, plain);
         let Some(agent) = self.agents.get(a) else { return 1 };
-        let Some(open) = self.open.get(usize::from(agent.flags)) else { return 1 };
         let enough = is_allocatable(&self.config.min_allocatable, &agent.available);
-        let mut words: SmallVec<[u64; 32]> = SmallVec::new();
-        let mut count = 0;
+        let candidates = self.candidates(agent, enough, (!everyone).then_some((&cycle.clients, &reopened)));
+        let mut visit = Visit { a, plain, enough, seed: cycle.seed, granted: false, steps: 1, share: Share::All };
+        for share in self.shares(a, agent) {
+            visit.share = share;
+            let mut count = 0;
+            let mut words: SmallVec<[u64; 32]> = SmallVec::new();
+            for (index, word) in candidates.iter().enumerate() {
+                let word = word & self.mask(a, share, index);
+                count += word.count_ones();
+                words.push(word);
+            }
+            let (roles, frameworks) = self.sorters(share);
+            if count == 0 {
+                continue;
+            }
+            if count <= FEW || [roles, frameworks].contains(&SorterKind::Random) {
+                self.walk_few(&words, &mut visit, grants);
+            } else {
+                self.walk_all(&words, &mut visit, grants);
+            }
+        }
+        self.return_units(now, a, &candidates);
+        visit.steps
+    }
+
+    /// Clients that could be offered something of an agent whose filters are judged; `only` those of either set, if given.
+    pub(crate) fn candidates(&self, agent: &Agent, enough: bool, only: Option<(&Bits, &Bits)>) -> SmallVec<[u64; 32]> {
+        let mut words = SmallVec::new();
+        let Some(open) = self.open.get(usize::from(agent.flags)) else { return words };
         for index in 0..open.words() {
             let mut word = open.word(index) & !agent.filters.covered().word(index) & !agent.barred.word(index);
-            if !everyone {
-                word &= cycle.clients.word(index) | reopened.word(index);
+            if let Some((clients, reopened)) = only {
+                word &= clients.word(index) | reopened.word(index);
             }
             if !enough {
                 word &= self.overriding.word(index);
             }
-            count += word.count_ones();
             words.push(word);
         }
-        if count == 0 {
-            return 1;
-        }
-        let lots = [self.config.role_sorter, self.config.framework_sorter].contains(&SorterKind::Random);
-        let mut visit = Visit { a, plain, enough, seed: cycle.seed, granted: false, steps: 1 };
-        if count <= FEW || lots {
-            self.walk_few(&words, &mut visit, grants);
-        } else {
-            self.walk_all(&words, &mut visit, grants);
-        }
-        visit.steps
+        words
     }
 
     /// A shared resource goes out once in a cycle; the next batch may offer it to somebody else.
@@ -187,7 +208,7 @@ impl Allocator {
     }
 
     /// Works out whose filters hide the agent.
-    fn judge(&mut self, a: u32, plain: bool) {
+    pub(crate) fn judge(&mut self, a: u32, plain: bool) {
         let Some(agent) = self.agents.get_mut(a) else { return };
         let mut filters = std::mem::take(&mut agent.filters);
         if let Some(agent) = self.agents.get(a) {
@@ -214,7 +235,8 @@ impl Allocator {
         }
         if candidates.len() > 1 {
             let seed = self.agents.get(visit.a).map_or(0, |agent| draw_seed(agent.id_hash, visit.seed));
-            candidates.sort_by(|x, y| self.compare(*x, *y, seed));
+            let sorters = self.sorters(visit.share);
+            candidates.sort_by(|x, y| self.compare(*x, *y, sorters, seed));
         }
         for c in candidates {
             if self.offer_to(c, visit, grants) {
@@ -264,15 +286,15 @@ impl Allocator {
     }
 
     /// The order of two candidates: by their roles, then within the role.
-    fn compare(&self, x: u32, y: u32, seed: u64) -> Ordering {
+    fn compare(&self, x: u32, y: u32, (roles, frameworks): (SorterKind, SorterKind), seed: u64) -> Ordering {
         let (Some(cx), Some(cy)) = (self.clients.get(x), self.clients.get(y)) else { return Ordering::Equal };
         let (Some(rx), Some(ry)) = (self.roles.get(cx.role), self.roles.get(cy.role)) else { return Ordering::Equal };
-        let by_role = match self.config.role_sorter {
+        let by_role = match roles {
             _ if cx.role == cy.role => Ordering::Equal,
             SorterKind::Drf => rx.standing.key().cmp(&ry.standing.key()),
             SorterKind::Random => rx.standing.lot(seed).total_cmp(&ry.standing.lot(seed)),
         };
-        by_role.then_with(|| match self.config.framework_sorter {
+        by_role.then_with(|| match frameworks {
             SorterKind::Drf => cx.standing.key().cmp(&cy.standing.key()),
             SorterKind::Random => cx.standing.lot(seed).total_cmp(&cy.standing.lot(seed)),
         })
@@ -284,19 +306,22 @@ impl Allocator {
         let Some(agent) = self.agents.get(visit.a) else { return true };
         let Some(client) = self.clients.get(c) else { return false };
         let portion = if visit.plain { agent.available.clone() } else { self.portion(agent, c, true) };
+        let portion = self.part(visit.a, agent, portion, visit.share);
+        let whole = visit.plain && visit.share == Share::All;
         let allocatable = match &client.min_allocatable {
-            None if visit.plain && !visit.granted => visit.enough,
+            None if whole && !visit.granted => visit.enough,
             None => is_allocatable(&self.config.min_allocatable, &portion),
             Some(minimum) => is_allocatable(minimum, &portion),
         };
         if portion.is_empty() || !allocatable {
             return false;
         }
-        // Something was granted since filters were judged: less is left, and more filters may cover it.
-        if visit.granted && agent.filters.hides(c, &portion, &self.filter_epochs) {
+        // Filters were judged for all that was free; they may cover what is left of it, or a group's part.
+        if (visit.granted || visit.share != Share::All) && agent.filters.hides(c, &portion, &self.filter_epochs) {
             return false;
         }
         visit.granted = true;
+        self.spend(visit.a, visit.share, &portion);
         self.grant(visit.a, c, portion, grants);
         self.agents.get(visit.a).is_none_or(|agent| agent.available.is_empty() && !agent.has_shared)
     }
@@ -304,6 +329,7 @@ impl Allocator {
     fn grant(&mut self, a: u32, c: u32, portion: Resources, grants: &mut Vec<Grant>) {
         let Some(client) = self.clients.get(c) else { return };
         let (f, r) = (client.framework, client.role);
+        let group = self.group_of_grant(c);
         let (Some(framework), Some(role)) = (self.frameworks.get(f), self.roles.get(r)) else { return };
         let Some(agent) = self.agents.get_mut(a) else { return };
         let resources = match &agent.last_grant {
@@ -332,6 +358,7 @@ impl Allocator {
             role: role.name.clone(),
             agent: agent.id.clone(),
             resources,
+            group,
         });
         self.hold(a, c, &portion);
     }
@@ -369,6 +396,7 @@ struct Visit {
     seed: u64,
     granted: bool,
     steps: usize,
+    share: Share,
 }
 
 /// Whether `resources` hold at least one of the sets; with no set, anything will do.

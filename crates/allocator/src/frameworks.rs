@@ -278,6 +278,7 @@ impl Allocator {
             holdings: 0,
         };
         let c = self.clients.insert((f, r), client);
+        self.groups.enter(c, role);
         if self.filter_epochs.len() <= c as usize {
             self.filter_epochs.resize(c as usize + 1, 0);
         }
@@ -322,6 +323,7 @@ impl Allocator {
         let (f, r) = (client.framework, client.role);
         self.drop_filters(c);
         let Some((_, mut client)) = self.clients.remove(&(f, r)) else { return };
+        self.groups.leave(c);
         for open in &mut self.open {
             open.unset(c);
         }

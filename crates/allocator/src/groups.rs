@@ -4,6 +4,7 @@
 
 pub mod competition;
 pub mod draw;
+mod hand_out;
 mod membership;
 
 use std::{
@@ -20,7 +21,8 @@ use crate::{
     profile::AgentProfile,
 };
 
-pub(crate) use membership::{DEFAULT_GROUP, GroupBook, Share};
+pub(crate) use hand_out::Share;
+pub(crate) use membership::GroupBook;
 
 /// The group of all roles and agents that no other group claims.
 pub const DEFAULT: &str = "default";
@@ -43,7 +45,8 @@ pub struct Group {
     pub unit: Quantities,
     pub min: u64,
     pub max: Option<u64>,
-    pub sorter: SorterKind,
+    /// The master's own, if unset.
+    pub sorter: Option<SorterKind>,
     pub exclusive: bool,
 }
 
@@ -125,10 +128,10 @@ impl Group {
             weight,
             min,
             max,
-            sorter: match spec.sorter() {
+            sorter: spec.sorter.map(|_| match spec.sorter() {
                 meseta::v1::resource_group::Sorter::Drf => SorterKind::Drf,
                 meseta::v1::resource_group::Sorter::Random => SorterKind::Random,
-            },
+            }),
             exclusive: spec.exclusive(),
         })
     }
@@ -148,10 +151,14 @@ impl Group {
     }
 }
 
-/// Whether groups draw lots for a resource: the scalars that are reserved for nobody and not revocable. All else goes
-/// where roles and capabilities say.
+/// Whether groups draw lots for a resource: the scalars that are reserved for nobody, not revocable, and divisible. All else
+/// goes where roles and capabilities say.
 pub(crate) fn is_divided(resource: &resources::Resource) -> bool {
-    resource.is_unreserved() && !resource.is_revocable() && !resource.is_shared() && resource.scalar().is_some()
+    resource.is_unreserved()
+        && !resource.is_revocable()
+        && !resource.is_shared()
+        && resource.disk().is_none()
+        && resource.scalar().is_some()
 }
 
 /// An agent's competition weight, from its attributes. What is no number of at least 0 counts as 1.

@@ -33,6 +33,7 @@ mod standing;
 pub use allocator::Allocator;
 pub use config::{AllocatorConfig, Budget, Headroom, SorterKind, refusal_duration};
 pub use constraints::{ConstraintError, ConstraintLimits, OfferConstraints};
+pub use groups::{Group, GroupError};
 pub use maintenance::{InverseAnswer, InverseGrant};
 pub use profile::{AgentProfile, FrameworkProfile, Grant, Settlement};
 pub use quota::{Limits, Quota, QuotaError, WeightError};

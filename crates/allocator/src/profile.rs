@@ -55,4 +55,6 @@ pub struct Grant {
     pub agent: AgentId,
     /// Allocated to `role`.
     pub resources: Resources,
+    /// The resource group it was won for; nothing where there are no groups.
+    pub group: Option<Arc<str>>,
 }

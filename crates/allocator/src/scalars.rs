@@ -79,6 +79,13 @@ impl Scalars {
         self.counted.get(position).copied().unwrap_or(true)
     }
 
+    /// The position of a name that was met before.
+    pub fn find(&self, name: &Name) -> Option<usize> {
+        let standard = STANDARD.iter().position(|standard| standard == name);
+        let other = || self.others.iter().position(|other| **other == *name.as_str());
+        standard.or_else(|| Some(STANDARD.len() + other()?))
+    }
+
     fn position(&mut self, name: &Name) -> usize {
         if let Some(position) = STANDARD.iter().position(|standard| standard == name) {
             return position;

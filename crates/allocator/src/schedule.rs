@@ -77,6 +77,21 @@ impl Allocator {
         }
     }
 
+    /// The clients that are noted as reopened on this agent must be tried soon, in either mode.
+    pub(crate) fn mark_reopened(&mut self, now: Tick, a: u32) {
+        let Some(agent) = self.agents.get_mut(a) else { return };
+        if !agent.queued {
+            agent.queued = true;
+            self.schedule.agents.push(a);
+        }
+        if self.config.event_driven {
+            soonest(&mut self.schedule.all_at, now + self.config.coalesce);
+        } else {
+            self.schedule.urgent.insert(a);
+            soonest(&mut self.schedule.urgent_at, now + self.config.coalesce);
+        }
+    }
+
     /// The next batch must try every client on this agent, in either mode.
     pub(crate) fn mark_agent_for_batch(&mut self, now: Tick, a: u32) {
         let batch = self.tick_after(now);

@@ -176,6 +176,7 @@ impl Allocator {
                 }
             }
         }
+        self.groups.account(c, resources, true);
         let taken = without_shared(resources);
         if agent.available.contains(&taken) {
             agent.available -= &taken;
@@ -194,6 +195,7 @@ impl Allocator {
             never!("{} gives back {resources} which it does not hold", agent.id);
             return;
         };
+        self.groups.account(c, resources, false);
         if let Some((_, held)) = agent.held.get_mut(at) {
             *held -= resources;
             if held.is_empty() {

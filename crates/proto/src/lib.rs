@@ -63,6 +63,14 @@ pub mod mesos {
     }
 }
 
+/// The messages of calls that only Meseta has.
+#[allow(clippy::all)]
+pub mod meseta {
+    pub mod v1 {
+        include!(concat!(env!("OUT_DIR"), "/meseta.v1.rs"));
+    }
+}
+
 /// Every generated message: prost's codec, and what `wire` and `json` know about its fields.
 pub trait Message: prost::Message + Default + Clone + PartialEq + std::fmt::Debug + 'static {
     const DESCRIPTOR: Descriptor;

@@ -6,10 +6,7 @@
 //! weight. An agent's chance with a group is fixed when the competition begins: its competition weight times how well the
 //! unit fits into what it has free.
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-};
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 use stdx::Rng;
 

@@ -1,13 +1,9 @@
 //! Who is in which group, inside the allocator: the groups by number, the clients of each, which agents each selects, and
 //! what was won where and is not offered yet. The cycle's side is in `hand_out`.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use prost::Message;
-use resources::{Name, Quantities, Quantity, Resources};
+use resources::{Name, Resources};
 use smallvec::SmallVec;
 
 use super::{Group, competition::Result as Drawn, competition_weight, is_divided};
@@ -40,6 +36,8 @@ pub(crate) struct Entry {
     pub group: Group,
     pub unit: Row,
     pub clients: Bits,
+    /// The same: the number of each word that has any, and the word.
+    words: Vec<(u32, u64)>,
     /// What its clients hold.
     pub held: Row,
     /// The latest competition that it took part in.
@@ -67,11 +65,23 @@ pub(crate) struct Purse {
 impl Entry {
     /// Units held, parts of one counted as a whole.
     pub fn held_units(&self) -> u64 {
-        let units = self.unit.iter().zip(&self.held).filter(|(unit, _)| **unit > 0);
-        units.map(|(unit, held)| (*held).max(0) as u64).zip(self.unit.iter().filter(|unit| **unit > 0))
-            .map(|(held, unit)| held.div_ceil(*unit as u64))
-            .max()
-            .unwrap_or(0)
+        let named = self.unit.iter().zip(&self.held).filter(|(unit, _)| **unit > 0);
+        named.map(|(unit, held)| (*held).max(0).unsigned_abs().div_ceil(unit.unsigned_abs())).max().unwrap_or(0)
+    }
+
+    /// Whether any of its clients is among `words`.
+    pub fn meets(&self, words: &[u64]) -> bool {
+        self.words.iter().any(|(index, word)| words.get(*index as usize).is_some_and(|other| word & other != 0))
+    }
+
+    fn set(&mut self, client: u32, on: bool) {
+        self.clients.put(client, on);
+        let index = client / 64;
+        let word = self.clients.word(index as usize);
+        self.words.retain(|(other, _)| *other != index);
+        if word != 0 {
+            self.words.push((index, word));
+        }
     }
 }
 
@@ -103,6 +113,7 @@ impl GroupBook {
             self.entries.push(Entry {
                 unit: self.columns.iter().map(|name| group.unit.get(name).0).collect(),
                 clients: Bits::default(),
+                words: Vec::new(),
                 held: SmallVec::from_elem(0, self.columns.len()),
                 drawn: Drawn::default(),
                 won_total: before.as_ref().map_or(0, |entry| entry.won_total),
@@ -131,14 +142,15 @@ impl GroupBook {
             *of = group;
         }
         if let Some(entry) = self.entries.get_mut(group as usize) {
-            entry.clients.set(client);
+            entry.set(client, true);
             self.grouped.set(client);
         }
     }
 
     pub fn leave(&mut self, client: u32) {
-        if let Some(entry) = self.entries.get_mut(self.group_of(client) as usize) {
-            entry.clients.unset(client);
+        let group = self.group_of(client);
+        if let Some(entry) = self.entries.get_mut(group as usize) {
+            entry.set(client, false);
             self.grouped.unset(client);
         }
         if let Some(of) = self.of_client.get_mut(client as usize) {
@@ -161,14 +173,16 @@ impl GroupBook {
         }
         let mut looks = Vec::new();
         for attribute in &profile.attributes {
-            looks.extend(attribute.encode_length_delimited_to_vec());
+            let attribute = proto::wire::encode_to_vec(attribute);
+            looks.extend((attribute.len() as u32).to_be_bytes());
+            looks.extend(attribute);
         }
-        looks.push(0);
+        looks.extend(u32::MAX.to_be_bytes());
         if let Some(domain) = &profile.domain {
-            looks.extend(domain.encode_length_delimited_to_vec());
+            looks.extend(proto::wire::encode_to_vec(domain));
         }
         if self.reads_hostnames {
-            looks.push(0);
+            looks.extend(u32::MAX.to_be_bytes());
             looks.extend(profile.hostname.as_bytes());
         }
         let class = match self.classes.get(&looks) {
@@ -246,13 +260,5 @@ impl GroupBook {
                 *held += if more { *change } else { -change };
             }
         }
-    }
-
-    pub fn quantities(&self, row: &Row) -> Quantities {
-        let mut quantities = Quantities::default();
-        for (name, amount) in self.columns.iter().zip(row) {
-            quantities.add_one(name, Quantity(*amount));
-        }
-        quantities
     }
 }

@@ -1,0 +1,354 @@
+//! Groups in the allocator's cycle: the competition at its beginning, what each client may have of an agent then, and what
+//! becomes of units that nobody in the group took.
+
+use resources::{Quantity, Resource, Resources};
+use smallvec::SmallVec;
+use stdx::{Rng, Tick};
+
+use super::{
+    Group, GroupError, check_capacity, check_together,
+    competition::{Contender, Outcome, Owner, Supply, compete},
+    is_divided,
+    membership::{DEFAULT_GROUP, Entry, Purse, Row},
+};
+use crate::{
+    allocator::{Agent, Allocator},
+    bits::{Bits, ones},
+    config::SorterKind,
+    cycle::is_allocatable,
+    directory::scramble,
+};
+
+/// Who an agent is offered to, and what of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// There are no groups: everything to everybody.
+    All,
+    /// What a group won to its own clients.
+    Won(u32),
+    /// What nobody won to those in no group.
+    Unclaimed,
+    /// Only what roles and operators set apart, to those whose group won nothing here.
+    SetApart,
+}
+
+/// Keeps a competition's draws apart from the cycle's other lots.
+const DRAW: u64 = 0x6c6f_7473;
+
+impl Allocator {
+    /// All groups but the default one, by name.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.entries.iter().map(|entry| &entry.group)
+    }
+
+    /// The group whose resources a role's frameworks are offered.
+    pub fn group_of_role(&self, role: &str) -> &str {
+        self.groups.name(self.groups.serving(role)).map_or(super::DEFAULT, |name| name)
+    }
+
+    /// Whether this group can be added to the others, or take the place of the one of its name. Says what breaks first;
+    /// with `force` it does not matter whether the cluster is big enough. Changes nothing.
+    pub fn check_group(&self, group: &Group, force: bool) -> Result<(), GroupError> {
+        let mut all: std::collections::BTreeMap<_, _> =
+            self.groups().map(|group| (group.name.clone(), group.clone())).collect();
+        all.insert(group.name.clone(), group.clone());
+        check_together(&all, None)?;
+        let agents = || self.agents.iter().map(|(_, agent)| (&agent.profile, &agent.total));
+        if force || agents().next().is_none() { Ok(()) } else { check_capacity(&all, agents()) }
+    }
+
+    /// Puts these groups in place of all there are. To be checked before. Nobody loses what he holds.
+    pub fn set_groups(&mut self, now: Tick, groups: Vec<Group>) {
+        self.groups.replace(groups);
+        let clients: Vec<u32> = self.clients.iter().map(|(c, _)| c).collect();
+        for &c in &clients {
+            if let Some(role) = self.role_name(c) {
+                self.groups.enter(c, &role);
+            }
+        }
+        for (a, agent) in self.agents.iter() {
+            self.groups.classify(a, &agent.profile);
+            for (c, held) in &agent.held {
+                self.groups.account(*c, held, true);
+            }
+        }
+        self.mark_listed(now, clients);
+    }
+
+    /// Lets the groups compete for the agents of a cycle that begins: `queue` in the order in which they are looked at.
+    pub(crate) fn compete(&mut self, now: Tick, queue: &[u32], clients: &Bits, seed: u64) {
+        if self.groups.is_empty() {
+            return;
+        }
+        let mut contenders: Vec<Contender> = self.groups.entries.iter().map(|entry| self.contender(entry)).collect();
+        let mut wanting = Bits::default();
+        for (g, contender) in contenders.iter().enumerate() {
+            wanting.put(g as u32, contender.wanted > 0);
+        }
+        let mut supply = Supply::new(self.groups.columns().len());
+        let mut numbers = Vec::with_capacity(queue.len());
+        if !wanting.is_empty() {
+            // The last one is looked at first.
+            for &a in queue.iter().rev() {
+                self.enter_agent(a, clients, &wanting, &mut supply, &mut contenders, &mut numbers);
+            }
+        }
+        let outcome = compete(&mut supply, &contenders, &mut Rng::new(scramble(seed, DRAW)));
+        self.fill_purses(&numbers, &outcome);
+        let mut woken = Vec::new();
+        for (entry, result) in self.groups.entries.iter_mut().zip(&outcome.results) {
+            entry.won_total += result.won;
+            if result.wanted == 0 || result.supply > 0 {
+                entry.drawn = *result;
+            }
+            let was_full = std::mem::replace(&mut entry.was_full, result.won >= result.wanted);
+            if was_full && !entry.was_full {
+                // It has room again; agents that did not change since may have what it wants.
+                woken.extend(entry.clients.iter().filter(|c| !clients.has(*c)));
+            }
+        }
+        self.mark_listed(now, woken);
+    }
+
+    /// Lets groups that have room again look at all agents, though none of these changed.
+    pub(crate) fn wake_groups(&mut self, now: Tick) {
+        let mut woken = Vec::new();
+        for entry in &mut self.groups.entries {
+            if entry.was_full && entry.group.max.is_none_or(|max| entry.held_units() < max) {
+                entry.was_full = false;
+                woken.extend(entry.clients.iter());
+            }
+        }
+        self.mark_listed(now, woken);
+    }
+
+    fn mark_listed(&mut self, now: Tick, clients: Vec<u32>) {
+        for c in clients {
+            if self.clients.get(c).is_some_and(|client| client.listed) {
+                self.mark_client(now, c);
+            }
+        }
+    }
+
+    /// The sorters of roles and of frameworks that a share of an agent goes by.
+    pub(crate) fn sorters(&self, share: Share) -> (SorterKind, SorterKind) {
+        let own = match share {
+            Share::Won(group) => self.groups.entries.get(group as usize).and_then(|entry| entry.group.sorter),
+            Share::All | Share::Unclaimed | Share::SetApart => None,
+        };
+        own.map_or((self.config.role_sorter, self.config.framework_sorter), |sorter| (sorter, sorter))
+    }
+
+    fn contender(&self, entry: &Entry) -> Contender {
+        let has_listed = entry.clients.iter().any(|c| self.clients.get(c).is_some_and(|client| client.listed));
+        let held = entry.held_units();
+        let group = &entry.group;
+        let mut unit_share = 0.0;
+        for (name, amount) in self.groups.columns().iter().zip(&entry.unit) {
+            let total = self.scalars.find(name).map_or(0, |position| self.totals.amounts.get(position));
+            if *amount > 0 && total > 0 {
+                unit_share = f64::max(unit_share, *amount as f64 / total as f64);
+            }
+        }
+        Contender {
+            unit: entry.unit.to_vec(),
+            weight: group.weight,
+            unit_share,
+            held,
+            min: group.min,
+            wanted: if has_listed { group.max.map_or(u64::from(u32::MAX), |max| max.saturating_sub(held)) } else { 0 },
+            exclusive: group.exclusive,
+            eligible: Vec::new(),
+        }
+    }
+
+    fn enter_agent(
+        &mut self,
+        a: u32,
+        clients: &Bits,
+        wanting: &Bits,
+        supply: &mut Supply,
+        contenders: &mut [Contender],
+        numbers: &mut Vec<u32>,
+    ) {
+        let Some(agent) = self.agents.get(a) else { return };
+        if !agent.is_offerable() || agent.available.is_empty() {
+            return;
+        }
+        let plain = agent.is_plain();
+        self.judge(a, plain);
+        let Some(agent) = self.agents.get(a) else { return };
+        let Some(selected) = self.groups.selection(a) else { return };
+        let enough = is_allocatable(&self.config.min_allocatable, &agent.available);
+        let candidates = self.candidates(agent, enough, (!agent.dirty).then_some((clients, &agent.reopened)));
+        let mut entered = None;
+        for index in 0..wanting.words() {
+            for bit in ones(wanting.word(index) & selected.word(index)) {
+                let g = index as u32 * 64 + bit;
+                let Some(entry) = self.groups.entries.get(g as usize) else { continue };
+                if !entry.meets(&candidates) {
+                    continue;
+                }
+                let number = *entered.get_or_insert_with(|| {
+                    numbers.push(a);
+                    let free = self.groups.divided(&agent.available);
+                    supply.add(&free, self.groups.weight(a), self.owner(agent))
+                });
+                if let Some(contender) = contenders.get_mut(g as usize) {
+                    contender.eligible.push(number);
+                }
+            }
+        }
+    }
+
+    /// Which groups hold something on an agent.
+    fn owner(&self, agent: &Agent) -> Owner {
+        let mut owner = Owner::Nobody;
+        for (c, _) in &agent.held {
+            let group = self.groups.group_of(*c);
+            let exclusive = self.groups.entries.get(group as usize).is_some_and(|entry| entry.group.exclusive);
+            owner = match owner {
+                _ if exclusive => return Owner::Exclusive(group),
+                Owner::Nobody => Owner::Group(group),
+                Owner::Group(holder) if holder == group => owner,
+                _ => Owner::Several,
+            };
+        }
+        owner
+    }
+
+    fn fill_purses(&mut self, numbers: &[u32], outcome: &Outcome) {
+        for (number, &a) in numbers.iter().enumerate() {
+            let mut purses: SmallVec<[Purse; 1]> = SmallVec::new();
+            for (group, units) in outcome.wins(number as u32) {
+                let Some(entry) = self.groups.entries.get(group as usize) else { continue };
+                let left: Row = entry.unit.iter().map(|amount| amount * i64::from(units)).collect();
+                purses.push(Purse { group, left });
+            }
+            if let Some(of) = self.groups.purses_mut(a) {
+                *of = purses;
+            }
+        }
+    }
+
+    /// To whom an agent is offered, in this order.
+    pub(crate) fn shares(&self, a: u32, agent: &Agent) -> SmallVec<[Share; 4]> {
+        if self.groups.is_empty() {
+            return SmallVec::from_slice(&[Share::All]);
+        }
+        let mut shares: SmallVec<[Share; 4]> =
+            self.groups.purses(a).iter().map(|purse| Share::Won(purse.group)).collect();
+        shares.push(Share::Unclaimed);
+        if !agent.is_plain() {
+            shares.push(Share::SetApart);
+        }
+        shares
+    }
+
+    /// Which of the candidates a share of an agent is for.
+    pub(crate) fn mask(&self, a: u32, share: Share, index: usize) -> u64 {
+        match share {
+            Share::All => u64::MAX,
+            Share::Won(group) => self.groups.entries.get(group as usize).map_or(0, |entry| entry.clients.word(index)),
+            Share::Unclaimed => !self.groups.grouped.word(index),
+            Share::SetApart => {
+                let won = self.groups.purses(a).iter().map(|purse| self.mask(a, Share::Won(purse.group), index));
+                self.groups.grouped.word(index) & !won.fold(0, |all, word| all | word)
+            }
+        }
+    }
+
+    /// What of a portion belongs to a share.
+    pub(crate) fn part(&self, a: u32, agent: &Agent, portion: Resources, share: Share) -> Resources {
+        let mut bound: Row = match share {
+            Share::All => return portion,
+            Share::SetApart => return portion.filter(|resource| !resource.is_unreserved()),
+            Share::Won(group) => {
+                let purse = self.groups.purses(a).iter().find(|purse| purse.group == group);
+                let Some(purse) = purse else { return portion.filter(|resource| !resource.is_unreserved()) };
+                purse.left.clone()
+            }
+            Share::Unclaimed => {
+                if let Owner::Exclusive(_) = self.owner(agent) {
+                    return portion.filter(|resource| !resource.is_unreserved());
+                }
+                let purses = self.groups.purses(a);
+                if purses.is_empty() {
+                    return portion;
+                }
+                let mut free = self.groups.divided(&agent.available);
+                for purse in purses {
+                    free.iter_mut().zip(&purse.left).for_each(|(free, left)| *free -= left);
+                }
+                free
+            }
+        };
+        let mut part = Resources::EMPTY;
+        for resource in &portion {
+            if let Some(resource) = self.cut(resource, &mut bound) {
+                part.add_one(resource);
+            }
+        }
+        part
+    }
+
+    /// Cuts one resource down to what its column still allows.
+    fn cut(&self, resource: &Resource, bound: &mut Row) -> Option<Resource> {
+        let column = self.groups.columns().iter().position(|name| name == resource.name());
+        let (Some(column), Some(amount), true) = (column, resource.scalar(), is_divided(resource)) else {
+            return Some(resource.clone());
+        };
+        let left = bound.get_mut(column)?;
+        let taken = amount.0.min(*left);
+        if taken <= 0 {
+            return None;
+        }
+        *left -= taken;
+        let mut resource = resource.clone();
+        resource.shrink(Quantity(taken)).then_some(resource)
+    }
+
+    /// Notes that a group spent some of what it won.
+    pub(crate) fn spend(&mut self, a: u32, share: Share, granted: &Resources) {
+        let Share::Won(group) = share else { return };
+        let spent = self.groups.divided(granted);
+        if let Some(purse) = self.groups.purse_mut(a, group) {
+            purse.left.iter_mut().zip(&spent).for_each(|(left, spent)| *left -= spent);
+        }
+    }
+
+    /// Gives back what of the agent was won and not offered: everybody else of `candidates` gets another chance at once.
+    pub(crate) fn return_units(&mut self, now: Tick, a: u32, candidates: &[u64]) {
+        let Some(purses) = self.groups.purses_mut(a).map(std::mem::take) else { return };
+        let mut returned = false;
+        let mut others = SmallVec::<[u64; 32]>::from_slice(candidates);
+        for purse in purses.iter().filter(|purse| purse.left.iter().any(|left| *left > 0)) {
+            returned = true;
+            let Some(entry) = self.groups.entries.get_mut(purse.group as usize) else { continue };
+            entry.returned_total += u64::from(super::competition::room(&entry.unit, &purse.left));
+            for (index, word) in others.iter_mut().enumerate() {
+                *word &= !entry.clients.word(index);
+            }
+        }
+        if !returned || others.iter().all(|word| *word == 0) {
+            return;
+        }
+        let Some(agent) = self.agents.get_mut(a) else { return };
+        for (index, word) in others.iter().enumerate() {
+            ones(*word).for_each(|bit| agent.reopened.set(index as u32 * 64 + bit));
+        }
+        self.mark_reopened(now, a);
+    }
+
+    /// The group a grant was won for, by name; nothing where there are no groups.
+    pub(crate) fn group_of_grant(&self, c: u32) -> Option<std::sync::Arc<str>> {
+        if self.groups.is_empty() {
+            return None;
+        }
+        let group = self.groups.group_of(c);
+        Some(match self.groups.name(group) {
+            Some(name) if group != DEFAULT_GROUP => name.clone(),
+            _ => super::DEFAULT.into(),
+        })
+    }
+}

@@ -1,0 +1,319 @@
+//! Known answers about groups inside the allocator: who is offered what of which agent.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use allocator::{
+    AgentProfile, Allocator, AllocatorConfig, Budget, ConstraintLimits, FrameworkProfile, Grant, Group, GroupError,
+    Settlement,
+};
+use model::{AgentCapabilities, AgentId, FrameworkCapabilities, FrameworkId};
+use proto::{meseta, v1};
+use resources::Resources;
+use stdx::{Rng, Tick};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Cluster {
+    allocator: Allocator,
+    now: Tick,
+}
+
+impl Cluster {
+    fn new() -> Cluster {
+        let config = AllocatorConfig { coalesce: Duration::ZERO, ..Default::default() };
+        Cluster { allocator: Allocator::new(config, Rng::new(5)), now: Tick(1) }
+    }
+
+    fn framework(&mut self, id: &str, role: &str) {
+        let profile = FrameworkProfile {
+            roles: BTreeSet::from([role.to_owned()]),
+            active: true,
+            capabilities: FrameworkCapabilities {
+                multi_role: true,
+                reservation_refinement: true,
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        self.allocator.add_framework(self.now, &FrameworkId::from(id), profile, &BTreeMap::new());
+    }
+
+    fn agent(&mut self, id: &str, total: &str, attributes: &str) {
+        let profile = AgentProfile {
+            hostname: format!("{id}.example"),
+            attributes: resources::attributes::parse(attributes).unwrap(),
+            domain: None,
+            capabilities: AgentCapabilities::ALL,
+            active: true,
+        };
+        self.allocator.add_agent(self.now, &AgentId::from(id), profile, parse(total), &BTreeMap::new());
+    }
+
+    fn groups(&mut self, specs: &[meseta::v1::ResourceGroup]) {
+        let groups: Vec<Group> =
+            specs.iter().map(|spec| Group::compile(spec, ConstraintLimits::default()).unwrap()).collect();
+        self.allocator.set_groups(self.now, groups);
+    }
+
+    /// What is granted until nothing is due any more.
+    fn grants(&mut self) -> Vec<Grant> {
+        let mut all = Vec::new();
+        for _ in 0..100 {
+            all.extend(self.allocator.allocate(self.now, Budget::UNLIMITED));
+            self.allocator.check_invariants().unwrap();
+            if self.allocator.next_deadline().is_none_or(|(at, _)| at > self.now) {
+                return all;
+            }
+        }
+        panic!("the allocator does not come to rest");
+    }
+
+    fn granted(&mut self) -> Vec<String> {
+        let mut texts: Vec<String> = self.grants().iter().map(show).collect();
+        texts.sort();
+        texts
+    }
+
+    fn decline(&mut self, grant: &Grant, filter: Option<Duration>) {
+        let settlement = Settlement { offered: grant.resources.clone(), filter, ..Default::default() };
+        self.allocator.settle(self.now, &grant.framework, &grant.agent, settlement);
+    }
+
+    fn accept(&mut self, grant: &Grant) {
+        let used = grant.resources.clone();
+        let settlement = Settlement { offered: used.clone(), used, ..Default::default() };
+        self.allocator.settle(self.now, &grant.framework, &grant.agent, settlement);
+    }
+
+    fn finish(&mut self, grant: &Grant) {
+        self.allocator.recover(self.now, &grant.framework, &grant.agent, &grant.resources, None);
+    }
+}
+
+fn parse(text: &str) -> Resources {
+    Resources::parse(text, "*").unwrap()
+}
+
+fn show(grant: &Grant) -> String {
+    let group = grant.group.as_deref().unwrap_or("-");
+    format!("{}@{} [{group}] {}", grant.framework, grant.agent, grant.resources.unallocate())
+}
+
+fn group(name: &str, roles: &[&str], unit: &[(&str, f64)]) -> meseta::v1::ResourceGroup {
+    meseta::v1::ResourceGroup {
+        name: name.to_owned(),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        unit: unit.iter().map(|(name, value)| ((*name).to_owned(), v1::value::Scalar { value: *value })).collect(),
+        ..Default::default()
+    }
+}
+
+fn capacity(min: u64, max: Option<u64>) -> Option<meseta::v1::resource_group::Capacity> {
+    Some(meseta::v1::resource_group::Capacity { min: Some(min), max })
+}
+
+/// Agents whose attribute `name` is `value`.
+fn select(name: &str, value: &str) -> Option<v1::scheduler::offer_constraints::RoleConstraints> {
+    use v1::scheduler::{
+        AttributeConstraint,
+        attribute_constraint::{Predicate, Selector, predicate, selector},
+        offer_constraints::{RoleConstraints, role_constraints::Group},
+    };
+    let constraint = AttributeConstraint {
+        selector: Selector { selector: Some(selector::Selector::AttributeName(name.into())) },
+        predicate: Predicate {
+            predicate: Some(predicate::Predicate::TextEquals(predicate::TextEquals { value: value.into() })),
+        },
+    };
+    Some(RoleConstraints { groups: vec![Group { attribute_constraints: vec![constraint] }] })
+}
+
+const UNIT: &[(&str, f64)] = &[("cpus", 1.0), ("mem", 1024.0)];
+
+#[test]
+fn a_group_is_offered_whole_units_of_agents_it_selects_and_the_rest_goes_to_default() {
+    let mut cluster = Cluster::new();
+    cluster.groups(&[meseta::v1::ResourceGroup { selector: select("disk", "ssd"), ..group("fast", &["a"], UNIT) }]);
+    cluster.framework("F", "a");
+    cluster.framework("G", "b");
+    cluster.agent("A1", "cpus:4;mem:3500;ports:[1-10]", "disk:ssd");
+    cluster.agent("A2", "cpus:2;mem:2048", "disk:hdd");
+    assert_eq!(
+        cluster.granted(),
+        [
+            "F@A1 [fast] cpus:3; mem:3072; ports:[1-10]",
+            "G@A1 [default] cpus:1; mem:428",
+            "G@A2 [default] cpus:2; mem:2048",
+        ]
+    );
+}
+
+#[test]
+fn a_group_holds_no_more_than_its_maximum_and_wins_again_when_something_ends() {
+    let mut cluster = Cluster::new();
+    cluster.groups(&[meseta::v1::ResourceGroup { capacity: capacity(0, Some(3)), ..group("g", &["a"], UNIT) }]);
+    cluster.framework("F", "a");
+    cluster.agent("A1", "cpus:2;mem:2048", "");
+    cluster.agent("A2", "cpus:2;mem:2048", "");
+    let grants = cluster.grants();
+    let units = |grants: &[Grant]| grants.iter().map(|g| g.resources.cpus().unwrap().as_f64()).sum::<f64>();
+    assert_eq!(units(&grants), 3.0);
+    grants.iter().for_each(|grant| cluster.accept(grant));
+    cluster.now = cluster.now + SECOND;
+    assert_eq!(cluster.grants(), []);
+    cluster.finish(&grants[0]);
+    assert_eq!(units(&cluster.grants()), units(&grants[..1]));
+}
+
+#[test]
+fn what_an_agent_takes_away_is_won_elsewhere() {
+    let mut cluster = Cluster::new();
+    cluster.groups(&[meseta::v1::ResourceGroup { capacity: capacity(0, Some(2)), ..group("g", &["a"], UNIT) }]);
+    cluster.framework("F", "a");
+    cluster.agent("A1", "cpus:2;mem:2048", "");
+    let first = cluster.grants();
+    cluster.accept(&first[0]);
+    cluster.agent("A2", "cpus:4;mem:4096", "");
+    assert_eq!(cluster.grants(), []);
+    cluster.allocator.remove_agent(cluster.now, &AgentId::from("A1"));
+    assert_eq!(cluster.granted(), ["F@A2 [g] cpus:2; mem:2048"]);
+}
+
+#[test]
+fn unwanted_units_return_at_once_to_the_others() {
+    let mut cluster = Cluster::new();
+    cluster.groups(&[group("g", &["a"], UNIT), group("h", &["c"], UNIT)]);
+    cluster.framework("F", "a");
+    cluster.framework("G", "b");
+    cluster.agent("A1", "cpus:2;mem:2048", "");
+    let grants = cluster.grants();
+    assert_eq!(grants.iter().map(show).collect::<Vec<_>>(), ["F@A1 [g] cpus:2; mem:2048"]);
+    cluster.decline(&grants[0], Some(5 * SECOND));
+    assert_eq!(cluster.granted(), ["G@A1 [default] cpus:2; mem:2048"]);
+}
+
+#[test]
+fn minimums_come_before_weights_and_weights_share_the_rest() {
+    let mut cluster = Cluster::new();
+    cluster.groups(&[
+        meseta::v1::ResourceGroup { capacity: capacity(6, None), weight: Some(0.001), ..group("low", &["a"], UNIT) },
+        meseta::v1::ResourceGroup { weight: Some(1.0), ..group("one", &["b"], UNIT) },
+        meseta::v1::ResourceGroup { weight: Some(3.0), ..group("three", &["c"], UNIT) },
+    ]);
+    for (framework, role) in [("F", "a"), ("G", "b"), ("H", "c")] {
+        cluster.framework(framework, role);
+    }
+    for agent in ["A1", "A2", "A3"] {
+        cluster.agent(agent, "cpus:10;mem:10240", "");
+    }
+    let mut cpus = BTreeMap::<String, f64>::new();
+    for grant in cluster.grants() {
+        *cpus.entry(grant.framework.to_string()).or_default() += grant.resources.cpus().unwrap().as_f64();
+    }
+    assert_eq!(cpus, BTreeMap::from([("F".to_owned(), 6.0), ("G".to_owned(), 6.0), ("H".to_owned(), 18.0)]));
+}
+
+#[test]
+fn an_agent_of_an_exclusive_group_serves_nobody_else_while_it_is_held() {
+    let mut cluster = Cluster::new();
+    cluster.groups(&[meseta::v1::ResourceGroup {
+        exclusive: Some(true),
+        capacity: capacity(0, Some(1)),
+        ..group("alone", &["a"], UNIT)
+    }]);
+    cluster.framework("F", "a");
+    cluster.agent("A1", "cpus:4;mem:4096", "");
+    let grants = cluster.grants();
+    assert_eq!(grants.iter().map(show).collect::<Vec<_>>(), ["F@A1 [alone] cpus:1; mem:1024"]);
+    cluster.accept(&grants[0]);
+    cluster.framework("G", "b");
+    assert_eq!(cluster.grants(), []);
+    cluster.allocator.suppress(cluster.now, &FrameworkId::from("F"), &[]);
+    cluster.finish(&grants[0]);
+    assert_eq!(cluster.granted(), ["G@A1 [default] cpus:4; mem:4096"]);
+}
+
+#[test]
+fn reservations_stand_above_groups() {
+    let mut cluster = Cluster::new();
+    cluster.groups(&[meseta::v1::ResourceGroup { selector: select("disk", "ssd"), ..group("fast", &["a"], UNIT) }]);
+    cluster.framework("F", "a");
+    cluster.agent("A1", "cpus:4;mem:3500;cpus(a):1;mem(a):64", "disk:hdd");
+    assert_eq!(
+        cluster.granted(),
+        ["F@A1 [fast] cpus(reservations: [(STATIC,a)]):1; mem(reservations: [(STATIC,a)]):64"]
+    );
+}
+
+#[test]
+fn an_agent_with_no_competition_weight_serves_the_default_group_only() {
+    let mut cluster = Cluster::new();
+    cluster.groups(&[group("g", &["a"], UNIT)]);
+    cluster.framework("F", "a");
+    cluster.framework("G", "b");
+    cluster.agent("A1", "cpus:1;mem:1024", "competition_weight:0");
+    assert_eq!(cluster.granted(), ["G@A1 [default] cpus:1; mem:1024"]);
+}
+
+#[test]
+fn roles_below_a_served_role_are_served_unless_another_group_names_them() {
+    let mut cluster = Cluster::new();
+    cluster.groups(&[group("g", &["eng"], UNIT), group("h", &["eng/dev"], UNIT)]);
+    let of = |role| cluster.allocator.group_of_role(role).to_owned();
+    assert_eq!([of("eng"), of("eng/ops"), of("eng/dev/x"), of("engine")], ["g", "g", "h", "default"]);
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_the_figure() {
+    let compile = |spec: meseta::v1::ResourceGroup| {
+        Group::compile(&spec, ConstraintLimits::default()).map_err(|error| error.to_string())
+    };
+    let good = || group("g", &["a"], UNIT);
+    for (spec, text) in [
+        (meseta::v1::ResourceGroup { name: "default".into(), ..good() }, "is the name of the group of all"),
+        (meseta::v1::ResourceGroup { name: "a b".into(), ..good() }, "'a b' is no name"),
+        (meseta::v1::ResourceGroup { roles: vec![], ..good() }, "serves no roles"),
+        (meseta::v1::ResourceGroup { roles: vec!["/x".into()], ..good() }, "'/x', which is no role"),
+        (meseta::v1::ResourceGroup { weight: Some(-2.0), ..good() }, "is -2; it must"),
+        (meseta::v1::ResourceGroup { weight: Some(f64::NAN), ..good() }, "is NaN; it must"),
+        (meseta::v1::ResourceGroup { capacity: capacity(5, Some(3)), ..good() }, "at least 5 and at most 3"),
+        (meseta::v1::ResourceGroup { capacity: capacity(0, Some(0)), ..good() }, "0 units at most"),
+        (group("g", &["a"], &[]), "an empty unit"),
+        (group("g", &["a"], &[("cpus", 0.0001)]), "0.0001 cpus"),
+    ] {
+        let error = compile(spec).unwrap_err();
+        assert!(error.contains(text), "{error}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_together_or_into_the_cluster_is_refused_and_changes_nothing() {
+    let mut cluster = Cluster::new();
+    cluster.agent("A1", "cpus:4;mem:4096", "");
+    cluster.agent("A2", "cpus:4;mem:4096", "");
+    let exclusive = |name, role, min| meseta::v1::ResourceGroup {
+        capacity: capacity(min, None),
+        exclusive: Some(true),
+        ..group(name, &[role], UNIT)
+    };
+    cluster.groups(&[exclusive("x", "a", 4)]);
+    let check = |spec: meseta::v1::ResourceGroup, force| {
+        cluster.allocator.check_group(&Group::compile(&spec, ConstraintLimits::default()).unwrap(), force)
+    };
+    assert_eq!(check(exclusive("y", "b", 4), false), Ok(()));
+    assert_eq!(
+        check(exclusive("y", "b", 9), false),
+        Err(GroupError::MinOverSupply { name: "y".into(), min: 9, supply: 8 })
+    );
+    let error = check(exclusive("y", "b", 5), false).unwrap_err().to_string();
+    assert!(error.contains("9000") || error.contains("9 cpus") || error.contains("have 9"), "{error}");
+    let small = meseta::v1::ResourceGroup { unit: group("", &[], &[("cpus", 1.0)]).unit, ..exclusive("y", "b", 4) };
+    cluster.allocator.check_group(&Group::compile(&small, ConstraintLimits::default()).unwrap(), false).unwrap();
+    assert!(matches!(check(group("z", &["a"], UNIT), false), Err(GroupError::RoleTaken { .. })));
+    assert_eq!(check(exclusive("y", "b", 9), true), Ok(()));
+    assert_eq!(cluster.allocator.groups().count(), 1);
+}
