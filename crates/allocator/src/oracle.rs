@@ -271,6 +271,7 @@ impl Oracle {
                     role: role.as_str().into(),
                     agent: id.clone(),
                     resources: portion.allocate(&role),
+                    group: None,
                 });
             }
         }

@@ -38,7 +38,7 @@ impl Master {
 
     /// Makes an offer of a grant, unless its framework or agent cannot have one: then the grant goes back.
     fn add_offer(&mut self, grant: Grant, step: &mut Step<'_>) -> Option<v1::Offer> {
-        let Grant { framework, role, agent, resources } = grant;
+        let Grant { framework, role, agent, resources, group } = grant;
         let id = self.ids.offer();
         let there = self.state.frameworks.get_mut(&framework).filter(|row| row.is_active());
         let (Some(row), Some(host)) = (there, self.state.agents.get_mut(&agent).filter(|agent| agent.is_active()))
@@ -50,7 +50,7 @@ impl Master {
         row.offers.insert(id.clone());
         host.offers.insert(id.clone());
         let timeout = self.config.offer_timeout.map(|t| self.timers.set(step.now, t, Timer::Offer(id.clone())));
-        let offer = Offer { id: id.clone(), framework, agent, role, resources, timeout };
+        let offer = Offer { id: id.clone(), framework, agent, role, resources, group, timeout };
         let rendered = render::for_framework(&self.state, &offer);
         self.state.offers.insert(id, offer);
         rendered

@@ -1,11 +1,15 @@
 //! The numbers, labels, types and defaults of every message against `testdata/fields.txt`, a table of the facts of Mesos's
-//! wire format that was not made from `proto/*.proto`. In the order of declaration, which is the order of JSON.
+//! wire format that was not made from `proto/*.proto`. In the order of declaration, which is the order of JSON. What is
+//! not Mesos's stands out by its number.
 
 use prost_types::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto,
     field_descriptor_proto::{Label, Type},
 };
 use std::{collections::BTreeMap, error::Error, fs, path::Path};
+
+/// Fields and values from here on are ours.
+const OURS: i32 = 901;
 
 /// Each message or enum by its full name, with a line for each field or value.
 type Table = BTreeMap<String, Vec<String>>;
@@ -43,13 +47,17 @@ fn add_message(table: &mut Table, scope: &str, message: &DescriptorProto) {
     let oneof = |field: &FieldDescriptorProto| {
         field.oneof_index.map_or("", |index| message.oneof_decl[index as usize].name()).to_owned()
     };
-    table.insert(name.clone(), message.field.iter().map(|field| line(field, &oneof(field))).collect());
+    table.insert(
+        name.clone(),
+        message.field.iter().filter(|field| field.number() < OURS).map(|field| line(field, &oneof(field))).collect(),
+    );
     message.nested_type.iter().for_each(|nested| add_message(table, &name, nested));
     message.enum_type.iter().for_each(|nested| add_enum(table, &name, nested));
 }
 
 fn add_enum(table: &mut Table, scope: &str, descriptor: &EnumDescriptorProto) {
-    let values = descriptor.value.iter().map(|value| format!("{} {}", value.number(), value.name())).collect();
+    let theirs = descriptor.value.iter().filter(|value| value.number() < OURS);
+    let values = theirs.map(|value| format!("{} {}", value.number(), value.name())).collect();
     table.insert(format!("{scope}.{}", descriptor.name()), values);
 }
 

@@ -5,9 +5,11 @@ use crate::{document::Registry, key::Key, operation::Mutation};
 pub const AGENT_UPDATE: &str = "AGENT_UPDATE";
 pub const AGENT_DRAINING: &str = "AGENT_DRAINING";
 pub const QUOTA_V2: &str = "QUOTA_V2";
+/// Ours: a master that does not know it would hand out the agents of groups to everybody.
+pub const RESOURCE_GROUPS: &str = "RESOURCE_GROUPS";
 
 /// What this program can do.
-pub(crate) const KNOWN: [&str; 3] = [AGENT_UPDATE, AGENT_DRAINING, QUOTA_V2];
+pub(crate) const KNOWN: [&str; 4] = [AGENT_UPDATE, AGENT_DRAINING, QUOTA_V2, RESOURCE_GROUPS];
 
 pub(crate) fn demand(registry: &mut Registry, capability: &str, mutation: &mut Mutation) {
     if registry.minimum_capabilities.insert(capability.to_owned()) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::AgentId;
-use proto::v1;
+use proto::{meseta, v1};
 use stdx::WallTime;
 
 use crate::capability;
@@ -24,6 +24,8 @@ pub struct Registry {
     /// Quotas in the format from before limits existed; read, and replaced by the first update of their role.
     pub legacy_quotas: BTreeMap<String, v1::quota::QuotaInfo>,
     pub weights: BTreeMap<String, f64>,
+    /// By name, as they were set.
+    pub groups: BTreeMap<String, meseta::v1::ResourceGroup>,
     /// What a master must be able to do before it may lead with this document.
     pub minimum_capabilities: BTreeSet<String>,
 }

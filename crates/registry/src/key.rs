@@ -19,6 +19,7 @@ pub enum Key {
     Quota(String),
     LegacyQuota(String),
     Weight(String),
+    Group(String),
     MinimumCapability(String),
 }
 
@@ -34,6 +35,7 @@ impl fmt::Display for Key {
             Key::Quota(role) => write!(f, "quotas/{}", Escaped(role)),
             Key::LegacyQuota(role) => write!(f, "legacy_quotas/{}", Escaped(role)),
             Key::Weight(role) => write!(f, "weights/{}", Escaped(role)),
+            Key::Group(name) => write!(f, "groups/{}", Escaped(name)),
             Key::MinimumCapability(name) => write!(f, "minimum_capabilities/{}", Escaped(name)),
         }
     }

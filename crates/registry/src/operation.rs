@@ -4,6 +4,7 @@
 mod activation;
 mod admission;
 mod drain;
+mod groups;
 mod machines;
 mod quota;
 mod reachability;
@@ -12,7 +13,7 @@ mod weights;
 use std::collections::BTreeSet;
 
 use model::AgentId;
-use proto::v1;
+use proto::{meseta, v1};
 use stdx::WallTime;
 
 use crate::{document::Registry, key::Key};
@@ -58,6 +59,9 @@ pub enum Operation {
     /// The role has no quota any more, and is not listed.
     RemoveQuota(String),
     UpdateWeights(Vec<v1::WeightInfo>),
+    /// Adds a resource group, or puts it in place of the one of its name.
+    SetGroup(Box<meseta::v1::ResourceGroup>),
+    RemoveGroup(String),
 }
 
 /// Why an operation does not fit the document.
@@ -75,6 +79,8 @@ pub enum Refusal {
     UnknownAgent(AgentId),
     #[error("Agent {0} is not draining")]
     NotDraining(AgentId),
+    #[error("there is no resource group '{0}'")]
+    UnknownGroup(String),
 }
 
 /// Which parts of the document an operation changed; none if the document said so already.
@@ -134,6 +140,8 @@ pub fn apply(registry: &mut Registry, operation: &Operation) -> Result<Mutation,
         Operation::UpdateQuota(configs) => quota::update(registry, configs, m),
         Operation::RemoveQuota(role) => quota::remove(registry, role, m),
         Operation::UpdateWeights(weights) => weights::update(registry, weights, m),
+        Operation::SetGroup(group) => groups::set(registry, group, m),
+        Operation::RemoveGroup(name) => groups::remove(registry, name, m)?,
     }
     Ok(mutation)
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use model::AgentId;
 use proptest::{collection::vec, prelude::*};
-use proto::v1;
+use proto::{meseta, v1};
 use registry::{Change, DecodeError, Operation, Registry, VERSION, apply};
 use stdx::WallTime;
 
@@ -45,6 +45,11 @@ fn weight() -> impl Strategy<Value = v1::WeightInfo> {
     (0.5..4.0, proptest::option::of("[a-b](/[a-b])?")).prop_map(|(weight, role)| v1::WeightInfo { weight, role })
 }
 
+fn group() -> impl Strategy<Value = meseta::v1::ResourceGroup> {
+    ("[a-b]", proptest::option::of(0.5..4.0), vec("[a-b]", 0..2))
+        .prop_map(|(name, weight, roles)| meseta::v1::ResourceGroup { name, weight, roles, ..Default::default() })
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
     let time = || any::<i64>().prop_map(WallTime);
     prop_oneof![
@@ -72,6 +77,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         vec(quota(), 0..3).prop_map(Operation::UpdateQuota),
         "[a-z]{1,3}".prop_map(Operation::RemoveQuota),
         vec(weight(), 0..3).prop_map(Operation::UpdateWeights),
+        group().prop_map(|group| Operation::SetGroup(Box::new(group))),
+        "[a-b]".prop_map(Operation::RemoveGroup),
     ]
 }
 

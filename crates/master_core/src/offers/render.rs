@@ -7,6 +7,8 @@ use crate::state::{Agent, Offer, State};
 /// The offer as the master keeps it, for readers.
 pub(crate) fn full(state: &State, offer: &Offer) -> Option<v1::Offer> {
     let agent = state.agents.get(&offer.agent)?;
+    let mut attributes = agent.info.attributes.clone();
+    attributes.extend(offer.group.as_deref().map(group_attribute));
     Some(v1::Offer {
         id: offer.id.to_proto(),
         framework_id: offer.framework.to_proto(),
@@ -15,7 +17,7 @@ pub(crate) fn full(state: &State, offer: &Offer) -> Option<v1::Offer> {
         url: Some(url(agent)),
         domain: agent.info.domain.clone(),
         resources: offer.resources.to_protos(),
-        attributes: agent.info.attributes.clone(),
+        attributes,
         executor_ids: agent.executors_of(&offer.framework).map(|(id, _)| id.to_proto()).collect(),
         unavailability: state.unavailability_of(agent),
         allocation_info: Some(AllocationInfo { role: Some(offer.role.to_string()) }),
@@ -36,6 +38,16 @@ pub(crate) fn for_framework(state: &State, offer: &Offer) -> Option<v1::Offer> {
         rendered.resources.retain_mut(|resource| resources::format::downgrade(resource).is_ok());
     }
     Some(rendered)
+}
+
+/// Tells a framework which resource group an offer comes from; who does not look for it sees one more attribute.
+fn group_attribute(group: &str) -> v1::Attribute {
+    v1::Attribute {
+        name: allocator::groups::GROUP_ATTRIBUTE.to_owned(),
+        r#type: v1::value::Type::Text as i32,
+        text: Some(v1::value::Text { value: group.to_owned() }),
+        ..Default::default()
+    }
 }
 
 pub(super) fn url(agent: &Agent) -> v1::Url {

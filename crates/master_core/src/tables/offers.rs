@@ -16,6 +16,8 @@ pub struct Offer {
     pub role: Arc<str>,
     /// With allocation info.
     pub resources: Resources,
+    /// The resource group it was won for; nothing where there are no groups.
+    pub group: Option<Arc<str>>,
     pub(crate) timeout: Option<TimerKey>,
 }
 

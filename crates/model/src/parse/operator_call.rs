@@ -26,7 +26,11 @@ pub fn operator_call(call: &Call) -> Result<(), String> {
         | Type::Subscribe
         | Type::GetMaintenanceStatus
         | Type::GetMaintenanceSchedule
-        | Type::GetQuota => Ok(()),
+        | Type::GetQuota
+        | Type::GetGroups => Ok(()),
+        Type::SetGroup => present(&call.set_group, "set_group").map(drop),
+        Type::RemoveGroup => present(&call.remove_group, "remove_group").map(drop),
+        Type::Explain => present(&call.explain, "explain").map(drop),
         Type::GetMetrics => present(&call.get_metrics, "get_metrics").map(drop),
         Type::SetLoggingLevel => present(&call.set_logging_level, "set_logging_level").map(drop),
         Type::ListFiles => present(&call.list_files, "list_files").map(drop),

@@ -48,6 +48,7 @@ impl Registry {
             .chain(self.legacy_quotas.keys().cloned().map(Key::LegacyQuota))
             .chain(self.quotas.keys().cloned().map(Key::Quota))
             .chain(self.weights.keys().cloned().map(Key::Weight))
+            .chain(self.groups.keys().cloned().map(Key::Group))
             .chain(self.minimum_capabilities.iter().cloned().map(Key::MinimumCapability))
     }
 
@@ -120,6 +121,7 @@ impl Registry {
                 let info = v1::WeightInfo { weight: *self.weights.get(role)?, role: Some(role.clone()) };
                 proto.weights.push(wire::Weight { info });
             }
+            Key::Group(name) => proto.resource_groups.push(self.groups.get(name)?.clone()),
             Key::MinimumCapability(name) => {
                 let capability = self.minimum_capabilities.get(name)?.clone();
                 proto.minimum_capabilities.push(wire::MinimumCapability { capability });
@@ -163,6 +165,9 @@ impl Registry {
         }
         for weight in proto.weights {
             self.weights.insert(weight.info.role.unwrap_or_else(|| "*".to_owned()), weight.info.weight);
+        }
+        for group in proto.resource_groups {
+            self.groups.insert(group.name.clone(), group);
         }
         self.minimum_capabilities.extend(proto.minimum_capabilities.into_iter().map(|c| c.capability));
         Ok(())

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use model::AgentId;
-use proto::v1;
+use proto::{meseta, v1};
 use stdx::WallTime;
 
 use super::{DecodeError, Kind, open, seal};
@@ -23,7 +23,7 @@ impl Operation {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Record {
-    #[prost(oneof = "Change", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18")]
+    #[prost(oneof = "Change", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 40, 41")]
     change: Option<Change>,
 }
 
@@ -65,6 +65,10 @@ enum Change {
     UpdateWeights(Weights),
     #[prost(string, tag = "18")]
     RemoveQuota(String),
+    #[prost(message, tag = "40")]
+    SetGroup(Box<meseta::v1::ResourceGroup>),
+    #[prost(string, tag = "41")]
+    RemoveGroup(String),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -140,6 +144,8 @@ impl From<&Operation> for Change {
             Operation::UpdateQuota(configs) => Change::UpdateQuota(Quotas { configs: configs.clone() }),
             Operation::RemoveQuota(role) => Change::RemoveQuota(role.clone()),
             Operation::UpdateWeights(weights) => Change::UpdateWeights(Weights { weights: weights.clone() }),
+            Operation::SetGroup(group) => Change::SetGroup(group.clone()),
+            Operation::RemoveGroup(name) => Change::RemoveGroup(name.clone()),
         }
     }
 }
@@ -176,6 +182,8 @@ impl From<Change> for Operation {
             Change::UpdateQuota(quotas) => Operation::UpdateQuota(quotas.configs),
             Change::RemoveQuota(role) => Operation::RemoveQuota(role),
             Change::UpdateWeights(weights) => Operation::UpdateWeights(weights.weights),
+            Change::SetGroup(group) => Operation::SetGroup(group),
+            Change::RemoveGroup(name) => Operation::RemoveGroup(name),
         }
     }
 }
