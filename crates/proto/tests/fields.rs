@@ -8,8 +8,9 @@ use prost_types::{
 };
 use std::{collections::BTreeMap, error::Error, fs, path::Path};
 
-/// Fields and values from here on are ours.
-const OURS: i32 = 901;
+/// Fields, and values of enums, from here on are ours.
+const OUR_FIELDS: i32 = 901;
+const OUR_VALUES: i32 = 10_001;
 
 /// Each message or enum by its full name, with a line for each field or value.
 type Table = BTreeMap<String, Vec<String>>;
@@ -49,14 +50,19 @@ fn add_message(table: &mut Table, scope: &str, message: &DescriptorProto) {
     };
     table.insert(
         name.clone(),
-        message.field.iter().filter(|field| field.number() < OURS).map(|field| line(field, &oneof(field))).collect(),
+        message
+            .field
+            .iter()
+            .filter(|field| field.number() < OUR_FIELDS)
+            .map(|field| line(field, &oneof(field)))
+            .collect(),
     );
     message.nested_type.iter().for_each(|nested| add_message(table, &name, nested));
     message.enum_type.iter().for_each(|nested| add_enum(table, &name, nested));
 }
 
 fn add_enum(table: &mut Table, scope: &str, descriptor: &EnumDescriptorProto) {
-    let theirs = descriptor.value.iter().filter(|value| value.number() < OURS);
+    let theirs = descriptor.value.iter().filter(|value| value.number() < OUR_VALUES);
     let values = theirs.map(|value| format!("{} {}", value.number(), value.name())).collect();
     table.insert(format!("{scope}.{}", descriptor.name()), values);
 }
