@@ -1,15 +1,38 @@
 //! Knows who leads and where the registry is kept. Knows nothing about what a master decides.
 //!
-//! `store` is the trait of a registry's store with its implementations, `election` the trait of leader election, and
-//! `registrar` the thread that stands between a master and a store: it batches operations, stores what they changed,
-//! and reports each ticket. `suite` holds what every store must pass.
+//! `store` is the trait of a registry's store with its implementations, and `registrar` the thread that stands between a
+//! master and a store. For several masters: `space` is what a service must give (ZooKeeper, etcd, a memory for tests),
+//! `candidacy` stands for election, `replica` follows the registry meanwhile, `lease` is a leader's right to act, `layout`
+//! how the registry lies there, `detector` who leads for everybody else, `url` where all this is. `keep` is for tools.
+//! `suite` holds what every store must pass.
 
-pub mod election;
+pub mod announce;
+pub mod candidacy;
+pub mod detector;
+pub mod keep;
+pub mod layout;
+pub mod lease;
 pub mod registrar;
+pub mod replica;
+pub mod space;
 pub mod store;
 #[cfg(feature = "suite")]
 pub mod suite;
+pub mod url;
 
-pub use election::{AlwaysLeader, Election, Leadership};
+use std::{sync::Arc, time::Duration};
+
+pub use candidacy::{Candidacy, Epoch, Leadership, Standing};
+pub use detector::{Detected, Detector};
+pub use lease::Lease;
 pub use registrar::{Outcome, Registrar, Ticket};
-pub use store::{Store, StoreError, embedded::EmbeddedStore, memory::MemoryStore};
+pub use store::{Store, StoreError, embedded::EmbeddedStore, memory::MemoryStore, replicated::ReplicatedStore};
+pub use url::Place;
+
+/// The way to the service at `place`.
+pub fn connect(place: Place, session_timeout: Duration) -> Arc<dyn space::Connect> {
+    match place.kind {
+        url::Kind::ZooKeeper => Arc::new(space::zookeeper::ZooKeeper::new(place, session_timeout)),
+        url::Kind::Etcd { .. } => Arc::new(space::etcd::Etcd::new(place, session_timeout)),
+    }
+}

@@ -1,14 +1,20 @@
 //! The thread between a master and its registry's store. It owns the store and a copy of the document, takes what has
-//! gathered as one batch, commits what the batch changed in one go, and reports every ticket in the order it came.
+//! gathered as one batch, commits what it changed in as few goes as the store's limits allow, and reports every ticket in
+//! the order it came.
 
 use std::{
+    collections::BTreeMap,
     sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     thread::JoinHandle,
 };
 
-use registry::{Mutation, Operation, Refusal, Registry};
+use bytes::Bytes;
+use registry::{Change, Key, Mutation, Operation, Refusal, Registry};
 
-use crate::store::{Store, StoreError};
+use crate::{
+    space::Limits,
+    store::{Store, StoreError},
+};
 
 /// What a master calls a write it waits for.
 pub type Ticket = u64;
@@ -35,18 +41,25 @@ pub struct Registrar {
 
 const QUEUE_CAPACITY: usize = 65_536;
 const BATCH_TICKETS_MAX: usize = 4_096;
+const NOT_TRIED: &str = "an earlier write to the registry failed";
 
 impl Registrar {
     /// Loads the document from `store` and starts the thread. Blocks until the document is read.
     pub fn start(mut store: Box<dyn Store>, on_outcome: OnOutcome) -> Result<(Registrar, Registry), StoreError> {
         let registry = store.load()?;
+        let registrar = Registrar::resume(store, registry.clone(), on_outcome)?;
+        Ok((registrar, registry))
+    }
+
+    /// Starts the thread with a store whose document is known.
+    pub fn resume(store: Box<dyn Store>, registry: Registry, on_outcome: OnOutcome) -> Result<Registrar, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE_CAPACITY);
-        let worker = Worker { store, registry: registry.clone(), on_outcome };
+        let worker = Worker { store, registry, on_outcome };
         let thread = std::thread::Builder::new()
             .name("registrar".into())
             .spawn(move || worker.run(jobs))
             .map_err(|e| StoreError::Write(format!("cannot start the registrar: {e}")))?;
-        Ok((Registrar { queue: Some(queue), thread: Some(thread) }, registry))
+        Ok(Registrar { queue: Some(queue), thread: Some(thread) })
     }
 
     /// Queues the operations of one ticket, applied all or none. Never waits; an error means the master must step down.
@@ -84,15 +97,34 @@ impl Worker {
         }
     }
 
+    /// False once the store failed.
     fn store_batch(&mut self, batch: Vec<(Ticket, Vec<Operation>)>) -> bool {
-        let mut changed = Mutation::default();
-        let mut outcomes = Vec::with_capacity(batch.len());
-        for (ticket, operations) in batch {
-            outcomes.push((ticket, self.apply(&operations, &mut changed)));
+        let limits = self.store.limits();
+        let mut load = Load::default();
+        let mut tickets = batch.into_iter();
+        while let Some((ticket, operations)) = tickets.next() {
+            let outcome = self.apply(&operations);
+            if let Ok(mutation) = &outcome {
+                let changes = self.registry.changes(mutation);
+                if !load.is_empty() && !load.takes(&changes, limits) && !self.store_load(&mut load) {
+                    let given_up = std::iter::once(ticket).chain(tickets.map(|(ticket, _)| ticket));
+                    given_up.for_each(|ticket| (self.on_outcome)(ticket, Outcome::Failed(NOT_TRIED.into())));
+                    return false;
+                }
+                load.add(changes);
+            }
+            load.outcomes.push((ticket, outcome.map(drop)));
         }
-        let failure = match self.registry.changes(&changed) {
-            changes if changes.is_empty() => None,
-            changes => self.store.commit(&changes).err().map(|e| e.to_string()),
+        self.store_load(&mut load)
+    }
+
+    /// Stores what was gathered and reports it.
+    fn store_load(&mut self, load: &mut Load) -> bool {
+        let Load { changes, outcomes, .. } = std::mem::take(load);
+        let changes: Vec<Change> = changes.into_iter().map(|(key, value)| Change { key, value }).collect();
+        let failure = match changes.is_empty() {
+            true => None,
+            false => self.store.commit(&changes).err().map(|e| e.to_string()),
         };
         for (ticket, outcome) in outcomes {
             let outcome = match (&failure, outcome) {
@@ -106,7 +138,7 @@ impl Worker {
     }
 
     /// Applies a ticket's operations to the document, all or none.
-    fn apply(&mut self, operations: &[Operation], changed: &mut Mutation) -> Result<(), Refusal> {
+    fn apply(&mut self, operations: &[Operation]) -> Result<Mutation, Refusal> {
         let before = (operations.len() > 1).then(|| self.registry.clone());
         let mut own = Mutation::default();
         for operation in operations {
@@ -120,7 +152,39 @@ impl Worker {
                 }
             }
         }
-        changed.absorb(own);
-        Ok(())
+        Ok(own)
     }
+}
+
+/// What one commit will hold: the newest value of each part, and the tickets that wait for it.
+#[derive(Default)]
+struct Load {
+    changes: BTreeMap<Key, Option<Bytes>>,
+    bytes: usize,
+    outcomes: Vec<(Ticket, Result<(), Refusal>)>,
+}
+
+impl Load {
+    fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    fn takes(&self, more: &[Change], limits: Limits) -> bool {
+        let bytes: usize = more.iter().map(size).sum();
+        self.changes.len().saturating_add(more.len()) <= limits.writes
+            && self.bytes.saturating_add(bytes) <= limits.bytes
+    }
+
+    fn add(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            self.bytes += size(&change);
+            self.changes.insert(change.key, change.value);
+        }
+    }
+}
+
+/// About what a change adds to a request; keys are short.
+fn size(change: &Change) -> usize {
+    const KEY: usize = 256;
+    KEY + change.value.as_ref().map_or(0, Bytes::len)
 }

@@ -2,10 +2,16 @@
 
 pub mod embedded;
 pub mod memory;
+pub mod replicated;
 
 use std::path::PathBuf;
 
 use registry::{Change, DecodeError, Registry};
+
+use crate::{
+    layout,
+    space::{Limits, SpaceError},
+};
 
 /// Keeps the parts of one registry. Calls block; the registrar's thread makes them.
 pub trait Store: Send {
@@ -17,6 +23,11 @@ pub trait Store: Send {
 
     /// For people: what kind of store, and where.
     fn describe(&self) -> String;
+
+    /// How much a commit holds at best; more is possible and costs more.
+    fn limits(&self) -> Limits {
+        Limits { writes: usize::MAX, bytes: usize::MAX }
+    }
 }
 
 /// Why a store did not do what it was asked.
@@ -26,10 +37,37 @@ pub enum StoreError {
     InUse { path: PathBuf },
     #[error("cannot open the registry at {path}: {why}; check that the directory exists and is writable")]
     Open { path: PathBuf, why: String },
+    #[error("the store holds something else: {0}; give another path in the URL, or remove what is there")]
+    Foreign(String),
+    #[error(
+        "the store holds the registry of another cluster: {found} instead of {expected}; check the URL, or give this \
+         master another --work_dir if it shall join that cluster"
+    )]
+    OtherCluster { found: String, expected: String },
+    #[error(
+        "the registry lies there in layout {found}; this program knows layouts up to {known}: run a newer one",
+        known = layout::FORMAT
+    )]
+    NewerLayout { found: u32 },
+    #[error(
+        "the registry asks for capabilities that this program lacks: {0}; run the version that wrote it, or a newer one"
+    )]
+    MissingCapabilities(String),
+    #[error("another master has taken over")]
+    Fenced,
+    #[error(transparent)]
+    Space(#[from] SpaceError),
     #[error(transparent)]
     Decode(#[from] DecodeError),
     #[error("cannot read the registry: {0}")]
     Read(String),
     #[error("cannot write the registry: {0}")]
     Write(String),
+}
+
+impl StoreError {
+    /// Whether the same may succeed later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, StoreError::Space(error) if error.is_passing())
+    }
 }

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod services;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use coordination::{EmbeddedStore, MemoryStore, Store, StoreError, suite};
+use coordination::{EmbeddedStore, MemoryStore, Store, StoreError, keep, space::Connect, suite};
 use registry::{Change, Registry};
 
 #[test]
@@ -24,6 +27,45 @@ fn the_embedded_store_passes_the_suite() {
 fn the_memory_store_passes_the_suite() {
     let stores: Mutex<BTreeMap<String, Shared>> = Mutex::default();
     suite::run(&|name| Box::new(stores.lock().unwrap().entry(name.into()).or_default().clone()));
+}
+
+/// Runs the suite with a path of its own in the service for each law.
+fn the_service_passes(connect: &dyn Fn(&str) -> Arc<dyn Connect>) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    suite::run(&|name| {
+        let connect = connect(&format!("/suite/{name}"));
+        let store = runtime.block_on(async {
+            let space = connect.connect().await.unwrap();
+            keep::seize(space, connect.describe()).await.unwrap()
+        });
+        Box::new(store)
+    });
+}
+
+const SESSION: Duration = Duration::from_secs(5);
+
+#[test]
+fn zookeeper_passes_the_suite() {
+    let Some(server) = services::ZooKeeper::start(1) else { return };
+    the_service_passes(&|path| server.connect(path, SESSION));
+}
+
+#[test]
+fn three_zookeepers_pass_the_suite() {
+    let Some(servers) = services::ZooKeeper::start(3) else { return };
+    the_service_passes(&|path| servers.connect(path, SESSION));
+}
+
+#[test]
+fn etcd_passes_the_suite() {
+    let Some(server) = services::Etcd::start(1) else { return };
+    the_service_passes(&|path| server.connect(path, SESSION));
+}
+
+#[test]
+fn three_etcds_pass_the_suite() {
+    let Some(servers) = services::Etcd::start(3) else { return };
+    the_service_passes(&|path| servers.connect(path, SESSION));
 }
 
 #[test]

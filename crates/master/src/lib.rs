@@ -12,7 +12,7 @@ mod settings;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use coordination::{AlwaysLeader, Election, Leadership, Registrar};
+use coordination::Registrar;
 use endpoints::Common;
 use master_core::{Event, Master};
 use observe::{files::Files, metrics};
@@ -71,7 +71,7 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
     common.metrics.timer("registrar/state_fetch").record(opening.elapsed());
     let (registry, registrar) = first_weights(&settings, registry, registrar)?;
     let (node, mut exits) = Node::new(NodeConfig::new(advertised));
-    let core = Master::new(config, info.clone(), seed);
+    let core = Master::new(config, info, seed);
     let clock = Clock::start();
     let doors = authentication.doors();
     let peers = authentication.of_peers(hostname.clone(), node.clone(), inbox.clone());
@@ -83,7 +83,7 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
             to_loop.put(Event::Exited { peer }).await;
         }
     });
-    stand_for_election(info, inbox.clone(), registry);
+    stand_for_election(inbox.clone(), registry);
     let about = About { address: format!("{hostname}:{}", advertised.port()), clock, started: clock::wall() };
     let running = server.serve(Endpoints::new(inbox, common, about, doors, peers));
     tracing::info!(%address, api = endpoints::API_VERSION, version = endpoints::OWN_VERSION, "the master listens");
@@ -117,26 +117,7 @@ fn first_weights(
     Ok((registry, registrar))
 }
 
-fn stand_for_election(info: proto::v1::MasterInfo, inbox: Inbox, registry: registry::Registry) {
-    let (sender, news) = std::sync::mpsc::channel();
-    Box::new(AlwaysLeader).campaign(info, sender);
-    let follow = move || {
-        let mut registry = Some(registry);
-        for leadership in news {
-            match leadership {
-                Leadership::Elected { epoch } => {
-                    tracing::info!(epoch, "elected");
-                    if let Some(registry) = registry.take() {
-                        inbox.put_blocking(Event::Elected { registry });
-                    }
-                }
-                Leadership::Deposed { why } => {
-                    tracing::warn!(why, "deposed");
-                    inbox.put_blocking(Event::Deposed);
-                }
-                Leadership::Following { .. } => {}
-            }
-        }
-    };
-    tokio::task::spawn_blocking(follow);
+/// A master that has the only store leads as soon as it has read it.
+fn stand_for_election(inbox: Inbox, registry: registry::Registry) {
+    tokio::spawn(async move { inbox.put(Event::Elected { registry }).await });
 }

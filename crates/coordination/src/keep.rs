@@ -1,0 +1,149 @@
+//! The registry of any store for tools: read whole, written whole, looked over. No master may run on the store when it
+//! is written.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use registry::{Change, Mutation, Registry};
+
+use crate::{
+    EmbeddedStore, Store, StoreError,
+    layout::{self, EPOCH, FORMAT, HEADER, Header, Values},
+    space::{Connect, Guard, Space, SpaceError, Write},
+    store::replicated::ReplicatedStore,
+};
+
+/// A store as a tool sees it.
+pub enum Keep {
+    Embedded(EmbeddedStore),
+    Replicated { space: Arc<dyn Space>, describe: String },
+}
+
+/// What is there.
+pub struct Content {
+    pub registry: Registry,
+    /// Whose it is; a file belongs to whoever has it.
+    pub cluster: Option<Header>,
+    /// Values that are there beside the registry itself, and how many bytes all have.
+    pub values: usize,
+    pub bytes: usize,
+    pub largest: Option<(String, usize)>,
+    /// A large change was begun; the next leader finishes it.
+    pub unfinished: bool,
+}
+
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl Keep {
+    /// The file in a master's work directory.
+    pub fn open(work_dir: &Path) -> Result<Keep, StoreError> {
+        EmbeddedStore::open(work_dir).map(Keep::Embedded)
+    }
+
+    pub async fn connect(connect: &dyn Connect) -> Result<Keep, StoreError> {
+        let space = connect.connect().await?;
+        if let Some(found) = space.find_foreign().await? {
+            return Err(StoreError::Foreign(found));
+        }
+        Ok(Keep::Replicated { space, describe: connect.describe() })
+    }
+
+    pub fn describe(&self) -> String {
+        match self {
+            Keep::Embedded(store) => store.describe(),
+            Keep::Replicated { describe, .. } => describe.clone(),
+        }
+    }
+
+    pub async fn read(&mut self) -> Result<Content, StoreError> {
+        let space = match self {
+            Keep::Embedded(store) => {
+                let registry = store.load()?;
+                let sizes: Vec<_> = registry.entries().map(|(key, value)| (key.to_string(), value.len())).collect();
+                return Ok(content(registry, None, sizes, false));
+            }
+            Keep::Replicated { space, .. } => space,
+        };
+        let values = values(&**space).await?;
+        let header = match values.get(HEADER) {
+            Some(bytes) => Some(Header::read(bytes)?),
+            None if values.is_empty() => None,
+            None => return Err(StoreError::Foreign("there are values, and no header of a registry".into())),
+        };
+        let sizes = values.iter().map(|(key, value)| (key.clone(), value.len())).collect();
+        let unfinished = values.keys().any(|key| key.starts_with("_redo"));
+        Ok(content(layout::assemble(&values)?, header, sizes, unfinished))
+    }
+
+    /// Replaces what is there. Unless `replace` is set, an existing registry is left alone.
+    pub async fn write(&mut self, registry: &Registry, replace: bool) -> Result<(), StoreError> {
+        let present = self.read().await?;
+        if present.registry != Registry::default() && !replace {
+            return Err(StoreError::Write(format!(
+                "{} holds a registry already; look at it with `meseta registry dump`, and add --replace to lose it",
+                self.describe()
+            )));
+        }
+        let changes = difference(&present.registry, registry);
+        match self {
+            Keep::Embedded(store) => store.commit(&changes),
+            Keep::Replicated { space, describe } => {
+                seize(Arc::clone(space), describe.clone()).await?.write(&changes).await
+            }
+        }
+    }
+}
+
+fn content(registry: Registry, cluster: Option<Header>, sizes: Vec<(String, usize)>, unfinished: bool) -> Content {
+    Content {
+        registry,
+        cluster,
+        values: sizes.len(),
+        bytes: sizes.iter().map(|(_, size)| size).sum(),
+        largest: sizes.into_iter().max_by_key(|(_, size)| *size),
+        unfinished,
+    }
+}
+
+async fn values(space: &dyn Space) -> Result<Values, SpaceError> {
+    let (entries, _feed) = space.follow().await?;
+    Ok(entries.into_iter().filter_map(|(key, stored)| Some((key, stored?.value))).collect())
+}
+
+/// What turns one document into another.
+fn difference(from: &Registry, to: &Registry) -> Vec<Change> {
+    let mut mutation = Mutation::default();
+    from.keys().chain(to.keys()).for_each(|key| mutation.touch(key));
+    to.changes(&mutation)
+}
+
+/// The store of a service that no master runs on, fenced against everybody else by a new epoch.
+pub async fn seize(space: Arc<dyn Space>, describe: String) -> Result<ReplicatedStore, StoreError> {
+    let (members, _) = space.members().await?;
+    if let Some((_, info)) = members.first() {
+        let who = crate::announce::read(info).map(|info| crate::announce::address(&info)).unwrap_or_default();
+        return Err(StoreError::Write(format!(
+            "{} masters run on {describe}, {who} leads; stop them first",
+            members.len()
+        )));
+    }
+    let former = match space.get(EPOCH).await? {
+        Some(former) => former,
+        None => {
+            let cluster = stdx::Rng::new(stdx::rng::system_seed()).uuid_text();
+            let header = Header { format: FORMAT, cluster, name: None };
+            let writes = [
+                Write::Create(HEADER.to_owned(), layout::to_json(&header)),
+                Write::Create(EPOCH.to_owned(), "0".into()),
+            ];
+            space.transact(&[], &writes).await?;
+            space.get(EPOCH).await?.ok_or(StoreError::Fenced)?
+        }
+    };
+    let epoch = (layout::number(&former.value) + 1).to_string();
+    let guard = [Guard::Version(EPOCH.to_owned(), former.version)];
+    let versions = space.transact(&guard, &[Write::Set(EPOCH.to_owned(), epoch.into())]).await?;
+    let version = versions.first().copied().ok_or(StoreError::Fenced)?;
+    let guards = vec![Guard::Version(EPOCH.to_owned(), version)];
+    let values = values(&*space).await?;
+    ReplicatedStore::take_over(space, guards, &values, WRITE_TIMEOUT, describe).await
+}
