@@ -23,6 +23,8 @@ mod run;
 mod sandbox;
 mod servers;
 mod tables;
+mod what_if;
+mod work;
 
 use std::process::ExitCode;
 
@@ -59,6 +61,7 @@ enum Command {
     /// What a task printed; with -f what it goes on printing.
     Logs(logs::LogsArguments),
     Kill(kill::KillArguments),
+    WhatIf(Box<what_if::WhatIfArguments>),
     /// Shows what Meseta does: a cluster in this process, two frameworks that compete on it.
     Demo(demo::DemoArguments),
     /// Prints a script that lets a shell complete these commands.
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Tasks(arguments) => tables::tasks(arguments),
         Command::Logs(arguments) => logs::logs(arguments),
         Command::Kill(arguments) => kill::kill(arguments),
+        Command::WhatIf(arguments) => what_if::what_if(*arguments),
         Command::Completion(arguments) => completion::completion::<Arguments>(&arguments),
         Command::Demo(arguments) => demo::demo(arguments),
         Command::Flags { program } => servers::reference(program),

@@ -39,9 +39,18 @@ pub fn print(text: &str) {
 
 /// Columns with numbers are aligned at their right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Column {
-    Text(&'static str),
-    Number(&'static str),
+pub enum Column<'a> {
+    Text(&'a str),
+    Number(&'a str),
+}
+
+/// The same for a table that reports show too.
+pub fn sheet(table: &charts::Table) -> String {
+    let column = |(name, align)| match align {
+        charts::Align::Left => Column::Text(name),
+        charts::Align::Right => Column::Number(name),
+    };
+    self::table(&table.columns().map(column).collect::<Vec<_>>(), table.rows().iter().cloned())
 }
 
 /// A table without lines or colours. On a terminal it is as wide as that; elsewhere each row is one line.

@@ -1,6 +1,5 @@
 //! Two replays beside each other: as they are, and with the changes.
 
-use charts::Report;
 use serde::Serialize;
 use workload::Outcome;
 
@@ -65,24 +64,8 @@ impl Comparison {
 
     /// The report as one HTML page.
     pub fn html(&self) -> String {
-        let mut report = Report::new("What if");
-        if !self.changes.is_empty() {
-            report.heading("Changes").list(&self.changes);
-        }
-        if !self.warnings.is_empty() {
-            report.heading("Warnings").list(&self.warnings);
-        }
-        if !self.notes.is_empty() {
-            report.heading("Assumptions").list(&self.notes);
-        }
-        let named = self.named();
-        for (heading, table) in workload::tables(&named) {
-            report.heading(heading).table(&table);
-        }
-        report.heading("Charts");
-        for chart in workload::charts(&named) {
-            report.chart(&chart);
-        }
-        report.html()
+        let about: [(&str, &[String]); 3] =
+            [("Changes", &self.changes), ("Warnings", &self.warnings), ("Assumptions", &self.notes)];
+        workload::page("What if", &about, &self.named())
     }
 }

@@ -16,6 +16,6 @@ pub use fleet::{Agent, Fleet};
 pub use mix::{Load, Mix};
 pub use outcome::{Moment, Outcome, PartyOutcome, Uses, Waits, jain};
 pub use recorder::{Party, Recorder};
-pub use report::{Named, charts, share_bars, tables, waiting_bars};
+pub use report::{Named, charts, page, tables};
 pub use sheet::SheetError;
 pub use trace::{Job, Trace};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use charts::{Align, Axis, BarChart, LineChart, Shape, Table, number};
+use charts::{Align, Axis, BarChart, LineChart, Report, Shape, Table, number};
 
 use crate::outcome::{Outcome, PartyOutcome};
 
@@ -14,13 +14,32 @@ pub fn tables(outcomes: &[Named]) -> Vec<(&'static str, Table)> {
     vec![("Summary", summary(outcomes)), ("Roles", parties(outcomes, false)), ("Frameworks", parties(outcomes, true))]
 }
 
-/// The charts of a report.
-pub fn charts(outcomes: &[Named]) -> Vec<String> {
-    let mut charts = vec![share_bars(outcomes), waiting_bars(outcomes)];
-    charts.extend(outcomes.iter().map(|outcome| shares_over_time(*outcome, outcomes.len() > 1)));
-    charts.push(use_over_time(outcomes));
-    charts.push(waiting_over_time(outcomes));
+/// The charts of a report, each with a name that files can have.
+pub fn charts(outcomes: &[Named]) -> Vec<(String, String)> {
+    let mut charts = vec![("shares".to_owned(), share_bars(outcomes)), ("waiting".to_owned(), waiting_bars(outcomes))];
+    for outcome in outcomes {
+        let name = format!("shares-over-time-{}", outcome.0.replace(' ', "-"));
+        charts.push((name, shares_over_time(*outcome, outcomes.len() > 1)));
+    }
+    charts.push(("utilisation-over-time".to_owned(), use_over_time(outcomes)));
+    charts.push(("waiting-over-time".to_owned(), waiting_over_time(outcomes)));
     charts
+}
+
+/// All of it as one HTML page: `about` says under headings what it is about.
+pub fn page(title: &str, about: &[(&str, &[String])], outcomes: &[Named]) -> String {
+    let mut report = Report::new(title);
+    for (heading, items) in about.iter().filter(|(_, items)| !items.is_empty()) {
+        report.heading(heading).list(*items);
+    }
+    for (heading, table) in tables(outcomes) {
+        report.heading(heading).table(&table);
+    }
+    report.heading("Charts");
+    for (_, chart) in charts(outcomes) {
+        report.chart(&chart);
+    }
+    report.html()
 }
 
 fn summary(outcomes: &[Named]) -> Table {
@@ -56,7 +75,7 @@ fn parties(outcomes: &[Named], frameworks: bool) -> Table {
     if frameworks {
         columns.push(("framework".into(), Align::Left));
     }
-    for what in ["share", "cpus", "mem", "waiting", "wait p50", "wait p99"] {
+    for what in ["share", "cpus", "mem", "waiting", "wait p90"] {
         for (name, _) in outcomes {
             let heading = if outcomes.len() > 1 { format!("{what} {name}") } else { what.to_owned() };
             columns.push((heading, Align::Right));
@@ -67,13 +86,12 @@ fn parties(outcomes: &[Named], frameworks: bool) -> Table {
         let find = |o: &Outcome| find(o, &role, framework.as_deref()).cloned();
         let mut cells = vec![role.clone()];
         cells.extend(framework.clone());
-        let kinds: [fn(&PartyOutcome) -> String; 6] = [
+        let kinds: [fn(&PartyOutcome) -> String; 5] = [
             |p| percent(p.share_mean),
             |p| number(p.held_mean.get("cpus").copied().unwrap_or(0.0)),
             |p| number(p.held_mean.get("mem").copied().unwrap_or(0.0)),
             |p| number(p.tasks.waiting as f64),
-            |p| p.waits.p50.map_or("-".into(), seconds),
-            |p| p.waits.p99.map_or("-".into(), seconds),
+            |p| p.waits.p90.map_or("-".into(), seconds),
         ];
         for kind in kinds {
             cells.extend(outcomes.iter().map(|(_, outcome)| find(outcome).map_or("-".into(), |party| kind(&party))));
@@ -84,7 +102,7 @@ fn parties(outcomes: &[Named], frameworks: bool) -> Table {
 }
 
 /// Who got what: the dominant share of each role.
-pub fn share_bars(outcomes: &[Named]) -> String {
+fn share_bars(outcomes: &[Named]) -> String {
     let names: Vec<&str> = outcomes.iter().map(|(name, _)| *name).collect();
     let mut chart = BarChart::new("Dominant share of each role, mean", Axis::new("share").unit("%"), &names);
     for (role, _) in keys(outcomes, false).into_iter().take(ROWS_MAX) {
@@ -95,7 +113,7 @@ pub fn share_bars(outcomes: &[Named]) -> String {
 }
 
 /// Who waited: the 90th percentile of each role.
-pub fn waiting_bars(outcomes: &[Named]) -> String {
+fn waiting_bars(outcomes: &[Named]) -> String {
     let names: Vec<&str> = outcomes.iter().map(|(name, _)| *name).collect();
     let mut chart =
         BarChart::new("Nine of ten tasks of each role waited at most", Axis::new("waiting").unit("s"), &names);
