@@ -2,9 +2,13 @@
 //! file below; libprocess messages from agents come in here too.
 
 mod leading;
+mod maintenance;
 mod operator;
+mod quota;
+mod resources;
 mod scheduler;
 mod teardown;
+mod weights;
 
 use std::sync::{Arc, atomic::AtomicBool};
 
@@ -12,7 +16,13 @@ use bytes::Bytes;
 use endpoints::{Coalescer, Common, Door, Doors};
 use master_core::{Event, Reply, State};
 use observe::metrics::Snapshot;
-use proto::{content::ContentType, driver::FromDriver, link::ToMaster, v1::master::call};
+use proto::{
+    content::ContentType,
+    driver::FromDriver,
+    json,
+    link::ToMaster,
+    v1::master::{Call, call},
+};
 use stdx::{WallTime, clock::Clock};
 use transport::{
     Handler, Message, Request, Response, StatusCode,
@@ -21,10 +31,12 @@ use transport::{
     route::Table,
 };
 
+use self::resources::Change;
 use crate::{
     reads::{
         legacy,
         metrics::{self, Around},
+        v1,
     },
     runtime::Inbox,
 };
@@ -47,6 +59,10 @@ pub struct Endpoints {
 enum Read {
     Legacy(legacy::Document, legacy::Query),
     Operator(call::Type, ContentType),
+    Quota,
+    Weights,
+    Schedule,
+    MaintenanceStatus,
 }
 
 /// What there is to say about this process.
@@ -66,6 +82,12 @@ enum Endpoint {
     Operator,
     Redirect,
     Teardown,
+    Quota,
+    Weights,
+    MaintenanceSchedule,
+    MaintenanceStatus,
+    Machines { down: bool },
+    Resources(Change),
     Legacy(legacy::Document),
     Common(endpoints::Endpoint),
 }
@@ -74,9 +96,15 @@ impl Endpoint {
     fn door(self) -> Door {
         match self {
             Endpoint::Scheduler => Door::Clients,
-            Endpoint::Operator | Endpoint::Teardown => Door::Readwrite,
+            Endpoint::Operator
+            | Endpoint::Teardown
+            | Endpoint::Quota
+            | Endpoint::Weights
+            | Endpoint::MaintenanceSchedule
+            | Endpoint::Machines { .. }
+            | Endpoint::Resources(_) => Door::Readwrite,
             Endpoint::Redirect => Door::Open,
-            Endpoint::Legacy(_) => Door::Readonly,
+            Endpoint::Legacy(_) | Endpoint::MaintenanceStatus => Door::Readonly,
             Endpoint::Common(endpoint) => endpoint.door(),
         }
     }
@@ -89,6 +117,16 @@ fn table() -> Table<Endpoint> {
         .at("api/v1", Endpoint::Operator)
         .at("redirect", Endpoint::Redirect)
         .at("teardown", Endpoint::Teardown)
+        .at("quota", Endpoint::Quota)
+        .at("weights", Endpoint::Weights)
+        .at("maintenance/schedule", Endpoint::MaintenanceSchedule)
+        .at("maintenance/status", Endpoint::MaintenanceStatus)
+        .at("machine/down", Endpoint::Machines { down: true })
+        .at("machine/up", Endpoint::Machines { down: false })
+        .at("reserve", Endpoint::Resources(Change::Reserve))
+        .at("unreserve", Endpoint::Resources(Change::Unreserve))
+        .at("create-volumes", Endpoint::Resources(Change::Create))
+        .at("destroy-volumes", Endpoint::Resources(Change::Destroy))
         .at("state", Endpoint::Legacy(Document::State))
         .at("state-summary", Endpoint::Legacy(Document::StateSummary))
         .at("slaves", Endpoint::Legacy(Document::Slaves))
@@ -119,6 +157,34 @@ impl Endpoints {
             Some(body) => jsonp::json(request, body),
             None => ending(),
         }
+    }
+
+    /// A small document that a message of the operator API describes too.
+    async fn document(&self, request: &Request, read: Read) -> Response {
+        let render = {
+            let read = read.clone();
+            move |state: &State| match read {
+                Read::Quota => json::to_vec(&v1::quota_status(state)),
+                Read::Weights => legacy::weights(state),
+                Read::Schedule => json::to_vec(&v1::schedule(state)),
+                Read::MaintenanceStatus => json::to_vec(&v1::maintenance_status(state)),
+                Read::Legacy(..) | Read::Operator(..) => Vec::new(),
+            }
+        };
+        match self.read(read, render).await {
+            Some(body) => jsonp::json(request, body),
+            None => ending(),
+        }
+    }
+
+    async fn ask(&self, call: Call, principal: Option<String>) -> Option<Reply> {
+        let event = |req| Event::FromOperator { req, principal, call: Box::new(call) };
+        self.inbox.call(event, None).await
+    }
+
+    /// Has the core make a change, for the endpoints whose answer is a status and, if it is a refusal, a text.
+    async fn change_plainly(&self, call: Call, principal: Option<String>) -> Response {
+        self.ask(call, principal).await.map_or_else(ending, answer)
     }
 
     /// What `render` makes of a view that is taken from now on.
@@ -164,6 +230,12 @@ impl Handler for Endpoints {
             Endpoint::Operator => self.operator(&request, principal).await,
             Endpoint::Redirect => self.redirect(request.path(), &found.rest),
             Endpoint::Teardown => self.teardown(&request, principal).await,
+            Endpoint::Quota => self.quota(&request, &found.rest, principal).await,
+            Endpoint::Weights => self.weights(&request, principal).await,
+            Endpoint::MaintenanceSchedule => self.maintenance_schedule(&request, principal).await,
+            Endpoint::MaintenanceStatus => self.maintenance_status(&request).await,
+            Endpoint::Machines { down } => self.machines(&request, down, principal).await,
+            Endpoint::Resources(change) => self.change_resources(&request, change, principal).await,
             Endpoint::Legacy(document) => self.legacy(document, &request).await,
             Endpoint::Common(endpoint) => {
                 self.common.answer(endpoint, &request, async |snapshot| self.add_metrics(snapshot).await).await
@@ -197,6 +269,11 @@ impl Handler for Endpoints {
         }
         true
     }
+}
+
+/// A call of the operator API, still without its content.
+fn change_call(kind: call::Type) -> Call {
+    Call { r#type: Some(kind.into()), ..Default::default() }
 }
 
 /// The HTTP answer to what the core said to a scheduler's call.

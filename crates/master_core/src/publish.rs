@@ -120,7 +120,11 @@ pub(crate) fn framework_to_proto(state: &State, framework: &Framework) -> get_fr
         reregistered_time: Some(time(framework.reregistered.unwrap_or(framework.registered))),
         unregistered_time: framework.unregistered.map(time),
         offers: offers.collect(),
-        inverse_offers: Vec::new(),
+        inverse_offers: framework
+            .inverse_offers
+            .iter()
+            .filter_map(|id| state.inverse_offer_to_proto(state.inverse_offers.get(id)?))
+            .collect(),
         allocated_resources: state
             .used_by(framework)
             .values()

@@ -39,3 +39,8 @@ pub fn to_value<M: Message>(message: &M) -> serde_json::Value {
 pub fn from_slice<M: Message>(text: &[u8]) -> Result<M, DecodeError> {
     wire::decode(&read::to_binary(M::DESCRIPTOR, text)?)
 }
+
+/// An array of messages, for the few endpoints whose body is one.
+pub fn list_from_slice<M: Message>(text: &[u8]) -> Result<Vec<M>, DecodeError> {
+    read::to_binaries(M::DESCRIPTOR, text)?.iter().map(|message| wire::decode(message)).collect()
+}

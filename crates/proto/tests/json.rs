@@ -220,3 +220,19 @@ fn fields_of_v0() {
     writer.value(&info);
     assert!(writer.into_string().contains(r#""checkpoint":true"#));
 }
+
+#[test]
+fn an_array_of_messages_is_read_as_one() {
+    let read = |text: &str| proto::json::list_from_slice::<proto::v1::WeightInfo>(text.as_bytes());
+    let weights = read(r#" [{"role":"a","weight":2}, {"weight":0.5,"role":"b"}] "#).unwrap();
+    assert_eq!(weights.iter().map(|w| (w.role(), w.weight)).collect::<Vec<_>>(), [("a", 2.0), ("b", 0.5)]);
+    assert_eq!(read("[]").unwrap(), []);
+    for (text, why) in [
+        ("", "syntax error at line 1 near: "),
+        ("{}", "Unexpected JSON type parsed"),
+        ("[1]", "Expecting a JSON object"),
+        (r#"[{"role":"a"}]"#, "Missing required fields: weight"),
+    ] {
+        assert_eq!(read(text).unwrap_err().to_string(), why, "{text}");
+    }
+}

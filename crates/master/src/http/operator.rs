@@ -1,7 +1,7 @@
 //! `POST /api/v1`: reads are answered here from a view of what the master knows; calls that change something go to the
 //! core.
 
-use master_core::{Event, Reply, State};
+use master_core::{Reply, State};
 use proto::{
     content::ContentType,
     v1::master::{Call, call::Type},
@@ -36,6 +36,9 @@ impl Endpoints {
             | Type::GetOperations
             | Type::GetRoles
             | Type::GetWeights
+            | Type::GetQuota
+            | Type::GetMaintenanceSchedule
+            | Type::GetMaintenanceStatus
             | Type::GetMaster => self.read_state(call.r#type(), accept).await,
             _ => self.change(call, principal, accept).await,
         }
@@ -51,8 +54,7 @@ impl Endpoints {
     }
 
     async fn change(&self, call: Call, principal: Option<String>, accept: ContentType) -> Response {
-        let event = |req| Event::FromOperator { req, principal, call: Box::new(call) };
-        match self.inbox.call(event, None).await {
+        match self.ask(call, principal).await {
             Some(Reply::Ok(Some(answer))) => Response::message(accept, &*answer),
             reply => reply.map_or_else(ending, answer),
         }

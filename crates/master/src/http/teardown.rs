@@ -1,10 +1,12 @@
 //! `POST /teardown`: ends a framework, as the operator API's TEARDOWN does, with a form instead of a call.
 
-use master_core::{Event, Reply};
-use proto::v1::{FrameworkId, master};
+use proto::v1::{
+    FrameworkId,
+    master::{Call, call},
+};
 use transport::{Method, Request, Response, refuse};
 
-use super::{Endpoints, answer, ending};
+use super::Endpoints;
 
 impl Endpoints {
     pub(super) async fn teardown(&self, request: &Request, principal: Option<String>) -> Response {
@@ -17,15 +19,7 @@ impl Endpoints {
         let Some(value) = request.form_value("frameworkId") else {
             return refuse::bad_request("Missing 'frameworkId' query parameter in the request body");
         };
-        let call = Box::new(master::Call {
-            r#type: Some(master::call::Type::Teardown as i32),
-            teardown: Some(master::call::Teardown { framework_id: FrameworkId { value } }),
-            ..Default::default()
-        });
-        let event = |req| Event::FromOperator { req, principal, call };
-        match self.inbox.call(event, None).await {
-            Some(Reply::Ok(_) | Reply::Accepted) => Response::ok(),
-            reply => reply.map_or_else(ending, answer),
-        }
+        let teardown = Some(call::Teardown { framework_id: FrameworkId { value } });
+        self.change_plainly(Call { teardown, ..super::change_call(call::Type::Teardown) }, principal).await
     }
 }

@@ -80,6 +80,20 @@ pub fn render(document: Document, state: &State, query: &Query, process: Process
     json.into_bytes()
 }
 
+/// `/weights`: every weight that was set.
+pub fn weights(state: &State) -> Vec<u8> {
+    let mut json = Writer::v0();
+    json.array(|json| {
+        for (role, weight) in &state.registry.weights {
+            json.object(|json| {
+                json.field("role", role);
+                json.field("weight", weight);
+            });
+        }
+    });
+    json.into_bytes()
+}
+
 fn write_state(json: &mut Writer, state: &State, process: Process<'_>) {
     endpoints::version_fields(json);
     json.field("start_time", &process.started.as_secs_f64());

@@ -1,13 +1,19 @@
-//! The reads of the v1 operator API, in Mesos's shapes: GET_STATE and its parts, GET_ROLES, GET_MASTER.
+//! The reads of the v1 operator API, in Mesos's shapes: GET_STATE and its parts, GET_ROLES, GET_MASTER, quotas, maintenance.
 
+use allocator::InverseAnswer;
 use master_core::{Role, State};
+use model::FrameworkId;
 use proto::v1::{
     self,
+    allocator::{InverseOfferStatus, inverse_offer_status},
+    machine_info::Mode,
+    maintenance::{ClusterStatus, Schedule, cluster_status::DrainingMachine},
     master::{
         Response as Answer,
         call::Type,
         response::{self, GetAgents, GetExecutors, GetFrameworks, GetRoles, GetState, GetTasks},
     },
+    quota::{QuotaInfo, QuotaStatus},
 };
 use resources::Resources;
 use stdx::WallTime;
@@ -22,7 +28,17 @@ pub fn answer(state: &State, started: WallTime, call: Type) -> Answer {
         Type::GetFrameworks => answer.get_frameworks = Some(get_frameworks(state)),
         Type::GetTasks => answer.get_tasks = Some(get_tasks(state)),
         Type::GetExecutors => answer.get_executors = Some(get_executors(state)),
-        Type::GetOperations => answer.get_operations = Some(response::GetOperations::default()),
+        Type::GetOperations => {
+            let operations = state.operations.values().map(|row| row.proto.clone()).collect();
+            answer.get_operations = Some(response::GetOperations { operations });
+        }
+        Type::GetQuota => answer.get_quota = Some(response::GetQuota { status: quota_status(state) }),
+        Type::GetMaintenanceSchedule => {
+            answer.get_maintenance_schedule = Some(response::GetMaintenanceSchedule { schedule: schedule(state) });
+        }
+        Type::GetMaintenanceStatus => {
+            answer.get_maintenance_status = Some(response::GetMaintenanceStatus { status: maintenance_status(state) });
+        }
         Type::GetRoles => answer.get_roles = Some(get_roles(state)),
         Type::GetWeights => answer.get_weights = get_weights(state),
         _ => answer.get_master = Some(get_master(state, started)),
@@ -99,6 +115,57 @@ fn amounts(resources: &Resources) -> Vec<v1::Resource> {
     let mut amounts: Vec<_> = quantities.iter().map(amount).collect();
     amounts.sort_by(|a, b| a.name.cmp(&b.name));
     amounts
+}
+
+/// Every quota in the new form, and in the old one, which knows guarantees only.
+pub fn quota_status(state: &State) -> QuotaStatus {
+    let mut status = QuotaStatus::default();
+    for config in state.registry.quotas.values() {
+        let scalar = |(name, scalar): (&String, &v1::value::Scalar)| v1::Resource {
+            name: name.clone(),
+            r#type: v1::value::Type::Scalar as i32,
+            scalar: Some(*scalar),
+            ..Default::default()
+        };
+        let guarantee = config.guarantees.iter().map(scalar).collect();
+        status.infos.push(QuotaInfo { role: Some(config.role.clone()), principal: None, guarantee });
+        status.configs.push(config.clone());
+    }
+    status
+}
+
+/// All windows as one schedule.
+pub fn schedule(state: &State) -> Schedule {
+    Schedule { windows: state.registry.schedules.iter().flat_map(|schedule| schedule.windows.clone()).collect() }
+}
+
+/// Which machines drain, with what frameworks say to it, and which are down.
+pub fn maintenance_status(state: &State) -> ClusterStatus {
+    let mut status = ClusterStatus::default();
+    for (key, machine) in &state.registry.machines {
+        match machine.mode() {
+            Mode::Up => {}
+            Mode::Down => status.down_machines.push(machine.id.clone()),
+            Mode::Draining => {
+                let statuses = state.agents_on(key).flat_map(|agent| &agent.inverse_answers).map(inverse_status);
+                let statuses = statuses.collect();
+                status.draining_machines.push(DrainingMachine { id: machine.id.clone(), statuses });
+            }
+        }
+    }
+    status
+}
+
+fn inverse_status((framework, (answer, since)): (&FrameworkId, &(InverseAnswer, WallTime))) -> InverseOfferStatus {
+    let status = match answer {
+        InverseAnswer::Accept => inverse_offer_status::Status::Accept,
+        InverseAnswer::Decline => inverse_offer_status::Status::Decline,
+    };
+    InverseOfferStatus {
+        status: status.into(),
+        framework_id: framework.to_proto(),
+        timestamp: v1::TimeInfo { nanoseconds: since.0 },
+    }
 }
 
 /// None at all while every role weighs 1.

@@ -35,6 +35,34 @@ pub(super) fn to_binary(descriptor: Descriptor, text: &[u8]) -> Result<Vec<u8>, 
     }
 }
 
+/// The same for a text that is an array of messages: the bytes of each.
+pub(super) fn to_binaries(descriptor: Descriptor, text: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError> {
+    let mut reader = Reader::new(text);
+    let mut all = Vec::new();
+    match reader.peek() {
+        Some(b'[') => reader.array(MAX_DEPTH, |reader, depth| {
+            match reader.peek() {
+                Some(b'{') => reader.message(descriptor, depth)?,
+                _ => {
+                    reader.skip(depth)?;
+                    reader.refuse("Expecting a JSON object".to_owned());
+                }
+            }
+            all.push(std::mem::take(&mut reader.out));
+            Ok(())
+        })?,
+        _ => {
+            reader.skip(MAX_DEPTH)?;
+            reader.refuse("Unexpected JSON type parsed".to_owned());
+        }
+    }
+    reader.finish()?;
+    match reader.refusal {
+        Some(refusal) => Err(refusal),
+        None => Ok(all),
+    }
+}
+
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,

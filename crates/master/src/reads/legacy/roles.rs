@@ -7,7 +7,7 @@ use proto::{
     json::Writer,
     v1::{quota::QuotaConfig, value::Scalar},
 };
-use resources::{Quantities, role::is_strict_subrole_of};
+use resources::Quantities;
 
 pub fn write_page(json: &mut Writer, state: &State) {
     let roles = state.roles();
@@ -16,7 +16,7 @@ pub fn write_page(json: &mut Writer, state: &State) {
             json.field("name", name);
             json.field("weight", &role.weight);
             json.key("quota");
-            write_quota(json, name, state.registry.quotas.get(name), &consumed(&roles, name));
+            write_quota(json, name, state.registry.quotas.get(name), &state.consumed(name));
             json.key("resources");
             write_quantities(json, &role.allocated.quantities());
             json.key("allocated");
@@ -32,18 +32,6 @@ pub fn write_page(json: &mut Writer, state: &State) {
 
 fn used(role: &Role) -> resources::Resources {
     role.allocated.clone() - &role.offered
-}
-
-/// What counts against the quota of `name`: all that is reserved for it and for the roles below it, used or not, and
-/// what these use beside.
-fn consumed(roles: &BTreeMap<String, Role>, name: &str) -> Quantities {
-    let counts = |other: &str| other == name || is_strict_subrole_of(other, name);
-    let mut sum = Quantities::default();
-    for role in roles.iter().filter(|(other, _)| counts(other)).map(|(_, role)| role) {
-        sum += &role.reserved.quantities();
-        sum += &used(role).unreserved().quantities();
-    }
-    sum
 }
 
 fn write_quota(json: &mut Writer, role: &str, quota: Option<&QuotaConfig>, consumed: &Quantities) {
