@@ -11,7 +11,7 @@ use std::{path::PathBuf, sync::Arc};
 use agent_core::{Event, Reply, State};
 use bytes::Bytes;
 use endpoints::{Coalescer, Common};
-use observe::metrics::Snapshot;
+use observe::metrics::{Kind, Snapshot};
 use proto::{
     content::ContentType,
     link::ToAgent,
@@ -131,6 +131,7 @@ impl Endpoints {
     async fn add_metrics(&self, snapshot: &mut Snapshot) {
         if let Some(state) = self.view().await {
             metrics::add(&state, self.about.started, snapshot);
+            snapshot.put_own("inbox/dropped_messages", Kind::Counter, self.inbox.waiting().dropped as f64);
         }
     }
 }
@@ -158,14 +159,9 @@ impl Handler for Endpoints {
         if message.to != ACTOR {
             return false;
         }
-        match ToAgent::decode(&message.name, &message.body) {
-            Ok(decoded) => {
-                if !self.inbox.offer(Event::FromMaster { from: message.from, message: decoded }) {
-                    tracing::warn!(name = message.name, "too many inputs wait; a master's message is dropped");
-                }
-            }
-            Err(error) => tracing::warn!(from = %message.from, name = message.name, %error, "dropped a message"),
-        }
+        let event = ToAgent::decode(&message.name, &message.body)
+            .map(|decoded| Event::FromMaster { from: message.from.clone(), message: decoded });
+        self.inbox.deliver(&message.from, &message.name, event);
         true
     }
 }

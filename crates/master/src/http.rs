@@ -209,7 +209,8 @@ impl Endpoints {
         let per_framework = self.common.flags.get("publish_per_framework_metrics").is_none_or(|value| value == "true");
         if let Some(view) = self.inbox.view().await {
             let now = self.about.clock.now();
-            metrics::add(&view, Around { now, shared_reads: self.reads.shared(), per_framework }, snapshot);
+            let (shared_reads, waiting) = (self.reads.shared(), self.inbox.waiting());
+            metrics::add(&view, Around { now, shared_reads, waiting, per_framework }, snapshot);
         }
     }
 
@@ -259,14 +260,7 @@ impl Handler for Endpoints {
             ToMaster::decode(&message.name, &message.body)
                 .map(|message| Event::FromAgent { from: from.clone(), message })
         };
-        match event {
-            Ok(event) => {
-                if !self.inbox.offer(event) {
-                    tracing::warn!(%from, name = message.name, "too many inputs wait; a message is dropped");
-                }
-            }
-            Err(error) => tracing::warn!(%from, name = message.name, %error, "dropped a message"),
-        }
+        self.inbox.deliver(&from, &message.name, event);
         true
     }
 }

@@ -4,9 +4,12 @@
 
 pub mod turns;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt::Display,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use proto::{Message, content::ContentType};
@@ -40,6 +43,8 @@ pub trait Traffic: Send + 'static {
 
 /// One thing put into the loop.
 pub enum Post<T: Traffic> {
+    /// A libprocess message.
+    Message(T::Event),
     Event(T::Event),
     Call(Call<T>),
     /// A reader wants to know what is known.
@@ -55,52 +60,122 @@ pub struct Call<T: Traffic> {
     pub stream: Option<(ConnId, Outbox<T::Streamed>)>,
 }
 
+/// How many of each kind wait for the loop, and how many messages did not come to wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    pub messages: u64,
+    pub requests: u64,
+    /// What the program itself puts in: outcomes of writes, ends of processes.
+    pub events: u64,
+    /// Ever: messages that could not be understood, or for which there was no room.
+    pub dropped: u64,
+}
+
+#[derive(Default)]
+struct Counts {
+    messages: AtomicU64,
+    requests: AtomicU64,
+    events: AtomicU64,
+    dropped: AtomicU64,
+    ids: AtomicU64,
+}
+
+impl Counts {
+    fn of<T: Traffic>(&self, post: &Post<T>) -> &AtomicU64 {
+        match post {
+            Post::Message(_) => &self.messages,
+            Post::Event(_) => &self.events,
+            Post::Call(_) | Post::View(_) => &self.requests,
+        }
+    }
+}
+
 /// The way in, for any number of holders.
 pub struct Inbox<T: Traffic> {
     posts: mpsc::Sender<Post<T>>,
     closings: mpsc::UnboundedSender<ConnId>,
-    ids: Arc<AtomicU64>,
+    counts: Arc<Counts>,
 }
 
 impl<T: Traffic> Clone for Inbox<T> {
     fn clone(&self) -> Inbox<T> {
-        Inbox { posts: self.posts.clone(), closings: self.closings.clone(), ids: self.ids.clone() }
+        Inbox { posts: self.posts.clone(), closings: self.closings.clone(), counts: self.counts.clone() }
     }
 }
 
 /// The loop's end.
 pub struct Arrivals<T: Traffic> {
-    pub posts: mpsc::Receiver<Post<T>>,
-    pub closings: mpsc::UnboundedReceiver<ConnId>,
+    posts: mpsc::Receiver<Post<T>>,
+    closings: mpsc::UnboundedReceiver<ConnId>,
+    counts: Arc<Counts>,
 }
 
 pub fn inbox<T: Traffic>() -> (Inbox<T>, Arrivals<T>) {
     let (posts, receive_posts) = mpsc::channel(CAPACITY);
     let (closings, receive_closings) = mpsc::unbounded_channel();
-    let inbox = Inbox { posts, closings, ids: Arc::new(AtomicU64::new(1)) };
-    (inbox, Arrivals { posts: receive_posts, closings: receive_closings })
+    let counts = Arc::new(Counts::default());
+    let arrivals = Arrivals { posts: receive_posts, closings: receive_closings, counts: counts.clone() };
+    (Inbox { posts, closings, counts }, arrivals)
 }
 
 impl<T: Traffic> Inbox<T> {
     /// A number for a request or a stream, never used twice.
     pub fn next_id(&self) -> u64 {
-        self.ids.fetch_add(1, Ordering::Relaxed)
+        self.counts.ids.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Hands over a peer's message without waiting. One that could not be understood, or comes when too much waits, is
+    /// dropped, as it would be on a broken socket: logged and counted.
+    pub fn deliver<E: Display>(&self, from: impl Display, name: &str, event: Result<T::Event, E>) {
+        let why = match event {
+            Ok(event) => {
+                if self.try_post(Post::Message(event)) {
+                    return;
+                }
+                "too much waits already".to_owned()
+            }
+            Err(error) => error.to_string(),
+        };
+        self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(%from, name, why, "dropped a message");
     }
 
     /// Hands over an event without waiting; false if the loop is too far behind or has ended.
     pub fn offer(&self, event: T::Event) -> bool {
-        self.posts.try_send(Post::Event(event)).is_ok()
+        self.try_post(Post::Event(event))
     }
 
     /// Hands over an event that must not be lost; waits for room.
     pub async fn put(&self, event: T::Event) {
         // A loop that has ended needs no more events.
-        let _ = self.posts.send(Post::Event(event)).await;
+        let _ = self.post(Post::Event(event)).await;
     }
 
     /// `put` for threads outside the runtime.
     pub fn put_blocking(&self, event: T::Event) {
+        self.counts.events.fetch_add(1, Ordering::Relaxed);
         let _ = self.posts.blocking_send(Post::Event(event));
+    }
+
+    pub fn waiting(&self) -> Waiting {
+        let Counts { messages, requests, events, dropped, .. } = &*self.counts;
+        let [messages, requests, events, dropped] =
+            [messages, requests, events, dropped].map(|count| count.load(Ordering::Relaxed));
+        Waiting { messages, requests, events, dropped }
+    }
+
+    fn try_post(&self, post: Post<T>) -> bool {
+        let Ok(room) = self.posts.try_reserve() else { return false };
+        self.counts.of(&post).fetch_add(1, Ordering::Relaxed);
+        room.send(post);
+        true
+    }
+
+    async fn post(&self, post: Post<T>) -> Option<()> {
+        let room = self.posts.reserve().await.ok()?;
+        self.counts.of(&post).fetch_add(1, Ordering::Relaxed);
+        room.send(post);
+        Some(())
     }
 
     /// Waits for room, then for the reply; `None` when the loop has ended.
@@ -111,14 +186,14 @@ impl<T: Traffic> Inbox<T> {
     ) -> Option<T::Reply> {
         let req = self.next_id();
         let (reply, answer) = oneshot::channel();
-        self.posts.send(Post::Call(Call { event: event(req), req, reply, stream })).await.ok()?;
+        self.post(Post::Call(Call { event: event(req), req, reply, stream })).await?;
         answer.await.ok()
     }
 
     /// What is known at this moment.
     pub async fn view(&self) -> Option<T::View> {
         let (sender, view) = oneshot::channel();
-        self.posts.send(Post::View(sender)).await.ok()?;
+        self.post(Post::View(sender)).await?;
         view.await.ok()
     }
 

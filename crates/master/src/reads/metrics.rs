@@ -1,8 +1,9 @@
 //! The master's own numbers: `master/*`, `allocator/*`, and of `registrar/*` what does not change.
 
-use observe::metrics::Snapshot;
+use observe::metrics::{Kind, Snapshot};
 use resources::Resources;
 use stdx::Tick;
+use transport::inbox::Waiting;
 
 use crate::runtime::View;
 
@@ -12,6 +13,7 @@ pub struct Around {
     pub now: Tick,
     /// How many reads have got a rendering that another one asked for.
     pub shared_reads: u64,
+    pub waiting: Waiting,
     /// Whether each framework has metrics of its own.
     pub per_framework: bool,
 }
@@ -23,6 +25,11 @@ pub fn add(view: &View, around: Around, snapshot: &mut Snapshot) {
         }
     }
     snapshot.put_counter("master/http_cache_hits", around.shared_reads as f64);
+    let Waiting { messages, requests, events, dropped } = around.waiting;
+    snapshot.put("master/event_queue_messages", messages as f64);
+    snapshot.put("master/event_queue_http_requests", requests as f64);
+    snapshot.put("master/event_queue_dispatches", events as f64);
+    snapshot.put_own("inbox/dropped_messages", Kind::Counter, dropped as f64);
     add_allocator(view, snapshot);
     // The registry is one file of this machine's, read before the master answers anything.
     snapshot.put("registrar/log/recovered", 1.0);
@@ -31,6 +38,9 @@ pub fn add(view: &View, around: Around, snapshot: &mut Snapshot) {
 
 fn add_allocator(view: &View, snapshot: &mut Snapshot) {
     snapshot.put_counter("allocator/mesos/allocation_runs", view.allocation.runs as f64);
+    // The master calls its allocator; nothing ever waits for it.
+    snapshot.put("allocator/event_queue_dispatches", 0.0);
+    snapshot.put("allocator/mesos/event_queue_dispatches", 0.0);
     for (role, share) in &view.allocation.shares {
         snapshot.put(format!("allocator/mesos/roles/{role}/shares/dominant"), *share);
     }

@@ -1,7 +1,7 @@
 //! The loop's end of the inbox: `run` gives what arrives to the one owner of a core, a batch a turn; `Peers` are those who
 //! wait for what the core says. What an event does is the owner's.
 
-use std::{collections::HashMap, time::Instant};
+use std::{collections::HashMap, sync::atomic::Ordering, time::Instant};
 
 use tokio::sync::oneshot;
 
@@ -42,7 +42,10 @@ pub async fn run<O: Owner>(owner: &mut O, mut arrivals: Arrivals<O::Traffic>) ->
                 if count == 0 {
                     return None;
                 }
-                posts.drain(..).for_each(|post| on_post(owner, post));
+                for post in posts.drain(..) {
+                    arrivals.counts.of(&post).fetch_sub(1, Ordering::Relaxed);
+                    on_post(owner, post);
+                }
             }
             () = sleep_until(deadline) => owner.step(O::Traffic::wake()),
         }
@@ -54,7 +57,7 @@ pub async fn run<O: Owner>(owner: &mut O, mut arrivals: Arrivals<O::Traffic>) ->
 
 fn on_post<O: Owner>(owner: &mut O, post: Post<O::Traffic>) {
     match post {
-        Post::Event(event) => owner.step(event),
+        Post::Message(event) | Post::Event(event) => owner.step(event),
         Post::Call(call) => {
             let event = owner.peers().admit(call);
             owner.step(event);
