@@ -1,73 +1,82 @@
-//! The valid inputs that are damaged: calls of every API, legacy requests, messages between master and agent. Only `launch`
-//! starts a command if it goes through, and that command does nothing.
+//! The valid inputs that are damaged, by endpoint: calls of every API, documents, files, messages between master and agent.
+//! Only `launch` starts a command if it goes through, and that command does nothing.
 
 use conformance::mutate;
 use proto::{
     Message, internal, json,
+    link::{ToAgent, ToMaster},
     v1::{agent, executor, master, scheduler},
     wire,
 };
 use serde_json::Value;
 use stdx::Rng;
 
+/// Where a lane's inputs go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    Master,
+    Agent,
+}
+
+/// One endpoint, or one family of endpoints that one piece of code answers.
+pub struct Lane {
+    pub name: &'static str,
+    pub server: Server,
+    pub inputs: Vec<Input>,
+}
+
 #[derive(Clone)]
 pub struct Input {
-    target: String,
+    path: String,
+    query: String,
     document: Option<Value>,
     binary: Option<Vec<u8>>,
     pub wants_stream_id: bool,
-    pub is_message: bool,
+    /// The name of a libprocess message, and whether its decoder takes a body.
+    pub message: Option<(String, Takes)>,
     pub about_files: bool,
     pub about_containers: bool,
 }
 
-pub struct Corpus {
-    inputs: Vec<Input>,
-    /// Those whose answer may be a stream.
-    streams: Vec<Input>,
-    /// An ACCEPT that launches; `with_offer` makes it name a real offer.
-    pub launch: Input,
-}
+type Takes = fn(&str, &[u8]) -> bool;
 
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/x-protobuf";
 /// Stands for the id of a framework that is subscribed.
 const FRAMEWORK: &str = "FRAMEWORK-FRAMEWORK-FRAMEWORK-FRAMEWORK-0";
 
-impl Corpus {
-    pub fn master() -> Corpus {
-        let mut inputs = Vec::new();
-        for text in SCHEDULER_CALLS {
-            let mut input = call::<scheduler::Call>("/api/v1/scheduler", text);
-            input.wants_stream_id = true;
-            inputs.push(input);
-        }
-        inputs.extend(OPERATOR_CALLS.map(|text| call::<master::Call>("/api/v1", text)));
-        inputs.extend(TO_MASTER.iter().map(|(name, binary)| message("master", name, binary(name))));
-        inputs.extend(MASTER_PATHS.map(legacy));
-        let streams = SUBSCRIPTIONS.map(|text| call::<scheduler::Call>("/api/v1/scheduler", text));
-        Corpus { inputs, streams: streams.into(), launch: launch() }
-    }
-
-    pub fn agent() -> Corpus {
-        let mut inputs = Vec::new();
-        inputs.extend(AGENT_CALLS.map(|text| call::<agent::Call>("/api/v1", text)));
-        inputs.extend(EXECUTOR_CALLS.map(|text| call::<executor::Call>("/api/v1/executor", text)));
-        inputs.extend(TO_AGENT.iter().map(|(name, binary)| message("slave(1)", name, binary(name))));
-        inputs.extend(AGENT_PATHS.map(legacy));
-        Corpus { inputs, streams: Vec::new(), launch: launch() }
-    }
-
-    pub fn draw(&self, rng: &mut Rng) -> &Input {
-        &self.inputs[rng.below(self.inputs.len() as u64) as usize]
-    }
-
-    pub fn draw_stream(&self, rng: &mut Rng) -> Option<&Input> {
-        self.streams.get(rng.below(self.streams.len() as u64) as usize)
-    }
+pub fn lanes() -> Vec<Lane> {
+    use Server::{Agent, Master};
+    let lane = |name, server, inputs| Lane { name, server, inputs };
+    let to_master = |name: &str, body: &[u8]| ToMaster::decode(name, body).is_ok();
+    let to_agent = |name: &str, body: &[u8]| ToAgent::decode(name, body).is_ok();
+    let scheduler = SCHEDULER_CALLS
+        .map(|text| Input { wants_stream_id: true, ..call::<scheduler::Call>("/api/v1/scheduler", text) });
+    vec![
+        lane("master /api/v1/scheduler", Master, scheduler.into()),
+        lane("master /api/v1", Master, OPERATOR_CALLS.map(|text| call::<master::Call>("/api/v1", text)).into()),
+        lane("master messages", Master, messages("master", &TO_MASTER, to_master)),
+        lane("master documents", Master, MASTER_PATHS.map(path).into()),
+        lane("master /files", Master, MASTER_FILES.map(path).into()),
+        lane(
+            "agent /api/v1/executor",
+            Agent,
+            EXECUTOR_CALLS.map(|text| call::<executor::Call>("/api/v1/executor", text)).into(),
+        ),
+        lane("agent /api/v1", Agent, AGENT_CALLS.map(|text| call::<agent::Call>("/api/v1", text)).into()),
+        lane("agent messages", Agent, messages("slave(1)", &TO_AGENT, to_agent)),
+        lane("agent documents", Agent, AGENT_PATHS.map(path).into()),
+        lane("agent /files", Agent, AGENT_FILES.map(path).into()),
+    ]
 }
 
-fn launch() -> Input {
+/// Calls whose answer may be a stream.
+pub fn subscriptions() -> Vec<Input> {
+    SUBSCRIPTIONS.map(|text| call::<scheduler::Call>("/api/v1/scheduler", text)).into()
+}
+
+/// An ACCEPT that launches; `with_offer` makes it name a real offer.
+pub fn launch() -> Input {
     Input { wants_stream_id: true, ..call::<scheduler::Call>("/api/v1/scheduler", LAUNCH) }
 }
 
@@ -94,7 +103,7 @@ impl Input {
     }
 
     pub fn method(&self, rng: &mut Rng) -> &'static str {
-        let is_call = self.document.is_some() || self.is_message;
+        let is_call = self.document.is_some() || self.message.is_some();
         match rng.below(30) {
             0 => "PUT",
             1 => "DELETE",
@@ -105,21 +114,25 @@ impl Input {
         }
     }
 
-    pub fn target(&self, rng: &mut Rng) -> String {
-        if self.document.is_some() && rng.below(20) > 0 {
-            return self.target.clone();
+    /// The target, and whether its path is as it should be.
+    pub fn target(&self, rng: &mut Rng) -> (String, bool) {
+        let is_call = self.document.is_some() || self.message.is_some();
+        let is_right = if is_call { rng.below(20) > 0 } else { rng.below(4) == 0 };
+        if !is_right {
+            let damaged = harmless(&mutate::bytes(rng, format!("{}?{}", self.path, self.query).as_bytes()));
+            return (format!("/{}", damaged.trim_start_matches('/')), false);
         }
-        if rng.below(3) == 0 {
-            return self.target.clone();
+        if self.query.is_empty() {
+            return (self.path.clone(), true);
         }
-        let damaged = mutate::bytes(rng, self.target.as_bytes());
-        let harmless = |byte: &u8| {
-            byte.is_ascii_graphic()
-                && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | b'#')
-        };
-        let kept: Vec<u8> = damaged.into_iter().filter(harmless).collect();
-        format!("/{}", String::from_utf8_lossy(&kept).trim_start_matches('/'))
+        (format!("{}?{}", self.path, harmless(&mutate::bytes(rng, self.query.as_bytes()))), true)
     }
+}
+
+/// What may stand in a request line.
+fn harmless(bytes: &[u8]) -> String {
+    let kept = |byte: &&u8| byte.is_ascii_graphic() && !br#""<>\^`{|}#"#.contains(byte);
+    bytes.iter().filter(kept).map(|byte| char::from(*byte)).collect()
 }
 
 pub fn odd_type(rng: &mut Rng) -> &'static str {
@@ -150,34 +163,40 @@ fn with_framework(bytes: &[u8], framework: &str) -> Vec<u8> {
     bytes
 }
 
-fn call<M: Message>(target: &str, text: &str) -> Input {
+fn call<M: Message>(path: &str, text: &str) -> Input {
     let message: M = json::from_slice(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
     Input {
-        target: target.to_owned(),
+        path: path.to_owned(),
+        query: String::new(),
         document: Some(serde_json::from_str(text).expect("JSON")),
         binary: Some(wire::encode(&message).to_vec()),
         wants_stream_id: false,
-        is_message: false,
+        message: None,
         about_files: text.contains("_FILE"),
         about_containers: text.contains("_CONTAINER"),
     }
 }
 
-fn legacy(path: &str) -> Input {
+fn path(target: &str) -> Input {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     Input {
-        target: path.to_owned(),
+        path: path.to_owned(),
+        query: query.to_owned(),
         document: None,
         binary: None,
         wants_stream_id: false,
-        is_message: false,
+        message: None,
         about_files: path.contains("/files"),
         about_containers: false,
     }
 }
 
-fn message(actor: &str, name: &str, binary: Vec<u8>) -> Input {
-    let target = format!("/{actor}/mesos.internal.{name}");
-    Input { target, document: None, binary: Some(binary), is_message: true, ..legacy("") }
+fn messages(actor: &str, named: &[Named], takes: Takes) -> Vec<Input> {
+    let message = |(name, binary): &Named| {
+        let name = format!("mesos.internal.{name}");
+        Input { binary: Some(binary()), message: Some((name.clone(), takes)), ..path(&format!("/{actor}/{name}")) }
+    };
+    named.iter().map(message).collect()
 }
 
 const SUBSCRIPTIONS: [&str; 3] = [
@@ -250,7 +269,8 @@ const EXECUTOR_CALLS: [&str; 4] = [
     r#"{"type":"HEARTBEAT","executor_id":{"value":"e"},"framework_id":{"value":"f"}}"#,
 ];
 
-const MASTER_PATHS: [&str; 16] = [
+const MASTER_PATHS: [&str; 14] = [
+    "/state?jsonp=f",
     "/state-summary",
     "/master/slaves?slave_id=a",
     "/frameworks?framework_id=a",
@@ -263,19 +283,28 @@ const MASTER_PATHS: [&str; 16] = [
     "/teardown",
     "/metrics/snapshot?timeout=1secs",
     "/system/stats.json",
+    "/metrics",
+];
+
+const MASTER_FILES: [&str; 4] = [
     "/files/browse?path=/master/log",
     "/files/read?path=/master/log&offset=0&length=10",
     "/files/download?path=/master/logs",
-    "/files/debug",
+    "/files/debug?jsonp=f",
 ];
 
-const AGENT_PATHS: [&str; 10] = [
-    "/slave(1)/state",
+const AGENT_PATHS: [&str; 8] = [
+    "/slave(1)/state?jsonp=f",
     "/containers",
+    "/monitor/statistics",
     "/health",
     "/flags",
     "/version",
     "/metrics/snapshot?timeout=5ms",
+    "/redirect",
+];
+
+const AGENT_FILES: [&str; 4] = [
     "/files/browse?path=/slave/log",
     "/files/read?path=/slave/log&offset=-1&length=10",
     "/files/download?path=/nothing",
@@ -283,7 +312,7 @@ const AGENT_PATHS: [&str; 10] = [
 ];
 
 /// The name of a message, and how it is made.
-type Named = (&'static str, fn(&str) -> Vec<u8>);
+type Named = (&'static str, fn() -> Vec<u8>);
 
 fn binary<M: Message>(text: &str) -> Vec<u8> {
     let message: M = json::from_slice(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -291,53 +320,53 @@ fn binary<M: Message>(text: &str) -> Vec<u8> {
 }
 
 const TO_MASTER: [Named; 8] = [
-    ("RegisterSlaveMessage", |_| {
+    ("RegisterSlaveMessage", || {
         binary::<internal::RegisterSlaveMessage>(
             r#"{"agent":{"hostname":"h","port":1,"resources":[{"name":"cpus","type":"SCALAR","scalar":{"value":4}}]},"version":"1.11.0","agent_capabilities":[{"type":"MULTI_ROLE"}]}"#,
         )
     }),
-    ("ReregisterSlaveMessage", |_| {
+    ("ReregisterSlaveMessage", || {
         binary::<internal::ReregisterSlaveMessage>(
             r#"{"agent":{"hostname":"h","port":1,"id":{"value":"old-S0"},"resources":[{"name":"cpus","type":"SCALAR","scalar":{"value":4}}]},"version":"1.11.0","tasks":[{"name":"t","task_id":{"value":"t"},"framework_id":{"value":"f"},"agent_id":{"value":"old-S0"},"state":"TASK_RUNNING"}],"frameworks":[{"user":"u","name":"n","id":{"value":"f"}}],"agent_capabilities":[{"type":"MULTI_ROLE"}]}"#,
         )
     }),
-    ("UnregisterSlaveMessage", |_| binary::<internal::UnregisterSlaveMessage>(r#"{"agent_id":{"value":"a"}}"#)),
-    ("StatusUpdateMessage", |_| {
+    ("UnregisterSlaveMessage", || binary::<internal::UnregisterSlaveMessage>(r#"{"agent_id":{"value":"a"}}"#)),
+    ("StatusUpdateMessage", || {
         binary::<internal::StatusUpdateMessage>(
             r#"{"update":{"framework_id":{"value":"f"},"status":{"task_id":{"value":"t"},"state":"TASK_RUNNING"},"timestamp":1,"agent_id":{"value":"a"},"uuid":"AAAAAAAAQACAAAAAAAAAAA=="},"pid":"x@127.0.0.1:1"}"#,
         )
     }),
-    ("ExitedExecutorMessage", |_| {
+    ("ExitedExecutorMessage", || {
         binary::<internal::ExitedExecutorMessage>(
             r#"{"agent_id":{"value":"a"},"framework_id":{"value":"f"},"executor_id":{"value":"e"},"status":9}"#,
         )
     }),
-    ("ExecutorToFrameworkMessage", |_| {
+    ("ExecutorToFrameworkMessage", || {
         binary::<internal::ExecutorToFrameworkMessage>(
             r#"{"agent_id":{"value":"a"},"framework_id":{"value":"f"},"executor_id":{"value":"e"},"data":"aGk="}"#,
         )
     }),
-    ("UpdateSlaveMessage", |_| binary::<internal::UpdateSlaveMessage>(r#"{"agent_id":{"value":"a"}}"#)),
-    ("PongSlaveMessage", |_| Vec::new()),
+    ("UpdateSlaveMessage", || binary::<internal::UpdateSlaveMessage>(r#"{"agent_id":{"value":"a"}}"#)),
+    ("PongSlaveMessage", || Vec::new()),
 ];
 
 const TO_AGENT: [Named; 8] = [
-    ("SlaveRegisteredMessage", |_| binary::<internal::SlaveRegisteredMessage>(r#"{"agent_id":{"value":"a"}}"#)),
-    ("PingSlaveMessage", |_| binary::<internal::PingSlaveMessage>(r#"{"connected":true}"#)),
-    ("KillTaskMessage", |_| {
+    ("SlaveRegisteredMessage", || binary::<internal::SlaveRegisteredMessage>(r#"{"agent_id":{"value":"a"}}"#)),
+    ("PingSlaveMessage", || binary::<internal::PingSlaveMessage>(r#"{"connected":true}"#)),
+    ("KillTaskMessage", || {
         binary::<internal::KillTaskMessage>(r#"{"framework_id":{"value":"f"},"task_id":{"value":"t"}}"#)
     }),
-    ("ShutdownFrameworkMessage", |_| binary::<internal::ShutdownFrameworkMessage>(r#"{"framework_id":{"value":"f"}}"#)),
-    ("ShutdownExecutorMessage", |_| {
+    ("ShutdownFrameworkMessage", || binary::<internal::ShutdownFrameworkMessage>(r#"{"framework_id":{"value":"f"}}"#)),
+    ("ShutdownExecutorMessage", || {
         binary::<internal::ShutdownExecutorMessage>(r#"{"framework_id":{"value":"f"},"executor_id":{"value":"e"}}"#)
     }),
-    ("ShutdownMessage", |_| binary::<internal::ShutdownMessage>(r#"{"message":"from nobody"}"#)),
-    ("StatusUpdateAcknowledgementMessage", |_| {
+    ("ShutdownMessage", || binary::<internal::ShutdownMessage>(r#"{"message":"from nobody"}"#)),
+    ("StatusUpdateAcknowledgementMessage", || {
         binary::<internal::StatusUpdateAcknowledgementMessage>(
             r#"{"agent_id":{"value":"a"},"framework_id":{"value":"f"},"task_id":{"value":"t"},"uuid":"AAAAAAAAQACAAAAAAAAAAA=="}"#,
         )
     }),
-    ("FrameworkToExecutorMessage", |_| {
+    ("FrameworkToExecutorMessage", || {
         binary::<internal::FrameworkToExecutorMessage>(
             r#"{"agent_id":{"value":"a"},"framework_id":{"value":"f"},"executor_id":{"value":"e"},"data":"aGk="}"#,
         )
