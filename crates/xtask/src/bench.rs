@@ -20,20 +20,20 @@ pub struct Arguments {
 
 /// One figure, as a suite's program prints it: a line of JSON.
 #[derive(Serialize, Deserialize)]
-struct Figure {
-    name: String,
-    value: f64,
-    unit: String,
-    conditions: String,
+pub struct Figure {
+    pub name: String,
+    pub value: f64,
+    pub unit: String,
+    pub conditions: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reference: Option<Reference>,
+    pub reference: Option<Reference>,
 }
 
 /// A floor or a peer measured in the same run.
 #[derive(Serialize, Deserialize)]
-struct Reference {
-    name: String,
-    value: f64,
+pub struct Reference {
+    pub name: String,
+    pub value: f64,
 }
 
 const SUITE_NAMES: [&str; 2] = ["launch", "allocator"];

@@ -1,6 +1,7 @@
 //! Developer commands: `cargo xtask …`. Each command is one file; `shell` runs other programs for all of them.
 
 mod bench;
+mod charts;
 mod check;
 mod cluster;
 mod demo;
@@ -31,6 +32,8 @@ enum Command {
     Floors,
     /// Prints the figures of a suite beside its floor or peer.
     Bench(bench::Arguments),
+    /// Draws the charts of docs/figures from a suite's figures.
+    Charts(charts::Arguments),
     /// The scripted exchanges against a running master, or against a cluster of its own.
     Conformance(test::ConformanceArguments),
     /// A cluster of real processes on loopback: up, status, down.
@@ -48,6 +51,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test(arguments) => test::test(&arguments),
         Command::Floors => floors::floors(),
         Command::Bench(arguments) => bench::bench(&arguments),
+        Command::Charts(arguments) => charts::charts(&arguments),
         Command::Conformance(arguments) => test::conformance(&arguments),
         Command::Cluster(arguments) => cluster::cluster(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
