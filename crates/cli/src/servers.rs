@@ -78,14 +78,18 @@ pub fn run(program: Program, args: Vec<String>) -> ExitCode {
 }
 
 async fn run_master(values: Values, log: &Log) -> ExitCode {
-    let running = match master::start(values, log.file()).await {
+    let mut running = match master::start(values, log.file()).await {
         Ok(running) => running,
         Err(why) => return fail(&why),
     };
+    let asked = running.asked_to_hand_over();
     tokio::select! {
-        why = running.ended() => fail(&why),
-        () = told_to_stop() => ExitCode::SUCCESS,
+        why = running.ended() => return fail(&why),
+        () = told_to_stop() => {}
+        () = asked => {}
     }
+    running.hand_over().await;
+    ExitCode::SUCCESS
 }
 
 /// SIGTERM and SIGINT end the agent and leave its executors; SIGUSR1 ends both.

@@ -72,6 +72,13 @@ impl Registrar {
     }
 }
 
+impl Registrar {
+    /// Lets the thread end by itself, whatever its store does.
+    pub fn abandon(mut self) {
+        self.thread = None;
+    }
+}
+
 impl Drop for Registrar {
     fn drop(&mut self) {
         self.queue = None;

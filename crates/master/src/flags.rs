@@ -19,12 +19,11 @@ pub static TABLE: Table = Table {
         "rate_limits",
         "require_agent_domain",
         "whitelist",
-        "zk",
     ],
 };
 
 static FLAGS: &[Flag] = &[
-    Flag::new("work_dir", Text, None, "Where the master keeps the registry. Required unless --registry=in_memory."),
+    Flag::new("work_dir", Text, None, "Where the master keeps the registry. Required unless --registry=in_memory, --zk or --etcd."),
     Flag::new("ip", Text, Some("127.0.0.1"), "The address to listen on."),
     Flag::new("port", Integer, Some("5050"), "The port to listen on; 0 takes a free one."),
     Flag::new("advertise_ip", Text, None, "The address others reach this master at, if not --ip."),
@@ -32,7 +31,12 @@ static FLAGS: &[Flag] = &[
     Flag::new("hostname", Text, None, "The host name to give to others; else the address's name or the address."),
     Flag::new("hostname_lookup", Switch, Some("true"), "Whether to look up the host name of the address."),
     Flag::new("cluster", Text, None, "A name of the cluster for people to read."),
-    Flag::new("registry", Text, Some("embedded"), "Where the cluster's state is kept: embedded (a file in --work_dir, safe through crashes) or in_memory (for tests). replicated_log, Mesos's default, is read as embedded."),
+    Flag::new("zk", Secret, None, "Where several masters meet and keep the registry: zk://host:port,host:port/path, with user:password@ before the hosts if they ask for it, or file:///path of a file that holds the URL."),
+    Flag::new("zk_session_timeout", Duration, Some("10secs"), "How long ZooKeeper waits for a silent master before another one leads."),
+    Flag::new("etcd", Secret, None, "The same in etcd: http://host:port,host:port/path; without a path it is /mesos."),
+    Flag::new("etcd_session_timeout", Duration, Some("10secs"), "How long etcd waits for a silent master before another one leads; whole seconds."),
+    Flag::new("quorum", Integer, None, "Read for compatibility and not needed: the registry is kept by ZooKeeper or etcd, which have quorums of their own."),
+    Flag::new("registry", Text, Some("embedded"), "Where the cluster's state is kept: embedded (a file in --work_dir, safe through crashes) or in_memory (for tests). replicated_log, Mesos's default, is read as embedded. With --zk or --etcd the registry is kept there."),
     Flag::new("registry_fetch_timeout", Duration, Some("1mins"), "How long reading the registry may take."),
     Flag::new("registry_store_timeout", Duration, Some("20secs"), "How long one write to the registry may take."),
     Flag::new("registry_gc_interval", Duration, Some("15mins"), "How often old entries of unreachable and gone agents are dropped."),

@@ -39,6 +39,7 @@ use crate::{
         v1,
     },
     runtime::Inbox,
+    seat::Seat,
 };
 
 /// Serves every endpoint of a master.
@@ -46,6 +47,7 @@ pub struct Endpoints {
     inbox: Inbox,
     common: Common,
     about: About,
+    seat: Seat,
     reads: Coalescer<Read, Option<Bytes>>,
     /// Set once this master leads; a leader that stops leading ends.
     leads: AtomicBool,
@@ -81,6 +83,9 @@ enum Endpoint {
     Scheduler,
     Operator,
     Redirect,
+    Registry,
+    Standing,
+    HandOver,
     Teardown,
     Quota,
     Weights,
@@ -97,6 +102,7 @@ impl Endpoint {
         match self {
             Endpoint::Scheduler => Door::Clients,
             Endpoint::Operator
+            | Endpoint::HandOver
             | Endpoint::Teardown
             | Endpoint::Quota
             | Endpoint::Weights
@@ -104,7 +110,9 @@ impl Endpoint {
             | Endpoint::Machines { .. }
             | Endpoint::Resources(_) => Door::Readwrite,
             Endpoint::Redirect => Door::Open,
-            Endpoint::Legacy(_) | Endpoint::MaintenanceStatus => Door::Readonly,
+            Endpoint::Legacy(_) | Endpoint::MaintenanceStatus | Endpoint::Registry | Endpoint::Standing => {
+                Door::Readonly
+            }
             Endpoint::Common(endpoint) => endpoint.door(),
         }
     }
@@ -116,6 +124,9 @@ fn table() -> Table<Endpoint> {
         .at("api/v1/scheduler", Endpoint::Scheduler)
         .at("api/v1", Endpoint::Operator)
         .at("redirect", Endpoint::Redirect)
+        .of("registrar(1)", "registry", Endpoint::Registry)
+        .at("standing", Endpoint::Standing)
+        .at("hand-over", Endpoint::HandOver)
         .at("teardown", Endpoint::Teardown)
         .at("quota", Endpoint::Quota)
         .at("weights", Endpoint::Weights)
@@ -137,9 +148,16 @@ fn table() -> Table<Endpoint> {
 }
 
 impl Endpoints {
-    pub fn new(inbox: Inbox, common: Common, about: About, doors: Doors, peers: PeerAuthenticator) -> Arc<Endpoints> {
+    pub fn new(
+        inbox: Inbox,
+        common: Common,
+        about: About,
+        seat: Seat,
+        doors: Doors,
+        peers: PeerAuthenticator,
+    ) -> Arc<Endpoints> {
         let (reads, leads) = (Coalescer::default(), AtomicBool::new(false));
-        Arc::new(Endpoints { inbox, common, about, reads, leads, table: table(), doors, peers })
+        Arc::new(Endpoints { inbox, common, about, seat, reads, leads, table: table(), doors, peers })
     }
 
     /// A document of the legacy API: any method, JSON, wrapped for JSONP if asked.
@@ -230,6 +248,9 @@ impl Handler for Endpoints {
             Endpoint::Scheduler => self.scheduler(&request, principal).await,
             Endpoint::Operator => self.operator(&request, principal).await,
             Endpoint::Redirect => self.redirect(request.path(), &found.rest),
+            Endpoint::Registry => self.registry(&request).await,
+            Endpoint::Standing => self.standing(&request),
+            Endpoint::HandOver => self.hand_over(&request),
             Endpoint::Teardown => self.teardown(&request, principal).await,
             Endpoint::Quota => self.quota(&request, &found.rest, principal).await,
             Endpoint::Weights => self.weights(&request, principal).await,

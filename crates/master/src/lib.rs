@@ -8,11 +8,11 @@ pub mod flags;
 mod http;
 mod reads;
 mod runtime;
+mod seat;
 mod settings;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use coordination::Registrar;
 use endpoints::Common;
 use master_core::{Event, Master};
 use observe::{files::Files, metrics};
@@ -27,6 +27,7 @@ use crate::{
     authentication::Authentication,
     http::{About, Endpoints},
     runtime::{Inbox, Loop},
+    seat::{Failure, Seat},
     settings::Settings,
 };
 
@@ -35,13 +36,46 @@ pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
     ended: JoinHandle<String>,
+    failure: Option<Failure>,
+    seat: Seat,
+    inbox: Inbox,
     _server: transport::Running,
 }
 
 impl Running {
     /// Waits until the master steps down; the reason comes back.
-    pub async fn ended(self) -> String {
-        self.ended.await.unwrap_or_else(|error| error.to_string())
+    pub async fn ended(&mut self) -> String {
+        let failed = async {
+            match &mut self.failure {
+                Some(failure) => match failure.await {
+                    Ok(why) => why,
+                    Err(_) => std::future::pending().await,
+                },
+                None => std::future::pending().await,
+            }
+        };
+        let why = tokio::select! {
+            why = &mut self.ended => why.unwrap_or_else(|error| error.to_string()),
+            why = failed => why,
+        };
+        self.seat.abandon();
+        why
+    }
+
+    /// Waits until an operator asks this master to hand over.
+    pub fn asked_to_hand_over(&self) -> impl Future<Output = ()> + use<> {
+        let seat = self.seat.clone();
+        async move { seat.asked_to_hand_over().await }
+    }
+
+    /// Stops acting, stores what is under way, and lets the next master lead at once.
+    pub async fn hand_over(self) {
+        self.inbox.put(Event::Deposed).await;
+        // A standby's loop has nothing to end.
+        if self.seat.standing.borrow().leading {
+            let _ = self.ended.await;
+        }
+        self.seat.hand_over().await;
     }
 }
 
@@ -51,9 +85,8 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
     let config = settings.core()?;
     let authentication = Authentication::new(&settings.values)?;
     let common = common(&settings, log_file);
-    let opening = std::time::Instant::now();
-    let store = settings.store()?;
-    tracing::info!(registry = store.describe(), "opened the registry");
+    let place = settings.place()?;
+    let store = if place.is_none() { Some(settings.store()?) } else { None };
 
     let listen = settings.listen;
     let server = Server::bind(listen, Limits::default())
@@ -66,16 +99,21 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
     let hostname = info.hostname.clone().unwrap_or_else(|| advertised.ip().to_string());
 
     let (inbox, arrivals) = inbox::inbox();
-    let (registrar, registry) =
-        Registrar::start(store, runtime::on_outcome(inbox.clone())).map_err(|e| e.to_string())?;
-    common.metrics.timer("registrar/state_fetch").record(opening.elapsed());
-    let (registry, registrar) = first_weights(&settings, registry, registrar)?;
     let (node, mut exits) = Node::new(NodeConfig::new(advertised));
-    let core = Master::new(config, info, seed);
+    let core = Master::new(config, info.clone(), seed);
     let clock = Clock::start();
     let doors = authentication.doors();
     let peers = authentication.of_peers(hostname.clone(), node.clone(), inbox.clone());
-    let ended = tokio::spawn(Loop::new(core, clock, registrar, node, &common.metrics).run(arrivals));
+    let (seat, failure) = match (store, place) {
+        (Some(store), _) => (seat::alone(&settings, store, &info, &inbox, &common.metrics)?, None),
+        (None, Some((place, timeout))) => {
+            let connect = coordination::connect(place, timeout);
+            let (seat, failure) = seat::candidate(&settings, connect, &info, &inbox, &common.metrics)?;
+            (seat, Some(failure))
+        }
+        (None, None) => return Err("there is no store for the registry".into()),
+    };
+    let ended = tokio::spawn(Loop::new(core, clock, seat.clone(), node, &common.metrics).run(arrivals));
 
     let to_loop = inbox.clone();
     tokio::spawn(async move {
@@ -83,11 +121,10 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
             to_loop.put(Event::Exited { peer }).await;
         }
     });
-    stand_for_election(inbox.clone(), registry);
     let about = About { address: format!("{hostname}:{}", advertised.port()), clock, started: clock::wall() };
-    let running = server.serve(Endpoints::new(inbox, common, about, doors, peers));
+    let running = server.serve(Endpoints::new(inbox.clone(), common, about, seat.clone(), doors, peers));
     tracing::info!(%address, api = endpoints::API_VERSION, version = endpoints::OWN_VERSION, "the master listens");
-    Ok(Running { address, ended, _server: running })
+    Ok(Running { address, ended, failure, seat, inbox, _server: running })
 }
 
 fn common(settings: &Settings, log_file: Option<&std::path::Path>) -> Common {
@@ -98,26 +135,4 @@ fn common(settings: &Settings, log_file: Option<&std::path::Path>) -> Common {
     let metrics = Arc::new(metrics::Registry::default());
     observe::system::register(&metrics);
     Common { flags: Arc::new(settings.values.shown()), metrics, files }
-}
-
-/// Weights given by flag count only for a registry that has none.
-fn first_weights(
-    settings: &Settings,
-    mut registry: registry::Registry,
-    registrar: Registrar,
-) -> Result<(registry::Registry, Registrar), String> {
-    let operations = settings.weights()?;
-    if operations.is_empty() || !registry.weights.is_empty() {
-        return Ok((registry, registrar));
-    }
-    for operation in &operations {
-        registry::apply(&mut registry, operation).map_err(|e| format!("--weights: {e}"))?;
-    }
-    registrar.persist(u64::MAX, operations)?;
-    Ok((registry, registrar))
-}
-
-/// A master that has the only store leads as soon as it has read it.
-fn stand_for_election(inbox: Inbox, registry: registry::Registry) {
-    tokio::spawn(async move { inbox.put(Event::Elected { registry }).await });
 }

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use coordination::{Outcome, Registrar, registrar::OnOutcome};
+use coordination::{Outcome, registrar::OnOutcome};
 use master_core::{Actor, ConnId, Effect, Effects, Event, Input, Master, PersistError, Reply, State, Ticket};
 use observe::metrics;
 use proto::v1;
@@ -18,6 +18,11 @@ use transport::{
         turns::{self, Owner, Peers},
     },
 };
+
+use crate::seat::Seat;
+
+/// The ticket of a write that nobody waits for.
+pub const NO_TICKET: Ticket = Ticket::MAX;
 
 /// What goes in and out of a master's loop.
 pub struct MasterTraffic;
@@ -60,7 +65,7 @@ pub type Arrivals = inbox::Arrivals<MasterTraffic>;
 pub struct Loop {
     core: Master,
     clock: Clock,
-    registrar: Registrar,
+    seat: Seat,
     node: Node,
     peers: Peers<MasterTraffic>,
     effects: Effects,
@@ -70,11 +75,11 @@ pub struct Loop {
 }
 
 impl Loop {
-    pub fn new(core: Master, clock: Clock, registrar: Registrar, node: Node, metrics: &metrics::Registry) -> Loop {
+    pub fn new(core: Master, clock: Clock, seat: Seat, node: Node, metrics: &metrics::Registry) -> Loop {
         Loop {
             core,
             clock,
-            registrar,
+            seat,
             node,
             peers: Peers::default(),
             effects: Effects::new(),
@@ -107,7 +112,7 @@ impl Loop {
             Effect::Close { conn } => self.peers.close(conn),
             Effect::Persist { ticket, operations } => {
                 self.writes.begin(ticket);
-                if let Err(why) = self.registrar.persist(ticket, operations) {
+                if let Err(why) = self.seat.persist(ticket, operations) {
                     self.step_down(why);
                 }
             }
@@ -129,6 +134,11 @@ impl Owner for Loop {
     fn step(&mut self, event: Event) {
         if let Event::Persisted { ticket, .. } = &event {
             self.writes.done(*ticket);
+        }
+        // Whoever acted now could do so beside another leader.
+        if self.ending.is_some() || !self.seat.may_act() {
+            self.step_down("the right to lead has run out".into());
+            return;
         }
         let input = Input { now: self.clock.now(), wall: clock::wall(), event };
         let mut effects = std::mem::take(&mut self.effects);
@@ -188,6 +198,9 @@ impl Writes {
 /// Turns what the registrar reports into events.
 pub fn on_outcome(inbox: Inbox) -> OnOutcome {
     Box::new(move |ticket, outcome| {
+        if ticket == NO_TICKET {
+            return;
+        }
         let outcome = match outcome {
             Outcome::Stored => Ok(()),
             Outcome::Refused(refusal) => Err(PersistError(refusal.to_string())),

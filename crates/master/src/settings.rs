@@ -8,7 +8,7 @@ use std::{
 };
 
 use allocator::AllocatorConfig;
-use coordination::{EmbeddedStore, MemoryStore, Store};
+use coordination::{EmbeddedStore, MemoryStore, Place, Store};
 use master_core::Config;
 use proto::v1;
 use registry::Operation;
@@ -109,6 +109,40 @@ impl Settings {
         };
         let weights = text.split(',').map(weight).collect::<Result<Vec<_>, _>>()?;
         Ok(vec![Operation::UpdateWeights(weights)])
+    }
+
+    /// Where masters meet, and after how long without news one of them is given up; none for a master that is alone.
+    pub fn place(&self) -> Result<Option<(Place, Duration)>, SettingsError> {
+        let values = &self.values;
+        let (name, url) = match (values.text("zk"), values.text("etcd")) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => {
+                return Err("--zk and --etcd: masters meet at one of them; leave the other out".into());
+            }
+            (Some(url), None) => ("zk", url),
+            (None, Some(url)) => ("etcd", url),
+        };
+        let place = Place::parse(url).map_err(|e| format!("--{name}: {e}"))?;
+        if (place.kind == coordination::url::Kind::ZooKeeper) != (name == "zk") {
+            return Err(format!("--{name}: {place} is the URL of another kind of store"));
+        }
+        if let Some(registry @ ("embedded" | "in_memory")) =
+            values.text("registry").filter(|_| values.is_set("registry"))
+        {
+            return Err(format!(
+                "--registry: {registry} cannot be shared by several masters; leave it out with --{name}"
+            ));
+        }
+        let timeout = values.needed_duration(&format!("{name}_session_timeout"))?;
+        if timeout < Duration::from_millis(100) {
+            return Err(format!("--{name}_session_timeout: less than 100ms is too short"));
+        }
+        Ok(Some((place, timeout)))
+    }
+
+    /// Where a master notes which cluster it belongs to, if it has a directory.
+    pub fn cluster_file(&self) -> Option<PathBuf> {
+        self.values.path("work_dir").map(|directory| directory.join("cluster"))
     }
 
     /// The registry's store, opened.
