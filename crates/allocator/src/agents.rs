@@ -48,6 +48,10 @@ impl Allocator {
             queued: false,
             last_grant: None,
             shared_offered: (0, Resources::EMPTY),
+            last_winner: None,
+            free: Amounts::default(),
+            reserved: Vec::new(),
+            idle: Vec::new(),
         };
         let a = self.agents.insert(id.clone(), agent);
         self.set_total(a, total);
@@ -88,6 +92,7 @@ impl Allocator {
         agent.profile = profile;
         agent.whitelisted = whitelisted;
         self.classify(a);
+        self.settle_available(a);
         self.mark_agent(now, a, Urgency::Event);
     }
 
@@ -118,11 +123,17 @@ impl Allocator {
         self.maintenance.forget_agent(a);
         self.groups.forget(a);
         self.wake_groups(now);
+        self.room.waiting.unset(a);
+        for (_, role) in self.roles.iter_mut() {
+            role.waiting.unset(a);
+        }
         self.schedule.urgent.remove(&a);
         self.schedule.agents.retain(|other| *other != a);
         if let Some(cycle) = &mut self.cycle {
             cycle.queue.retain(|other| *other != a);
+            cycle.first.retain(|other| *other != a);
         }
+        self.schedule_waiting(now);
     }
 
     /// Only agents with these hostnames are offered; `None` means all.
@@ -131,8 +142,11 @@ impl Allocator {
         for a in self.agent_numbers() {
             let Some(agent) = self.agents.get_mut(a) else { continue };
             let whitelisted = self.whitelist.as_ref().is_none_or(|list| list.contains(&agent.profile.hostname));
-            if std::mem::replace(&mut agent.whitelisted, whitelisted) != whitelisted && whitelisted {
-                self.mark_agent(now, a, Urgency::Freed);
+            if std::mem::replace(&mut agent.whitelisted, whitelisted) != whitelisted {
+                self.settle_available(a);
+                if whitelisted {
+                    self.mark_agent(now, a, Urgency::Freed);
+                }
             }
         }
     }
@@ -140,8 +154,11 @@ impl Allocator {
     fn set_agent_active(&mut self, now: Tick, id: &AgentId, active: bool) {
         let Some(a) = self.agents.find(id) else { return };
         let Some(agent) = self.agents.get_mut(a) else { return };
-        if std::mem::replace(&mut agent.profile.active, active) != active && active {
-            self.mark_agent(now, a, Urgency::Freed);
+        if std::mem::replace(&mut agent.profile.active, active) != active {
+            self.settle_available(a);
+            if active {
+                self.mark_agent(now, a, Urgency::Freed);
+            }
         }
     }
 
@@ -156,6 +173,11 @@ impl Allocator {
         }
         agent.total = total;
         agent.count_available();
+        let reserved_before = self.settle_reserved(a);
+        self.settle_available(a);
+        for (r, _) in reserved_before {
+            self.drop_role_if_unused(r);
+        }
     }
 
     /// Works out who may never be offered this agent.

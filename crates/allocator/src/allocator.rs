@@ -14,6 +14,7 @@ use crate::{
     bits::Bits,
     config::AllocatorConfig,
     constraints::{OfferConstraints, RoleConstraints},
+    consumption::Room,
     cycle::Cycle,
     directory::Directory,
     filters::Filters,
@@ -25,6 +26,7 @@ use crate::{
     scalars::{Amounts, Scalars},
     schedule::Schedule,
     standing::{Order, Standing, Totals},
+    tree::Role,
 };
 
 /// Decides who is granted which resources. Give it everything that happens, ask `next_deadline` when it wants to run, and
@@ -32,7 +34,6 @@ use crate::{
 pub struct Allocator {
     pub(crate) config: AllocatorConfig,
     pub(crate) frameworks: Directory<FrameworkId, Framework>,
-    /// One level of roles; a role is a node with a standing, so that a tree of them needs no other table.
     pub(crate) roles: Directory<Arc<str>, Role>,
     /// A client is a framework in one of its roles, by the numbers of both.
     pub(crate) clients: Directory<(u32, u32), Client>,
@@ -42,7 +43,14 @@ pub struct Allocator {
     pub(crate) scalars: Scalars,
     pub(crate) groups: GroupBook,
     pub(crate) totals: Totals,
-    pub(crate) role_order: Order,
+    /// The orders of the roles, by level of their tree: see `level_of`.
+    pub(crate) levels: Vec<Order>,
+    /// What quotas leave.
+    pub(crate) room: Room,
+    /// Roles with quotas that consume less than before.
+    pub(crate) relaxed: Vec<u32>,
+    /// The minimum of an offer, by positions.
+    pub(crate) minimum: Vec<Amounts>,
     /// By client number; survives the client, so that filters of a former holder of the number stay dead.
     pub(crate) filter_epochs: Vec<u32>,
     /// Listed clients that agents with these flags may be offered to, by flags.
@@ -72,16 +80,6 @@ pub(crate) struct Framework {
     pub capabilities: FrameworkCapabilities,
     pub constraints: Option<OfferConstraints>,
     pub clients: Vec<u32>,
-}
-
-pub(crate) struct Role {
-    pub name: Arc<str>,
-    pub standing: Standing,
-    pub clients: Vec<u32>,
-    /// The same clients as bits: the number of each word that has any, and the word.
-    pub words: Vec<(u32, u64)>,
-    pub order: Order,
-    pub listed: u32,
 }
 
 pub(crate) struct Client {
@@ -136,6 +134,13 @@ pub(crate) struct Agent {
     pub last_grant: Option<LastGrant>,
     /// Shared resources that this cycle offered already.
     pub shared_offered: (u64, Resources),
+    /// Who got something of it last, and in which cycle.
+    pub last_winner: Option<(u64, u32)>,
+    /// Of what is available, what counts for guarantees; as far as it was booked.
+    pub free: Amounts,
+    /// What is reserved, and what of it nobody uses, by role; as booked.
+    pub reserved: Vec<(u32, Amounts)>,
+    pub idle: Vec<(u32, Amounts)>,
 }
 
 #[derive(Clone)]
@@ -144,6 +149,7 @@ pub(crate) struct LastGrant {
     pub portion: Resources,
     pub allocated: Resources,
     pub amounts: Amounts,
+    pub charge: Amounts,
 }
 
 impl Agent {
@@ -177,8 +183,10 @@ pub(crate) fn without_shared(resources: &Resources) -> Resources {
 
 impl Allocator {
     pub fn new(config: AllocatorConfig, mut rng: Rng) -> Allocator {
+        let mut scalars = Scalars::new(config.fair_sharing_excluded.clone());
+        let minimum = config.min_allocatable.iter().map(|set| scalars.of_quantities(set)).collect();
         Allocator {
-            scalars: Scalars::new(config.fair_sharing_excluded.clone()),
+            scalars,
             config,
             frameworks: Directory::default(),
             roles: Directory::default(),
@@ -188,7 +196,10 @@ impl Allocator {
             weights: BTreeMap::new(),
             whitelist: None,
             totals: Totals::default(),
-            role_order: Order::default(),
+            levels: vec![Order::default()],
+            room: Room::default(),
+            relaxed: Vec::new(),
+            minimum,
             filter_epochs: Vec::new(),
             open: Default::default(),
             overriding: Bits::default(),
@@ -239,9 +250,9 @@ impl Allocator {
         held
     }
 
-    /// The weighted dominant share of each role that anybody is in.
+    /// The weighted dominant share of each role, with all that lies below it.
     pub fn role_shares(&self) -> BTreeMap<Arc<str>, f64> {
-        self.roles.iter().map(|(_, r)| (r.name.clone(), r.standing.share(&self.totals, &self.scalars))).collect()
+        self.roles.iter().map(|(_, r)| (r.name.clone(), r.node.share(&self.totals, &self.scalars))).collect()
     }
 
     /// The dominant share of each framework of a role.
@@ -269,49 +280,9 @@ impl Allocator {
         counts
     }
 
-    /// Puts the order of the roles right.
-    pub(crate) fn refresh_roles(&mut self) {
-        let order = &mut self.role_order;
-        if order.is_fresh(&self.totals) {
-            return;
-        }
-        match order.take_stale(&self.totals) {
-            Some(stale) => {
-                for &r in &stale {
-                    if let Some(role) = self.roles.get_mut(r) {
-                        order.place(r, &mut role.standing, &self.totals, &self.scalars);
-                    }
-                }
-                order.give_back(stale);
-            }
-            None => {
-                for (r, role) in self.roles.iter_mut().filter(|(_, role)| role.standing.needs_place()) {
-                    order.place(r, &mut role.standing, &self.totals, &self.scalars);
-                }
-                order.settle(&self.totals);
-            }
-        }
-    }
-
-    /// Puts the order of the frameworks of a role right.
-    pub(crate) fn refresh_clients(&mut self, r: u32) {
-        let Some(role) = self.roles.get_mut(r) else { return };
-        if role.order.is_fresh(&self.totals) {
-            return;
-        }
-        let order = &mut role.order;
-        let everyone = order.take_stale(&self.totals);
-        let nodes = everyone.as_ref().unwrap_or(&role.clients);
-        for &c in nodes {
-            if let Some(client) = self.clients.get_mut(c).filter(|client| client.role == r)
-                && (everyone.is_some() || client.standing.needs_place())
-            {
-                order.place(c, &mut client.standing, &self.totals, &self.scalars);
-            }
-        }
-        match everyone {
-            Some(stale) => order.give_back(stale),
-            None => order.settle(&self.totals),
-        }
+    /// Whether the master's own minimum of an offer is in `amounts`.
+    pub(crate) fn is_enough(&self, amounts: &Amounts) -> bool {
+        let holds = |set: &Amounts| (0..set.len()).all(|position| amounts.get(position) >= set.get(position));
+        self.minimum.is_empty() || self.minimum.iter().any(holds)
     }
 }

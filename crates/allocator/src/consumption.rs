@@ -1,38 +1,324 @@
-//! Who consumes how much of its quota.
+//! Who consumes how much of its quota, how much room guarantees still need, and how much is free for them. Kept up to date
+//! while there are quotas, and worked out anew when the first one comes.
+//!
+//! A role consumes what is reserved to its subtree, used or not, and the unreserved that its subtree was offered or uses. It
+//! needs what its guarantee, or those below it, promise beyond that. All needs of the top level together are kept free.
 
-use std::collections::BTreeMap;
-
-use resources::{Quantities, Resources};
-use stdx::Tick;
+use resources::{Name, Quantities, Quantity};
+use smallvec::SmallVec;
 
 use crate::{
     allocator::Allocator,
-    quota::{self, Quota, QuotaError},
+    bits::Bits,
+    config::Headroom,
+    quota::Quota,
+    scalars::{Amounts, Scalars},
 };
 
+/// A quota by positions.
+pub(crate) struct QuotaRow {
+    pub guarantees: Amounts,
+    limits: SmallVec<[Option<i64>; 4]>,
+}
+
+impl QuotaRow {
+    pub fn new(quota: &Quota, scalars: &mut Scalars) -> QuotaRow {
+        let mut row = QuotaRow { guarantees: scalars.of_quantities(&quota.guarantees), limits: SmallVec::new() };
+        for (name, bound) in quota.limits.iter() {
+            let position = scalars.position(name);
+            if row.limits.len() <= position {
+                row.limits.resize(position + 1, None);
+            }
+            if let Some(limit) = row.limits.get_mut(position) {
+                *limit = Some(bound.0);
+            }
+        }
+        row
+    }
+
+    pub fn limit(&self, position: usize) -> Option<i64> {
+        self.limits.get(position).copied().flatten()
+    }
+}
+
+/// What a subtree of roles consumes and needs.
+#[derive(Debug, Default)]
+pub(crate) struct Consumption {
+    pub amounts: Amounts,
+    /// What must be kept free for its guarantee and those below it.
+    pub need: Amounts,
+    /// The sum of what its children need.
+    pub children_need: Amounts,
+    /// Whether its own guarantee is not met.
+    pub unmet: bool,
+    /// How many of itself and the roles above it have a guarantee that is not met.
+    pub hungry: u32,
+    /// Whether it stands in the list of roles that consume less than before.
+    pub relaxed: bool,
+}
+
+/// What is free for guarantees, and what they need.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    pub free: Amounts,
+    pub required: Amounts,
+    /// What is needed less since the cycle began, and is kept free until it ends.
+    pub deferred: Amounts,
+    /// Agents of which somebody would get more if more were free.
+    pub waiting: Bits,
+    /// The least surplus that any of these agents met.
+    pub floor: Option<Amounts>,
+    /// Clients in roles that have a right to more, by their own guarantee or one above.
+    pub hungry: Bits,
+}
+
+impl Room {
+    /// What may be given beyond guarantees; below zero when guarantees need more than is free.
+    pub fn surplus(&self, position: usize) -> i64 {
+        let kept = self.required.get(position).saturating_add(self.deferred.get(position));
+        self.free.get(position).saturating_sub(kept)
+    }
+
+    /// Notes that somebody would have got more of this agent.
+    pub fn wait(&mut self, a: u32) {
+        self.waiting.set(a);
+        self.note_surplus(self.floor.is_none());
+    }
+
+    /// Notes the surplus that those who wait meet, after something was given; `first` says that nobody waited before.
+    pub fn note_surplus(&mut self, first: bool) {
+        if self.floor.is_none() && !first {
+            return;
+        }
+        let positions = self.free.len().max(self.required.len());
+        let mut floor = Amounts::default();
+        for position in 0..positions {
+            let met = self.floor.as_ref().map_or(i64::MAX, |floor| floor.get(position));
+            floor.add_at(position, met.min(self.surplus(position)));
+        }
+        self.floor = Some(floor);
+    }
+
+    /// Whether there is more than the waiting agents met.
+    pub fn has_grown(&self) -> bool {
+        let positions = self.free.len().max(self.required.len());
+        self.floor.as_ref().is_some_and(|floor| (0..positions).any(|at| self.surplus(at) > floor.get(at)))
+    }
+}
+
 impl Allocator {
-    /// Gives a role a quota in place of the one it has; the default one takes it away. To be checked before, see
-    /// `check_quotas`. Nobody loses what he holds.
-    pub fn set_quota(&mut self, _now: Tick, role: &str, quota: Quota) {
-        if quota.is_default() {
-            self.quotas.remove(role);
-        } else {
-            self.quotas.insert(role.to_owned(), quota);
+    pub(crate) fn has_quotas(&self) -> bool {
+        !self.quotas.is_empty()
+    }
+
+    /// Adds to what a subtree, and all above it, consume.
+    pub(crate) fn charge(&mut self, r: u32, change: &Amounts) {
+        if change.is_zero() {
+            return;
+        }
+        let less = change.iter().any(|amount| amount < 0);
+        let mut next = Some(r);
+        while let Some(role) = next.and_then(|r| self.roles.get_mut(r)) {
+            role.consumption.amounts.add(change);
+            if less && role.quota.is_some() && !std::mem::replace(&mut role.consumption.relaxed, true) {
+                self.relaxed.extend(next);
+            }
+            next = role.parent;
+        }
+        self.settle_needs(r);
+    }
+
+    /// Works out what a role and those above it need.
+    pub(crate) fn settle_needs(&mut self, r: u32) {
+        let mut next = Some(r);
+        while let Some(r) = next {
+            let Some(role) = self.roles.get_mut(r) else { return };
+            let consumption = &mut role.consumption;
+            let mut change = Amounts::default();
+            let mut unmet = false;
+            let guarantees = role.quota.as_ref().map(|quota| &quota.guarantees);
+            let positions =
+                guarantees.map_or(0, Amounts::len).max(consumption.children_need.len()).max(consumption.need.len());
+            for position in 0..positions {
+                let consumed = consumption.amounts.get(position);
+                let own = guarantees.map_or(0, |g| g.get(position).saturating_sub(consumed).max(0));
+                unmet |= own > 0;
+                // What does not fit below the limit cannot be given, and is not kept free.
+                let limit = role.quota.as_ref().and_then(|quota| quota.limit(position)).unwrap_or(i64::MAX);
+                let below = consumption.children_need.get(position).min(limit.saturating_sub(consumed).max(0));
+                change.add_at(position, own.max(below) - consumption.need.get(position));
+            }
+            consumption.need.add(&change);
+            let turned = std::mem::replace(&mut consumption.unmet, unmet) != unmet;
+            next = role.parent;
+            match next.and_then(|parent| self.roles.get_mut(parent)) {
+                Some(parent) => parent.consumption.children_need.add(&change),
+                None => self.room.required.add(&change),
+            }
+            if turned {
+                self.turn_hungry(r, unmet);
+            }
         }
     }
 
-    /// All quotas, by role.
-    pub fn quotas(&self) -> &BTreeMap<String, Quota> {
-        &self.quotas
+    /// A guarantee is met now, or no longer: everybody below has a right to more, or one less.
+    fn turn_hungry(&mut self, r: u32, unmet: bool) {
+        let mut roles = vec![r];
+        while let Some(role) = roles.pop().and_then(|r| self.roles.get_mut(r)) {
+            let hungry = &mut role.consumption.hungry;
+            *hungry = if unmet { *hungry + 1 } else { hungry.saturating_sub(1) };
+            for c in &role.clients {
+                self.room.hungry.put(*c, *hungry > 0);
+            }
+            if self.config.nested_quota {
+                roles.extend(&role.children);
+            }
+        }
     }
 
-    pub(crate) fn has_quotas(&self) -> bool {
-        !self.quotas.is_empty()
+    /// Books what changed of what is available on an agent: free for guarantees, and reserved but idle.
+    pub(crate) fn settle_available(&mut self, a: u32) {
+        let has_quotas = self.has_quotas();
+        let Some(agent) = self.agents.get_mut(a) else { return };
+        if has_quotas {
+            let counts = self.config.headroom == Headroom::Everything || agent.is_offerable();
+            let free = if counts { self.scalars.charge(&agent.available) } else { Amounts::default() };
+            if free != agent.free {
+                self.room.free.sub(&agent.free);
+                self.room.free.add(&free);
+                agent.free = free;
+            }
+        }
+        if self.config.idle_reservations_count {
+            self.settle_idle(a);
+        }
+    }
+
+    /// Books reservations that nobody uses for the roles they are for.
+    fn settle_idle(&mut self, a: u32) {
+        let Some(agent) = self.agents.get(a) else { return };
+        let any = agent.available.iter().any(|r| !r.is_unreserved() && !r.is_shared());
+        if !any && agent.idle.is_empty() {
+            return;
+        }
+        let idle = self.by_reservation(&agent.available.non_shared());
+        let Some(agent) = self.agents.get_mut(a) else { return };
+        let before = std::mem::replace(&mut agent.idle, idle.clone());
+        for (r, mut amounts) in before {
+            amounts.negate();
+            self.add_to_role(r, &amounts);
+        }
+        for (r, amounts) in idle {
+            self.add_to_role(r, &amounts);
+        }
+    }
+
+    /// Books what is reserved on an agent, used or not, which makes roles as needed. Returns what was booked before; its roles
+    /// may be of no use any more.
+    pub(crate) fn settle_reserved(&mut self, a: u32) -> Vec<(u32, Amounts)> {
+        let Some(agent) = self.agents.get(a) else { return Vec::new() };
+        if agent.reserved.is_empty() && agent.total.iter().all(|r| r.is_unreserved()) {
+            return Vec::new();
+        }
+        let total = agent.total.clone();
+        for name in total.iter().filter_map(|r| r.reservation_role()) {
+            self.ensure_role(name);
+        }
+        let reserved = self.by_reservation(&total);
+        let Some(agent) = self.agents.get_mut(a) else { return Vec::new() };
+        let before = std::mem::replace(&mut agent.reserved, reserved.clone());
+        let has_quotas = self.has_quotas();
+        for (r, amounts) in &reserved {
+            if let Some(role) = self.roles.get_mut(*r) {
+                role.reserving_agents += 1;
+            }
+            // As one change, so that what stays reserved does not look as if it had been freed.
+            let mut change = amounts.clone();
+            if let Some((_, old)) = before.iter().find(|(other, _)| other == r) {
+                change.sub(old);
+            }
+            if has_quotas {
+                self.charge(*r, &change);
+            }
+        }
+        for (r, amounts) in &before {
+            if let Some(role) = self.roles.get_mut(*r) {
+                role.reserving_agents = role.reserving_agents.saturating_sub(1);
+            }
+            if has_quotas && !reserved.iter().any(|(other, _)| other == r) {
+                let mut change = amounts.clone();
+                change.negate();
+                self.charge(*r, &change);
+            }
+        }
+        before
+    }
+
+    /// Scalars by the role they are reserved to.
+    fn by_reservation(&mut self, resources: &resources::Resources) -> Vec<(u32, Amounts)> {
+        let mut sums: Vec<(u32, Amounts)> = Vec::new();
+        for resource in resources {
+            let Some(r) = resource.reservation_role().and_then(|name| self.roles.find(name)) else { continue };
+            let at = match sums.binary_search_by_key(&r, |(r, _)| *r) {
+                Ok(at) => at,
+                Err(at) => {
+                    sums.insert(at, (r, Amounts::default()));
+                    at
+                }
+            };
+            if let (Some(scalar), Some((_, amounts))) = (resource.scalar(), sums.get_mut(at)) {
+                amounts.add_at(self.scalars.position(resource.name()), scalar.0);
+            }
+        }
+        sums
+    }
+
+    /// Works out everything about quotas from the facts.
+    pub(crate) fn recount_consumption(&mut self) {
+        self.room = Room::default();
+        self.relaxed.clear();
+        for (_, role) in self.roles.iter_mut() {
+            role.consumption = Consumption::default();
+            role.waiting.clear();
+        }
+        if !self.has_quotas() {
+            return;
+        }
+        let mut charges: Vec<(u32, Amounts)> = Vec::new();
+        for a in self.agent_numbers() {
+            let Some(agent) = self.agents.get_mut(a) else { continue };
+            agent.free = Amounts::default();
+            charges.extend(agent.reserved.iter().cloned());
+            for (c, held) in &agent.held {
+                if let Some(client) = self.clients.get(*c) {
+                    charges.push((client.role, self.scalars.charge(held)));
+                }
+            }
+            self.settle_available(a);
+        }
+        for (r, amounts) in charges {
+            let mut next = Some(r);
+            while let Some(role) = next.and_then(|r| self.roles.get_mut(r)) {
+                role.consumption.amounts.add(&amounts);
+                next = role.parent;
+            }
+        }
+        for r in self.role_numbers() {
+            self.settle_needs(r);
+        }
+    }
+
+    pub(crate) fn role_numbers(&self) -> Vec<u32> {
+        self.roles.iter().map(|(r, _)| r).collect()
     }
 
     /// What counts against a role's quota: scalars that are reserved to it or to roles below it, used or not, and unreserved ones
     /// that frameworks in these roles were offered or use.
     pub fn quota_consumption(&self, role: &str) -> Quantities {
+        if self.has_quotas() {
+            let role = self.roles.find(role).and_then(|r| self.roles.get(r));
+            return role.map(|role| self.scalars.quantities(&role.consumption.amounts)).unwrap_or_default();
+        }
         let mut consumed = Quantities::default();
         let below = |name: &str| name == role || resources::role::is_strict_subrole_of(name, role);
         for (_, agent) in self.agents.iter() {
@@ -45,33 +331,12 @@ impl Allocator {
         }
         consumed
     }
+}
 
-    /// Whether quotas can be changed like this, all at once. Says what breaks first; what `QuotaError::can_be_forced` is only
-    /// looked at without `force`. Changes nothing.
-    pub fn check_quotas(&self, changes: &BTreeMap<String, Quota>, force: bool) -> Result<(), QuotaError> {
-        let mut all = self.quotas.clone();
-        for (role, quota) in changes {
-            quota::check_role(role, self.config.nested_quota)?;
-            if !quota.limits.contains(&quota.guarantees) {
-                return Err(QuotaError::GuaranteeOverLimit {
-                    guarantees: quota.guarantees.clone().into(),
-                    limits: quota.limits.clone(),
-                });
-            }
-            if !force && !quota.limits.is_empty() {
-                let consumed = self.quota_consumption(role);
-                if !quota.limits.contains(&consumed) {
-                    let (role, consumed, limits) = (role.clone(), consumed.into(), quota.limits.clone());
-                    return Err(QuotaError::LimitBelowConsumption { role, consumed, limits });
-                }
-            }
-            all.insert(role.clone(), quota.clone());
-        }
-        quota::check_tree(&all)?;
-        if force { Ok(()) } else { quota::check_capacity(&all, self.totals_of_agents()) }
-    }
-
-    fn totals_of_agents(&self) -> impl Iterator<Item = &Resources> {
-        self.agents.iter().map(|(_, agent)| &agent.total)
+impl Scalars {
+    /// What these amounts are called.
+    pub fn quantities(&self, amounts: &Amounts) -> Quantities {
+        let named = |(position, amount): (usize, i64)| Some((self.name(position)?, Quantity(amount)));
+        amounts.iter().enumerate().filter_map(named).collect::<Vec<(Name, Quantity)>>().into_iter().collect()
     }
 }

@@ -9,11 +9,11 @@ use stdx::Tick;
 use crate::{
     allocator::{
         AGENT_FLAGS, Allocator, Client, Framework, HAS_GPUS, LACKS_HIERARCHICAL_ROLE, LACKS_MULTI_ROLE, REMOTE_REGION,
-        Role,
     },
     profile::FrameworkProfile,
     schedule::Urgency,
-    standing::{Order, Standing},
+    standing::Standing,
+    tree::level_of,
 };
 
 impl Allocator {
@@ -98,6 +98,7 @@ impl Allocator {
         }
         self.frameworks.remove(id);
         self.maintenance.forget_framework(id);
+        self.schedule_waiting(now);
     }
 
     /// No more offers for these roles, or for all of them if none is named.
@@ -132,8 +133,10 @@ impl Allocator {
         if let Some(r) = self.roles.find(role)
             && let Some(role) = self.roles.get_mut(r)
         {
-            role.standing.weight = weight;
-            self.role_order.touch(r, &mut role.standing);
+            role.node.weight = weight;
+            if let Some(level) = self.levels.get_mut(level_of(role.parent)) {
+                level.touch(r, &mut role.node);
+            }
         }
     }
 
@@ -225,9 +228,9 @@ impl Allocator {
         client.listed = listed;
         if let Some(role) = self.roles.get_mut(client.role) {
             role.order.list(c, &mut client.standing, listed);
-            role.listed = if listed { role.listed + 1 } else { role.listed.saturating_sub(1) };
-            self.role_order.list(client.role, &mut role.standing, role.listed > 0);
         }
+        let r = client.role;
+        self.count_listed(r, listed);
         if listed {
             self.mark_client(now, c);
         }
@@ -287,6 +290,7 @@ impl Allocator {
         }
         if let Some(role) = self.roles.get_mut(r) {
             role.clients.push(c);
+            self.room.hungry.put(c, role.consumption.hungry > 0);
             let (word, bit) = (c / 64, 1 << (c % 64));
             match role.words.binary_search_by_key(&word, |(w, _)| *w) {
                 Ok(at) => role.words[at].1 |= bit,
@@ -294,23 +298,6 @@ impl Allocator {
             }
         }
         c
-    }
-
-    fn ensure_role(&mut self, name: &str) -> u32 {
-        if let Some(r) = self.roles.find(name) {
-            return r;
-        }
-        let name: Arc<str> = name.into();
-        let weight = self.weights.get(&*name).copied().unwrap_or(1.0);
-        let role = Role {
-            standing: Standing::new(name.clone(), weight),
-            name: name.clone(),
-            clients: Vec::new(),
-            words: Vec::new(),
-            order: Order::default(),
-            listed: 0,
-        };
-        self.roles.insert(name, role)
     }
 
     /// Removes a client that is neither subscribed nor holds anything; with the last client go its role, and a framework that
@@ -330,6 +317,7 @@ impl Allocator {
         self.overriding.unset(c);
         self.constrained.unset(c);
         self.schedule.clients.unset(c);
+        self.room.hungry.unset(c);
         if let Some(cycle) = &mut self.cycle {
             cycle.clients.unset(c);
         }
@@ -352,12 +340,7 @@ impl Allocator {
                 role.words.remove(at);
             }
         }
-        if role.clients.is_empty() {
-            let name = role.name.clone();
-            if let Some((_, mut role)) = self.roles.remove(&*name) {
-                self.role_order.remove(&mut role.standing);
-            }
-        }
+        self.drop_role_if_unused(r);
     }
 
     fn clients_of(&self, id: &FrameworkId) -> Vec<u32> {

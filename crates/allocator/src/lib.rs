@@ -9,6 +9,7 @@
 
 mod agents;
 mod allocator;
+mod allowance;
 mod bits;
 mod config;
 mod constraints;
@@ -24,11 +25,16 @@ mod maintenance;
 mod oracle;
 mod profile;
 pub mod quota;
+mod quotas;
 mod recovery;
 mod scalars;
 mod schedule;
 mod settlement;
 mod standing;
+mod tree;
+mod visit;
+mod waiting;
+mod walk;
 
 pub use allocator::Allocator;
 pub use config::{AllocatorConfig, Budget, Headroom, SorterKind, refusal_duration};

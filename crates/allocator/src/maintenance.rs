@@ -111,18 +111,14 @@ impl Allocator {
         filter: Option<Duration>,
     ) {
         let Some(a) = self.agents.find(agent) else { return };
+        let until = self.tick_after(now + filter.unwrap_or_default());
         let announced = self.maintenance.agents.get_mut(&a);
         let Some(asked) = announced.and_then(|announced| announced.frameworks.get_mut(framework)) else { return };
         if std::mem::take(&mut asked.outstanding) && answer.is_some() {
             asked.answer = answer;
         }
-        if let Some(filter) = filter {
-            let until = now + filter;
-            asked.refused_until = Some(asked.refused_until.map_or(until, |old| old.max(until)));
-        }
-        let from = asked.refused_until.map_or(now, |until| until.max(now));
-        let batch = self.tick_after(from);
-        self.maintenance.later.insert((batch, a));
+        asked.refused_until = asked.refused_until.max(Some(until));
+        self.maintenance.later.insert((until, a));
     }
 
     /// The last answer of each framework that gave one since the agent's unavailability was announced.

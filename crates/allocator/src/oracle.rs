@@ -1,23 +1,29 @@
 //! A second allocator, slow and obvious: nothing is remembered between cycles but the facts, and every cycle tries every
-//! framework on every agent. `agreement` lets random histories run through both and compares every grant.
+//! framework on every agent. Here are the facts and how they change; `cycle` hands out, `shares` says who is next, `quota`
+//! how much a role may have. `agreement` lets random histories run through both and compares every grant.
 
 mod agreement;
+mod cycle;
+mod maintenance;
+mod quota;
+mod shares;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-use model::{AgentId, FrameworkId, capabilities::fault_domain};
-use resources::Resources;
+use model::{AgentId, FrameworkId};
+use resources::{
+    Resources,
+    conversion::{self, Conversion},
+};
 use stdx::Tick;
 
 use crate::{
-    config::{AllocatorConfig, SorterKind},
-    cycle::{draw_seed, is_allocatable},
-    directory::{hash_text, scramble},
-    profile::{AgentProfile, FrameworkProfile, Grant, Settlement},
-    standing::lot,
+    config::AllocatorConfig,
+    profile::{AgentProfile, FrameworkProfile, Settlement},
+    quota::{Quota, ancestors_of},
 };
 
 /// What a cycle of the real allocator was about: when filters counted as ended, which agents it looked at, its seed.
@@ -60,8 +66,17 @@ pub(crate) struct Oracle {
     filters: Vec<Filter>,
     weights: BTreeMap<String, f64>,
     whitelist: Option<BTreeSet<String>>,
+    quotas: BTreeMap<String, Quota>,
+    /// Of each agent that will be unavailable, who was asked to leave.
+    asked: BTreeMap<AgentId, BTreeMap<FrameworkId, maintenance::Asked>>,
+    /// How many agents must come back, and until when.
+    recovery: Option<(usize, Tick)>,
+    /// In Mesos's way, what is needed less since the cycle began, by name.
+    deferred: BTreeMap<String, i64>,
     client_counts: BTreeMap<(FrameworkId, String), u64>,
+    /// Allocations received by each role itself, and by each with all below it.
     role_counts: BTreeMap<String, u64>,
+    subtree_counts: BTreeMap<String, u64>,
 }
 
 impl Oracle {
@@ -73,8 +88,13 @@ impl Oracle {
             filters: Vec::new(),
             weights: BTreeMap::new(),
             whitelist: None,
+            quotas: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            recovery: None,
+            deferred: BTreeMap::new(),
             client_counts: BTreeMap::new(),
             role_counts: BTreeMap::new(),
+            subtree_counts: BTreeMap::new(),
         }
     }
 
@@ -109,6 +129,9 @@ impl Oracle {
 
     pub fn remove_framework(&mut self, id: &FrameworkId) {
         self.frameworks.remove(id);
+        for asked in self.asked.values_mut() {
+            asked.remove(id);
+        }
         self.filters.retain(|f| f.framework != *id);
         for agent in self.agents.values_mut() {
             agent.held.retain(|(holder, _), _| holder != id);
@@ -134,8 +157,31 @@ impl Oracle {
         self.weights.insert(role.to_owned(), weight);
     }
 
+    pub fn set_quota(&mut self, role: &str, quota: Quota) {
+        if quota.is_default() {
+            self.quotas.remove(role);
+        } else {
+            self.quotas.insert(role.to_owned(), quota);
+        }
+        self.forget_unused();
+    }
+
+    pub fn update_available(&mut self, id: &AgentId, conversions: &[Conversion]) -> bool {
+        let Some(agent) = self.agents.get_mut(id) else { return false };
+        if conversion::apply_all(&agent.available(), conversions).is_err() {
+            return false;
+        }
+        match conversion::apply_all(&agent.total, conversions) {
+            Ok(total) => agent.total = total,
+            Err(_) => return false,
+        }
+        self.forget_unused();
+        true
+    }
+
     pub fn add_agent(
         &mut self,
+        now: Tick,
         id: &AgentId,
         profile: AgentProfile,
         total: Resources,
@@ -148,12 +194,14 @@ impl Oracle {
                 self.hold(id, framework, &role, &portion.unallocate());
             }
         }
+        self.is_recovering(now);
     }
 
     pub fn update_agent_total(&mut self, id: &AgentId, total: Resources) {
         if let Some(agent) = self.agents.get_mut(id) {
             agent.total = total;
         }
+        self.forget_unused();
     }
 
     pub fn update_agent_profile(&mut self, id: &AgentId, profile: AgentProfile) {
@@ -172,6 +220,7 @@ impl Oracle {
 
     pub fn remove_agent(&mut self, id: &AgentId) {
         self.agents.remove(id);
+        self.asked.remove(id);
         self.filters.retain(|f| f.agent != *id);
         self.forget_unused();
     }
@@ -201,8 +250,7 @@ impl Oracle {
             row.held.remove(&key);
         }
         if !more.is_empty() {
-            *self.client_counts.entry(key).or_default() += 1;
-            *self.role_counts.entry(role.clone()).or_default() += 1;
+            self.count_allocation(&key.0, &role);
         }
         made -= &used;
         let untouched = used.is_empty() && made.is_empty();
@@ -238,156 +286,18 @@ impl Oracle {
         self.forget_unused();
     }
 
-    /// One cycle over everything.
-    pub fn allocate(&mut self, run: &Run) -> Vec<Grant> {
-        self.filters.retain(|f| f.deadline > run.cutoff);
-        let mut grants = Vec::new();
-        let mut agents: Vec<AgentId> = self.agents.keys().cloned().collect();
-        agents.retain(|id| run.only.as_ref().is_none_or(|only| only.contains(id)));
-        agents.sort_by_key(|id| scramble(hash_text(id.as_str()), run.seed));
-        for id in agents {
-            self.allocate_agent(&id, run.seed, &mut grants);
-        }
-        grants
-    }
-
-    fn allocate_agent(&mut self, id: &AgentId, seed: u64, grants: &mut Vec<Grant>) {
-        let profile = &self.agents[id].profile;
-        if !profile.active || self.whitelist.as_ref().is_some_and(|list| !list.contains(&profile.hostname)) {
-            return;
-        }
-        let draw = draw_seed(hash_text(id.as_str()), seed);
-        let mut shared_offered = Resources::EMPTY;
-        for role in self.sorted_roles(draw) {
-            for framework in self.sorted_frameworks(&role, draw) {
-                let portion = self.portion(&framework, &role, id, &shared_offered);
-                if portion.is_empty() || !self.may_offer(&framework, &role, id, &portion) {
-                    continue;
-                }
-                shared_offered += &portion.shared();
-                self.hold(id, &framework, &role, &portion);
-                grants.push(Grant {
-                    framework,
-                    role: role.as_str().into(),
-                    agent: id.clone(),
-                    resources: portion.allocate(&role),
-                    group: None,
-                });
-            }
-        }
-    }
-
-    fn sorted_roles(&self, draw: u64) -> Vec<String> {
-        let mut roles: Vec<String> = self.clients().into_iter().map(|(_, role)| role).collect();
-        roles.sort();
-        roles.dedup();
-        let weight = |role: &String| self.weights.get(role).copied().unwrap_or(1.0);
-        let place = |role: &String| match self.config.role_sorter {
-            SorterKind::Drf => (self.role_share(role), self.role_counts.get(role).copied().unwrap_or(0)),
-            SorterKind::Random => (lot(hash_text(role), weight(role), draw), 0),
-        };
-        roles.sort_by(|a, b| {
-            let ((x, m), (y, n)) = (place(a), place(b));
-            x.total_cmp(&y).then(m.cmp(&n)).then(a.cmp(b))
-        });
-        roles
-    }
-
-    fn sorted_frameworks(&self, role: &str, draw: u64) -> Vec<FrameworkId> {
-        let listed = self.frameworks.iter().filter(|(_, f)| {
-            f.known && f.active && f.profile.roles.contains(role) && !f.profile.suppressed.contains(role)
-        });
-        let mut ids: Vec<FrameworkId> = listed.map(|(id, _)| id.clone()).collect();
-        let place = |id: &FrameworkId| match self.config.framework_sorter {
-            SorterKind::Drf => {
-                let count = self.client_counts.get(&(id.clone(), role.to_owned())).copied().unwrap_or(0);
-                (self.client_share(id, role), count)
-            }
-            SorterKind::Random => (lot(hash_text(id.as_str()), 1.0, draw), 0),
-        };
-        ids.sort_by(|a, b| {
-            let ((x, m), (y, n)) = (place(a), place(b));
-            x.total_cmp(&y).then(m.cmp(&n)).then(a.cmp(b))
-        });
-        ids
-    }
-
-    fn portion(&self, id: &FrameworkId, role: &str, agent: &AgentId, shared_offered: &Resources) -> Resources {
-        let caps = &self.frameworks[id].profile.capabilities;
-        let row = &self.agents[agent];
-        let held: Resources = row.held.values().map(Resources::non_shared).sum();
-        let shared = row.total.shared().filter(|r| !shared_offered.contains_one(r));
-        let available = row.total.non_shared() - &held + &shared;
-        available.allocatable_to(role).visible_with(
-            caps.shared_resources,
-            caps.revocable_resources,
-            caps.reservation_refinement,
-        )
-    }
-
-    fn may_offer(&self, id: &FrameworkId, role: &str, agent: &AgentId, portion: &Resources) -> bool {
-        let profile = &self.frameworks[id].profile;
-        let caps = &profile.capabilities;
-        let row = &self.agents[agent];
-        let theirs = &row.profile;
-        let region = fault_domain(theirs.domain.as_ref()).map(|(region, _)| region.to_owned());
-        let remote = region.is_some() && self.config.region.is_some() && region != self.config.region;
-        let gpus = row.total.gpus().is_some_and(|gpus| gpus.is_positive());
-        let admitted = profile
-            .constraints
-            .as_ref()
-            .and_then(|all| all.for_role(role))
-            .is_none_or(|rule| rule.admit(&theirs.hostname, &theirs.attributes, theirs.domain.as_ref()));
-        let minimum = profile.min_allocatable.get(role).unwrap_or(&self.config.min_allocatable);
-        let hidden = self
-            .filters
-            .iter()
-            .any(|f| f.framework == *id && f.role == role && f.agent == *agent && f.refused.contains(portion));
-        admitted
-            && !hidden
-            && is_allocatable(minimum, portion)
-            && (!gpus || caps.gpu_resources || !self.config.filter_gpu_resources)
-            && (!remote || caps.region_aware)
-            && (!caps.multi_role || theirs.capabilities.multi_role)
-            && (!role.contains('/') || theirs.capabilities.hierarchical_role)
-    }
-
-    pub fn client_share(&self, id: &FrameworkId, role: &str) -> f64 {
-        let key = (id.clone(), role.to_owned());
-        self.share(self.agents.values().filter_map(|agent| agent.held.get(&key)).cloned().collect())
-    }
-
-    pub fn role_share(&self, role: &str) -> f64 {
-        let on = |agent: &Agent| agent.held.iter().filter(|((_, r), _)| r == role).map(|(_, held)| held).sum();
-        self.share(self.agents.values().map(on).collect()) / self.weights.get(role).copied().unwrap_or(1.0)
-    }
-
-    /// The dominant share of what is held per agent.
-    fn share(&self, held: Vec<Resources>) -> f64 {
-        let sum = |of: &mut dyn Iterator<Item = &Resources>| {
-            let mut all = BTreeMap::<String, i64>::new();
-            for (name, amount) in of.flat_map(|r| r.scalar_quantities().iter().map(own).collect::<Vec<_>>()) {
-                *all.entry(name).or_default() += amount;
-            }
-            all
-        };
-        let totals = sum(&mut self.agents.values().map(|agent| &agent.total));
-        let mut dominant = 0.0;
-        for (name, amount) in sum(&mut held.iter()) {
-            let total = totals.get(&name).copied().unwrap_or(0);
-            if total > 0 && amount > 0 && !self.config.fair_sharing_excluded.contains(&name) {
-                dominant = f64::max(dominant, amount as f64 / total as f64);
-            }
-        }
-        dominant
-    }
-
     fn hold(&mut self, agent: &AgentId, framework: &FrameworkId, role: &str, resources: &Resources) {
-        let key = (framework.clone(), role.to_owned());
         if let Some(row) = self.agents.get_mut(agent) {
-            *row.held.entry(key.clone()).or_default() += resources;
-            *self.client_counts.entry(key).or_default() += 1;
-            *self.role_counts.entry(role.to_owned()).or_default() += 1;
+            *row.held.entry((framework.clone(), role.to_owned())).or_default() += resources;
+            self.count_allocation(framework, role);
+        }
+    }
+
+    fn count_allocation(&mut self, framework: &FrameworkId, role: &str) {
+        *self.client_counts.entry((framework.clone(), role.to_owned())).or_default() += 1;
+        *self.role_counts.entry(role.to_owned()).or_default() += 1;
+        for name in with_ancestors(role) {
+            *self.subtree_counts.entry(name.to_owned()).or_default() += 1;
         }
     }
 
@@ -419,16 +329,34 @@ impl Oracle {
         subscribed.chain(self.agents.values().flat_map(|agent| agent.held.keys().cloned())).collect()
     }
 
+    /// The roles that somebody is in, holds or reserved something in, or has a quota for; and those above them.
+    fn roles(&self) -> BTreeSet<String> {
+        let mut names: BTreeSet<String> = self.clients().into_iter().map(|(_, role)| role).collect();
+        names.extend(self.quotas.keys().cloned());
+        names.extend(self.agents.values().flat_map(|agent| agent.total.reservations().into_keys()));
+        names.iter().flat_map(|name| with_ancestors(name)).map(str::to_owned).collect()
+    }
+
     /// Counts end with the client or role they are about.
     fn forget_unused(&mut self) {
-        let clients = self.clients();
+        let (clients, roles) = (self.clients(), self.roles());
         self.client_counts.retain(|key, _| clients.contains(key));
-        self.role_counts.retain(|role, _| clients.iter().any(|(_, r)| r == role));
+        self.role_counts.retain(|role, _| roles.contains(role));
+        self.subtree_counts.retain(|role, _| roles.contains(role));
     }
 }
 
-fn own((name, amount): (&resources::Name, resources::Quantity)) -> (String, i64) {
-    (name.as_str().to_owned(), amount.0)
+impl Agent {
+    /// What is neither offered nor used; shared resources always are.
+    fn available(&self) -> Resources {
+        let held: Resources = self.held.values().map(Resources::non_shared).sum();
+        self.total.non_shared() - &held + &self.total.shared()
+    }
+}
+
+/// A role and those above it.
+fn with_ancestors(role: &str) -> impl Iterator<Item = &str> {
+    std::iter::once(role).chain(ancestors_of(role))
 }
 
 fn next_batch(config: &AllocatorConfig, now: Tick) -> Tick {

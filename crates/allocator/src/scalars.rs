@@ -2,12 +2,18 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use resources::{Name, Resources};
+use resources::{Name, Quantities, Resource, Resources};
 use smallvec::SmallVec;
 
 /// Thousandths by position; what lies beyond the end is zero.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Amounts(SmallVec<[i64; 4]>);
+
+impl PartialEq for Amounts {
+    fn eq(&self, other: &Amounts) -> bool {
+        (0..self.len().max(other.len())).all(|position| self.get(position) == other.get(position))
+    }
+}
 
 impl Amounts {
     pub fn get(&self, position: usize) -> i64 {
@@ -26,6 +32,24 @@ impl Amounts {
         for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
             *mine = mine.saturating_sub(*theirs);
         }
+    }
+
+    pub fn add_at(&mut self, position: usize, amount: i64) {
+        self.grow(position + 1);
+        if let Some(mine) = self.0.get_mut(position) {
+            *mine = mine.saturating_add(amount);
+        }
+    }
+
+    pub fn negate(&mut self) {
+        for mine in &mut self.0 {
+            *mine = mine.saturating_neg();
+        }
+    }
+
+    /// Positions beyond are zero.
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     pub fn is_zero(&self) -> bool {
@@ -61,14 +85,27 @@ impl Scalars {
 
     /// The sums of the scalars in `resources`; a shared resource counts once.
     pub fn amounts(&mut self, resources: &Resources) -> Amounts {
+        self.sum(resources, |_| true)
+    }
+
+    /// The scalars that are charged to a quota when a role gets them, and that serve a guarantee when they are free.
+    pub fn charge(&mut self, resources: &Resources) -> Amounts {
+        self.sum(resources, is_chargeable)
+    }
+
+    /// The position of a name that was met before.
+    pub fn find(&self, name: &Name) -> Option<usize> {
+        let standard = STANDARD.iter().position(|standard| standard == name);
+        standard.or_else(|| Some(STANDARD.len() + self.others.iter().position(|other| **other == *name.as_str())?))
+    }
+
+    fn sum(&mut self, resources: &Resources, counts: impl Fn(&Resource) -> bool) -> Amounts {
         let mut amounts = Amounts::default();
         for resource in resources {
-            if let Some(quantity) = resource.scalar() {
-                let position = self.position(resource.name());
-                amounts.grow(position + 1);
-                if let Some(amount) = amounts.0.get_mut(position) {
-                    *amount = amount.saturating_add(quantity.0);
-                }
+            if let Some(quantity) = resource.scalar()
+                && counts(resource)
+            {
+                amounts.add_at(self.position(resource.name()), quantity.0);
             }
         }
         amounts
@@ -79,23 +116,31 @@ impl Scalars {
         self.counted.get(position).copied().unwrap_or(true)
     }
 
-    /// The position of a name that was met before.
-    pub fn find(&self, name: &Name) -> Option<usize> {
-        let standard = STANDARD.iter().position(|standard| standard == name);
-        let other = || self.others.iter().position(|other| **other == *name.as_str());
-        standard.or_else(|| Some(STANDARD.len() + other()?))
+    pub fn of_quantities(&mut self, quantities: &Quantities) -> Amounts {
+        let mut amounts = Amounts::default();
+        for (name, quantity) in quantities.iter() {
+            amounts.add_at(self.position(name), quantity.0);
+        }
+        amounts
     }
 
-    fn position(&mut self, name: &Name) -> usize {
-        if let Some(position) = STANDARD.iter().position(|standard| standard == name) {
+    /// What stands at a position.
+    pub fn name(&self, position: usize) -> Option<Name> {
+        let standard = STANDARD.get(position).cloned();
+        standard.or_else(|| self.others.get(position.checked_sub(STANDARD.len())?).map(|name| Name::from(&**name)))
+    }
+
+    pub fn position(&mut self, name: &Name) -> usize {
+        if let Some(position) = self.find(name) {
             return position;
         }
-        let text = name.as_str();
-        if let Some(position) = self.others.iter().position(|other| **other == *text) {
-            return STANDARD.len() + position;
-        }
-        self.others.push(text.into());
-        self.counted.push(!self.excluded.contains(text));
+        self.others.push(name.as_str().into());
+        self.counted.push(!self.excluded.contains(name.as_str()));
         STANDARD.len() + self.others.len() - 1
     }
+}
+
+/// Unreserved and not revocable: what quotas are about, as far as it is a scalar.
+pub(crate) fn is_chargeable(resource: &Resource) -> bool {
+    resource.is_unreserved() && !resource.is_revocable()
 }

@@ -44,18 +44,35 @@ impl Allocator {
         if let Some(until) = self.recovery_deadline() {
             return Some((until, "wait for agents to come back"));
         }
-        let expiry = self.expiries.first().map(|(deadline, _)| match self.config.event_driven {
-            true => *deadline + self.config.coalesce,
-            false => self.tick_after(*deadline),
-        });
         let candidates = [
             (self.schedule.all_at, "allocate"),
             (self.schedule.urgent_at, "allocate new agents"),
             (self.schedule.batch_at, "allocate the batch"),
-            (expiry, "end offer filters"),
+            (self.expiry_deadline(), "end offer filters"),
             (self.maintenance.deadline(), "make inverse offers"),
         ];
         candidates.into_iter().filter_map(|(at, why)| Some((at?, why))).min()
+    }
+
+    /// When the first filter ends.
+    pub(crate) fn expiry_deadline(&self) -> Option<Tick> {
+        self.expiries.first().map(|(deadline, _)| match self.config.event_driven {
+            true => *deadline + self.config.coalesce,
+            false => self.tick_after(*deadline),
+        })
+    }
+
+    /// Room may have come for those who wait for it.
+    pub(crate) fn schedule_waiting(&mut self, now: Tick) {
+        if self.is_anybody_waiting() {
+            match self.config.event_driven {
+                true => soonest(&mut self.schedule.all_at, now + self.config.coalesce),
+                false => {
+                    let batch = self.tick_after(now);
+                    soonest(&mut self.schedule.batch_at, batch);
+                }
+            }
+        }
     }
 
     /// Every client must be tried on this agent.
@@ -73,6 +90,7 @@ impl Allocator {
             Urgency::Event => {
                 self.schedule.urgent.insert(a);
                 soonest(&mut self.schedule.urgent_at, now + self.config.coalesce);
+                self.schedule_waiting(now);
             }
         }
     }

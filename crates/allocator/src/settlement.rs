@@ -10,7 +10,7 @@ use resources::{
 use stdx::{Tick, never};
 
 use crate::{
-    allocator::{Allocator, LastGrant, without_shared},
+    allocator::{Agent, Allocator, LastGrant, without_shared},
     profile::Settlement,
     scalars::Amounts,
     schedule::Urgency,
@@ -154,9 +154,8 @@ impl Allocator {
         self.hold_uncounted(a, c, resources);
         if let Some(client) = self.clients.get_mut(c) {
             client.standing.count += 1;
-            if let Some(role) = self.roles.get_mut(client.role) {
-                role.standing.count += 1;
-            }
+            let r = client.role;
+            self.count_allocation(r);
         }
     }
 
@@ -213,53 +212,86 @@ impl Allocator {
         self.account(a, c, resources, before, false);
     }
 
-    /// Moves the standings of a client and its role by what changed hands. `before` is what they had, if copies of shared
-    /// resources make the difference other than the sum of `resources`.
-    fn account(&mut self, a: u32, c: u32, resources: &Resources, before: Option<(Amounts, Amounts)>, more: bool) {
-        let (of_client, of_role) = match (before, self.shared_amounts(a, c, resources)) {
-            (Some((client_before, role_before)), Some((client_after, role_after))) => {
-                let difference = |mut after: Amounts, before: Amounts| {
+    /// Moves the standings of a client, its role and those above by what changed hands. `before` is what they had, if copies of
+    /// shared resources make the difference other than the sum of `resources`.
+    fn account(&mut self, a: u32, c: u32, resources: &Resources, before: Option<SharedAmounts>, more: bool) {
+        self.settle_available(a);
+        let Some(r) = self.clients.get(c).map(|client| client.role) else { return };
+        let known = self.agents.get(a).and_then(|agent| agent.last_grant.as_ref());
+        let (mut amounts, mut charge) = match known {
+            Some(LastGrant { portion, amounts, charge, .. }) if portion == resources => {
+                (amounts.clone(), charge.clone())
+            }
+            _ => (self.scalars.amounts(resources), self.scalars.charge(resources)),
+        };
+        if !more {
+            amounts.negate();
+            charge.negate();
+        }
+        if self.has_quotas() {
+            self.charge(r, &charge);
+        }
+        match (before, self.shared_amounts(a, c, resources)) {
+            (Some(before), Some(mut after)) => {
+                after.client.sub(&before.client);
+                self.add_to_client(c, &after.client);
+                after.leaf.sub(&before.leaf);
+                self.add_to_leaf(r, &after.leaf);
+                for ((r, mut after), (_, before)) in after.nodes.into_iter().zip(before.nodes) {
                     after.sub(&before);
-                    after
-                };
-                (difference(client_after, client_before), difference(role_after, role_before))
+                    self.add_to_node(r, &after);
+                }
             }
             _ => {
-                let known = self.agents.get(a).and_then(|agent| agent.last_grant.as_ref());
-                let amounts = match known {
-                    Some(LastGrant { portion, amounts, .. }) if portion == resources => amounts.clone(),
-                    _ => self.scalars.amounts(resources),
-                };
-                let mut change = Amounts::default();
-                if more {
-                    change.add(&amounts)
-                } else {
-                    change.sub(&amounts)
-                }
-                (change.clone(), change)
+                self.add_to_client(c, &amounts);
+                self.add_to_role(r, &amounts);
             }
-        };
-        let Some(client) = self.clients.get_mut(c) else { return };
-        client.standing.amounts.add(&of_client);
-        let Some(role) = self.roles.get_mut(client.role) else { return };
-        role.order.touch(c, &mut client.standing);
-        role.standing.amounts.add(&of_role);
-        self.role_order.touch(client.role, &mut role.standing);
+        }
     }
 
-    /// What a client and its role have on an agent, when `resources` hold shared ones: copies of those count once, so that
-    /// amounts cannot simply be added.
-    fn shared_amounts(&mut self, a: u32, c: u32, resources: &Resources) -> Option<(Amounts, Amounts)> {
+    fn add_to_client(&mut self, c: u32, change: &Amounts) {
+        let Some(client) = self.clients.get_mut(c) else { return };
+        client.standing.amounts.add(change);
+        if let Some(role) = self.roles.get_mut(client.role) {
+            role.order.touch(c, &mut client.standing);
+        }
+    }
+
+    /// What a client, its role and those above have on an agent, when `resources` hold shared ones: copies of those count once,
+    /// so that amounts cannot simply be added.
+    fn shared_amounts(&mut self, a: u32, c: u32, resources: &Resources) -> Option<SharedAmounts> {
         if !resources.iter().any(|resource| resource.is_shared()) {
             return None;
         }
+        let r = self.clients.get(c)?.role;
         let agent = self.agents.get(a)?;
-        let role = self.clients.get(c)?.role;
-        let of_client = agent.held_by(c).cloned().unwrap_or_default();
-        let in_role = agent.held.iter().filter(|(c, _)| self.clients.get(*c).is_some_and(|client| client.role == role));
-        let of_role: Resources = in_role.map(|(_, held)| held).sum();
-        Some((self.scalars.amounts(&of_client), self.scalars.amounts(&of_role)))
+        let client = agent.held_by(c).cloned().unwrap_or_default();
+        let leaf: Resources = self.held_in(agent, |role| role == r).sum();
+        let mut nodes = Vec::new();
+        for node in self.path_to(r) {
+            let below: Resources = self.held_in(agent, |role| self.path_to(role).contains(&node)).sum();
+            nodes.push((node, below));
+        }
+        let nodes = nodes.into_iter().map(|(node, below)| (node, self.scalars.amounts(&below))).collect();
+        Some(SharedAmounts { client: self.scalars.amounts(&client), leaf: self.scalars.amounts(&leaf), nodes })
     }
+
+    /// What clients in these roles hold on an agent.
+    fn held_in<'a>(
+        &'a self,
+        agent: &'a Agent,
+        belongs: impl Fn(u32) -> bool + 'a,
+    ) -> impl Iterator<Item = &'a Resources> {
+        let inside = move |c: u32| self.clients.get(c).is_some_and(|client| belongs(client.role));
+        agent.held.iter().filter(move |(c, _)| inside(*c)).map(|(_, held)| held)
+    }
+}
+
+/// What is held on an agent, with each shared resource counted once.
+struct SharedAmounts {
+    client: Amounts,
+    leaf: Amounts,
+    nodes: Vec<(u32, Amounts)>,
 }
 
 fn unallocated_conversion(conversion: &Conversion) -> Conversion {

@@ -15,8 +15,8 @@ use crate::{
     allocator::{Agent, Allocator},
     bits::{Bits, ones},
     config::SorterKind,
-    cycle::is_allocatable,
     directory::scramble,
+    visit::is_allocatable,
 };
 
 /// Who an agent is offered to, and what of it.

@@ -1,0 +1,100 @@
+//! One cycle of the oracle: every agent, every role, every framework, for guarantees and then for fair shares.
+
+use model::{AgentId, FrameworkId, capabilities::fault_domain};
+use resources::Resources;
+
+use super::{Oracle, Run};
+use crate::{
+    cycle::guarantee_seed,
+    directory::{hash_text, scramble},
+    profile::Grant,
+    visit::{Pass, draw_seed, is_allocatable},
+};
+
+impl Oracle {
+    /// One cycle over everything.
+    pub fn allocate(&mut self, run: &Run) -> Vec<Grant> {
+        self.filters.retain(|f| f.deadline > run.cutoff);
+        let mut grants = Vec::new();
+        let mut shared_offered = std::collections::BTreeMap::new();
+        for (pass, seed) in [(Pass::Guarantees, guarantee_seed(run.seed)), (Pass::FairShare, run.seed)] {
+            let mut agents: Vec<AgentId> = self.agents.keys().cloned().collect();
+            agents.retain(|id| run.only.as_ref().is_none_or(|only| only.contains(id)));
+            agents.sort_by_key(|id| scramble(hash_text(id.as_str()), seed));
+            for id in agents {
+                let shared = shared_offered.entry(id.clone()).or_default();
+                self.allocate_agent(&id, pass, run.seed, shared, &mut grants);
+            }
+        }
+        self.deferred.clear();
+        grants
+    }
+
+    fn allocate_agent(&mut self, id: &AgentId, pass: Pass, seed: u64, shared: &mut Resources, grants: &mut Vec<Grant>) {
+        if !self.is_offerable(&self.agents[id]) || (pass == Pass::Guarantees && self.quotas.is_empty()) {
+            return;
+        }
+        let draw = draw_seed(hash_text(id.as_str()), seed);
+        for role in self.sorted_roles(draw) {
+            for framework in self.sorted_frameworks(&role, draw) {
+                let portion = self.portion(&framework, &role, id, shared);
+                let (portion, serves_guarantee) = self.cut_to_quota(&role, &portion);
+                if portion.is_empty() || !self.may_offer(&framework, &role, id, &portion) {
+                    continue;
+                }
+                if pass == Pass::Guarantees && !serves_guarantee {
+                    continue;
+                }
+                *shared += &portion.shared();
+                let needed = self.needed_by_name();
+                self.hold(id, &framework, &role, &portion);
+                if role.contains('/') {
+                    self.defer(needed);
+                }
+                grants.push(Grant {
+                    framework,
+                    role: role.as_str().into(),
+                    agent: id.clone(),
+                    resources: portion.allocate(&role),
+                    group: None,
+                });
+            }
+        }
+    }
+
+    fn portion(&self, id: &FrameworkId, role: &str, agent: &AgentId, shared_offered: &Resources) -> Resources {
+        let caps = &self.frameworks[id].profile.capabilities;
+        self.agents[agent]
+            .available()
+            .filter(|r| !(r.is_shared() && shared_offered.contains_one(r)))
+            .allocatable_to(role)
+            .visible_with(caps.shared_resources, caps.revocable_resources, caps.reservation_refinement)
+    }
+
+    fn may_offer(&self, id: &FrameworkId, role: &str, agent: &AgentId, portion: &Resources) -> bool {
+        let profile = &self.frameworks[id].profile;
+        let caps = &profile.capabilities;
+        let row = &self.agents[agent];
+        let theirs = &row.profile;
+        let region = fault_domain(theirs.domain.as_ref()).map(|(region, _)| region.to_owned());
+        let remote = region.is_some() && self.config.region.is_some() && region != self.config.region;
+        let gpus = row.total.gpus().is_some_and(|gpus| gpus.is_positive());
+        let admitted = profile
+            .constraints
+            .as_ref()
+            .and_then(|all| all.for_role(role))
+            .is_none_or(|rule| rule.admit(&theirs.hostname, &theirs.attributes, theirs.domain.as_ref()));
+        let minimum = profile.min_allocatable.get(role).unwrap_or(&self.config.min_allocatable);
+        let hidden = self
+            .filters
+            .iter()
+            .any(|f| f.framework == *id && f.role == role && f.agent == *agent && f.refused.contains(portion));
+        admitted
+            && !hidden
+            && is_allocatable(minimum, portion)
+            && (!gpus || caps.gpu_resources || !self.config.filter_gpu_resources)
+            && (!remote || caps.region_aware)
+            && (!caps.multi_role || theirs.capabilities.multi_role)
+            && (!role.contains('/') || theirs.capabilities.hierarchical_role)
+    }
+}

@@ -1,0 +1,232 @@
+//! In which order clients are tried on an agent: the tree of roles from the top down, in each role its frameworks. Few
+//! candidates are sorted by themselves; with more, the order of all is walked.
+
+use std::{cmp::Ordering, collections::BTreeSet, ops::Bound};
+
+use smallvec::SmallVec;
+
+use crate::{
+    allocator::Allocator,
+    bits::ones,
+    config::SorterKind,
+    profile::Grant,
+    standing::Key,
+    tree::level_of,
+    visit::{Pass, Visit, draw_seed},
+};
+
+/// Up to so many candidates are sorted by themselves.
+const FEW: u32 = 24;
+
+/// A level of the tree that is being walked.
+struct Frame {
+    owner: Option<u32>,
+    places: BTreeSet<Key>,
+    /// The place that was walked last.
+    after: Option<Key>,
+}
+
+impl Allocator {
+    /// Tries the clients in `words` until nothing is left for anybody.
+    pub(crate) fn walk(&mut self, words: &[u64], visit: &mut Visit, grants: &mut Vec<Grant>) {
+        match words.iter().map(|word| word.count_ones()).sum() {
+            0 => {}
+            1..=FEW => self.walk_few(words, visit, grants),
+            count => self.walk_all(words, count, visit, grants),
+        }
+    }
+
+    fn walk_few(&mut self, words: &[u64], visit: &mut Visit, grants: &mut Vec<Grant>) {
+        let mut candidates: SmallVec<[u32; FEW as usize]> = SmallVec::new();
+        for (index, word) in words.iter().enumerate() {
+            candidates.extend(ones(*word).map(|bit| index as u32 * 64 + bit));
+        }
+        if candidates.len() > 1 {
+            self.refresh_level(None);
+            for &c in &candidates {
+                let Some(r) = self.clients.get(c).map(|client| client.role) else { continue };
+                for &r in &self.path_to(r) {
+                    self.refresh_level(Some(r));
+                }
+                self.refresh_clients(r);
+            }
+            let seed = self.draw_seed_of(visit);
+            let sorters = visit.sorters;
+            candidates.sort_by(|x, y| self.compare(*x, *y, sorters, seed));
+        }
+        for c in candidates {
+            if self.offer_to(c, visit, grants) {
+                return;
+            }
+        }
+    }
+
+    /// The order of two candidates: by the nearest roles that set them apart, then within the role.
+    fn compare(&self, x: u32, y: u32, (roles, frameworks): (SorterKind, SorterKind), seed: u64) -> Ordering {
+        let (Some(cx), Some(cy)) = (self.clients.get(x), self.clients.get(y)) else { return Ordering::Equal };
+        if cx.role != cy.role {
+            return self.compare_roles(cx.role, cy.role, roles, seed);
+        }
+        match frameworks {
+            SorterKind::Drf => cx.standing.key().cmp(&cy.standing.key()),
+            SorterKind::Random => cx.standing.lot(seed).total_cmp(&cy.standing.lot(seed)),
+        }
+    }
+
+    fn compare_roles(&self, x: u32, y: u32, sorter: SorterKind, seed: u64) -> Ordering {
+        let (px, py) = (self.path_to(x), self.path_to(y));
+        let apart = px.iter().zip(&py).take_while(|(a, b)| a == b).count();
+        // Where the path ends, the role stands for itself, as a leaf among its children.
+        let standing = |path: &[u32], r: u32| match path.get(apart) {
+            Some(node) => self.roles.get(*node).map(|role| &role.node),
+            None => self.roles.get(r).map(|role| &role.leaf),
+        };
+        let (Some(sx), Some(sy)) = (standing(&px, x), standing(&py, y)) else { return Ordering::Equal };
+        match sorter {
+            SorterKind::Drf => sx.key().cmp(&sy.key()),
+            SorterKind::Random => sx.lot(seed).total_cmp(&sy.lot(seed)),
+        }
+    }
+
+    /// Walks the tree without recursion, because names of roles can be deep.
+    fn walk_all(&mut self, words: &[u64], mut count: u32, visit: &mut Visit, grants: &mut Vec<Grant>) {
+        let mut frames = vec![self.take_level(None, words, visit)];
+        let mut done = false;
+        'frames: while let Some(mut frame) = frames.pop() {
+            if !done {
+                let after = frame.after.take();
+                let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+                for place in frame.places.range((from, Bound::Unbounded)) {
+                    let r = place.node;
+                    let Some(role) = self.roles.get(r) else { continue };
+                    if !role.children.is_empty() && frame.owner != Some(r) {
+                        let below = self.take_level(Some(r), words, visit);
+                        frame.after = Some(place.clone());
+                        frames.push(frame);
+                        frames.push(below);
+                        continue 'frames;
+                    }
+                    done = self.walk_clients(r, words, &mut count, visit, grants);
+                    if done {
+                        break;
+                    }
+                }
+            }
+            self.give_back_level(frame, visit);
+        }
+    }
+
+    /// The places of one level. Granting only notes that orders are stale, so they can be walked outside of them meanwhile.
+    fn take_level(&mut self, owner: Option<u32>, words: &[u64], visit: &Visit) -> Frame {
+        self.refresh_level(owner);
+        let places = match (visit.sorters.0, self.levels.get_mut(level_of(owner))) {
+            (_, None) => BTreeSet::new(),
+            (SorterKind::Drf, Some(level)) => std::mem::take(&mut level.places),
+            (SorterKind::Random, Some(_)) => self.draw_level(owner, words, visit),
+        };
+        Frame { owner, places, after: None }
+    }
+
+    fn give_back_level(&mut self, frame: Frame, visit: &Visit) {
+        if visit.sorters.0 == SorterKind::Drf
+            && let Some(level) = self.levels.get_mut(level_of(frame.owner))
+        {
+            level.places = frame.places;
+        }
+    }
+
+    /// A new random order of the roles of one level that can matter.
+    fn draw_level(&self, owner: Option<u32>, words: &[u64], visit: &Visit) -> BTreeSet<Key> {
+        let seed = self.draw_seed_of(visit);
+        let Some(level) = self.levels.get(level_of(owner)) else { return BTreeSet::new() };
+        let matters = |r: u32| {
+            let role = self.roles.get(r)?;
+            let is_leaf = owner == Some(r);
+            let candidates = (!role.children.is_empty() && !is_leaf)
+                || role
+                    .words
+                    .iter()
+                    .any(|&(index, mask)| words.get(index as usize).is_some_and(|word| word & mask != 0));
+            candidates.then(|| if is_leaf { role.leaf.drawn(r, seed) } else { role.node.drawn(r, seed) })
+        };
+        level.places.iter().filter_map(|place| matters(place.node)).collect()
+    }
+
+    fn draw_seed_of(&self, visit: &Visit) -> u64 {
+        self.agents.get(visit.a).map_or(0, |agent| draw_seed(agent.id_hash, visit.seed))
+    }
+
+    /// Tries the frameworks of one role. True when the walk is over.
+    fn walk_clients(
+        &mut self,
+        r: u32,
+        words: &[u64],
+        count: &mut u32,
+        visit: &mut Visit,
+        grants: &mut Vec<Grant>,
+    ) -> bool {
+        let Some(role) = self.roles.get(r) else { return false };
+        let (mut ours, mut overriding) = (0, 0);
+        for &(index, mask) in &role.words {
+            let word = words.get(index as usize).copied().unwrap_or(0) & mask;
+            ours += word.count_ones();
+            overriding |= word & self.overriding.word(index as usize);
+        }
+        if ours == 0 {
+            return false;
+        }
+        *count -= ours;
+        if overriding == 0 && self.has_quotas() && self.is_too_little(r, visit) {
+            return *count == 0;
+        }
+        self.refresh_clients(r);
+        let Some(role) = self.roles.get_mut(r) else { return false };
+        let frameworks = match visit.sorters.1 {
+            SorterKind::Drf => std::mem::take(&mut role.order.places),
+            SorterKind::Random => self.draw_clients(r, words, visit),
+        };
+        let mut done = false;
+        for place in &frameworks {
+            let c = place.node;
+            if words.get(c as usize / 64).copied().unwrap_or(0) >> (c % 64) & 1 == 0 {
+                continue;
+            }
+            done = self.offer_to(c, visit, grants);
+            ours -= 1;
+            if done || ours == 0 {
+                break;
+            }
+        }
+        if visit.sorters.1 == SorterKind::Drf
+            && let Some(role) = self.roles.get_mut(r)
+        {
+            role.order.places = frameworks;
+        }
+        done || *count == 0
+    }
+
+    /// Whether quotas leave so little of an agent for a role that none of its frameworks can be offered it.
+    fn is_too_little(&mut self, r: u32, visit: &Visit) -> bool {
+        if !visit.chargeable {
+            return false;
+        }
+        let Some(free) = self.agents.get(visit.a).map(|agent| &agent.free) else { return false };
+        let allowance = self.allowance(r, free);
+        if visit.pass == Pass::Guarantees && allowance.promised.is_zero() {
+            return true;
+        }
+        let too_little = !allowance.is_all() && !self.is_enough(&allowance.amounts);
+        if too_little {
+            self.wait_for_room(visit.a, &allowance);
+        }
+        too_little
+    }
+
+    fn draw_clients(&self, r: u32, words: &[u64], visit: &Visit) -> BTreeSet<Key> {
+        let seed = self.draw_seed_of(visit);
+        let Some(role) = self.roles.get(r) else { return BTreeSet::new() };
+        let candidate = |c: &u32| words.get(*c as usize / 64).copied().unwrap_or(0) >> (c % 64) & 1 == 1;
+        let drawn = |c: &u32| Some(self.clients.get(*c)?.standing.drawn(*c, seed));
+        role.clients.iter().filter(|c| candidate(c)).filter_map(drawn).collect()
+    }
+}
