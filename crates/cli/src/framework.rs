@@ -115,7 +115,7 @@ impl Framework {
         let (orders, orders_out) = channel(QUEUE);
         let scheduler = SchedulerClient::new(masters);
         let engine = Engine {
-            events: listen(Subscription::new(scheduler.clone(), info)),
+            subscription: Subscription::new(scheduler.clone(), info),
             scheduler,
             news: news_in,
             orders: orders_out,
@@ -166,7 +166,7 @@ struct Launch {
 }
 
 struct Engine {
-    events: Receiver<Result<Incoming, Error>>,
+    subscription: Subscription,
     scheduler: SchedulerClient,
     news: Sender<News>,
     orders: Receiver<Order>,
@@ -193,10 +193,9 @@ impl Engine {
         loop {
             let reconcile_at = self.reconcile_at;
             let step = tokio::select! {
-                incoming = self.events.recv() => match incoming {
-                    Some(Ok(incoming)) => self.on_incoming(incoming).await,
-                    Some(Err(error)) => Step::Over(Err(error)),
-                    None => Step::Over(Err(Error::NotSubscribed)),
+                incoming = self.subscription.next() => match incoming {
+                    Ok(incoming) => self.on_incoming(incoming).await,
+                    Err(error) => Step::Over(Err(error)),
                 },
                 order = self.orders.recv() => self.on_order(order).await,
                 () = async { sleep_until(reconcile_at.unwrap_or_else(Instant::now)).await }, if reconcile_at.is_some() => {
@@ -370,7 +369,7 @@ impl Engine {
         }
         let _ = timeout(FINISH_PATIENCE, async {
             while let Err(error) = self.scheduler.teardown().await {
-                if !error.is_passing() || !matches!(self.events.recv().await, Some(Ok(_))) {
+                if !error.is_passing() || self.subscription.next().await.is_err() {
                     return;
                 }
             }
@@ -382,21 +381,6 @@ impl Engine {
     async fn tell(&self, news: News) {
         let _ = self.news.send(news).await;
     }
-}
-
-/// Reads the subscription in a task of its own: one that is dropped while it subscribes may leave a framework behind.
-fn listen(mut subscription: Subscription) -> Receiver<Result<Incoming, Error>> {
-    let (events, received) = channel(QUEUE);
-    tokio::spawn(async move {
-        loop {
-            let event = subscription.next().await;
-            let last = event.is_err();
-            if events.send(event).await.is_err() || last {
-                return;
-            }
-        }
-    });
-    received
 }
 
 /// What this framework tells the master of itself.

@@ -11,6 +11,7 @@ use proto::v1::{
     self,
     scheduler::{Call, Event, call, event},
 };
+use tokio::time::Instant;
 use transport::{client::Records, header::HeaderName};
 
 use crate::{Error, Masters, Options, reach::Reach};
@@ -69,7 +70,7 @@ impl SchedulerClient {
         let (headers, records) = self.reach.open(PATH, body).await?;
         let stream_id = headers.get(&STREAM_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
         self.standing().stream_id = stream_id;
-        Ok(Events { client: self.clone(), records, patience: None })
+        Ok(Events { client: self.clone(), records, patience: None, silent_until: None })
     }
 
     /// Sends any call but SUBSCRIBE; the framework's id is filled in.
@@ -201,15 +202,17 @@ pub struct Events {
     client: SchedulerClient,
     records: Records,
     patience: Option<Duration>,
+    /// When the patience with a silent master ends.
+    silent_until: Option<Instant>,
 }
 
 impl Events {
     /// The next event. An `Err` ends the subscription: `Error::Framework` for good, others until the next subscription.
     /// Safe to drop and call again.
     pub async fn next(&mut self) -> Result<Event, Error> {
-        let record = match self.patience {
+        let record = match self.silent_until {
             None => self.records.next().await?,
-            Some(patience) => match tokio::time::timeout(patience, self.records.next()).await {
+            Some(until) => match tokio::time::timeout_at(until, self.records.next()).await {
                 Ok(record) => record?,
                 Err(_) => return Err(Error::Ended("no heartbeat came in time".to_owned())),
             },
@@ -229,6 +232,7 @@ impl Events {
             }
             _ => {}
         }
+        self.silent_until = self.patience.map(|patience| Instant::now() + patience);
         Ok(event)
     }
 }

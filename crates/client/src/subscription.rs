@@ -1,7 +1,12 @@
 //! A subscription that comes back: after the master was away it subscribes again, with the framework's id, waiting longer
 //! after each attempt that fails.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
 
 use proto::v1::{
     self,
@@ -67,9 +72,30 @@ pub struct Subscription {
     client: SchedulerClient,
     subscribe: call::Subscribe,
     backoff: Backoff,
-    wait_until: Option<Instant>,
-    events: Option<Events>,
+    phase: Phase,
     subscribed: bool,
+}
+
+type Opening = Pin<Box<dyn Future<Output = Result<Events, Error>> + Send>>;
+
+/// Every wait of `next` is kept here, so that a call that is dropped loses nothing: the next one goes on with it.
+enum Phase {
+    Away {
+        until: Option<Instant>,
+    },
+    /// The SUBSCRIBE is under way, and may have reached the master. The mutex is never locked; it makes this `Sync`.
+    Opening(Mutex<Opening>),
+    Open(Box<Events>),
+}
+
+impl fmt::Debug for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Away { .. } => "Away",
+            Phase::Opening(_) => "Opening",
+            Phase::Open(_) => "Open",
+        })
+    }
 }
 
 impl Subscription {
@@ -82,7 +108,7 @@ impl Subscription {
     }
 
     pub fn with(client: SchedulerClient, subscribe: call::Subscribe, backoff: Backoff) -> Subscription {
-        Subscription { client, subscribe, backoff, wait_until: None, events: None, subscribed: false }
+        Subscription { client, subscribe, backoff, phase: Phase::Away { until: None }, subscribed: false }
     }
 
     pub fn client(&self) -> &SchedulerClient {
@@ -92,22 +118,26 @@ impl Subscription {
     /// What comes next, waiting for it. An `Err` is final: this framework cannot go on. Safe to drop and call again.
     pub async fn next(&mut self) -> Result<Incoming, Error> {
         loop {
-            let events = match &mut self.events {
-                Some(events) => events,
-                None => {
-                    if let Some(until) = self.wait_until {
+            let event = match &mut self.phase {
+                Phase::Away { until } => {
+                    if let Some(until) = *until {
                         tokio::time::sleep_until(until.into()).await;
-                        self.wait_until = None;
                     }
-                    match self.client.subscribe(self.subscribe.clone()).await {
-                        Ok(events) => self.events.insert(events),
-                        Err(error) => return self.lose(error),
-                    }
+                    let (client, subscribe) = (self.client.clone(), self.subscribe.clone());
+                    self.phase = Phase::Opening(Mutex::new(Box::pin(async move { client.subscribe(subscribe).await })));
+                    continue;
                 }
-            };
-            let event = match events.next().await {
-                Ok(event) => event,
-                Err(error) => return self.lose(error),
+                Phase::Opening(opening) => match opening.get_mut().unwrap_or_else(PoisonError::into_inner).await {
+                    Ok(events) => {
+                        self.phase = Phase::Open(Box::new(events));
+                        continue;
+                    }
+                    Err(error) => return self.lose(error),
+                },
+                Phase::Open(events) => match events.next().await {
+                    Ok(event) => event,
+                    Err(error) => return self.lose(error),
+                },
             };
             use v1::scheduler::event::Type;
             match (event.r#type(), event.subscribed) {
@@ -123,14 +153,14 @@ impl Subscription {
     }
 
     fn lose(&mut self, error: Error) -> Result<Incoming, Error> {
-        self.events = None;
-        if !error.is_passing() {
-            return Err(error);
+        let mut until = None;
+        if error.is_passing() {
+            let wait = self.backoff.next_wait();
+            tracing::debug!(%error, ?wait, "the subscription is lost");
+            until = Some(Instant::now() + wait);
         }
-        let wait = self.backoff.next_wait();
-        tracing::debug!(%error, ?wait, "the subscription is lost");
-        self.wait_until = Some(Instant::now() + wait);
-        Ok(Incoming::Lost(error))
+        self.phase = Phase::Away { until };
+        if error.is_passing() { Ok(Incoming::Lost(error)) } else { Err(error) }
     }
 }
 

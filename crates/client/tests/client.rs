@@ -99,6 +99,14 @@ fn heartbeat() -> Event {
     Event { r#type: Some(event::Type::Heartbeat as i32), ..Default::default() }
 }
 
+fn rescind(offer: &str) -> Event {
+    Event {
+        r#type: Some(event::Type::Rescind as i32),
+        rescind: Some(event::Rescind { offer_id: v1::OfferId { value: offer.into() } }),
+        ..Default::default()
+    }
+}
+
 fn error(message: &str) -> Event {
     Event {
         r#type: Some(event::Type::Error as i32),
@@ -183,6 +191,73 @@ async fn take_subscription(
         other => panic!("{other:?}"),
     }
     outbox
+}
+
+/// The next news, by calls that are each dropped at the first await that is not ready; counts these.
+async fn next_in_pieces(subscription: &mut Subscription, dropped: &mut usize) -> Incoming {
+    loop {
+        tokio::select! {
+            biased;
+            incoming = subscription.next() => return incoming.expect("no refusal"),
+            () = tokio::task::yield_now() => *dropped += 1,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_at_any_await_loses_nothing_and_subscribes_once() {
+    let mut master = master().await;
+    let client = SchedulerClient::new(masters(&[master.address]));
+    let quick = Backoff::new(Duration::from_millis(1), Duration::from_millis(2));
+    let subscribe = call::Subscribe { framework_info: framework(), ..Default::default() };
+    let mut subscription = Subscription::with(client, subscribe, quick);
+    for again in [false, true] {
+        let mut dropped = 0;
+        let answer = async {
+            let (call, outbox) = master.subscriptions.recv().await.expect("one");
+            assert_eq!(call.framework_id.is_some(), again);
+            for event in [subscribed("f-1"), heartbeat(), rescind("o-1"), rescind("o-2")] {
+                tokio::task::yield_now().await;
+                outbox.send(Box::new(event)).expect("open");
+            }
+        };
+        let read = async {
+            let first = next_in_pieces(&mut subscription, &mut dropped).await;
+            assert!(matches!(first, Incoming::Subscribed { again: told, .. } if told == again), "{first:?}");
+            for offer in ["o-1", "o-2"] {
+                let Incoming::Event(event) = next_in_pieces(&mut subscription, &mut dropped).await else {
+                    panic!("an event")
+                };
+                assert_eq!(event.rescind.expect("set").offer_id.value, offer);
+            }
+            assert!(matches!(next_in_pieces(&mut subscription, &mut dropped).await, Incoming::Lost(_)));
+        };
+        tokio::join!(answer, read);
+        assert!(dropped > 3, "connecting, the answer, an event, the end: {dropped}");
+    }
+    assert!(master.subscriptions.try_recv().is_err(), "one SUBSCRIBE for each stream");
+}
+
+#[tokio::test]
+async fn silence_is_noticed_by_calls_that_are_dropped() {
+    let mut master = master().await;
+    let mut subscription = Subscription::new(SchedulerClient::new(masters(&[master.address])), framework());
+    let answer = async {
+        let (_, outbox) = master.subscriptions.recv().await.expect("one");
+        let mut hasty = subscribed("f-1");
+        hasty.subscribed.as_mut().expect("set").heartbeat_interval_seconds = Some(0.02);
+        outbox.send(Box::new(hasty)).expect("open");
+        outbox
+    };
+    let (first, _outbox) = tokio::join!(subscription.next(), answer);
+    assert!(matches!(first, Ok(Incoming::Subscribed { .. })), "{first:?}");
+    // Each call is dropped long before a master would be given up.
+    let incoming = loop {
+        if let Ok(incoming) = tokio::time::timeout(Duration::from_millis(5), subscription.next()).await {
+            break incoming;
+        }
+    };
+    assert!(matches!(incoming, Ok(Incoming::Lost(Error::Ended(_)))), "{incoming:?}");
 }
 
 #[tokio::test]
