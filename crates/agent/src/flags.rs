@@ -45,7 +45,8 @@ pub static TABLE: Table = Table {
 };
 
 static FLAGS: &[Flag] = &[
-    Flag::new("master", Text, None, "The master's address, host:port. Required."),
+    Flag::new("master", Url, None, "The master's address, host:port; or where several masters meet: zk://host:port,host:port/path, etcd://host:port,host:port/path, or file:///path of a file that holds such a URL. Required."),
+    Flag::new("master_session_timeout", Duration, Some("10secs"), "How long a session with ZooKeeper or etcd lasts without news.").alias("zk_session_timeout"),
     Flag::new("work_dir", Text, None, "Where the agent keeps sandboxes and its checkpoints. Required."),
     Flag::new(
         "runtime_dir",

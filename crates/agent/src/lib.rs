@@ -14,10 +14,14 @@ use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
 use agent_core::{Agent, Event, Record};
 use containers::Containers;
+use coordination::{Detected, Detector};
 use endpoints::Common;
 use journal::{Journal, Opened};
 use observe::{files::Files, metrics};
-use proto::v1::agent_info::Capability;
+use proto::{
+    upid::Upid,
+    v1::{MasterInfo, agent_info::Capability},
+};
 use stdx::flags::Values;
 use tokio::task::JoinHandle;
 use transport::{Limits, Node, Server, inbox, libprocess::NodeConfig};
@@ -25,7 +29,7 @@ use transport::{Limits, Node, Server, inbox, libprocess::NodeConfig};
 use crate::{
     http::{About, Endpoints},
     runtime::{Inbox, Loop, NO_TICKET},
-    settings::Settings,
+    settings::{MasterAt, Settings},
     world::{Sandboxes, World},
 };
 
@@ -85,7 +89,7 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
     let common = common(&settings, log_file);
     let ended = tokio::spawn(Loop::new(core, journal, node, world.clone()).run(arrivals));
     inbox.put(recovered).await;
-    inbox.put(Event::MasterDetected { master: Some(settings.master.clone()) }).await;
+    let shown_master = detect_master(settings.master.clone(), &inbox).await;
 
     let to_loop = inbox.clone();
     tokio::spawn(async move {
@@ -94,8 +98,49 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
         }
     });
     let running = server.serve(Endpoints::new(inbox.clone(), common, world, about));
-    tracing::info!(%address, master = %settings.master, version = endpoints::OWN_VERSION, "the agent listens");
+    tracing::info!(%address, master = shown_master, version = endpoints::OWN_VERSION, "the agent listens");
     Ok(Running { address, inbox, ended, _server: running })
+}
+
+/// Tells the core of the leading master, now and whenever it changes.
+async fn detect_master(at: MasterAt, inbox: &Inbox) -> String {
+    let (place, session_timeout) = match at {
+        MasterAt::Address(master) => {
+            let shown = master.to_string();
+            inbox.put(Event::MasterDetected { master: Some(master) }).await;
+            return shown;
+        }
+        MasterAt::Place(place, session_timeout) => (place, session_timeout),
+    };
+    let shown = place.to_string();
+    let mut detector = Detector::start(place, session_timeout);
+    let inbox = inbox.clone();
+    tokio::spawn(async move {
+        loop {
+            let detected = detector.leader.borrow_and_update().clone();
+            match detected {
+                Detected::Leader(leader) => {
+                    let master = leader.as_deref().map(upid_of);
+                    inbox.put(Event::MasterDetected { master }).await;
+                }
+                Detected::Unknown(Some(why)) => tracing::warn!(why, "cannot find a master"),
+                Detected::Unknown(None) => {}
+            }
+            if detector.leader.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    shown
+}
+
+fn upid_of(info: &MasterInfo) -> Upid {
+    if let Some(upid) = info.pid.as_deref().and_then(|pid| pid.parse().ok()) {
+        return upid;
+    }
+    let ip = info.address.as_ref().and_then(|address| address.ip.clone());
+    let ip = ip.unwrap_or_else(|| std::net::Ipv4Addr::from(info.ip.to_le_bytes()).to_string());
+    Upid::new("master", ip, u16::try_from(info.port).unwrap_or_default())
 }
 
 /// Opens the journal and adds up what it holds.

@@ -6,10 +6,12 @@ mod resources;
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use agent_core::{Config, ReconfigurationPolicy, Recover};
 use containers::{Isolation, LauncherKind};
+use coordination::Place;
 use proto::{upid::Upid, v1};
 use stdx::flags::Values;
 
@@ -19,7 +21,7 @@ use crate::runtime::ACTOR;
 #[derive(Debug)]
 pub struct Settings {
     pub values: Values,
-    pub master: Upid,
+    pub master: MasterAt,
     pub listen: SocketAddr,
     pub work_dir: PathBuf,
     pub runtime_dir: PathBuf,
@@ -27,12 +29,22 @@ pub struct Settings {
     pub launcher: LauncherKind,
 }
 
+/// Where the leading master is found.
+#[derive(Clone, Debug)]
+pub enum MasterAt {
+    Address(Upid),
+    /// Where masters meet, and how long a session with it lasts.
+    Place(Place, Duration),
+}
+
 /// A flag that cannot be used as it is, in words.
 pub type SettingsError = String;
 
 impl Settings {
     pub fn new(values: Values) -> Result<Settings, SettingsError> {
-        let master = values.text("master").ok_or("--master is missing; give the master's address, host:port")?;
+        let master = values.text("master").ok_or(
+            "--master is missing; give a master's address, host:port, or where masters meet, zk://… or etcd://…",
+        )?;
         let work_dir =
             values.path("work_dir").ok_or("--work_dir is missing; give a directory for the agent's files")?;
         std::fs::create_dir_all(work_dir.join("meta"))
@@ -48,7 +60,7 @@ impl Settings {
             Some(other) => return Err(format!("--launcher: '{other}' is neither linux nor posix")),
         };
         Ok(Settings {
-            master: resolve_master(master)?,
+            master: find_master(master, values.needed_duration("master_session_timeout")?)?,
             listen: SocketAddr::new(values.ip("ip")?, values.port("port")?),
             work_dir,
             runtime_dir,
@@ -76,6 +88,10 @@ impl Settings {
             switch_user: values.switch("switch_user"),
             executor_environment: executor_environment(values)?,
             registration_backoff_factor: values.needed_duration("registration_backoff_factor")?,
+            authenticate: values.is_set("credential"),
+            authentication_backoff_factor: values.needed_duration("authentication_backoff_factor")?,
+            authentication_timeout_min: values.needed_duration("authentication_timeout_min")?,
+            authentication_timeout_max: values.needed_duration("authentication_timeout_max")?,
             executor_registration_timeout: values.needed_duration("executor_registration_timeout")?,
             executor_reregistration_timeout: values.needed_duration("executor_reregistration_timeout")?,
             executor_shutdown_grace_period: values.needed_duration("executor_shutdown_grace_period")?,
@@ -114,10 +130,14 @@ fn default_runtime_dir(work_dir: &Path) -> PathBuf {
     if nix::unistd::geteuid().is_root() { PathBuf::from("/var/run/meseta") } else { work_dir.join("run") }
 }
 
-fn resolve_master(text: &str) -> Result<Upid, SettingsError> {
-    if text.starts_with("zk://") {
-        return Err("--master: masters in ZooKeeper cannot be found yet; give a master's host:port".into());
+fn find_master(text: &str, session_timeout: Duration) -> Result<MasterAt, SettingsError> {
+    if Place::is_meant_by(text) {
+        return Place::parse(text).map(|at| MasterAt::Place(at, session_timeout)).map_err(|e| format!("--master: {e}"));
     }
+    resolve_master(text).map(MasterAt::Address)
+}
+
+fn resolve_master(text: &str) -> Result<Upid, SettingsError> {
     let address = text.strip_prefix("master@").unwrap_or(text);
     let mut found = stdx::hosts::resolve(address)
         .map_err(|e| format!("--master: '{text}' is no address of a master, host:port ({e})"))?;

@@ -10,7 +10,7 @@ use crate::servers::{fail, runtime};
 /// Which cluster.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Connect {
-    /// The master; several have commas between them.
+    /// The master; several have commas between them. Or where masters meet: zk://host:port/path, etcd://host:port/path.
     #[arg(long, env = "MESETA_MASTER", default_value = "127.0.0.1:5050", value_name = "HOST:PORT")]
     pub master: String,
 }

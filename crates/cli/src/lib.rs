@@ -19,6 +19,7 @@ mod person;
 mod pod;
 mod printer;
 mod progress;
+mod registry;
 mod run;
 mod sandbox;
 mod servers;
@@ -62,6 +63,8 @@ enum Command {
     Logs(logs::LogsArguments),
     Kill(kill::KillArguments),
     WhatIf(Box<what_if::WhatIfArguments>),
+    /// The cluster's durable state: write it down, put it back, look it over.
+    Registry(registry::RegistryArguments),
     /// Shows what Meseta does: a cluster in this process, two frameworks that compete on it.
     Demo(demo::DemoArguments),
     /// Prints a script that lets a shell complete these commands.
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Logs(arguments) => logs::logs(arguments),
         Command::Kill(arguments) => kill::kill(arguments),
         Command::WhatIf(arguments) => what_if::what_if(*arguments),
+        Command::Registry(arguments) => registry::registry(arguments),
         Command::Completion(arguments) => completion::completion::<Arguments>(&arguments),
         Command::Demo(arguments) => demo::demo(arguments),
         Command::Flags { program } => servers::reference(program),

@@ -1,28 +1,49 @@
-//! The addresses of the masters, as people write them.
+//! The addresses of the masters, or where they meet, as people write them.
 
 use std::{fmt, str::FromStr};
+
+use coordination::Place;
 
 use crate::Error;
 
 /// Where masters listen unless their address says otherwise.
 pub const DEFAULT_PORT: u16 = 5050;
 
-/// One or more masters: `host:port`, or several with commas between them.
+/// One or more masters: `host:port`, or several with commas between them, or the ZooKeeper or etcd where they meet:
+/// `zk://host:port,…/path`, `etcd://host:port,…/path`, or `file://` and a file that holds such a URL.
 ///
 /// ```
 /// use client::Masters;
 ///
 /// let masters: Masters = "one.example:5050,two.example".parse()?;
 /// assert_eq!(masters.to_string(), "one.example:5050,two.example:5050");
-/// assert!("zk://one.example:2181/mesos".parse::<Masters>().is_err());
+/// assert!("zk://one.example:2181/mesos".parse::<Masters>().is_ok());
 /// # Ok::<(), client::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Masters(Vec<String>);
+pub struct Masters(At);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum At {
+    Addresses(Vec<String>),
+    Place(Place),
+}
 
 impl Masters {
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+    /// The addresses, if they were given.
+    pub fn addresses(&self) -> &[String] {
+        match &self.0 {
+            At::Addresses(addresses) => addresses,
+            At::Place(_) => &[],
+        }
+    }
+
+    /// Where the masters meet, if that was given.
+    pub fn place(&self) -> Option<&Place> {
+        match &self.0 {
+            At::Addresses(_) => None,
+            At::Place(place) => Some(place),
+        }
     }
 }
 
@@ -30,23 +51,25 @@ impl FromStr for Masters {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Masters, Error> {
-        if text.starts_with("zk://") {
-            let why =
-                "finding masters through ZooKeeper is not supported yet; give their addresses, host:port,host:port";
-            return Err(Error::Address(why.to_owned()));
+        if Place::is_meant_by(text) {
+            let place = Place::parse(text).map_err(|error| Error::Address(error.to_string()))?;
+            return Ok(Masters(At::Place(place)));
         }
         let masters: Vec<String> =
             text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(authority).collect::<Result<_, _>>()?;
         match masters.is_empty() {
             true => Err(Error::Address("the address of a master is empty; write host:port".to_owned())),
-            false => Ok(Masters(masters)),
+            false => Ok(Masters(At::Addresses(masters))),
         }
     }
 }
 
 impl fmt::Display for Masters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(","))
+        match &self.0 {
+            At::Addresses(addresses) => f.write_str(&addresses.join(",")),
+            At::Place(place) => place.fmt(f),
+        }
     }
 }
 
@@ -109,8 +132,8 @@ mod tests {
             let error = text.parse::<Masters>().expect_err(text).to_string();
             assert!(error.contains("host:port"), "{text}: {error}");
         }
-        let error = "zk://a:2181/mesos".parse::<Masters>().expect_err("not yet").to_string();
-        assert!(error.contains("not supported yet"), "{error}");
+        let error = "zk://a:2181".parse::<Masters>().expect_err("no path").to_string();
+        assert!(error.contains("names no path"), "{error}");
     }
 
     proptest! {

@@ -1,14 +1,16 @@
-//! Finding the server that answers: the masters one after the other, their redirects to the leading one, and the one that
-//! answered last first.
+//! Finding the server that answers: the one that leads where masters meet, or the masters one after the other, their
+//! redirects to the leading one, and the one that answered last first.
 
 use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
+use coordination::Detector;
 use proto::content::ContentType;
 use transport::{
     HeaderMap, Method, StatusCode,
@@ -19,6 +21,8 @@ use transport::{
 use crate::{Error, Masters};
 
 const MAX_REDIRECTS: usize = 4;
+/// How long a session with ZooKeeper or etcd lasts without news, and how long to wait for a leader there.
+const SESSION: Duration = Duration::from_secs(10);
 
 /// A name and secret for basic authentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +57,8 @@ pub(crate) struct Reach {
     content_type: ContentType,
     authorization: Option<String>,
     last: Arc<Mutex<Option<String>>>,
+    /// Started by the first call, if masters are found where they meet.
+    detector: Arc<tokio::sync::Mutex<Option<Detector>>>,
 }
 
 impl Reach {
@@ -67,6 +73,7 @@ impl Reach {
             content_type: options.content_type,
             authorization,
             last: Arc::default(),
+            detector: Arc::default(),
         }
     }
 
@@ -124,11 +131,8 @@ impl Reach {
 
     /// Tries the servers until one answers in its own name.
     async fn find<T>(&self, call: Call, attempt: Attempt<T>) -> Result<T, Error> {
-        let last = self.last();
-        let others = self.servers.iter().filter(|server| Some(*server) != last.as_deref());
         let mut failure = Error::NoLeader("there is none to ask".to_owned());
-        for server in last.as_deref().into_iter().chain(others) {
-            let mut server = server.to_owned();
+        for mut server in self.servers().await? {
             for _ in 0..MAX_REDIRECTS {
                 let call = Call { authority: server.clone(), ..call.clone() };
                 let reply = match attempt(&self.http, call).await {
@@ -165,6 +169,18 @@ impl Reach {
         }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Err(failure)
+    }
+
+    /// Whom to ask, the likeliest first.
+    async fn servers(&self) -> Result<Vec<String>, Error> {
+        if let Some(place) = self.servers.place() {
+            let mut detector = self.detector.lock().await;
+            let detector = detector.get_or_insert_with(|| Detector::start(place.clone(), SESSION));
+            return detector.wait(SESSION).await.map(|leader| vec![leader]).map_err(Error::NoLeader);
+        }
+        let last = self.last();
+        let others = self.servers.addresses().iter().filter(|server| Some(*server) != last.as_ref()).cloned();
+        Ok(last.clone().into_iter().chain(others).collect())
     }
 
     fn remember(&self, server: String) {

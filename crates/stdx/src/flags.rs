@@ -16,6 +16,8 @@ pub enum Kind {
     Bytes,
     /// A file: a path, or `file://` and a path. Its content is the program's to read.
     Path,
+    /// A URL; what stands before its `@` is never shown.
+    Url,
     /// Text that is never shown: its value reads as `***` wherever flags are listed.
     Secret,
 }
@@ -143,8 +145,12 @@ impl Values {
     pub fn shown(&self) -> BTreeMap<String, String> {
         let row = |flag: &Flag| {
             let value = self.text(flag.name)?;
-            let value = if flag.kind == Kind::Secret { "***" } else { value };
-            Some((flag.name.to_owned(), value.to_owned()))
+            let value = match flag.kind {
+                Kind::Secret => "***".to_owned(),
+                Kind::Url => without_login(value),
+                _ => value.to_owned(),
+            };
+            Some((flag.name.to_owned(), value))
         };
         self.table.flags.iter().filter_map(row).collect()
     }
@@ -210,9 +216,23 @@ fn find(table: &'static [Flag], name: &str) -> Option<&'static Flag> {
     table.iter().find(|flag| flag.name == name || flag.alias == Some(name))
 }
 
+/// `zk://***@host/path` for `zk://user:password@host/path`.
+fn without_login(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let authority_end = rest.find('/').unwrap_or(rest.len());
+            match rest.get(..authority_end).and_then(|authority| authority.rfind('@')) {
+                Some(at) => format!("{scheme}://***{}", rest.get(at..).unwrap_or_default()),
+                None => url.to_owned(),
+            }
+        }
+        None => url.to_owned(),
+    }
+}
+
 fn check(kind: Kind, value: &str) -> Result<(), String> {
     match kind {
-        Kind::Text | Kind::Path | Kind::Secret => Ok(()),
+        Kind::Text | Kind::Path | Kind::Url | Kind::Secret => Ok(()),
         Kind::Switch => switch(value).map(drop),
         Kind::Integer => value.parse::<u64>().map(drop).map_err(|_| format!("'{value}' is not a whole number")),
         Kind::Number => value.parse::<f64>().map(drop).map_err(|_| format!("'{value}' is not a number")),
@@ -290,6 +310,7 @@ fn signature(flag: &Flag) -> String {
         Kind::Switch => return format!("--[no-]{} (default: {})", flag.name, flag.default.unwrap_or("false")),
         Kind::Text | Kind::Secret => "TEXT",
         Kind::Path => "PATH",
+        Kind::Url => "URL",
         Kind::Integer | Kind::Number => "N",
         Kind::Duration => "DURATION",
         Kind::Bytes => "SIZE",

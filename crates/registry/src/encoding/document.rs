@@ -27,6 +27,13 @@ impl Registry {
         Ok(registry)
     }
 
+    /// The document that Mesos's message describes.
+    pub fn from_proto(proto: internal::Registry) -> Result<Registry, DecodeError> {
+        let mut registry = Registry::default();
+        registry.join(proto)?;
+        Ok(registry)
+    }
+
     /// The whole document as Mesos writes it, for reading by people and programs.
     pub fn to_proto(&self) -> internal::Registry {
         let mut proto = internal::Registry::default();
@@ -83,7 +90,7 @@ impl Registry {
             Key::Master => proto.master = Some(wire::Master { info: self.master.clone()? }),
             Key::Agent(id) => {
                 let agent = self.agents.get(id)?;
-                proto.agents.get_or_insert_default().agents.push(wire::Slave {
+                proto.slaves.get_or_insert_default().slaves.push(wire::Slave {
                     info: agent.info.clone(),
                     drain_info: agent.drain_info,
                     deactivated: agent.deactivated.then_some(true),
@@ -91,7 +98,7 @@ impl Registry {
             }
             Key::Unreachable(id) => {
                 let agent = self.unreachable.get(id)?;
-                proto.unreachable.get_or_insert_default().agents.push(wire::UnreachableSlave {
+                proto.unreachable.get_or_insert_default().slaves.push(wire::UnreachableSlave {
                     id: id.to_proto(),
                     timestamp: time(agent.since),
                     drain_info: agent.drain_info,
@@ -101,7 +108,7 @@ impl Registry {
             Key::Gone(id) => {
                 let timestamp = time(*self.gone.get(id)?);
                 let gone = wire::GoneSlave { id: id.to_proto(), timestamp };
-                proto.gone.get_or_insert_default().agents.push(gone);
+                proto.gone.get_or_insert_default().slaves.push(gone);
             }
             Key::Machine(machine) => {
                 let info = self.machines.get(machine)?.clone();
@@ -135,13 +142,13 @@ impl Registry {
         if let Some(master) = proto.master {
             self.master = Some(master.info);
         }
-        for agent in proto.agents.into_iter().flat_map(|list| list.agents) {
+        for agent in proto.slaves.into_iter().flat_map(|list| list.slaves) {
             let id = agent.info.id.as_ref().ok_or_else(|| damaged("an admitted agent has no id"))?;
             let id = AgentId::from(id);
             let wire::Slave { info, drain_info, deactivated } = agent;
             self.agents.insert(id, Admitted { info, drain_info, deactivated: deactivated == Some(true) });
         }
-        for agent in proto.unreachable.into_iter().flat_map(|list| list.agents) {
+        for agent in proto.unreachable.into_iter().flat_map(|list| list.slaves) {
             let entry = Unreachable {
                 since: WallTime(agent.timestamp.nanoseconds),
                 drain_info: agent.drain_info,
@@ -149,7 +156,7 @@ impl Registry {
             };
             self.unreachable.insert(AgentId::from(&agent.id), entry);
         }
-        for agent in proto.gone.into_iter().flat_map(|list| list.agents) {
+        for agent in proto.gone.into_iter().flat_map(|list| list.slaves) {
             self.gone.insert(AgentId::from(&agent.id), WallTime(agent.timestamp.nanoseconds));
         }
         for machine in proto.machines.into_iter().flat_map(|list| list.machines) {

@@ -1,0 +1,228 @@
+//! `meseta registry dump | restore | check`: the durable state of a cluster, whatever keeps it: carried from one store to
+//! another, taken over from Apache Mesos, looked over.
+
+use std::{
+    collections::BTreeMap,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use coordination::{
+    Place,
+    keep::{Content, Keep},
+};
+use proto::{internal, json};
+use registry::Registry;
+use serde::{Deserialize, Serialize};
+
+use crate::connect;
+
+#[derive(clap::Args)]
+pub struct RegistryArguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// Writes the registry down as JSON.
+    Dump {
+        #[command(flatten)]
+        store: Store,
+        /// The file to write; standard output without it.
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+    },
+    /// Puts back what `dump` wrote, or takes over the registry of Apache Mesos, as GET /registrar(1)/registry shows it.
+    /// No master may run on the store.
+    Restore {
+        #[command(flatten)]
+        store: Store,
+        /// The file to read; `-` is standard input.
+        file: PathBuf,
+        /// Loses what the store holds now.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Reads everything and says whether a master could lead with it. Changes nothing.
+    Check {
+        #[command(flatten)]
+        store: Store,
+    },
+}
+
+/// What keeps a registry.
+#[derive(clap::Args, Clone)]
+struct Store {
+    /// The --work_dir of a master that is alone (and stopped), or the URL where masters meet: zk://…, etcd://…, http://…
+    #[arg(long, value_name = "DIR|URL")]
+    store: String,
+}
+
+/// What `dump` writes.
+#[derive(Serialize, Deserialize)]
+struct Dump {
+    /// The format of this file.
+    meseta_registry: u32,
+    /// For people: the same in the shape of Mesos.
+    #[serde(default)]
+    registry: serde_json::Value,
+    /// Everything, by name, in base64.
+    parts: BTreeMap<String, String>,
+}
+
+const FORMAT: u32 = 1;
+const SESSION: Duration = Duration::from_secs(10);
+
+pub fn registry(arguments: RegistryArguments) -> ExitCode {
+    connect::run(async move {
+        match arguments.verb {
+            Verb::Dump { store, output } => dump(&store, output.as_deref()).await,
+            Verb::Restore { store, file, replace } => restore(&store, &file, replace).await,
+            Verb::Check { store } => check(&store).await,
+        }
+    })
+}
+
+impl Store {
+    async fn open(&self) -> Result<Keep, String> {
+        if !self.store.contains("://") {
+            let directory = Path::new(&self.store);
+            if !directory.is_dir() {
+                return Err(format!("--store: {} is no directory; give a master's --work_dir or a URL", self.store));
+            }
+            return Keep::open(directory).map_err(|e| e.to_string());
+        }
+        let place = Place::parse(&self.store).map_err(|e| format!("--store: {e}"))?;
+        Keep::connect(&*coordination::connect(place, SESSION)).await.map_err(|e| e.to_string())
+    }
+}
+
+async fn dump(store: &Store, output: Option<&Path>) -> Result<ExitCode, String> {
+    let content = store.open().await?.read().await.map_err(|e| e.to_string())?;
+    let text = write_dump(&content.registry);
+    match output {
+        None => std::io::stdout().write_all(text.as_bytes()).map_err(|e| e.to_string())?,
+        Some(path) => std::fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_dump(registry: &Registry) -> String {
+    let parts = registry.entries().map(|(key, value)| (key.to_string(), BASE64_STANDARD.encode(value))).collect();
+    let dump = Dump { meseta_registry: FORMAT, registry: json::to_value(&registry.to_proto()), parts };
+    // Our own structure always has a JSON form.
+    serde_json::to_string_pretty(&dump).unwrap_or_default() + "\n"
+}
+
+async fn restore(store: &Store, file: &Path, replace: bool) -> Result<ExitCode, String> {
+    let text = read(file)?;
+    let registry = read_any(&text).map_err(|why| format!("{}: {why}", file.display()))?;
+    let mut keep = store.open().await?;
+    keep.write(&registry, replace).await.map_err(|e| e.to_string())?;
+    let content = keep.read().await.map_err(|e| e.to_string())?;
+    if content.registry != registry {
+        return Err(format!("{} does not hold what was written; try again with --replace", keep.describe()));
+    }
+    println!("{} holds {}", keep.describe(), summary(&content));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, String> {
+    let mut text = Vec::new();
+    let outcome = match file.as_os_str() == "-" {
+        true => std::io::stdin().read_to_end(&mut text),
+        false => std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut text)),
+    };
+    outcome.map(|_| text).map_err(|e| format!("cannot read {}: {e}", file.display()))
+}
+
+/// A dump of ours, or the registry as Mesos shows it.
+fn read_any(text: &[u8]) -> Result<Registry, String> {
+    let value: serde_json::Value = serde_json::from_slice(text).map_err(|e| format!("this is no JSON: {e}"))?;
+    if value.get("meseta_registry").is_some() {
+        let dump: Dump = serde_json::from_value(value).map_err(|e| format!("this is no dump: {e}"))?;
+        if dump.meseta_registry > FORMAT {
+            let found = dump.meseta_registry;
+            return Err(format!("the dump has format {found}, this program reads up to {FORMAT}: use a newer one"));
+        }
+        let decode = |value: &String| BASE64_STANDARD.decode(value).map_err(|e| format!("a part is no base64: {e}"));
+        let parts = dump.parts.values().map(decode).collect::<Result<Vec<_>, _>>()?;
+        return Registry::from_entries(parts.iter().map(Vec::as_slice)).map_err(|e| e.to_string());
+    }
+    if !value.as_object().is_some_and(|object| object.contains_key("master") || object.contains_key("slaves")) {
+        return Err("this is neither a dump of `meseta registry dump` nor a registry of Apache Mesos".into());
+    }
+    let theirs: internal::Registry = json::from_slice(text).map_err(|e| e.to_string())?;
+    Registry::from_proto(theirs).map_err(|e| e.to_string())
+}
+
+async fn check(store: &Store) -> Result<ExitCode, String> {
+    let mut keep = store.open().await?;
+    let content = keep.read().await.map_err(|e| format!("{}: {e}", keep.describe()))?;
+    println!("{}", keep.describe());
+    if let Some(header) = &content.cluster {
+        let name = header.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
+        println!("cluster {}{name}, layout {}", header.cluster, header.format);
+    }
+    println!("{}", summary(&content));
+    if let Some((key, bytes)) = &content.largest {
+        println!("{} values, {} bytes; the largest is {key} with {bytes}", content.values, content.bytes);
+    }
+    if content.unfinished {
+        println!("a large change was interrupted; the next leader finishes it");
+    }
+    let missing = content.registry.missing_capabilities();
+    if !missing.is_empty() {
+        return Err(format!(
+            "it asks for capabilities that this version lacks: {}; run a newer one",
+            missing.join(", ")
+        ));
+    }
+    println!("sound");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(content: &Content) -> String {
+    let registry = &content.registry;
+    format!(
+        "{} agents, {} unreachable, {} gone, {} machines in maintenance, {} quotas, {} weights",
+        registry.agents.len(),
+        registry.unreachable.len(),
+        registry.gone.len(),
+        registry.machines.len(),
+        registry.quotas.len() + registry.legacy_quotas.len(),
+        registry.weights.len(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a master of Mesos 1.11 showed it.
+    const THEIRS: &str = r#"{"master":{"info":{"address":{"hostname":"localhost","ip":"127.0.0.1","port":26050},"capabilities":[{"type":"AGENT_UPDATE"},{"type":"AGENT_DRAINING"},{"type":"QUOTA_V2"}],"hostname":"localhost","id":"0d55ff92","ip":16777343,"pid":"master@127.0.0.1:26050","port":26050,"version":"1.11.0"}},"slaves":{"slaves":[{"deactivated":false,"info":{"checkpoint":true,"hostname":"localhost","id":{"value":"0d55ff92-S0"},"port":26050,"resources":[{"name":"cpus","role":"*","scalar":{"value":8.0},"type":"SCALAR"}]}}]}}"#;
+
+    #[test]
+    fn a_registry_of_mesos_is_taken_over_and_comes_back_from_a_dump() {
+        let registry = read_any(THEIRS.as_bytes()).unwrap();
+        assert_eq!(registry.agents.keys().map(|id| id.as_str()).collect::<Vec<_>>(), ["0d55ff92-S0"]);
+        assert_eq!(read_any(write_dump(&registry).as_bytes()).unwrap(), registry);
+    }
+
+    #[test]
+    fn what_is_neither_is_told() {
+        for (text, expected) in [
+            ("no", "no JSON"),
+            ("{}", "neither a dump"),
+            (r#"{"meseta_registry":9,"parts":{}}"#, "use a newer one"),
+            (r#"{"meseta_registry":1,"parts":{"x":"?"}}"#, "base64"),
+        ] {
+            let why = read_any(text.as_bytes()).unwrap_err();
+            assert!(why.contains(expected), "{text}: {why}");
+        }
+    }
+}
