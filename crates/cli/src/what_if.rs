@@ -41,7 +41,7 @@ pub struct WhatIfArguments {
     /// Of a cluster: all frameworks want as much as there is.
     #[arg(long)]
     unlimited: bool,
-    /// Ends the replay at this time.
+    /// Ends the replay at this time; a --mix ends at its horizon, a cluster after twelve times --task-duration.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     until: Option<Duration>,
     /// Shares as Apache Mesos does where Meseta differs.
@@ -67,6 +67,9 @@ struct Changes {
     /// Guarantee and limit at once.
     #[arg(long, value_name = "ROLE=RESOURCES", value_parser = Change::quota)]
     quota: Vec<[Change; 2]>,
+    /// Resource groups in place of those there are: a file as the master's --resource_groups has it.
+    #[arg(long, value_name = "FILE")]
+    groups: Option<PathBuf>,
     /// More agents, N:RESOURCES.
     #[arg(long, value_name = "N:RESOURCES", value_parser = Change::add_agents)]
     add_agents: Vec<Change>,
@@ -76,19 +79,23 @@ struct Changes {
 }
 
 impl Changes {
-    fn list(&self) -> Vec<Change> {
+    fn list(&self) -> Result<Vec<Change>, String> {
         let lists = [&self.weight, &self.guarantee, &self.limit, &self.add_agents];
         let mut all: Vec<Change> = lists.into_iter().flatten().cloned().collect();
         all.extend(self.quota.iter().flatten().cloned());
         all.extend(self.remove_agent.iter().cloned().map(Change::RemoveAgent));
-        all
+        if let Some(path) = &self.groups {
+            let groups = Change::groups(&path.display().to_string(), &work::read(path)?);
+            all.push(groups.map_err(|error| error.to_string())?);
+        }
+        Ok(all)
     }
 }
 
 pub fn what_if(arguments: WhatIfArguments) -> ExitCode {
     connect::run(async {
         let scenario = scenario(&arguments).await?;
-        let comparison = Comparison::new(&scenario, &arguments.changes.list(), arguments.work.seed);
+        let comparison = Comparison::new(&scenario, &arguments.changes.list()?, arguments.work.seed);
         let comparison = comparison.map_err(|error| error.to_string())?;
         arguments.format.print(&comparison, |comparison| {
             let about: [(&str, &[String]); 3] =
@@ -105,6 +112,7 @@ async fn scenario(arguments: &WhatIfArguments) -> Result<Scenario, String> {
         true => {
             let (trace, fleet) = arguments.work.load()?;
             let mut scenario = Scenario::of_trace(&trace, &fleet);
+            scenario.until = arguments.work.mix.map(|_| arguments.work.horizon);
             if let Some(path) = &arguments.roles {
                 add_roles(path, &mut scenario)?;
             }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use allocator::{Limits, Quota, quota};
+use allocator::{ConstraintLimits, Group, Limits, Quota, quota};
+use proto::meseta::v1::ResourceGroups;
 use resources::{Quantities, role};
 use workload::Fleet;
 
@@ -33,6 +34,8 @@ pub enum Change {
     },
     /// By id or hostname.
     RemoveAgent(String),
+    /// These resource groups and no others.
+    Groups(Vec<Group>),
 }
 
 /// Why a change cannot be made, and what could.
@@ -86,6 +89,15 @@ impl Change {
         Ok(Change::AddAgents { fleet, said: text.to_owned() })
     }
 
+    /// Resource groups as `--resource_groups` of a master has them; `file` is their name, for errors.
+    pub fn groups(file: &str, text: &str) -> Result<Change, ChangeError> {
+        let wrong = |wrong: String| ChangeError(format!("{file}: {wrong}"));
+        let specs: ResourceGroups =
+            proto::json::from_slice(text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+        let group = |spec| Group::compile(spec, ConstraintLimits::default()).map_err(|error| wrong(error.to_string()));
+        Ok(Change::Groups(specs.groups.iter().map(group).collect::<Result<_, _>>()?))
+    }
+
     /// The scenario as it would be with all of these.
     pub fn apply(changes: &[Change], scenario: &Scenario) -> Result<Scenario, ChangeError> {
         let mut changed = scenario.clone();
@@ -110,6 +122,7 @@ impl Change {
                 scenario.quotas.entry(role.clone()).or_default().limits = limits.clone();
             }
             Change::AddAgents { fleet, .. } => scenario.add_fleet(fleet),
+            Change::Groups(groups) => scenario.groups = groups.clone(),
             Change::RemoveAgent(name) => return remove_agent(scenario, name),
         }
         scenario.quotas.retain(|_, quota: &mut Quota| !quota.is_default());
@@ -187,6 +200,11 @@ impl fmt::Display for Change {
             Change::Limit { role, limits } => write!(f, "role {role} has at most {limits}"),
             Change::AddAgents { fleet, said } => write!(f, "{} more agents ({said})", fleet.agents.len()),
             Change::RemoveAgent(name) => write!(f, "without agent {name}"),
+            Change::Groups(groups) if groups.is_empty() => f.write_str("no resource groups"),
+            Change::Groups(groups) => {
+                let names: Vec<&str> = groups.iter().map(|group| &*group.name).collect();
+                write!(f, "resource groups {}", names.join(", "))
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use allocator::{Allocator, Budget, FrameworkProfile, Grant, QuotaError, Settlement};
+use allocator::{Allocator, Budget, FrameworkProfile, Grant, GroupError, QuotaError, Settlement};
 use model::{AgentId, FrameworkId};
 use resources::{Quantities, Resources};
 use stdx::{Rng, Tick};
@@ -30,13 +30,16 @@ pub struct Replay {
 pub enum ReplayError {
     #[error("{0}")]
     Quota(#[from] QuotaError),
+    #[error("{0}")]
+    Group(#[from] GroupError),
 }
 
 /// Runs the scenario to its end. The same scenario and seed give the same outcome.
 pub fn replay(scenario: &Scenario, seed: u64) -> Result<Replay, ReplayError> {
     let mut rng = Rng::new(seed).fork("replay");
     let mut run = Run::new(scenario, &mut rng);
-    let warnings = run.set_quotas(&scenario.quotas)?;
+    let mut warnings = run.set_quotas(&scenario.quotas)?;
+    run.set_groups(&scenario.groups, &mut warnings)?;
     run.go();
     let now = run.now.since(Tick::ZERO);
     Ok(Replay { outcome: run.recorder.finish(now), warnings })
@@ -89,12 +92,13 @@ struct Task {
     again: Option<Duration>,
 }
 
-/// How long frameworks refuse what they cannot use, as Mesos's do.
-const REFUSE: Duration = Duration::from_secs(5);
+/// How long frameworks refuse what they cannot use. More on the same agent is offered all the same, and whoever wants something
+/// easier to place revives.
+const REFUSE: Duration = Duration::from_secs(3600);
 /// How many kinds of waiting tasks a framework tries on one offer.
 const LOOK: usize = 64;
 /// When nothing runs or arrives any more and nothing started for this long, nothing will.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl<'a> Run<'a> {
     fn new(scenario: &'a Scenario, rng: &mut Rng) -> Run<'a> {
@@ -184,6 +188,26 @@ impl<'a> Run<'a> {
             self.allocator.set_quota(Tick::ZERO, role, quota.clone());
         }
         Ok(warnings)
+    }
+
+    fn set_groups(&mut self, groups: &[allocator::Group], warnings: &mut Vec<String>) -> Result<(), ReplayError> {
+        let by_name: BTreeMap<Arc<str>, allocator::Group> =
+            groups.iter().map(|group| (group.name.clone(), group.clone())).collect();
+        if by_name.len() < groups.len() {
+            let twice =
+                groups.iter().enumerate().find(|(at, group)| groups.iter().take(*at).any(|g| g.name == group.name));
+            let name = twice.map(|(_, group)| group.name.to_string()).unwrap_or_default();
+            return Err(GroupError::Twice { name }.into());
+        }
+        allocator::groups::check_together(&by_name, None)?;
+        let agents = self.scenario.agents.iter().map(|agent| (&agent.profile, &agent.total));
+        if let Err(error) = allocator::groups::check_capacity(&by_name, agents) {
+            warnings.push(format!("A master takes these groups only when it is forced: {error}"));
+        }
+        if !groups.is_empty() {
+            self.allocator.set_groups(Tick::ZERO, groups.to_vec());
+        }
+        Ok(())
     }
 
     fn go(&mut self) {

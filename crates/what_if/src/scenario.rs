@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use allocator::{AgentProfile, AllocatorConfig, Quota};
+use allocator::{AgentProfile, AllocatorConfig, Group, Quota};
 use model::{AgentCapabilities, AgentId, FrameworkCapabilities, FrameworkId};
 use resources::{Name, Quantities, Resources};
 use workload::{Agent, Fleet, Trace};
@@ -16,6 +16,7 @@ pub struct Scenario {
     pub config: AllocatorConfig,
     pub weights: BTreeMap<String, f64>,
     pub quotas: BTreeMap<String, Quota>,
+    pub groups: Vec<Group>,
     pub agents: Vec<ScenarioAgent>,
     pub frameworks: Vec<ScenarioFramework>,
     /// What runs at the beginning.

@@ -154,3 +154,18 @@ fn what_frameworks_want_can_be_said() {
         assert!(error.contains("such as spark=unlimited"), "{error}");
     }
 }
+
+#[test]
+fn a_limit_holds_and_is_told_to_need_force_where_more_is_held() {
+    let comparison = compare(&wanting_all(), &[Change::limit("batch=cpus:4;mem:65536").unwrap()]);
+    assert!(role(&comparison.after, "batch").held_mean["cpus"] <= 4.0);
+    let [warning] = comparison.warnings.as_slice() else { panic!("{:?}", comparison.warnings) };
+    assert!(warning.contains("'batch' is already consuming") && warning.contains("cpus:4"), "{warning}");
+}
+
+#[test]
+fn a_guarantee_is_met() {
+    let comparison = compare(&wanting_all(), &[Change::guarantee("batch=cpus:20;mem:10240").unwrap()]);
+    let held = role(&comparison.after, "batch").held_mean["cpus"];
+    assert!(held >= 18.0, "{held}");
+}
