@@ -9,12 +9,10 @@ pub static TABLE: Table = Table {
         "acls",
         "allowed_devices",
         "authenticate_http_executors",
-        "authenticate_http_readonly",
         "authenticate_http_readwrite",
         "authorizer",
         "bounding_capabilities",
         "container_logger",
-        "credential",
         "csi_plugin_config_dir",
         "default_container_info",
         "docker_config",
@@ -24,8 +22,6 @@ pub static TABLE: Table = Table {
         "effective_capabilities",
         "firewall_rules",
         "hooks",
-        "http_authenticators",
-        "http_credentials",
         "image_providers",
         "image_provisioner_backend",
         "jwt_secret_key",
@@ -45,8 +41,19 @@ pub static TABLE: Table = Table {
 };
 
 static FLAGS: &[Flag] = &[
-    Flag::new("master", Url, None, "The master's address, host:port; or where several masters meet: zk://host:port,host:port/path, etcd://host:port,host:port/path, or file:///path of a file that holds such a URL. Required."),
-    Flag::new("master_session_timeout", Duration, Some("10secs"), "How long a session with ZooKeeper or etcd lasts without news.").alias("zk_session_timeout"),
+    Flag::new(
+        "master",
+        Url,
+        None,
+        "The master's address, host:port; or where several masters meet: zk://host:port,host:port/path, etcd://host:port,host:port/path, or file:///path of a file that holds such a URL. Required.",
+    ),
+    Flag::new(
+        "master_session_timeout",
+        Duration,
+        Some("10secs"),
+        "How long a session with ZooKeeper or etcd lasts without news.",
+    )
+    .alias("zk_session_timeout"),
     Flag::new("work_dir", Text, None, "Where the agent keeps sandboxes and its checkpoints. Required."),
     Flag::new(
         "runtime_dir",
@@ -81,6 +88,44 @@ static FLAGS: &[Flag] = &[
         Duration,
         Some("1secs"),
         "The most an agent waits before it first asks to register; each retry may wait twice as long, up to 1mins.",
+    ),
+    Flag::new(
+        "credential",
+        Path,
+        None,
+        "A file with the principal and secret by which this agent proves to the master who it is: {\"principal\": \"...\", \"secret\": \"...\"}, or both on one line.",
+    ),
+    Flag::new("authenticatee", Text, Some("crammd5"), "How this agent proves who it is: crammd5."),
+    Flag::new(
+        "authentication_backoff_factor",
+        Duration,
+        Some("1secs"),
+        "How much longer than --authentication_timeout_min an attempt to authenticate may take; each retry may take twice as much more, up to --authentication_timeout_max.",
+    ),
+    Flag::new(
+        "authentication_timeout_min",
+        Duration,
+        Some("5secs"),
+        "The least time before authentication is tried again.",
+    ),
+    Flag::new(
+        "authentication_timeout_max",
+        Duration,
+        Some("1mins"),
+        "The most time before authentication is tried again.",
+    ),
+    Flag::new(
+        "authenticate_http_readonly",
+        Switch,
+        Some("false"),
+        "Whether endpoints that only show something ask for a principal and its secret.",
+    ),
+    Flag::new("http_authenticators", Text, Some("basic"), "How principals show themselves on HTTP: basic."),
+    Flag::new(
+        "http_credentials",
+        Path,
+        None,
+        "A file with the principals and secrets that --authenticate_http_readonly lets in: {\"credentials\": [{\"principal\": \"...\", \"secret\": \"...\"}]}, or one pair a line.",
     ),
     Flag::new(
         "executor_registration_timeout",

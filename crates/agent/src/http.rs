@@ -1,5 +1,5 @@
 //! What the agent answers to requests: which endpoint a path means, and what the endpoints share. Each endpoint is in a
-//! file below; libprocess messages from masters come in here too.
+//! file below; libprocess messages come in here too.
 
 mod executor;
 mod operator;
@@ -10,7 +10,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use agent_core::{Event, Reply, State};
 use bytes::Bytes;
-use endpoints::{Coalescer, Common};
+use endpoints::{Coalescer, Common, Door, Doors};
 use observe::metrics::{Kind, Snapshot};
 use proto::{
     content::ContentType,
@@ -22,6 +22,7 @@ use stdx::WallTime;
 use transport::{Handler, Message, Request, Response, StatusCode, jsonp, refuse, route::Table};
 
 use crate::{
+    V0,
     reads::{self, Usages, legacy, metrics},
     runtime::{ACTOR, Inbox},
     world::World,
@@ -35,6 +36,8 @@ pub struct Endpoints {
     about: Arc<About>,
     reads: Coalescer<Read, Option<Bytes>>,
     table: Table<Endpoint>,
+    doors: Doors,
+    v0: V0,
 }
 
 /// A read that costs something, so that equal ones share one rendering.
@@ -68,6 +71,17 @@ enum Endpoint {
     Common(endpoints::Endpoint),
 }
 
+impl Endpoint {
+    fn door(self) -> Door {
+        match self {
+            // Executors have no secrets, and ask the operator API for what their pods need.
+            Endpoint::Executor | Endpoint::Operator => Door::Open,
+            Endpoint::State | Endpoint::Containers | Endpoint::Statistics => Door::Readonly,
+            Endpoint::Common(endpoint) => endpoint.door(),
+        }
+    }
+}
+
 fn table() -> Table<Endpoint> {
     let table = Table::new(ACTOR)
         .at("api/v1/executor", Endpoint::Executor)
@@ -79,9 +93,9 @@ fn table() -> Table<Endpoint> {
 }
 
 impl Endpoints {
-    pub fn new(inbox: Inbox, common: Common, world: World, about: About) -> Arc<Endpoints> {
-        let about = Arc::new(about);
-        Arc::new(Endpoints { inbox, common, world, about, reads: Coalescer::default(), table: table() })
+    pub fn new(inbox: Inbox, common: Common, world: World, about: About, doors: Doors, v0: V0) -> Arc<Endpoints> {
+        let (about, reads, table) = (Arc::new(about), Coalescer::default(), table());
+        Arc::new(Endpoints { inbox, common, world, about, reads, table, doors, v0 })
     }
 
     async fn view(&self) -> Option<State> {
@@ -139,6 +153,9 @@ impl Endpoints {
 impl Handler for Endpoints {
     async fn handle(&self, request: Request) -> Response {
         let Some(found) = self.table.find(request.path()) else { return refuse::not_found() };
+        if let Err(refusal) = self.doors.check(found.endpoint.door(), &request.headers) {
+            return refusal;
+        }
         match *found.endpoint {
             Endpoint::Executor => self.executor(&request).await,
             Endpoint::Operator => self.operator(&request).await,
@@ -156,8 +173,14 @@ impl Handler for Endpoints {
 
     /// A message that is none of a master's is answered as delivered, as libprocess does, and dropped.
     async fn deliver(&self, message: Message) -> bool {
+        if self.v0.authenticatee.as_ref().is_some_and(|authenticatee| authenticatee.deliver(&message)) {
+            return true;
+        }
         if message.to != ACTOR {
             return false;
+        }
+        if self.v0.executors.deliver(&message).await {
+            return true;
         }
         let event = ToAgent::decode(&message.name, &message.body)
             .map(|decoded| Event::FromMaster { from: message.from.clone(), message: decoded });

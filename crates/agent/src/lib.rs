@@ -3,6 +3,8 @@
 //! `start` brings up an agent inside a running runtime, for `meseta agent` and `meseta dev`. `flags` and `settings` read
 //! what the operator wants, `runtime` is the loop, `world` what takes time, `http` the endpoints, `reads` what they show.
 
+mod authentication;
+mod executors_v0;
 pub mod flags;
 mod http;
 mod reads;
@@ -24,9 +26,10 @@ use proto::{
 };
 use stdx::flags::Values;
 use tokio::task::JoinHandle;
-use transport::{Limits, Node, Server, inbox, libprocess::NodeConfig};
+use transport::{Limits, Node, Server, auth::authenticatee::Authenticatee, inbox, libprocess::NodeConfig};
 
 use crate::{
+    executors_v0::ExecutorsV0,
     http::{About, Endpoints},
     runtime::{Inbox, Loop, NO_TICKET},
     settings::{MasterAt, Settings},
@@ -85,19 +88,27 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
         started: stdx::clock::wall(),
         sandboxes: settings.work_dir.join("slaves"),
     };
+    let credential = authentication::credential(&settings.values)?;
+    let doors = authentication::doors(&settings.values)?;
+    let peers = V0 {
+        executors: ExecutorsV0::new(node.clone(), inbox.clone()),
+        authenticatee: credential.map(|one| authentication::authenticatee(one, node.clone(), inbox.clone())),
+    };
     let core = Agent::new(config, stdx::rng::system_seed());
     let common = common(&settings, log_file);
-    let ended = tokio::spawn(Loop::new(core, journal, node, world.clone()).run(arrivals));
+    let ended = tokio::spawn(Loop::new(core, journal, node, world.clone(), peers.clone()).run(arrivals));
     inbox.put(recovered).await;
     let shown_master = detect_master(settings.master.clone(), &inbox).await;
 
-    let to_loop = inbox.clone();
+    let (to_loop, executors) = (inbox.clone(), peers.executors.clone());
     tokio::spawn(async move {
         while let Some(peer) = exits.next().await {
-            to_loop.put(Event::Exited { peer }).await;
+            if !executors.exited(&peer) {
+                to_loop.put(Event::Exited { peer }).await;
+            }
         }
     });
-    let running = server.serve(Endpoints::new(inbox.clone(), common, world, about));
+    let running = server.serve(Endpoints::new(inbox.clone(), common, world, about, doors, peers));
     tracing::info!(%address, master = shown_master, version = endpoints::OWN_VERSION, "the agent listens");
     Ok(Running { address, inbox, ended, _server: running })
 }
@@ -141,6 +152,14 @@ fn upid_of(info: &MasterInfo) -> Upid {
     let ip = info.address.as_ref().and_then(|address| address.ip.clone());
     let ip = ip.unwrap_or_else(|| std::net::Ipv4Addr::from(info.ip.to_le_bytes()).to_string());
     Upid::new("master", ip, u16::try_from(info.port).unwrap_or_default())
+}
+
+/// Those whom messages over libprocess go to besides the core.
+#[derive(Clone)]
+struct V0 {
+    executors: ExecutorsV0,
+    /// Where there is a credential.
+    authenticatee: Option<Authenticatee>,
 }
 
 /// Opens the journal and adds up what it holds.

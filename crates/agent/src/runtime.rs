@@ -15,7 +15,7 @@ use transport::{
     },
 };
 
-use crate::world::World;
+use crate::{V0, world::World};
 
 /// Above this size the journal is written anew from the core's snapshot, if it has also doubled since the last time.
 const COMPACT_BYTES_MIN: u64 = 16 << 20;
@@ -55,13 +55,14 @@ pub struct Loop {
     compacted_bytes: u64,
     node: Node,
     world: World,
+    v0: V0,
     peers: Peers<AgentTraffic>,
     effects: Effects,
     ending: Option<(u8, String)>,
 }
 
 impl Loop {
-    pub fn new(core: Agent, journal: Journal, node: Node, world: World) -> Loop {
+    pub fn new(core: Agent, journal: Journal, node: Node, world: World, v0: V0) -> Loop {
         Loop {
             core,
             clock: Clock::start(),
@@ -69,6 +70,7 @@ impl Loop {
             journal,
             node,
             world,
+            v0,
             peers: Peers::default(),
             effects: Effects::new(),
             ending: None,
@@ -83,12 +85,28 @@ impl Loop {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::ToMaster { to, message } => self.node.send(ACTOR, &to, message.name(), &message.encode()),
+            Effect::Authenticate { master } => {
+                if let Some(authenticatee) = &self.v0.authenticatee {
+                    authenticatee.begin(&master, ACTOR);
+                }
+            }
+            Effect::ReconnectExecutor { executor } => {
+                let agent = self.core.view().info.id.clone().unwrap_or_default();
+                self.v0.executors.reconnect(&executor, agent);
+            }
             Effect::Link { peer } => self.node.link(&peer),
             Effect::Unlink { peer } => self.node.unlink(&peer),
             // An executor that was cut off subscribes again and gets what it missed.
-            Effect::ToExecutor { conn, event } => drop(self.peers.tell(conn, event)),
+            Effect::ToExecutor { conn, event } => {
+                if !self.v0.executors.tell(conn, &event) {
+                    self.peers.tell(conn, event);
+                }
+            }
             Effect::Reply { req, reply } => self.peers.reply(req, reply),
-            Effect::Close { conn } => self.peers.close(conn),
+            Effect::Close { conn } => {
+                self.v0.executors.close(conn);
+                self.peers.close(conn);
+            }
             Effect::Checkpoint { ticket, record } => self.checkpoint(ticket, &record),
             Effect::Launch { spec } => self.world.launch(*spec),
             Effect::UpdateLimits { container, limits } => self.world.update_limits(container, limits),
@@ -96,6 +114,9 @@ impl Loop {
             Effect::Destroy { container } => self.world.destroy(container),
             Effect::Remove { container, sandbox } => self.world.remove(container, sandbox),
             Effect::RetireSandbox { path, at } => self.world.sandboxes.retire(&path, at),
+            Effect::MakeVolume { path } => self.world.make_volume(&path),
+            Effect::RemoveVolume { path, keep_directory } => self.world.remove_volume(path, keep_directory),
+            Effect::LinkVolumes { container, volumes } => self.world.link_volumes(&container, volumes),
             Effect::MeasureDisk => self.world.measure_disk(),
             Effect::PruneSandboxes { retired_until } => self.world.prune_sandboxes(retired_until),
             Effect::Exit { code, why } => drop(self.ending.get_or_insert((code, why))),

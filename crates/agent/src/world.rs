@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use agent_core::{ContainerId, Event, Found, LaunchFailure, LaunchSpec, Launched, Life, Limits, State};
+use agent_core::{ContainerId, Event, Found, LaunchFailure, LaunchSpec, Launched, Life, Limits, State, VolumeLink};
 use containers::{Containers, Recovered, Usage};
 use stdx::WallTime;
 use tokio::runtime::Handle;
@@ -127,6 +127,34 @@ impl World {
         });
     }
 
+    /// Before the tasks that want them are sent.
+    pub fn link_volumes(&self, container: &ContainerId, volumes: Vec<VolumeLink>) {
+        let Some(id) = translate::to_container_id(container) else { return };
+        let volumes: Vec<_> = volumes.into_iter().map(translate::volume).collect();
+        if let Err(error) = self.containers.link_volumes(&id, &volumes) {
+            tracing::error!(%container, %error, "a task will miss its volumes");
+        }
+    }
+
+    /// The directory of a persistent volume. Where it cannot be made, the launch that needs it fails.
+    pub fn make_volume(&self, path: &str) {
+        if let Err(error) = std::fs::create_dir_all(path) {
+            tracing::error!(path, %error, "cannot make the directory of a persistent volume");
+        }
+    }
+
+    pub fn remove_volume(&self, path: String, keep_directory: bool) {
+        self.runtime.spawn_blocking(move || {
+            let removed = if keep_directory { empty(&path) } else { std::fs::remove_dir_all(&path) };
+            match removed {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::error!(path, %error, "cannot remove a persistent volume");
+                }
+                _ => {}
+            }
+        });
+    }
+
     pub fn signal(&self, container: &ContainerId, signal: i32) {
         let Some(id) = translate::to_container_id(container) else { return };
         if let Err(error) = self.containers.signal(&id, signal) {
@@ -182,6 +210,19 @@ impl World {
         let sandboxes = self.sandboxes.clone();
         self.runtime.spawn_blocking(move || sandboxes.prune(retired_until));
     }
+}
+
+/// Removes what is in a directory.
+fn empty(path: &str) -> io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 async fn forget(containers: &Containers, id: &containers::ContainerId) {

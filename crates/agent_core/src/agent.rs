@@ -94,7 +94,11 @@ impl Agent {
             event if !self.recovered => self.on_too_early(event, out),
             Event::Wake => {}
             Event::FromMaster { from, message } => self.on_master_message(from, message, out),
+            Event::Authenticated { master, proof } => self.on_authenticated(&master, proof, out),
             Event::Exited { peer } => self.on_exited(&peer, out),
+            Event::ExecutorAt { framework, executor, address } => {
+                self.on_executor_address(&framework, &executor, address, out);
+            }
             Event::FromExecutor { req, conn, call } => self.on_executor_call(req, conn, *call, out),
             Event::FromOperator { req, conn, call, .. } => self.on_operator_call(req, conn, *call, out),
             Event::Closed { conn } => self.on_closed(conn, out),
@@ -140,8 +144,10 @@ impl Agent {
     fn on_timer(&mut self, timer: Timer, out: &mut Effects) {
         match timer {
             Timer::Register => self.on_register_timer(out),
+            Timer::Authenticate => self.on_authentication_timer(out),
             Timer::PingTimeout => self.on_ping_timeout(out),
             Timer::UpdateRetry { framework, task } => self.on_update_retry((framework, task), out),
+            Timer::OperationRetry { operation } => self.tell_operation(&operation, out),
             Timer::ExecutorRegistration { container } => self.on_registration_timeout(&container, out),
             Timer::ExecutorReregistration => self.finish_recovery(out),
             Timer::ShutdownGrace { container } => self.on_grace_over(&container, out),
@@ -162,6 +168,7 @@ impl Agent {
             Pending::Deliver { container } => self.on_delivery_durable(&container, ticket, out),
             Pending::Update { framework, task, uuid } => self.on_update_durable((framework, task), &uuid, out),
             Pending::Acknowledged { framework, task } => self.on_acknowledged((framework, task), out),
+            Pending::Resources { operation, removed } => self.on_resources_durable(operation, removed, out),
             Pending::LaunchContainer { container } => self.launch_container(&container, Some(ticket), out),
         }
     }

@@ -21,6 +21,11 @@ pub struct Config {
     /// Added to every executor's environment, before what the executor's own command sets.
     pub executor_environment: Vec<(String, String)>,
     pub registration_backoff_factor: Duration,
+    /// Whether there is a credential to prove who we are before we register.
+    pub authenticate: bool,
+    pub authentication_backoff_factor: Duration,
+    pub authentication_timeout_min: Duration,
+    pub authentication_timeout_max: Duration,
     pub executor_registration_timeout: Duration,
     pub executor_reregistration_timeout: Duration,
     pub executor_shutdown_grace_period: Duration,
@@ -86,6 +91,10 @@ impl Config {
             switch_user: true,
             executor_environment: Vec::new(),
             registration_backoff_factor: Duration::from_secs(1),
+            authenticate: false,
+            authentication_backoff_factor: Duration::from_secs(1),
+            authentication_timeout_min: Duration::from_secs(5),
+            authentication_timeout_max: Duration::from_secs(60),
             executor_registration_timeout: Duration::from_secs(60),
             executor_reregistration_timeout: Duration::from_secs(2),
             executor_shutdown_grace_period: Duration::from_secs(5),

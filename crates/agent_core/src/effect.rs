@@ -3,7 +3,7 @@
 use crate::{
     container_id::ContainerId,
     event::{ConnId, ReqId, Ticket},
-    launch::spec::{LaunchSpec, Limits},
+    launch::spec::{LaunchSpec, Limits, VolumeLink},
     recovery::Record,
 };
 use proto::{link::ToMaster, upid::Upid, v1};
@@ -15,6 +15,14 @@ pub enum Effect {
     ToMaster {
         to: Upid,
         message: ToMaster,
+    },
+    /// Prove to this master who we are; `Authenticated` tells how it went. A newer request takes an older one's place.
+    Authenticate {
+        master: Upid,
+    },
+    /// Ask a v0 executor of our former life to come back.
+    ReconnectExecutor {
+        executor: Upid,
     },
     /// Watch the link to this address: `Event::Exited` when it breaks. Asking again while it stands is harmless.
     Link {
@@ -69,6 +77,20 @@ pub enum Effect {
     RetireSandbox {
         path: String,
         at: WallTime,
+    },
+    /// Make the directory of a persistent volume; one that is there stays as it is.
+    MakeVolume {
+        path: String,
+    },
+    /// Remove a persistent volume and all that is in it; the directory itself stays if it is a disk's mount point.
+    RemoveVolume {
+        path: String,
+        keep_directory: bool,
+    },
+    /// Let a running container see more volumes in its sandbox.
+    LinkVolumes {
+        container: ContainerId,
+        volumes: Vec<VolumeLink>,
     },
     /// Answer with `DiskMeasured`.
     MeasureDisk,

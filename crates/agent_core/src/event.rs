@@ -1,7 +1,7 @@
 //! What can happen to an agent: the closed list of inputs. What it answers with: `effect`.
 
 use crate::{container_id::ContainerId, recovery::RecoveredState};
-use model::Refusal;
+use model::{ExecutorId, FrameworkId, Refusal};
 use proto::{
     link::ToAgent,
     upid::Upid,
@@ -38,10 +38,14 @@ pub enum Event {
     },
     /// The leading master as now known. Sent again whenever the detection changes.
     MasterDetected { master: Option<Upid> },
-    /// A libprocess message of a master (or its agent observer).
+    /// How `Effect::Authenticate` went with this master.
+    Authenticated { master: Upid, proof: Proof },
+    /// A libprocess message of a master (or its agent observer), or of a v0 driver that speaks to us directly.
     FromMaster { from: Upid, message: ToAgent },
     /// The persistent link to that address broke or could not be made.
     Exited { peer: Upid },
+    /// A v0 executor speaks to us from this address; its calls follow as `FromExecutor`. Sent before its SUBSCRIBE.
+    ExecutorAt { framework: FrameworkId, executor: ExecutorId, address: Upid },
     /// A call on the executor API. `conn` names the stream the reply would open (SUBSCRIBE).
     FromExecutor { req: ReqId, conn: ConnId, call: Box<v1::executor::Call> },
     /// A call on the operator API that changes something or waits for something; plain reads are answered from
@@ -63,6 +67,16 @@ pub enum Event {
     /// Stop for good: unregister, end every executor, then `Effect::Exit` (SIGUSR1; SIGTERM needs no event, for
     /// executors outlive an agent that merely exits).
     Shutdown { why: String },
+}
+
+/// What became of the proof of who we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    Taken,
+    /// The principal is unknown or the secret is wrong.
+    Refused,
+    /// Something else is wrong, perhaps not for long.
+    Failed(String),
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,6 +7,7 @@ use crate::{
     agent::Agent,
     effect::{Effect, Effects, Reply},
     event::{ConnId, ReqId},
+    recovery::{Record, record},
     state::{ExecutorPhase, Phase},
     timers::Timer,
 };
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use model::{ExecutorId, FrameworkId};
 use proto::{
     internal,
+    upid::Upid,
     v1::{
         self,
         executor::{Call, call, event},
@@ -62,6 +64,30 @@ impl Agent {
             }
             _ => self.reply(req, Reply::NotImplemented("501 Not Implemented.".into()), out),
         }
+    }
+
+    /// Where a v0 executor is, so that it can be asked back after our restart.
+    pub(crate) fn on_executor_address(
+        &mut self,
+        framework: &FrameworkId,
+        id: &ExecutorId,
+        address: Upid,
+        out: &mut Effects,
+    ) {
+        let checkpoints = self.state.frameworks.get(framework).is_some_and(|row| row.checkpoints());
+        let Some(row) = self.state.executor_mut(framework, id) else { return };
+        if row.address.as_ref() == Some(&address) {
+            return;
+        }
+        if checkpoints {
+            let record = record::ExecutorAddress {
+                framework: framework.as_str().into(),
+                executor: id.as_str().into(),
+                address: address.to_string(),
+            };
+            out.push(Effect::Checkpoint { ticket: None, record: Box::new(Record::ExecutorAddress(record)) });
+        }
+        row.address = Some(address);
     }
 
     fn on_executor_message(&mut self, framework: &FrameworkId, executor: &ExecutorId, data: Bytes, out: &mut Effects) {

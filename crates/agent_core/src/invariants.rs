@@ -169,7 +169,7 @@ impl Agent {
             .filter(|timer| matches!(timer, Timer::ExecutorRegistration { .. } | Timer::ShutdownGrace { .. }));
         let (armed, due) = (executors.count(), self.state.executors().filter(|row| row.timer.is_some()).count());
         law!(armed == due, "{armed} executor timers for {due} executors that are waited for");
-        let connecting = self.link.register.is_some();
+        let connecting = self.link.register.is_some() || self.link.authentication.is_some();
         let wanted = self.state.phase == Phase::Disconnected && self.state.master.is_some();
         law!(connecting || !wanted, "nobody tries to register");
         Ok(())

@@ -32,9 +32,9 @@ pub use agent::Agent;
 pub use config::{Config, ReconfigurationPolicy, Recover};
 pub use container_id::ContainerId;
 pub use effect::{Effect, Effects, Reply};
-pub use event::{ConnId, Event, Found, Input, LaunchFailure, Launched, Life, ReqId, Termination, Ticket};
-pub use launch::spec::{Class, ExecutorKind, LaunchSpec, Limits, Output, Program};
+pub use event::{ConnId, Event, Found, Input, LaunchFailure, Launched, Life, Proof, ReqId, Termination, Ticket};
+pub use launch::spec::{Class, ExecutorKind, LaunchSpec, Limits, Output, Program, VolumeLink};
 pub use recovery::{Record, RecordError, RecoveredState, replay};
 pub use state::{
-    Container, Executor, ExecutorPhase, Framework, FrameworkPhase, Metrics, Phase, State, Task, TaskPhase,
+    Container, Executor, ExecutorPhase, Framework, FrameworkPhase, Metrics, Operation, Phase, State, Task, TaskPhase,
 };

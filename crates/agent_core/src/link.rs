@@ -1,6 +1,7 @@
 //! The master: finding it, registering and staying registered. What its messages about tasks do: `launch`, `updates`,
 //! `end`, `drain`, `operations`; here they are only told apart.
 
+mod authenticate;
 mod ping;
 mod register;
 mod reregister;
@@ -24,6 +25,9 @@ pub(crate) struct Link {
     /// The upper bound of the next wait between attempts.
     pub backoff: Duration,
     pub register: Option<TimerKey>,
+    /// Set while we prove who we are.
+    pub authentication: Option<TimerKey>,
+    pub authentication_backoff: Duration,
     pub ping: Option<TimerKey>,
     pub ping_timeout: Duration,
     pub resource_version: [u8; 16],
@@ -31,7 +35,15 @@ pub(crate) struct Link {
 
 impl Link {
     pub fn new(resource_version: [u8; 16], ping_timeout: Duration) -> Link {
-        Link { backoff: Duration::ZERO, register: None, ping: None, ping_timeout, resource_version }
+        Link {
+            backoff: Duration::ZERO,
+            register: None,
+            authentication: None,
+            authentication_backoff: Duration::ZERO,
+            ping: None,
+            ping_timeout,
+            resource_version,
+        }
     }
 }
 
@@ -61,7 +73,8 @@ impl Agent {
         let ours =
             self.state.master.as_ref().is_some_and(|master| master.host == peer.host && master.port == peer.port);
         // While attempts are under way, the next one comes by itself.
-        if ours && self.link.register.is_none() && self.state.phase != Phase::Recovering {
+        let trying = self.link.register.is_some() || self.link.authentication.is_some();
+        if ours && !trying && self.state.phase != Phase::Recovering {
             tracing::warn!(master = %peer, "the link to the master broke");
             self.start_registration(out);
         }
@@ -74,6 +87,7 @@ impl Agent {
         }
         self.timers.disarm(self.link.ping.take());
         self.pause_updates();
+        self.pause_operations();
     }
 
     pub(crate) fn to_master(&self, message: impl Into<ToMaster>, out: &mut Effects) {
@@ -95,14 +109,17 @@ impl Agent {
         if let ToAgent::PingSlave(ping) = message {
             return self.on_ping(from, ping.connected, out);
         }
-        if self.state.master.as_ref() != Some(&from) {
+        if self.state.master.as_ref() != Some(&from) && !is_from_driver(&from, &message) {
             tracing::warn!(%from, message = message.name(), "ignoring a message that is not from the current master");
             return;
         }
         match message {
             ToAgent::SlaveRegistered(message) => self.on_registered(*message, out),
             ToAgent::SlaveReregistered(message) => self.on_reregistered(*message, out),
-            ToAgent::RunTask(_) | ToAgent::RunTaskGroup(_) | ToAgent::ApplyOperation(_)
+            ToAgent::RunTask(_)
+            | ToAgent::RunTaskGroup(_)
+            | ToAgent::ApplyOperation(_)
+            | ToAgent::CheckpointResources(_)
                 if !self.is_registered() || self.state.phase != Phase::Running =>
             {
                 // Once we are registered anew, the master learns what does not run here.
@@ -122,10 +139,15 @@ impl Agent {
                 let why = message.message.unwrap_or_else(|| "the master says so".into());
                 self.on_shutdown(&why, false, out);
             }
-            ToAgent::CheckpointResources(message) => self.on_checkpoint_resources(*message),
+            ToAgent::CheckpointResources(message) => self.on_checkpoint_resources(&message, out),
             ToAgent::ApplyOperation(message) => self.on_apply_operation(*message, out),
             ToAgent::ReconcileOperations(message) => self.on_reconcile_operations(*message, out),
-            ToAgent::AcknowledgeOperationStatus(_) => {}
+            ToAgent::AcknowledgeOperationStatus(message) => self.on_operation_acknowledged(&message, out),
         }
     }
+}
+
+/// What v0 drivers may say to an agent directly, without their master.
+fn is_from_driver(from: &Upid, message: &ToAgent) -> bool {
+    from.id != "master" && matches!(message, ToAgent::FrameworkToExecutor(_) | ToAgent::StatusUpdateAcknowledgement(_))
 }

@@ -1,6 +1,6 @@
 //! What goes on once a durable write is reported: every ticket has a named continuation here.
 
-use crate::{container_id::ContainerId, event::Ticket};
+use crate::{container_id::ContainerId, event::Ticket, operations::volumes::Volume};
 use bytes::Bytes;
 use model::{FrameworkId, TaskId};
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ pub(crate) enum Pending {
     Update { framework: FrameworkId, task: TaskId, uuid: Bytes },
     /// An acknowledgement: the task's end, which comes next, may be told.
     Acknowledged { framework: FrameworkId, task: TaskId },
+    /// Reservations and volumes: remove the volumes that are gone, tell the outcome of the operation.
+    Resources { operation: Option<Bytes>, removed: Vec<Volume> },
     /// A nested or standalone container: launch it.
     LaunchContainer { container: ContainerId },
 }

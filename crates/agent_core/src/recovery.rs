@@ -21,6 +21,7 @@ use crate::{
 };
 use model::{AgentId, ExecutorId, FrameworkId, Refusal};
 use proto::v1;
+use resources::{Resources, conversion};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Mesos's own bound on how long executors may take to come back.
@@ -56,7 +57,7 @@ impl Agent {
                 Err(why) if !same_boot => {
                     tracing::warn!("starting as a new agent: {why}");
                     self.record(Record::Forgotten(record::Nothing {}), out);
-                    recovered = RecoveredState::default();
+                    recovered = recovered.forget();
                 }
                 Err(why) => {
                     let hint = "restore the old flags, or choose another --reconfiguration_policy, or start as a new \
@@ -68,6 +69,9 @@ impl Agent {
                     );
                 }
             }
+        }
+        if let Err(why) = self.take_up_resources(&mut recovered, out) {
+            return self.exit(1, why, out);
         }
         self.state.drain = recovered.drain.take();
         self.streams = std::mem::take(&mut recovered.streams);
@@ -90,6 +94,29 @@ impl Agent {
         } else {
             self.finish_recovery(out);
         }
+    }
+
+    /// Reservations and volumes outlive the agent, and the boot too. Volumes that a crash left half made or half removed are
+    /// made and removed now.
+    fn take_up_resources(&mut self, recovered: &mut RecoveredState, out: &mut Effects) -> Result<(), String> {
+        let checkpointed = std::mem::take(&mut recovered.checkpointed);
+        let plain = Resources::from_protos(&self.config.info.resources).map_err(|error| error.to_string())?;
+        conversion::apply_checkpointed(&plain, &checkpointed).map_err(|error| {
+            format!(
+                "the agent's resources no longer hold what was reserved of them: {error}; restore the old --resources, or \
+                 start as a new agent by removing the journal from the work directory (its volumes are then lost)"
+            )
+        })?;
+        let present = self.volumes(&checkpointed);
+        for volume in &present {
+            out.push(Effect::MakeVolume { path: volume.path.clone() });
+        }
+        for volume in std::mem::take(&mut recovered.removed).difference(&present).cloned() {
+            out.push(Effect::RemoveVolume { path: volume.path, keep_directory: volume.is_mount });
+        }
+        self.state.checkpointed = checkpointed;
+        self.state.operations = Arc::new(std::mem::take(&mut recovered.operations));
+        Ok(())
     }
 
     /// Goes on under the id that masters know.
@@ -121,6 +148,9 @@ impl Agent {
                         self.ask_to_shut_down(&framework, &id, out);
                     } else {
                         row.phase = ExecutorPhase::Registering;
+                        if let Some(executor) = row.address.clone() {
+                            out.push(Effect::ReconnectExecutor { executor });
+                        }
                     }
                 }
                 // The crash came between the record and the container: nothing of it has run, so it can run now.

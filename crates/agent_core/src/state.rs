@@ -8,14 +8,17 @@ use crate::{
     launch::spec::{Class, ExecutorKind, Limits},
     timers::TimerKey,
 };
+use bytes::Bytes;
 use model::{AgentId, ExecutorId, FrameworkId, TaskId};
 use proto::{
     upid::Upid,
     v1::{self, TaskState},
 };
+use resources::Resources;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 use stdx::WallTime;
 
@@ -47,6 +50,10 @@ pub struct State {
     /// Nested and standalone containers; those of executors stand in their rows.
     pub containers: Arc<BTreeMap<ContainerId, Arc<Container>>>,
     pub drain: Option<Drain>,
+    /// Dynamic reservations and persistent volumes, allocated to nobody.
+    pub checkpointed: Resources,
+    /// Operations whose outcome is not yet acknowledged, by the master's names for them.
+    pub operations: Arc<BTreeMap<Bytes, Arc<Operation>>>,
     pub metrics: Metrics,
 }
 
@@ -54,6 +61,16 @@ pub struct State {
 pub struct Drain {
     pub config: v1::DrainConfig,
     pub since: WallTime,
+}
+
+/// An operation that was applied, or could not be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operation {
+    pub proto: v1::Operation,
+    /// Nobody hears of it before it is.
+    pub(crate) durable: bool,
+    pub(crate) retry: Option<TimerKey>,
+    pub(crate) backoff: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +134,8 @@ pub struct Executor {
     pub(crate) stage: Stage,
     /// The stream it listens on.
     pub(crate) conn: Option<ConnId>,
+    /// The libprocess address of a v0 executor.
+    pub address: Option<Upid>,
     /// What its container was last given.
     pub(crate) limits: Option<Limits>,
     /// Until when it must subscribe, or end.
@@ -202,6 +221,10 @@ impl State {
 
     pub(crate) fn executor_mut(&mut self, framework: &FrameworkId, id: &ExecutorId) -> Option<&mut Executor> {
         self.framework_mut(framework)?.executors.get_mut(id).map(Arc::make_mut)
+    }
+
+    pub(crate) fn operation_mut(&mut self, uuid: &Bytes) -> Option<&mut Operation> {
+        Arc::make_mut(&mut self.operations).get_mut(uuid).map(Arc::make_mut)
     }
 
     pub(crate) fn container_mut(&mut self, id: &ContainerId) -> Option<&mut Container> {

@@ -1,6 +1,7 @@
 //! Every deadline of the agent in one ordered queue. What happens at a deadline: the file of the thing that armed it.
 
 use crate::container_id::ContainerId;
+use bytes::Bytes;
 use model::{FrameworkId, TaskId};
 use std::collections::BTreeMap;
 use stdx::Tick;
@@ -9,8 +10,10 @@ use stdx::Tick;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Timer {
     Register,
+    Authenticate,
     PingTimeout,
     UpdateRetry { framework: FrameworkId, task: TaskId },
+    OperationRetry { operation: Bytes },
     ExecutorRegistration { container: ContainerId },
     ExecutorReregistration,
     ShutdownGrace { container: ContainerId },
@@ -22,8 +25,10 @@ impl Timer {
     pub fn name(&self) -> &'static str {
         match self {
             Timer::Register => "register with the master",
+            Timer::Authenticate => "authenticate with the master",
             Timer::PingTimeout => "ping timeout",
             Timer::UpdateRetry { .. } => "resend a status update",
+            Timer::OperationRetry { .. } => "resend an operation's status",
             Timer::ExecutorRegistration { .. } => "executor registration timeout",
             Timer::ExecutorReregistration => "executor reregistration timeout",
             Timer::ShutdownGrace { .. } => "executor shutdown grace period",

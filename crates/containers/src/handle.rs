@@ -3,15 +3,15 @@
 
 use crate::{
     Config, ContainerId, LaunchError, LaunchSpec, Launched, Limits, OpError, Recovered, Rlimit, SetupError,
-    Termination, Usage,
+    Termination, Usage, VolumeLink,
     cgroups::Shape,
     host::{self, Host},
     isolators::{cpu::CpuShape, memory::MemoryShape},
-    kernel::{credentials, pidfd},
+    kernel::{credentials, files, pidfd},
     launch,
     launcher::zygote::MARKER,
     record::{CgroupUse, Frame, Setup},
-    recover,
+    recover, sandbox,
     shelf::{Shelf, Slot},
     supervise, usage,
     users::Users,
@@ -358,6 +358,20 @@ impl Containers {
             Ok(())
         });
         done.await.unwrap_or_else(|| Err(broken("change limits")))
+    }
+
+    /// Lets a running container see more volumes in its sandbox.
+    pub fn link_volumes(&self, id: &ContainerId, volumes: &[VolumeLink]) -> Result<(), OpError> {
+        let container = self.inner().find(id)?;
+        let open = || {
+            let directory = files::open_directory(&container.sandbox)?;
+            let owner = sandbox::owner(&directory)?;
+            io::Result::Ok((directory, owner))
+        };
+        let linked = open().and_then(|(directory, owner)| {
+            volumes.iter().try_for_each(|volume| sandbox::link(&directory, volume, Some(owner)))
+        });
+        linked.map_err(|source| OpError::Io { what: format!("link volumes into the sandbox of '{id}'"), source })
     }
 
     pub async fn usage(&self, id: &ContainerId) -> Result<Usage, OpError> {

@@ -78,6 +78,11 @@ fn prepare(inner: &Inner, spec: &LaunchSpec) -> Result<Room, LaunchError> {
     let parent = spec.id.parent().and_then(|parent| inner.find(&parent).ok());
     let directory = sandbox::open(&spec.sandbox, parent.as_ref().map(|parent| parent.sandbox.as_path()))
         .map_err(|error| io_error(format!("create the sandbox '{}'", spec.sandbox.display()), error))?;
+    for volume in &spec.volumes {
+        let ids = user.as_ref().map(|user| (user.uid, user.gid));
+        sandbox::link(&directory, volume, ids)
+            .map_err(|error| io_error(format!("link the volume '{}'", volume.path.display()), error))?;
+    }
     Ok(Room { user, directory })
 }
 

@@ -34,6 +34,6 @@ pub use id::{ContainerId, IdError};
 pub use recover::Recovered;
 pub use spec::{
     Class, Command, ExecutorKind, IpcMode, LaunchError, LaunchSpec, Launched, Limitation, LimitationReason, Limits,
-    OpError, Output, Program, Rlimit, SetupError, Termination, Uri,
+    OpError, Output, Program, Rlimit, SetupError, Termination, Uri, VolumeLink,
 };
 pub use usage::Usage;

@@ -1,7 +1,7 @@
 //! A container's own directory: made with the right owner, and its output files opened, so that no name in it can be
 //! swapped for a link to something else. Filling it is for `fetcher`, removing it for the agent.
 
-use crate::{kernel::files, record::UserIds};
+use crate::{kernel::files, record::UserIds, spec::VolumeLink};
 use std::{
     fs, io,
     os::fd::{AsRawFd, OwnedFd},
@@ -47,6 +47,46 @@ pub fn open_output(directory: &OwnedFd, user: Option<&UserIds>) -> io::Result<(O
     Ok((open("stdout")?, open("stderr")?))
 }
 
+/// Lets the directory of a volume be seen under its name, and gives it to the container's user unless others use it. No
+/// symbolic link is followed below `directory`; what stands in the way is an error, unless it is this very link.
+pub fn link(directory: &OwnedFd, volume: &VolumeLink, user: Option<(u32, u32)>) -> io::Result<()> {
+    let names: Option<Vec<&Path>> = volume
+        .name
+        .components()
+        .filter(|component| *component != Component::CurDir)
+        .map(|component| match component {
+            Component::Normal(name) => Some(Path::new(name)),
+            _ => None,
+        })
+        .collect();
+    let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
+    let Some((last, above)) = names.as_deref().and_then(|names| names.split_last()) else {
+        return Err(wrong(format!("the volume's path '{}' is not one below the sandbox", volume.name.display())));
+    };
+    let mut at = directory.try_clone()?;
+    for name in above {
+        files::make_directory_at(at.as_raw_fd(), name, MODE)?;
+        at = files::open_directory_at(at.as_raw_fd(), name)?;
+    }
+    let there = files::path_of(&at).join(last);
+    if !files::make_link_at(at.as_raw_fd(), last, &volume.path)?
+        && fs::read_link(&there).ok().as_deref() != Some(&volume.path)
+    {
+        return Err(wrong(format!("'{}' is there already", volume.name.display())));
+    }
+    if let Some((uid, gid)) = user.filter(|_| !volume.shared) {
+        files::change_owner(&files::open_directory(&volume.path)?, uid, gid)?;
+    }
+    Ok(())
+}
+
+/// Who owns an open directory.
+pub fn owner(directory: &OwnedFd) -> io::Result<(u32, u32)> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::File::from(directory.try_clone()?).metadata()?;
+    Ok((metadata.uid(), metadata.gid()))
+}
+
 /// Hands the directory, and everything in it, to `user`.
 pub fn give(directory: &OwnedFd, user: &UserIds, with_content: bool) -> io::Result<()> {
     if with_content {
@@ -81,6 +121,24 @@ mod tests {
         drop(stdout);
         assert!(path.join("stdout").is_file() && path.join("stderr").is_file());
         open(&path, None).unwrap();
+    }
+
+    #[test]
+    fn volumes_are_linked_below_the_sandbox_and_nowhere_else() {
+        let root = tempfile::tempdir().unwrap();
+        let (path, volume) = (root.path().join("sandbox"), root.path().join("volume"));
+        fs::create_dir(&volume).unwrap();
+        fs::write(volume.join("kept"), "x").unwrap();
+        let directory = open(&path, None).unwrap();
+        let at = |name: &str| VolumeLink { name: name.into(), path: volume.clone(), shared: false };
+        for name in ["data", "./deep/er/data", "data"] {
+            link(&directory, &at(name), Some(owner(&directory).unwrap())).unwrap();
+            assert_eq!(fs::read_to_string(path.join(name).join("kept")).unwrap(), "x");
+        }
+        fs::write(path.join("taken"), "").unwrap();
+        for name in ["/etc/data", "../data", "", ".", "taken", "data/inside"] {
+            assert!(link(&directory, &at(name), None).is_err(), "{name}");
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct LaunchSpec {
     pub sandbox: PathBuf,
     /// Fetched into the sandbox before anything runs, one after the other.
     pub uris: Vec<Uri>,
+    /// Directories of the host to be seen in the sandbox, before anything is fetched.
+    pub volumes: Vec<VolumeLink>,
     pub limits: Limits,
     /// For a nested container: stays in its parent's cgroups. Without it, it gets cgroups of its own with `limits`.
     pub share_cgroups: bool,
@@ -38,6 +40,7 @@ impl LaunchSpec {
             command,
             sandbox: sandbox.into(),
             uris: Vec::new(),
+            volumes: Vec::new(),
             limits: Limits::default(),
             share_cgroups: true,
             share_pid_namespace: false,
@@ -49,6 +52,17 @@ impl LaunchSpec {
             tag: String::new(),
         }
     }
+}
+
+/// A directory of the host under a name in the sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeLink {
+    /// Relative to the sandbox, without `..`.
+    pub name: PathBuf,
+    /// Must be there.
+    pub path: PathBuf,
+    /// Others use it too: it does not become the container's user's.
+    pub shared: bool,
 }
 
 /// What kind of container it is.

@@ -21,12 +21,7 @@ use crate::{Master, Step, state::Operation};
 
 /// The same conversions, of resources that nobody holds.
 pub(crate) fn unallocated(conversions: &[Conversion]) -> Vec<Conversion> {
-    let each = |conversion: &Conversion| Conversion {
-        consumed: conversion.consumed.unallocate(),
-        converted: conversion.converted.unallocate(),
-        gone: conversion.gone.as_ref().map(|gone| gone.with_allocation(None)),
-    };
-    conversions.iter().map(each).collect()
+    conversions.iter().map(Conversion::unallocate).collect()
 }
 
 impl Master {

@@ -21,6 +21,15 @@ impl Conversion {
         Conversion { consumed: consumed.into(), converted: converted.into(), gone: None }
     }
 
+    /// The same exchange of resources that nobody holds.
+    pub fn unallocate(&self) -> Conversion {
+        Conversion {
+            consumed: self.consumed.unallocate(),
+            converted: self.converted.unallocate(),
+            gone: self.gone.as_ref().map(|gone| gone.with_allocation(None)),
+        }
+    }
+
     pub fn apply(&self, total: &Resources) -> Result<Resources, ResourceError> {
         let Some(rest) = total.subtract(&self.consumed) else {
             return Err(ResourceError::Missing { total: total.to_string(), wanted: self.consumed.to_string() });

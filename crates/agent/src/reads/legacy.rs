@@ -66,7 +66,7 @@ fn master_hostname<'a>(state: &'a State, process: Process<'_>, master: &'a Upid)
 
 /// Every resource of the agent, short and in full, and how much of it is taken.
 fn write_resources(json: &mut Writer, state: &State) {
-    let total = Resources::from_protos(&state.info.resources).unwrap_or_default();
+    let total = state.total();
     let allocated: Resources = state.executors().map(|executor| frameworks::allocated(executor)).sum();
     let allocated = allocated.unallocate();
     json.key("resources");

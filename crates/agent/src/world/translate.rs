@@ -1,6 +1,8 @@
 //! The core's words for containers into those of the `containers` crate, and back.
 
-use agent_core::{Class, ContainerId, ExecutorKind, LaunchFailure, LaunchSpec, Limits, Output, Program, Termination};
+use agent_core::{
+    Class, ContainerId, ExecutorKind, LaunchFailure, LaunchSpec, Limits, Output, Program, Termination, VolumeLink,
+};
 use containers::{Command, LaunchError, Limitation, LimitationReason};
 use proto::v1::{self, task_status::Reason};
 
@@ -28,6 +30,7 @@ pub fn spec(spec: LaunchSpec) -> Result<containers::LaunchSpec, LaunchFailure> {
     Ok(containers::LaunchSpec {
         class: if spec.class == Class::Debug { containers::Class::Debug } else { containers::Class::Default },
         uris: spec.uris.into_iter().map(uri).collect(),
+        volumes: spec.volumes.into_iter().map(volume).collect(),
         limits: limits(&spec.limits),
         share_cgroups: spec.share_cgroups,
         share_pid_namespace: linux.is_some_and(|linux| linux.share_pid_namespace()),
@@ -92,6 +95,10 @@ fn uri(uri: v1::command_info::Uri) -> containers::Uri {
         output_file: uri.output_file,
         value: uri.value,
     }
+}
+
+pub fn volume(volume: VolumeLink) -> containers::VolumeLink {
+    containers::VolumeLink { name: volume.name.into(), path: volume.path.into(), shared: volume.shared }
 }
 
 pub fn limits(limits: &Limits) -> containers::Limits {

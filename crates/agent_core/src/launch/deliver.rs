@@ -57,6 +57,7 @@ impl Agent {
         // Room first, then the tasks. The container of a command task was made for its one task.
         if row.kind != ExecutorKind::Command {
             self.update_limits(framework, id, out);
+            self.link_volumes(framework, id, out);
         }
         let Some(row) = self.state.executor_mut(framework, id) else { return };
         row.used = true;
@@ -88,6 +89,17 @@ impl Agent {
                 }
             };
             out.push(Effect::ToExecutor { conn, event: Box::new(event) });
+        }
+    }
+
+    /// Tasks that come to a running container bring their volumes along.
+    fn link_volumes(&self, framework: &FrameworkId, id: &ExecutorId, out: &mut Effects) {
+        let Some(row) = self.state.find_executor(framework, id) else { return };
+        let ready = row.deliveries.iter().filter(|delivery| delivery.sent == Progress::Ready);
+        let tasks = ready.flat_map(|delivery| &delivery.tasks).filter_map(|task| row.tasks.get(task));
+        let volumes: Vec<_> = tasks.flat_map(|task| self.links_of(&task.info.resources)).collect();
+        if !volumes.is_empty() {
+            out.push(Effect::LinkVolumes { container: row.container.clone(), volumes });
         }
     }
 

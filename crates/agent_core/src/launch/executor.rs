@@ -3,7 +3,7 @@
 
 use super::{
     Order, environment, kind_of, limits, paths,
-    spec::{Class, ExecutorKind, LaunchSpec, Output, Program},
+    spec::{Class, ExecutorKind, LaunchSpec, Output, Program, VolumeLink},
 };
 use crate::{
     agent::Agent,
@@ -57,6 +57,7 @@ impl Agent {
             completed_tasks: VecDeque::new(),
             stage: Stage::Checkpointing,
             conn: None,
+            address: None,
             limits: None,
             timer: None,
             used: false,
@@ -128,11 +129,21 @@ impl Agent {
             sandbox: sandbox.to_owned(),
             latest_link: sandbox.rsplit_once('/').map(|(runs, _)| format!("{runs}/latest")),
             uris: command.map(|command| command.uris.clone()).unwrap_or_default(),
+            volumes: self.volumes_for(executor),
             limits: limits::of_executor(executor),
             share_cgroups: false,
             container_info: executor.info.container.clone().map(Box::new),
             output: Output::Sandbox,
         }
+    }
+
+    /// The volumes of an executor and of the tasks it begins with.
+    fn volumes_for(&self, executor: &Executor) -> Vec<VolumeLink> {
+        let mut links = self.links_of(&executor.info.resources);
+        for task in executor.tasks.values() {
+            links.extend(self.links_of(&task.info.resources));
+        }
+        links
     }
 
     pub(crate) fn on_launched(

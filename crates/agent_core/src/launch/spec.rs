@@ -18,12 +18,25 @@ pub struct LaunchSpec {
     /// A symbolic link to put at (path), pointing to the sandbox: `runs/latest`.
     pub latest_link: Option<String>,
     pub uris: Vec<v1::command_info::Uri>,
+    /// Persistent volumes to be seen in the sandbox.
+    pub volumes: Vec<VolumeLink>,
     pub limits: Limits,
     /// A nested container that lives in its parent's cgroups.
     pub share_cgroups: bool,
     /// Image, volumes, networks, IPC and PID modes, resource limits of processes, terminal.
     pub container_info: Option<Box<v1::ContainerInfo>>,
     pub output: Output,
+}
+
+/// A persistent volume, and its name in the sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeLink {
+    /// As the task says; a path below the sandbox.
+    pub name: String,
+    /// The volume's directory on the host.
+    pub path: String,
+    /// Several containers use it, so that it stays its owner's.
+    pub shared: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,13 +23,22 @@ impl Agent {
         }
         if let Some(peer) = self.state.master.clone() {
             out.push(Effect::Link { peer });
-            self.link.backoff = self.config.registration_backoff_factor;
-            self.arm_registration();
+            if self.config.authenticate {
+                self.start_authentication(out);
+            } else {
+                self.begin_registration();
+            }
         }
+    }
+
+    pub(crate) fn begin_registration(&mut self) {
+        self.link.backoff = self.config.registration_backoff_factor;
+        self.arm_registration();
     }
 
     pub(crate) fn stop_registration(&mut self) {
         self.timers.disarm(self.link.register.take());
+        self.stop_authentication();
     }
 
     fn arm_registration(&mut self) {
@@ -49,7 +58,7 @@ impl Agent {
             self.to_master(
                 internal::RegisterSlaveMessage {
                     agent: (*self.state.info).clone(),
-                    checkpointed_resources: Vec::new(),
+                    checkpointed_resources: self.state.checkpointed.to_protos(),
                     version: Some(self.config.version.clone()),
                     agent_capabilities: self.capabilities(),
                     resource_version_uuid: Some(self.resource_version()),
@@ -114,12 +123,13 @@ impl Agent {
         self.to_master(
             internal::UpdateSlaveMessage {
                 agent_id: self.agent_id(),
-                operations: Some(internal::update_slave_message::Operations::default()),
+                operations: Some(self.reported_operations()),
                 resource_version_uuid: Some(self.resource_version()),
                 ..Default::default()
             },
             out,
         );
         self.resume_updates(out);
+        self.resume_operations(out);
     }
 }

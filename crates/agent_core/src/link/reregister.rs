@@ -13,6 +13,7 @@ impl Agent {
     pub(crate) fn reregistration(&self) -> internal::ReregisterSlaveMessage {
         let mut message = internal::ReregisterSlaveMessage {
             agent: (*self.state.info).clone(),
+            checkpointed_resources: self.state.checkpointed.to_protos(),
             version: Some(self.config.version.clone()),
             agent_capabilities: self.capabilities(),
             resource_version_uuid: Some(self.resource_version()),

@@ -126,6 +126,7 @@ impl Agent {
             }
         };
         let spec = LaunchSpec {
+            volumes: Vec::new(),
             container: id.clone(),
             class,
             program: program_of(command.as_ref()),

@@ -1,7 +1,12 @@
 //! The journal's closed list of records and their encoding. What they add up to: `replay`; a journal written anew:
 //! `snapshot`.
 
-use crate::{container_id::ContainerId, event::Termination, launch::spec::Class, launch::spec::ExecutorKind};
+use crate::{
+    container_id::ContainerId,
+    event::Termination,
+    launch::spec::{Class, ExecutorKind},
+    operations::volumes::Volume,
+};
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
 use proto::{internal, v1};
@@ -64,10 +69,53 @@ pub enum Record {
     /// The executor is gone and owes nothing.
     #[prost(message, tag = "19")]
     ExecutorCompleted(ExecutorName),
+    /// A v0 executor has registered from here.
+    #[prost(message, tag = "20")]
+    ExecutorAddress(ExecutorAddress),
+    /// What is reserved and which volumes there are; with the operation that made it so.
+    #[prost(message, tag = "21")]
+    Resources(ResourcesRecord),
+    /// The outcome of an operation is acknowledged.
+    #[prost(message, tag = "22")]
+    OperationEnded(OperationName),
+    /// Written by compaction: an operation whose outcome is not acknowledged.
+    #[prost(message, tag = "23")]
+    Operation(OperationRecord),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Nothing {}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ResourcesRecord {
+    #[prost(message, repeated, tag = "1")]
+    pub checkpointed: Vec<v1::Resource>,
+    #[prost(message, optional, tag = "2")]
+    pub operation: Option<v1::Operation>,
+    /// Volumes to be removed once this is durable.
+    #[prost(message, repeated, tag = "3")]
+    pub removed: Vec<VolumeRecord>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct VolumeRecord {
+    #[prost(string, tag = "1")]
+    pub path: String,
+    #[prost(bool, tag = "2")]
+    pub is_mount: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct OperationName {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub uuid: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct OperationRecord {
+    #[prost(message, required, tag = "1")]
+    pub operation: v1::Operation,
+}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Boot {
@@ -101,6 +149,16 @@ pub struct ExecutorName {
     pub framework: String,
     #[prost(string, tag = "2")]
     pub executor: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ExecutorAddress {
+    #[prost(string, tag = "1")]
+    pub framework: String,
+    #[prost(string, tag = "2")]
+    pub executor: String,
+    #[prost(string, tag = "3")]
+    pub address: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -254,7 +312,7 @@ pub struct CompletedTaskRecord {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Envelope {
-    #[prost(oneof = "Record", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19")]
+    #[prost(oneof = "Record", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23")]
     record: Option<Record>,
 }
 
@@ -294,6 +352,7 @@ impl Record {
             Record::Executor(_) => "Executor",
             Record::Tasks(_) => "Tasks",
             Record::ExecutorShutdown(_) => "ExecutorShutdown",
+            Record::ExecutorAddress(_) => "ExecutorAddress",
             Record::Update(_) => "Update",
             Record::Acknowledged(_) => "Acknowledged",
             Record::Kill(_) => "Kill",
@@ -305,6 +364,9 @@ impl Record {
             Record::Stream(_) => "Stream",
             Record::CompletedTask(_) => "CompletedTask",
             Record::ExecutorCompleted(_) => "ExecutorCompleted",
+            Record::Resources(_) => "Resources",
+            Record::OperationEnded(_) => "OperationEnded",
+            Record::Operation(_) => "Operation",
         }
     }
 }
@@ -340,6 +402,16 @@ pub(crate) fn class_of(number: u32) -> Class {
         3 => Class::Debug,
         4 => Class::Standalone,
         _ => Class::Nested,
+    }
+}
+
+impl VolumeRecord {
+    pub(crate) fn of(volume: &Volume) -> VolumeRecord {
+        VolumeRecord { path: volume.path.clone(), is_mount: volume.is_mount }
+    }
+
+    pub(crate) fn to_volume(&self) -> Volume {
+        Volume { path: self.path.clone(), is_mount: self.is_mount }
     }
 }
 

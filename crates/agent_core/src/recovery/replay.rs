@@ -4,16 +4,19 @@ use super::record::{self, Record, class_of, kind_of};
 use crate::{
     config::MAX_COMPLETED_TASKS_PER_EXECUTOR,
     container_id::ContainerId,
+    operations::volumes::Volume,
     state::{
-        Container, ContainerLife, Drain, Executor, ExecutorPhase, Framework, FrameworkPhase, Kill, Progress, Stage,
-        Task, TaskPhase,
+        Container, ContainerLife, Drain, Executor, ExecutorPhase, Framework, FrameworkPhase, Kill, Operation, Progress,
+        Stage, Task, TaskPhase,
     },
     updates::stream::{Acked, Stream},
 };
+use bytes::Bytes;
 use model::{ExecutorId, FrameworkId, TaskId, task_state};
 use proto::v1::{self, TaskState, task_status::Source};
+use resources::Resources;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 use stdx::WallTime;
@@ -27,6 +30,10 @@ pub struct RecoveredState {
     pub(crate) frameworks: BTreeMap<FrameworkId, Arc<Framework>>,
     pub(crate) containers: BTreeMap<ContainerId, Arc<Container>>,
     pub(crate) streams: BTreeMap<(FrameworkId, TaskId), Stream>,
+    pub(crate) checkpointed: Resources,
+    pub(crate) operations: BTreeMap<Bytes, Arc<Operation>>,
+    /// Volumes whose removal may have been cut short.
+    pub(crate) removed: BTreeSet<Volume>,
     /// Records that make no sense after those before them.
     pub(crate) oddities: u64,
 }
@@ -76,7 +83,7 @@ impl RecoveredState {
         match record {
             Record::Boot(boot) => self.boot_id = Some(boot.boot_id),
             Record::Agent(agent) => self.agent = Some(agent.info),
-            Record::Forgotten(_) => *self = RecoveredState { boot_id: self.boot_id.take(), ..Default::default() },
+            Record::Forgotten(_) => *self = std::mem::take(self).forget(),
             Record::Framework(record) => self.apply_framework(record)?,
             Record::FrameworkShutdown(name) => {
                 let row = self.framework(&name.framework)?;
@@ -91,6 +98,9 @@ impl RecoveredState {
             }
             Record::ExecutorShutdown(name) => {
                 self.executor(&name.framework, &name.executor)?.phase = ExecutorPhase::Terminating;
+            }
+            Record::ExecutorAddress(record) => {
+                self.executor(&record.framework, &record.executor)?.address = Some(record.address.parse().ok()?);
             }
             Record::ExecutorCompleted(name) => {
                 let row = self.framework(&name.framework)?;
@@ -145,6 +155,15 @@ impl RecoveredState {
                 record.acknowledged.into_iter().for_each(|uuid| stream.remember(uuid));
                 record.open.into_iter().for_each(|update| stream.restore(Arc::new(update)));
             }
+            Record::Resources(record) => {
+                self.checkpointed = Resources::from_protos(&record.checkpointed).ok()?;
+                self.removed.extend(record.removed.iter().map(record::VolumeRecord::to_volume));
+                record.operation.into_iter().for_each(|operation| self.add_operation(operation));
+            }
+            Record::Operation(record) => self.add_operation(record.operation),
+            Record::OperationEnded(name) => {
+                self.operations.remove(&name.uuid)?;
+            }
             Record::CompletedTask(record) => {
                 let row = self.executor(&record.framework, &record.executor)?;
                 row.used = true;
@@ -155,6 +174,22 @@ impl RecoveredState {
             }
         }
         Some(())
+    }
+
+    /// What a new agent on this machine takes over: its reservations and volumes.
+    pub(crate) fn forget(self) -> RecoveredState {
+        RecoveredState {
+            boot_id: self.boot_id,
+            checkpointed: self.checkpointed,
+            removed: self.removed,
+            ..Default::default()
+        }
+    }
+
+    fn add_operation(&mut self, proto: v1::Operation) {
+        let uuid = proto.uuid.value.clone();
+        let row = Operation { proto, durable: true, retry: None, backoff: Default::default() };
+        self.operations.insert(uuid, Arc::new(row));
     }
 
     fn place(&mut self, framework: &str, executor: &str, tasks: &[v1::TaskInfo]) {
@@ -198,6 +233,7 @@ impl RecoveredState {
             completed_tasks: VecDeque::new(),
             stage: Stage::Up,
             conn: None,
+            address: None,
             limits: None,
             timer: None,
             used: false,

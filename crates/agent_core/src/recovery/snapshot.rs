@@ -15,6 +15,13 @@ impl Agent {
         if let Some(drain) = &self.state.drain {
             records.push(Record::Drain(record::DrainRecord { config: Some(drain.config), since: drain.since.0 }));
         }
+        if !self.state.checkpointed.is_empty() {
+            let checkpointed = self.state.checkpointed.to_protos();
+            records.push(Record::Resources(record::ResourcesRecord { checkpointed, ..Default::default() }));
+        }
+        for row in self.state.operations.values() {
+            records.push(Record::Operation(record::OperationRecord { operation: row.proto.clone() }));
+        }
         let completed = self.state.completed_frameworks.iter();
         for framework in completed.chain(self.state.frameworks.values()).filter(|row| row.recorded) {
             write_framework(framework, &mut records);
@@ -75,6 +82,13 @@ fn write_executor(executor: &Executor, records: &mut Vec<Record>) {
         sandbox: executor.sandbox.as_ref().into(),
         deliveries: deliveries.collect(),
     }));
+    if let Some(address) = &executor.address {
+        records.push(Record::ExecutorAddress(record::ExecutorAddress {
+            framework: executor.framework.as_str().into(),
+            executor: executor.id.as_str().into(),
+            address: address.to_string(),
+        }));
+    }
     for row in &executor.completed_tasks {
         records.push(Record::CompletedTask(record::CompletedTaskRecord {
             framework: executor.framework.as_str().into(),

@@ -15,7 +15,7 @@ pub fn agent_info() -> v1::AgentInfo {
     v1::AgentInfo {
         hostname: "host".into(),
         port: Some(5051),
-        resources: vec![scalar("cpus", 4.0), scalar("mem", 1024.0)],
+        resources: vec![scalar("cpus", 4.0), scalar("mem", 1024.0), scalar("disk", 1000.0)],
         ..Default::default()
     }
 }

@@ -6,11 +6,12 @@ use crate::{
     text::Names,
     world::{World, config},
 };
-use agent_core::{Event, LaunchFailure, ReconfigurationPolicy, Recover, Termination};
+use agent_core::{Event, LaunchFailure, Proof, ReconfigurationPolicy, Recover, Termination};
 use bytes::Bytes;
 use proto::{
     internal,
     link::ToAgent,
+    upid::Upid,
     v1::{self, agent, executor::call},
 };
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
@@ -255,6 +256,33 @@ impl Player {
                 let message = internal::PingSlaveMessage { connected: words.key("connected") != Some("no") };
                 self.step(Event::FromMaster { from, message: message.into() });
             }
+            "authenticated" => {
+                let proof = match words.at(2) {
+                    "taken" => Proof::Taken,
+                    "refused" => Proof::Refused,
+                    why => Proof::Failed(why.into()),
+                };
+                self.step(Event::Authenticated { master: build::upid(words.at(1)), proof });
+            }
+            "executor-at" => self.step(Event::ExecutorAt {
+                framework: words.at(1).into(),
+                executor: words.at(2).into(),
+                address: words.at(3).parse().unwrap(),
+            }),
+            "driver-acks" | "driver-says" => {
+                let from = Upid::new("scheduler-1", "10.0.0.7", 7000);
+                let (agent_id, framework_id) = (build::agent_id(&self.agent), build::framework_id(words.at(1)));
+                let message: ToAgent = if words.at(0) == "driver-acks" {
+                    let key = (words.at(1).to_owned(), words.at(2).to_owned());
+                    let uuid = self.names.forwarded.get(&key).cloned().unwrap_or_default();
+                    build::acknowledgement(words.at(1), words.at(2), &self.agent, uuid).into()
+                } else {
+                    let executor_id = build::executor_id(words.at(2));
+                    let data = Bytes::from(words.rest(3));
+                    internal::FrameworkToExecutorMessage { agent_id, framework_id, executor_id, data }.into()
+                };
+                self.step(Event::FromMaster { from, message });
+            }
             "exited" => self.step(Event::Exited { peer: build::upid(words.at(1)) }),
             "from" => {
                 let message = internal::ShutdownMessage::default();
@@ -339,16 +367,30 @@ impl Player {
                     mark_gone: Some(words.says("gone")),
                 },
             }),
-            "apply-operation" => self.master(internal::ApplyOperationMessage {
-                framework_id: Some(build::framework_id(words.at(1))),
+            "apply" => self.master(internal::ApplyOperationMessage {
+                framework_id: Some(build::framework_id("f")),
+                operation_info: operation(words.at(2), words.at(3)),
+                operation_uuid: operation_uuid(words.at(1)),
                 ..Default::default()
             }),
+            "ack-operation" => {
+                let operation_uuid = operation_uuid(words.at(1));
+                let row = self.world.agent.view().operations.get(&operation_uuid.value).cloned();
+                let told = row.and_then(|row| row.proto.latest_status.uuid.clone());
+                let status_uuid = told.unwrap_or_else(|| v1::Uuid { value: build::uuid(9) });
+                self.master(internal::AcknowledgeOperationStatusMessage {
+                    status_uuid,
+                    operation_uuid,
+                    resource_provider_id: None,
+                });
+            }
             "reconcile-operations" => self.master(internal::ReconcileOperationsMessage {
                 operations: vec![internal::reconcile_operations_message::Operation::default()],
                 ..Default::default()
             }),
             "checkpoint-resources" => {
-                self.master(internal::CheckpointResourcesMessage { resources: vec![build::scalar("cpus", 1.0)] })
+                let resources = words.key("volume").map(|text| vec![volume(text)]).unwrap_or_default();
+                self.master(internal::CheckpointResourcesMessage { resources });
             }
             "subscribe" => {
                 let mut subscribe = call::Subscribe {
@@ -499,6 +541,7 @@ impl Player {
                         vec![build::scalar("cpus", value.parse().unwrap()), build::scalar("mem", 1024.0)]
                 }
                 "backoff" => config.registration_backoff_factor = Duration::from_secs_f64(value.parse().unwrap()),
+                "authenticate" => config.authenticate = *value == "yes",
                 other => panic!("no setting {other}"),
             }
         }
@@ -506,4 +549,61 @@ impl Player {
             self.world.agent = agent_core::Agent::new(config.clone(), 7);
         }
     }
+}
+
+/// `reserve NAME:N`, `unreserve NAME:N`, `create ID:N`, `destroy ID:N`, all for the role `r/x`.
+fn operation(kind: &str, what: &str) -> v1::offer::Operation {
+    use v1::offer::operation::{Create, Destroy, Reserve, Type, Unreserve};
+    let mut operation = v1::offer::Operation::default();
+    match kind {
+        "reserve" => {
+            operation.set_type(Type::Reserve);
+            operation.reserve = Some(Reserve { resources: vec![reserved(what)], source: Vec::new() });
+        }
+        "unreserve" => {
+            operation.set_type(Type::Unreserve);
+            operation.unreserve = Some(Unreserve { resources: vec![reserved(what)] });
+        }
+        "create" => {
+            operation.set_type(Type::Create);
+            operation.create = Some(Create { volumes: vec![volume(what)] });
+        }
+        "destroy" => {
+            operation.set_type(Type::Destroy);
+            operation.destroy = Some(Destroy { volumes: vec![volume(what)] });
+        }
+        other => panic!("no operation {other}"),
+    }
+    operation
+}
+
+fn reserved(what: &str) -> v1::Resource {
+    let (name, amount) = what.split_once(':').unwrap();
+    let mut resource = build::scalar(name, amount.parse().unwrap());
+    resource.reservations = vec![v1::resource::ReservationInfo {
+        r#type: Some(v1::resource::reservation_info::Type::Dynamic as i32),
+        role: Some("r/x".into()),
+        ..Default::default()
+    }];
+    resource
+}
+
+fn volume(what: &str) -> v1::Resource {
+    let (id, amount) = what.split_once(':').unwrap();
+    let mut resource = reserved(&format!("disk:{amount}"));
+    resource.disk = Some(v1::resource::DiskInfo {
+        persistence: Some(v1::resource::disk_info::Persistence { id: id.into(), principal: None }),
+        volume: Some(v1::Volume {
+            mode: v1::volume::Mode::Rw as i32,
+            container_path: "data".into(),
+            ..Default::default()
+        }),
+        source: None,
+    });
+    resource
+}
+
+/// A test's name for an operation: one digit.
+fn operation_uuid(name: &str) -> v1::Uuid {
+    v1::Uuid { value: build::uuid(100 + name.parse::<u64>().unwrap()) }
 }

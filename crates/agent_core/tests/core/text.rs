@@ -60,6 +60,8 @@ impl Names {
     pub fn effect(&mut self, effect: &Effect) -> String {
         let text = match effect {
             Effect::ToMaster { to, message } => format!("ToMaster {to} {}", self.message(message)),
+            Effect::Authenticate { master } => format!("Authenticate {master}"),
+            Effect::ReconnectExecutor { executor } => format!("ReconnectExecutor {executor}"),
             Effect::Link { peer } => format!("Link {peer}"),
             Effect::Unlink { peer } => format!("Unlink {peer}"),
             Effect::ToExecutor { conn, event } => format!("ToExecutor #{conn} {}", self.event(event)),
@@ -85,6 +87,9 @@ impl Names {
                     spec.output,
                     if spec.share_cgroups { " share_cgroups" } else { "" },
                 );
+                for link in &spec.volumes {
+                    write!(text, " volume {}={}", link.name, link.path).unwrap();
+                }
                 if self.details {
                     write!(text, "\n    latest_link={:?}", spec.latest_link).unwrap();
                     for (name, value) in &spec.environment {
@@ -98,6 +103,14 @@ impl Names {
             Effect::Destroy { container } => format!("Destroy {container}"),
             Effect::Remove { container, sandbox } => format!("Remove {container} {sandbox}"),
             Effect::RetireSandbox { path, at } => format!("RetireSandbox {path} at {at}"),
+            Effect::MakeVolume { path } => format!("MakeVolume {path}"),
+            Effect::RemoveVolume { path, keep_directory } => {
+                format!("RemoveVolume {path}{}", if *keep_directory { " but the directory" } else { "" })
+            }
+            Effect::LinkVolumes { container, volumes } => {
+                let links: Vec<String> = volumes.iter().map(|link| format!("{}={}", link.name, link.path)).collect();
+                format!("LinkVolumes {container} {}", links.join(" "))
+            }
             Effect::MeasureDisk => "MeasureDisk".into(),
             Effect::PruneSandboxes { retired_until } => format!("PruneSandboxes until {retired_until}"),
             Effect::Exit { code, why } => format!("Exit {code} {why:?}"),
@@ -154,6 +167,10 @@ impl Names {
             ToMaster::ReregisterSlave(message) => {
                 let id = message.agent.id.as_ref().map_or("-", |id| &id.value);
                 let mut text = format!("ReregisterSlave {id}");
+                if !message.checkpointed_resources.is_empty() {
+                    let kept = resources::Resources::from_protos(&message.checkpointed_resources).unwrap();
+                    write!(text, " checkpointed=[{kept}]").unwrap();
+                }
                 for framework in &message.frameworks {
                     write!(text, " framework={}", framework.name).unwrap();
                 }
@@ -187,13 +204,18 @@ impl Names {
                     message.framework_id.value, message.executor_id.value, message.status
                 )
             }
-            ToMaster::UpdateSlave(message) => format!("UpdateSlave {}", message.agent_id.value),
+            ToMaster::UpdateSlave(message) => {
+                let mut text = format!("UpdateSlave {}", message.agent_id.value);
+                for operation in message.operations.iter().flat_map(|all| &all.operations) {
+                    write!(text, " operation={}", operation.info.r#type().as_str_name()).unwrap();
+                }
+                text
+            }
             ToMaster::UnregisterSlave(message) => format!("UnregisterSlave {}", message.agent_id.value),
             ToMaster::UpdateOperationStatus(message) => {
                 format!("UpdateOperationStatus {} {:?}", message.status.state().as_str_name(), message.status.message())
             }
             ToMaster::PongSlave(_) => "PongSlave".into(),
-            other => other.name().to_owned(),
         }
     }
 
@@ -251,6 +273,12 @@ impl Names {
                     if r.delivery.group { " group" } else { "" }
                 )
             }
+            Record::Resources(r) => {
+                let kept = resources::Resources::from_protos(&r.checkpointed).unwrap();
+                let state = r.operation.as_ref().map(|o| o.latest_status.state().as_str_name()).unwrap_or("-");
+                format!("[{kept}] {state}")
+            }
+            Record::ExecutorAddress(r) => format!("{}/{} at {}", r.framework, r.executor, r.address),
             Record::ExecutorShutdown(r) | Record::ExecutorCompleted(r) => format!("{}/{}", r.framework, r.executor),
             Record::Update(r) => self.update(&r.update),
             Record::Acknowledged(r) => format!("{}/{} {}", r.framework, r.task, self.uuid(&r.uuid)),

@@ -49,6 +49,16 @@ pub fn make_directory_at(at: RawFd, name: &Path, mode: u32) -> io::Result<bool> 
     }
 }
 
+/// Makes the symbolic link `name` inside `at`; false if something of this name is there.
+pub fn make_link_at(at: RawFd, name: &Path, target: &Path) -> io::Result<bool> {
+    let (name, target) = (c_path(name)?, c_path(target)?);
+    match check(unsafe { libc::symlinkat(target.as_ptr(), at, name.as_ptr()) }) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Opens `name` inside `directory` for appending, made if absent; a symbolic link in its place is refused.
 pub fn open_append_at(directory: &impl AsFd, name: &Path, mode: u32) -> io::Result<OwnedFd> {
     let name = c_path(name)?;

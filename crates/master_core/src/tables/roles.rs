@@ -28,7 +28,7 @@ impl State {
         let counts = |role: &str| role == name || resources::role::is_strict_subrole_of(role, name);
         let mut sum = Quantities::default();
         for agent in self.agents.values() {
-            sum += &agent.total.reserved_in_subtree(name).scalar_quantities();
+            sum += &agent.total.reserved_in_subtree(name).quantities();
         }
         let counted =
             |row: &Resource| row.is_unreserved() && !row.is_revocable() && row.allocation_role().is_some_and(counts);
@@ -36,7 +36,7 @@ impl State {
             self.frameworks.values().filter(|framework| !framework.tasks.is_empty() || !framework.executors.is_empty())
         {
             for used in self.used_by(framework).values() {
-                sum += &used.filter(counted).scalar_quantities();
+                sum += &used.filter(counted).quantities();
             }
         }
         sum
