@@ -182,6 +182,13 @@ impl Recorder {
         }
     }
 
+    /// Tasks were lost while they ran, and started again later; of that only the last start is told.
+    pub fn retried(&mut self, party: Party, count: u64) {
+        if let Some(state) = self.parties.get_mut(party.0 as usize) {
+            state.tasks.lost += count;
+        }
+    }
+
     fn stopped(&mut self, now: Duration, party: Party, demand: &Quantities) {
         self.change(now, party, |state| {
             state.held.now = state.held.now.clone() - demand;
