@@ -169,3 +169,23 @@ fn a_guarantee_is_met() {
     let held = role(&comparison.after, "batch").held_mean["cpus"];
     assert!(held >= 18.0, "{held}");
 }
+#[test]
+fn a_resource_group_keeps_its_minimum_for_its_roles() {
+    let groups = r#"{"groups":[{"name":"front","roles":["web"],"unit":{"cpus":{"value":0.5},"mem":{"value":512}},
+        "capacity":{"min":60}}]}"#;
+    let comparison = compare(&wanting_all(), &[Change::groups("g.json", groups).unwrap()]);
+    let web = |outcome| role(outcome, "web").held_mean["cpus"];
+    let (before, after) = (web(&comparison.before), web(&comparison.after));
+    assert!(before < 25.0 && after > 29.0, "{before} before and {after} after");
+    for (text, expected) in [
+        ("{", "g.json: "),
+        (&groups.replace("web", "a//b"), "g.json: resource group 'front' serves 'a//b', which is no role"),
+        (&groups.replace("\"min\":60", "\"max\":0"), "may hold 0 units at most"),
+    ] {
+        let error = Change::groups("g.json", text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let many = Change::groups("g.json", &groups.replace("\"min\":60", "\"min\":600")).unwrap();
+    let warning = compare(&recorded(), &[many]).warnings.remove(0);
+    assert!(warning.contains("guaranteed 600 units, but the agents it selects have room for 96"), "{warning}");
+}
