@@ -145,6 +145,7 @@ impl Endpoints {
     async fn add_metrics(&self, snapshot: &mut Snapshot) {
         if let Some(state) = self.view().await {
             metrics::add(&state, self.about.started, snapshot);
+            self.world.add_metrics(snapshot);
             snapshot.put_own("inbox/dropped_messages", Kind::Counter, self.inbox.waiting().dropped as f64);
         }
     }

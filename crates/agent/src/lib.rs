@@ -77,6 +77,7 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
     for sentence in &not_isolated {
         tracing::warn!("{sentence}");
     }
+    let recovering = std::time::Instant::now();
     let world = World::new(containers, Sandboxes::new(&settings.work_dir), inbox.clone());
     let found = world.containers.recover().await.map_err(|e| format!("cannot recover containers: {e}"))?;
     let recovered = Event::Recovered { state: Box::new(state), found: world.take_up(found), boot_id: boot_id() };
@@ -98,6 +99,7 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
     let common = common(&settings, log_file);
     let ended = tokio::spawn(Loop::new(core, journal, node, world.clone(), peers.clone()).run(arrivals));
     inbox.put(recovered).await;
+    common.metrics.gauge("slave/recovery_time_secs").set(recovering.elapsed().as_secs_f64());
     let shown_master = detect_master(settings.master.clone(), &inbox).await;
 
     let (to_loop, executors) = (inbox.clone(), peers.executors.clone());

@@ -33,6 +33,7 @@ impl Traffic for AgentTraffic {
     type Event = Event;
     type Reply = Reply;
     type View = State;
+    type Figures = ();
     type Streamed = Box<v1::executor::Event>;
 
     fn wake() -> Event {
@@ -162,6 +163,8 @@ impl Owner for Loop {
     fn view(&self) -> State {
         self.core.view().clone()
     }
+
+    fn figures(&self) {}
 
     fn peers(&mut self) -> &mut Peers<AgentTraffic> {
         &mut self.peers

@@ -13,7 +13,8 @@ use std::{
 };
 
 use agent_core::{ContainerId, Event, Found, LaunchFailure, LaunchSpec, Launched, Life, Limits, State, VolumeLink};
-use containers::{Containers, Recovered, Usage};
+use containers::{Containers, Counts, Recovered, Usage};
+use observe::metrics::Snapshot;
 use stdx::WallTime;
 use tokio::runtime::Handle;
 
@@ -194,6 +195,15 @@ impl World {
             }
         }
         usage
+    }
+
+    /// `containerizer/*` and `gc/*`.
+    pub fn add_metrics(&self, snapshot: &mut Snapshot) {
+        let Counts { destroy_errors, fetches_succeeded, fetches_failed } = self.containers.counts();
+        snapshot.put_counter("containerizer/mesos/container_destroy_errors", destroy_errors as f64);
+        snapshot.put_counter("containerizer/fetcher/task_fetches_succeeded", fetches_succeeded as f64);
+        snapshot.put_counter("containerizer/fetcher/task_fetches_failed", fetches_failed as f64);
+        self.sandboxes.add_metrics(snapshot);
     }
 
     pub fn measure_disk(&self) {

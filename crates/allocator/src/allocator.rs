@@ -226,6 +226,11 @@ impl Allocator {
         self.cycles
     }
 
+    /// Whether the budget ended a call before its cycle was over; the next call goes on.
+    pub fn is_cut(&self) -> bool {
+        self.cycle.is_some()
+    }
+
     pub fn total(&self, agent: &AgentId) -> Option<&Resources> {
         Some(&self.agents.get(self.agents.find(agent)?)?.total)
     }

@@ -5,6 +5,7 @@ use crate::{
     Config, ContainerId, LaunchError, LaunchSpec, Launched, Limits, OpError, Recovered, Rlimit, SetupError,
     Termination, Usage, VolumeLink,
     cgroups::Shape,
+    counts::{Counters, Counts},
     host::{self, Host},
     isolators::{cpu::CpuShape, memory::MemoryShape},
     kernel::{credentials, files, pidfd},
@@ -93,6 +94,7 @@ pub(crate) struct Inner {
     pub zygote: Zygote,
     pub runtime: Handle,
     pub shelf: Shelf,
+    pub counters: Counters,
     table: Mutex<BTreeMap<ContainerId, Arc<Container>>>,
     /// Held as long as this handle takes charge of the runtime directory.
     _lock: File,
@@ -289,10 +291,15 @@ impl Containers {
             zygote,
             runtime,
             shelf,
+            counters: Counters::default(),
             table: Mutex::default(),
             _lock: lock,
         };
         Ok((Containers { owner: Arc::new(Owner { inner: Arc::new(inner) }) }, complaints))
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.inner().counters.now()
     }
 
     fn inner(&self) -> &Arc<Inner> {

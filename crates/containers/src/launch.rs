@@ -61,7 +61,9 @@ async fn launch(inner: &Arc<Inner>, container: &Arc<Container>, spec: LaunchSpec
     let job = move || prepare(&job_inner, &spec).map(|room| (spec, room));
     let (spec, room) = inner.workers.run(job).await.unwrap_or_else(|| Err(broken()))?;
     container.state.send_replace(State::Fetching);
-    let (spec, room) = fetch(inner, container, spec, room).await?;
+    let fetched = fetch(inner, container, spec, room).await;
+    inner.counters.add_fetch(fetched.is_ok());
+    let (spec, room) = fetched?;
     let (job_inner, job_container) = (inner.clone(), container.clone());
     let job = move || start(&job_inner, &job_container, spec, room);
     inner.workers.run(job).await.unwrap_or_else(|| Err(broken()))

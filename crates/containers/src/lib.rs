@@ -9,6 +9,7 @@
 
 mod cgroups;
 mod config;
+mod counts;
 mod fetcher;
 mod handle;
 mod host;
@@ -29,6 +30,7 @@ mod workers;
 mod zygote;
 
 pub use config::{Config, Executable, FetcherConfig, Isolation, LauncherKind};
+pub use counts::Counts;
 pub use handle::{Containers, State, Status};
 pub use id::{ContainerId, IdError};
 pub use recover::Recovered;

@@ -193,6 +193,7 @@ fn close_down(
                     slot.discard();
                 }
                 tracing::error!("{message}: '{}'", container.id);
+                inner.counters.add_destroy_error();
                 break;
             }
             thread::sleep(pause);
@@ -220,6 +221,7 @@ fn close_down(
         }
         if let Err(error) = cgroups.remove(&container.id, used) {
             tracing::warn!("Failed to remove the cgroups of container '{}': {error}", container.id);
+            inner.counters.add_destroy_error();
         }
     }
     Termination { status, reason, message }

@@ -216,7 +216,7 @@ impl Endpoints {
             let (inbox, render) = (inbox.clone(), render.clone());
             async move {
                 let view = inbox.view().await?;
-                Some(tokio::task::block_in_place(|| render(&view.state)).into())
+                Some(tokio::task::block_in_place(|| render(&view)).into())
             }
         };
         self.reads.get(key, render).await?
@@ -225,15 +225,15 @@ impl Endpoints {
     /// The master's own numbers, from the core.
     async fn add_metrics(&self, snapshot: &mut Snapshot) {
         let per_framework = self.common.flags.get("publish_per_framework_metrics").is_none_or(|value| value == "true");
-        if let Some(view) = self.inbox.view().await {
+        if let (Some(state), Some(allocation)) = (self.inbox.view().await, self.inbox.figures().await) {
             let now = self.about.clock.now();
             let (shared_reads, waiting) = (self.reads.shared(), self.inbox.waiting());
-            metrics::add(&view, Around { now, shared_reads, waiting, per_framework }, snapshot);
+            metrics::add(&state, &allocation, Around { now, shared_reads, waiting, per_framework }, snapshot);
         }
     }
 
     async fn view(&self) -> Option<State> {
-        self.inbox.view().await.map(|view| view.state)
+        self.inbox.view().await
     }
 }
 

@@ -3,13 +3,16 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use coordination::{Outcome, registrar::OnOutcome};
-use master_core::{Actor, ConnId, Effect, Effects, Event, Input, Master, PersistError, Reply, State, Ticket};
+use master_core::{
+    Actor, ConnId, Effect, Effects, Event, Input, Lap, Master, PersistError, Reply, State, Stopwatch, Ticket,
+};
 use observe::metrics;
 use proto::v1;
+use resources::Quantities;
 use stdx::clock::{self, Clock};
 use transport::{
     Node,
@@ -30,7 +33,8 @@ pub struct MasterTraffic;
 impl Traffic for MasterTraffic {
     type Event = Event;
     type Reply = Reply;
-    type View = View;
+    type View = State;
+    type Figures = Allocation;
     type Streamed = Box<v1::scheduler::Event>;
 
     fn wake() -> Event {
@@ -42,13 +46,6 @@ impl Traffic for MasterTraffic {
     }
 }
 
-/// What readers get: a snapshot of the state, and what the allocator's books say.
-#[derive(Clone, Debug)]
-pub struct View {
-    pub state: State,
-    pub allocation: Allocation,
-}
-
 /// Of the allocator's books, what does not follow from the state.
 #[derive(Clone, Debug)]
 pub struct Allocation {
@@ -56,6 +53,10 @@ pub struct Allocation {
     pub runs: u64,
     /// The dominant share of each role.
     pub shares: BTreeMap<Arc<str>, f64>,
+    /// How many offer filters are in force, of the roles that have any.
+    pub filters: BTreeMap<Arc<str>, usize>,
+    /// What counts against the quotas of those roles that have one.
+    pub consumed: BTreeMap<String, Quantities>,
 }
 
 pub type Inbox = inbox::Inbox<MasterTraffic>;
@@ -75,7 +76,8 @@ pub struct Loop {
 }
 
 impl Loop {
-    pub fn new(core: Master, clock: Clock, seat: Seat, node: Node, metrics: &metrics::Registry) -> Loop {
+    pub fn new(mut core: Master, clock: Clock, seat: Seat, node: Node, metrics: &metrics::Registry) -> Loop {
+        core.measure_allocation(stopwatch(metrics));
         Loop {
             core,
             clock,
@@ -151,10 +153,19 @@ impl Owner for Loop {
         self.core.next_deadline().map(|(tick, _)| self.clock.instant(tick))
     }
 
-    fn view(&self) -> View {
+    fn view(&self) -> State {
+        self.core.view().clone()
+    }
+
+    fn figures(&self) -> Allocation {
         let allocator = self.core.allocator();
-        let allocation = Allocation { runs: allocator.cycles(), shares: allocator.role_shares() };
-        View { state: self.core.view().clone(), allocation }
+        let roles = self.core.view().registry.quotas.keys();
+        Allocation {
+            runs: allocator.cycles(),
+            shares: allocator.role_shares(),
+            filters: allocator.active_filters(),
+            consumed: roles.map(|role| (role.clone(), allocator.quota_consumption(role))).collect(),
+        }
     }
 
     fn peers(&mut self) -> &mut Peers<MasterTraffic> {
@@ -164,6 +175,26 @@ impl Owner for Loop {
     fn end_turn(&mut self) -> Option<String> {
         self.ending.take()
     }
+}
+
+/// Measures the allocator's runs. One that is cut is measured as one, without the time between its parts.
+fn stopwatch(metrics: &metrics::Registry) -> Stopwatch {
+    let took = metrics.timer("allocator/mesos/allocation_run");
+    let waited = metrics.timer("allocator/mesos/allocation_run_latency");
+    let (mut begun, mut late, mut spent) = (Instant::now(), Duration::ZERO, Duration::ZERO);
+    Box::new(move |lap| match lap {
+        Lap::Begins { late: by } => (begun, late) = (Instant::now(), late.max(by)),
+        Lap::Ends { ran, done } => {
+            spent += begun.elapsed();
+            if done {
+                if ran {
+                    took.record(spent);
+                    waited.record(late);
+                }
+                (late, spent) = (Duration::ZERO, Duration::ZERO);
+            }
+        }
+    })
 }
 
 /// The writes to the registry that are under way, measured.

@@ -23,6 +23,7 @@ mod operator;
 mod pending;
 mod publish;
 pub mod state;
+mod stopwatch;
 mod tables;
 mod tasks;
 mod timers;
@@ -32,6 +33,7 @@ pub use config::Config;
 pub use effect::{Actor, Effect, Effects, Reply};
 pub use event::{ConnId, Event, Input, PersistError, ReqId, Ticket};
 pub use state::State;
+pub use stopwatch::{Lap, Stopwatch};
 pub use tables::roles::Role;
 
 use std::collections::BTreeMap;
@@ -57,6 +59,7 @@ pub struct Master {
     by_driver: BTreeMap<Upid, FrameworkId>,
     authentication: authentication::Authentication,
     removals: agents::unreachable::Removals,
+    stopwatch: Option<Stopwatch>,
 }
 
 /// The moment of one step and where its effects go.
@@ -95,6 +98,7 @@ impl Master {
             by_driver: BTreeMap::new(),
             authentication: Default::default(),
             removals: agents::unreachable::Removals::default(),
+            stopwatch: None,
             config,
         }
     }

@@ -17,11 +17,15 @@ const BUDGET: Budget = Budget { steps: 20_000 };
 impl Master {
     /// Lets the allocator run if it wants to, and sends what it grants.
     pub(crate) fn make_offers(&mut self, step: &mut Step<'_>) {
-        if !self.state.is_leading() || self.allocator.next_deadline().is_none_or(|(tick, _)| tick > step.now) {
+        if !self.state.is_leading() {
             return;
         }
+        let Some(due) = self.allocator.next_deadline().map(|(tick, _)| tick).filter(|due| *due <= step.now) else {
+            return;
+        };
         let mut by_framework: BTreeMap<FrameworkId, Vec<v1::Offer>> = BTreeMap::new();
-        for grant in self.allocator.allocate(step.now, BUDGET) {
+        let now = step.now;
+        for grant in self.timed_allocation(now, due, |allocator| allocator.allocate(now, BUDGET)) {
             let framework = grant.framework.clone();
             if let Some(offer) = self.add_offer(grant, step) {
                 by_framework.entry(framework).or_default().push(offer);

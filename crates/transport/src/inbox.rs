@@ -32,6 +32,8 @@ pub trait Traffic: Send + 'static {
     type Reply: Send + 'static;
     /// What a reader gets to see.
     type View: Send + 'static;
+    /// What only metrics show beside a view, and may cost more.
+    type Figures: Send + 'static;
     /// What travels on the streams of this loop.
     type Streamed: Send + 'static;
 
@@ -49,6 +51,7 @@ pub enum Post<T: Traffic> {
     Call(Call<T>),
     /// A reader wants to know what is known.
     View(oneshot::Sender<T::View>),
+    Figures(oneshot::Sender<T::Figures>),
 }
 
 /// An event whose reply goes back to the request that waits for it.
@@ -85,7 +88,7 @@ impl Counts {
         match post {
             Post::Message(_) => &self.messages,
             Post::Event(_) => &self.events,
-            Post::Call(_) | Post::View(_) => &self.requests,
+            Post::Call(_) | Post::View(_) | Post::Figures(_) => &self.requests,
         }
     }
 }
@@ -195,6 +198,12 @@ impl<T: Traffic> Inbox<T> {
         let (sender, view) = oneshot::channel();
         self.post(Post::View(sender)).await?;
         view.await.ok()
+    }
+
+    pub async fn figures(&self) -> Option<T::Figures> {
+        let (sender, figures) = oneshot::channel();
+        self.post(Post::Figures(sender)).await?;
+        figures.await.ok()
     }
 
     /// Tells that a stream has ended.

@@ -5,9 +5,13 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
+use observe::metrics::Snapshot;
 use stdx::WallTime;
 
 #[derive(Clone)]
@@ -15,19 +19,32 @@ pub struct Sandboxes {
     work_dir: Arc<Path>,
     /// One change of the list at a time.
     list: Arc<Mutex<PathBuf>>,
+    removals: Arc<Removals>,
+}
+
+/// How many directories wait to be removed, and what became of the others since this process began.
+#[derive(Default)]
+struct Removals {
+    pending: AtomicU64,
+    succeeded: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Sandboxes {
     pub fn new(work_dir: &Path) -> Sandboxes {
-        Sandboxes { work_dir: work_dir.into(), list: Arc::new(Mutex::new(work_dir.join("meta/retired"))) }
+        let list = work_dir.join("meta/retired");
+        let pending = fs::read_to_string(&list).map_or(0, |text| text.lines().filter_map(retired).count() as u64);
+        let removals = Removals { pending: pending.into(), ..Removals::default() };
+        Sandboxes { work_dir: work_dir.into(), list: Arc::new(Mutex::new(list)), removals: Arc::new(removals) }
     }
 
     /// Notes that `path` is garbage since `at`. A list that cannot be written costs disk, not correctness.
     pub fn retire(&self, path: &str, at: WallTime) {
         let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         let append = || writeln!(OpenOptions::new().create(true).append(true).open(&*list)?, "{} {path}", at.0);
-        if let Err(error) = append() {
-            tracing::warn!(path, %error, "cannot note a sandbox for its later removal");
+        match append() {
+            Ok(()) => drop(self.removals.pending.fetch_add(1, Ordering::Relaxed)),
+            Err(error) => tracing::warn!(path, %error, "cannot note a sandbox for its later removal"),
         }
     }
 
@@ -42,9 +59,17 @@ impl Sandboxes {
         }
         let kept: String = text.lines().filter(|line| due(line).is_none()).map(|line| format!("{line}\n")).collect();
         garbage.iter().for_each(|path| self.remove_tree(Path::new(path)));
+        self.removals.pending.fetch_sub(garbage.len() as u64, Ordering::Relaxed);
         if let Err(error) = replace(&list, &kept) {
             tracing::warn!(%error, "cannot shorten the list of retired sandboxes");
         }
+    }
+
+    pub fn add_metrics(&self, snapshot: &mut Snapshot) {
+        let Removals { pending, succeeded, failed } = &*self.removals;
+        snapshot.put("gc/path_removals_pending", pending.load(Ordering::Relaxed) as f64);
+        snapshot.put_counter("gc/path_removals_succeeded", succeeded.load(Ordering::Relaxed) as f64);
+        snapshot.put_counter("gc/path_removals_failed", failed.load(Ordering::Relaxed) as f64);
     }
 
     /// Removes one directory now.
@@ -65,13 +90,15 @@ impl Sandboxes {
     fn remove_tree(&self, path: &Path) {
         if !path.starts_with(&*self.work_dir) || path.components().any(|c| c.as_os_str() == "..") {
             tracing::warn!(path = %path.display(), "not removed: it is not below the work directory");
+            self.removals.failed.fetch_add(1, Ordering::Relaxed);
             return;
         }
         match fs::remove_dir_all(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(path = %path.display(), %error, "cannot remove a sandbox");
+                self.removals.failed.fetch_add(1, Ordering::Relaxed);
             }
-            _ => {}
+            _ => drop(self.removals.succeeded.fetch_add(1, Ordering::Relaxed)),
         }
     }
 }
@@ -105,9 +132,13 @@ mod tests {
         sandboxes.retire(&early, WallTime(10));
         sandboxes.retire(&late, WallTime(20));
         sandboxes.retire(&outside.path().to_string_lossy(), WallTime(1));
-        Sandboxes::new(home.path()).prune(WallTime(15));
+        let later = Sandboxes::new(home.path());
+        later.prune(WallTime(15));
         assert!(!fs::exists(&early).unwrap() && fs::exists(&late).unwrap() && fs::exists(outside.path()).unwrap());
         let list = fs::read_to_string(format!("{meta}/retired")).unwrap();
         assert_eq!(list, format!("20 {late}\n"));
+        let mut shown = Snapshot::default();
+        later.add_metrics(&mut shown);
+        assert_eq!(shown.flat().into_values().collect::<Vec<_>>(), [1.0, 1.0, 1.0], "failed, pending, succeeded");
     }
 }

@@ -1,11 +1,12 @@
 //! The master's own numbers: `master/*`, `allocator/*`, and of `registrar/*` what does not change.
 
+use master_core::State;
 use observe::metrics::{Kind, Snapshot};
-use resources::Resources;
+use resources::{Name, Quantities, Resources};
 use stdx::Tick;
 use transport::inbox::Waiting;
 
-use crate::runtime::View;
+use crate::runtime::Allocation;
 
 /// What is not in the view.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +19,8 @@ pub struct Around {
     pub per_framework: bool,
 }
 
-pub fn add(view: &View, around: Around, snapshot: &mut Snapshot) {
-    for (name, value) in view.state.metrics(around.now) {
+pub fn add(state: &State, allocation: &Allocation, around: Around, snapshot: &mut Snapshot) {
+    for (name, value) in state.metrics(around.now) {
         if around.per_framework || !name.starts_with("master/frameworks/") {
             snapshot.put(name, value);
         }
@@ -30,21 +31,22 @@ pub fn add(view: &View, around: Around, snapshot: &mut Snapshot) {
     snapshot.put("master/event_queue_http_requests", requests as f64);
     snapshot.put("master/event_queue_dispatches", events as f64);
     snapshot.put_own("inbox/dropped_messages", Kind::Counter, dropped as f64);
-    add_allocator(view, snapshot);
-    // The registry is one file of this machine's, read before the master answers anything.
-    snapshot.put("registrar/log/recovered", 1.0);
+    // Nobody can subscribe to the operator event stream yet.
+    snapshot.put("master/operator_event_stream_subscribers", 0.0);
+    add_allocator(state, allocation, snapshot);
+    snapshot.put("registrar/registry_size_bytes", state.registry.encode().len() as f64);
+    // The registry is read before a master leads, from a store that answers as one.
+    snapshot.put("registrar/log/recovered", f64::from(u8::from(state.is_leading())));
     snapshot.put("registrar/log/ensemble_size", 1.0);
 }
 
-fn add_allocator(view: &View, snapshot: &mut Snapshot) {
-    snapshot.put_counter("allocator/mesos/allocation_runs", view.allocation.runs as f64);
-    // The master calls its allocator; nothing ever waits for it.
-    snapshot.put("allocator/event_queue_dispatches", 0.0);
-    snapshot.put("allocator/mesos/event_queue_dispatches", 0.0);
-    for (role, share) in &view.allocation.shares {
-        snapshot.put(format!("allocator/mesos/roles/{role}/shares/dominant"), *share);
+fn add_allocator(state: &State, allocation: &Allocation, snapshot: &mut Snapshot) {
+    let mut put = |name: String, value: f64| snapshot.put(format!("allocator/mesos/{name}"), value);
+    for (role, share) in &allocation.shares {
+        put(format!("roles/{role}/shares/dominant"), *share);
+        let filters = allocation.filters.get(role).copied().unwrap_or(0);
+        put(format!("offer_filters/roles/{role}/active"), filters as f64);
     }
-    let state = &view.state;
     let total: Resources = state.agents.values().map(|agent| &agent.total).sum();
     let taken: Resources = state
         .agents
@@ -53,7 +55,25 @@ fn add_allocator(view: &View, snapshot: &mut Snapshot) {
         .sum();
     for name in ["cpus", "mem", "disk"] {
         let amount = |resources: &Resources| resources.scalar(name).map_or(0.0, |quantity| quantity.as_f64());
-        snapshot.put(format!("allocator/mesos/resources/{name}/total"), amount(&total));
-        snapshot.put(format!("allocator/mesos/resources/{name}/offered_or_allocated"), amount(&taken));
+        put(format!("resources/{name}/total"), amount(&total));
+        put(format!("resources/{name}/offered_or_allocated"), amount(&taken));
+    }
+    for (role, quota) in &state.registry.quotas {
+        let taken = taken.allocated_in_subtree(role).scalar_quantities();
+        let consumed = allocation.consumed.get(role);
+        let amount =
+            |amounts: Option<&Quantities>, name: &str| amounts.map_or(0.0, |all| all.get(&Name::from(name)).as_f64());
+        for (kind, promised) in [("guarantee", &quota.guarantees), ("limit", &quota.limits)] {
+            for (name, scalar) in promised {
+                put(format!("quota/roles/{role}/resources/{name}/{kind}"), scalar.value);
+                put(format!("quota/roles/{role}/resources/{name}/offered_or_allocated"), amount(Some(&taken), name));
+                put(format!("quota/roles/{role}/resources/{name}/consumed"), amount(consumed, name));
+            }
+        }
+    }
+    snapshot.put_counter("allocator/mesos/allocation_runs", allocation.runs as f64);
+    // The master calls its allocator; nothing ever waits for it.
+    for queue in ["allocator/event_queue_dispatches", "allocator/mesos/event_queue_dispatches"] {
+        snapshot.put(queue, 0.0);
     }
 }

@@ -22,6 +22,7 @@ pub trait Owner {
     /// When to wake the core if nothing arrives.
     fn deadline(&self) -> Option<Instant>;
     fn view(&self) -> <Self::Traffic as Traffic>::View;
+    fn figures(&self) -> <Self::Traffic as Traffic>::Figures;
     fn peers(&mut self) -> &mut Peers<Self::Traffic>;
     /// After each turn: the reason to end, if there is one.
     fn end_turn(&mut self) -> Option<Self::End>;
@@ -64,6 +65,7 @@ fn on_post<O: Owner>(owner: &mut O, post: Post<O::Traffic>) {
         }
         // A reader that has left does not want its view.
         Post::View(sender) => drop(sender.send(owner.view())),
+        Post::Figures(sender) => drop(sender.send(owner.figures())),
     }
 }
 
