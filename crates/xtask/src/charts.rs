@@ -60,7 +60,9 @@ fn chart(dimension: &str, lines: &BTreeMap<String, Vec<(f64, f64)>>) -> String {
     if let (1, Some(name)) = (lines.len(), lines.keys().next()) {
         title = format!("{title} ({name})");
     }
-    let mut chart = LineChart::new(&title, Axis::new(dimension).log(), Axis::new("time").unit("ms").log());
+    // Agents are what the cost is expected to grow with; a straight line shows that it does no more.
+    let x = if dimension == "agents" { Axis::new(dimension) } else { Axis::new(dimension).log() };
+    let mut chart = LineChart::new(&title, x, Axis::new("one cycle").unit("ms"));
     for (name, points) in lines {
         chart = chart.series(name, Shape::Line, points.iter().copied());
     }
