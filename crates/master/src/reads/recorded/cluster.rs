@@ -138,7 +138,13 @@ impl Cluster {
 
     /// Subscribes, takes the first offer of `role` and launches `tasks` on it.
     fn launch(&mut self, conn: u64, info: Value, role: &str, tasks: Vec<Value>) {
-        self.call(conn, json!({"type": "SUBSCRIBE", "subscribe": {"framework_info": info}}));
+        // Its other roles must not take any of it before.
+        let others = info["roles"].as_array().into_iter().flatten().filter(|name| *name != role);
+        let others: Vec<Value> = others.cloned().collect();
+        self.call(
+            conn,
+            json!({"type": "SUBSCRIBE", "subscribe": {"framework_info": info, "suppressed_roles": others}}),
+        );
         self.wait();
         let scheduler = &self.schedulers[&conn];
         // A framework of one role is not told which.
@@ -211,12 +217,14 @@ impl Cluster {
         }
         let tasks = vec![full_task(), by_executor, by_executor_2, task("bad", "exit 3"), task("ok", "true")];
         self.launch(3, info, "dev", tasks);
+        // What the first offer left goes to the other role.
+        self.call(3, json!({"type": "REVIVE", "revive": {"roles": ["ops"]}}));
+        self.wait();
         self.update(3, "full", &["TASK_STARTING", "TASK_RUNNING"], None);
         self.update(3, "bad", &["TASK_STARTING", "TASK_RUNNING", "TASK_FAILED"], None);
         self.update(3, "byexec", &["TASK_RUNNING"], Some("ex1"));
         self.update(3, "byexec2", &["TASK_RUNNING"], Some("ex1"));
         self.update(3, "ok", &["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"], None);
-        // What the first offer left goes to the other role.
         self.wait();
     }
 }
