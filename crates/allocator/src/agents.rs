@@ -124,6 +124,7 @@ impl Allocator {
         self.groups.forget(a);
         self.wake_groups(now);
         self.room.waiting.unset(a);
+        self.room.passed_over.unset(a);
         for (_, role) in self.roles.iter_mut() {
             role.waiting.unset(a);
         }
@@ -176,6 +177,34 @@ impl Allocator {
         let reserved_before = self.settle_reserved(a);
         self.settle_available(a);
         for (r, _) in reserved_before {
+            self.drop_role_if_unused(r);
+        }
+    }
+
+    /// Turns some of what is available, and of the total, into something else. With very many resources on an agent it matters
+    /// that only the difference is looked at.
+    pub(crate) fn convert_available(&mut self, a: u32, consumed: &Resources, converted: &Resources) {
+        let Some(agent) = self.agents.get_mut(a) else { return };
+        let any_shared = consumed.iter().chain(converted).any(|resource| resource.is_shared());
+        if any_shared || agent.overcommitted {
+            let total = agent.total.clone() - consumed + converted;
+            self.set_total(a, total);
+            return;
+        }
+        agent.total -= consumed;
+        agent.total += converted;
+        agent.available -= consumed;
+        agent.available += converted;
+        let mut change = self.scalars.amounts(converted);
+        change.sub(&self.scalars.amounts(consumed));
+        if !change.is_zero() {
+            agent.total_amounts.add(&change);
+            self.totals.amounts.add(&change);
+            self.totals.epoch += 1;
+        }
+        let unused = self.settle_reserved_change(a, consumed, converted);
+        self.settle_available(a);
+        for r in unused {
             self.drop_role_if_unused(r);
         }
     }

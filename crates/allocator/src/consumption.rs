@@ -4,7 +4,7 @@
 //! A role consumes what is reserved to its subtree, used or not, and the unreserved that its subtree was offered or uses. It
 //! needs what its guarantee, or those below it, promise beyond that. All needs of the top level together are kept free.
 
-use resources::{Name, Quantities, Quantity};
+use resources::{Name, Quantities, Quantity, Resources};
 use smallvec::SmallVec;
 
 use crate::{
@@ -36,6 +36,16 @@ impl QuotaRow {
         row
     }
 
+    /// Whether what is left below the limits holds one of the minimum sets.
+    fn leaves_enough(&self, consumed: &Amounts, minimum: &[Amounts]) -> bool {
+        let left =
+            |position| self.limit(position).map_or(i64::MAX, |limit| limit.saturating_sub(consumed.get(position)));
+        minimum.is_empty()
+            || minimum
+                .iter()
+                .any(|set| (0..set.len()).all(|position| set.get(position) == 0 || left(position) >= set.get(position)))
+    }
+
     pub fn limit(&self, position: usize) -> Option<i64> {
         self.limits.get(position).copied().flatten()
     }
@@ -53,6 +63,12 @@ pub(crate) struct Consumption {
     pub unmet: bool,
     /// How many of itself and the roles above it have a guarantee that is not met.
     pub hungry: u32,
+    /// Whether its own limit leaves too little for any offer of nothing but what quotas are about.
+    pub full: bool,
+    /// How many of itself and the roles above it are full.
+    pub closed: u32,
+    /// Whether it was full and is not any more, since those who wait were woken last.
+    pub opened: bool,
     /// Whether it stands in the list of roles that consume less than before.
     pub relaxed: bool,
 }
@@ -70,6 +86,10 @@ pub(crate) struct Room {
     pub floor: Option<Amounts>,
     /// Clients in roles that have a right to more, by their own guarantee or one above.
     pub hungry: Bits,
+    /// Clients in roles that are full, or below such.
+    pub closed: Bits,
+    /// Agents for which such clients were passed over.
+    pub passed_over: Bits,
 }
 
 impl Room {
@@ -149,6 +169,10 @@ impl Allocator {
                 change.add_at(position, own.max(below) - consumption.need.get(position));
             }
             consumption.need.add(&change);
+            let full =
+                role.quota.as_ref().is_some_and(|quota| !quota.leaves_enough(&consumption.amounts, &self.minimum));
+            let filled = std::mem::replace(&mut consumption.full, full) != full;
+            consumption.opened |= filled && !full;
             let turned = std::mem::replace(&mut consumption.unmet, unmet) != unmet;
             next = role.parent;
             match next.and_then(|parent| self.roles.get_mut(parent)) {
@@ -156,19 +180,22 @@ impl Allocator {
                 None => self.room.required.add(&change),
             }
             if turned {
-                self.turn_hungry(r, unmet);
+                self.turn(r, unmet, |consumption| &mut consumption.hungry, |room| &mut room.hungry);
+            }
+            if filled {
+                self.turn(r, full, |consumption| &mut consumption.closed, |room| &mut room.closed);
             }
         }
     }
 
-    /// A guarantee is met now, or no longer: everybody below has a right to more, or one less.
-    fn turn_hungry(&mut self, r: u32, unmet: bool) {
+    /// Something holds now for a role and all below it, or no longer: counts it, and notes the clients for which it does.
+    fn turn(&mut self, r: u32, on: bool, count: fn(&mut Consumption) -> &mut u32, noted: fn(&mut Room) -> &mut Bits) {
         let mut roles = vec![r];
         while let Some(role) = roles.pop().and_then(|r| self.roles.get_mut(r)) {
-            let hungry = &mut role.consumption.hungry;
-            *hungry = if unmet { *hungry + 1 } else { hungry.saturating_sub(1) };
+            let count = count(&mut role.consumption);
+            *count = if on { *count + 1 } else { count.saturating_sub(1) };
             for c in &role.clients {
-                self.room.hungry.put(*c, *hungry > 0);
+                noted(&mut self.room).put(*c, *count > 0);
             }
             if self.config.nested_quota {
                 roles.extend(&role.children);
@@ -254,8 +281,48 @@ impl Allocator {
         before
     }
 
+    /// Books reservations that were made or taken back; returns roles that this agent has nothing reserved for any more.
+    pub(crate) fn settle_reserved_change(&mut self, a: u32, consumed: &Resources, converted: &Resources) -> Vec<u32> {
+        for name in converted.iter().filter_map(|r| r.reservation_role()) {
+            self.ensure_role(name);
+        }
+        let mut changes = self.by_reservation(converted);
+        for (r, amounts) in self.by_reservation(consumed) {
+            match changes.binary_search_by_key(&r, |(r, _)| *r) {
+                Ok(at) => changes[at].1.sub(&amounts),
+                Err(at) => {
+                    changes.insert(at, (r, Amounts::default()));
+                    changes[at].1.sub(&amounts);
+                }
+            }
+        }
+        let mut unused = Vec::new();
+        for (r, change) in changes {
+            let (Some(agent), Some(role)) = (self.agents.get_mut(a), self.roles.get_mut(r)) else { continue };
+            match agent.reserved.binary_search_by_key(&r, |(r, _)| *r) {
+                Ok(at) => {
+                    agent.reserved[at].1.add(&change);
+                    let none = agent.reserved[at].1.is_zero();
+                    if none && !agent.total.iter().any(|resource| resource.is_reserved_to(&role.name)) {
+                        agent.reserved.remove(at);
+                        role.reserving_agents = role.reserving_agents.saturating_sub(1);
+                        unused.push(r);
+                    }
+                }
+                Err(at) => {
+                    agent.reserved.insert(at, (r, change.clone()));
+                    role.reserving_agents += 1;
+                }
+            }
+            if self.has_quotas() {
+                self.charge(r, &change);
+            }
+        }
+        unused
+    }
+
     /// Scalars by the role they are reserved to.
-    fn by_reservation(&mut self, resources: &resources::Resources) -> Vec<(u32, Amounts)> {
+    fn by_reservation(&mut self, resources: &Resources) -> Vec<(u32, Amounts)> {
         let mut sums: Vec<(u32, Amounts)> = Vec::new();
         for resource in resources {
             let Some(r) = resource.reservation_role().and_then(|name| self.roles.find(name)) else { continue };

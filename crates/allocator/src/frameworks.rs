@@ -291,6 +291,7 @@ impl Allocator {
         if let Some(role) = self.roles.get_mut(r) {
             role.clients.push(c);
             self.room.hungry.put(c, role.consumption.hungry > 0);
+            self.room.closed.put(c, role.consumption.closed > 0);
             let (word, bit) = (c / 64, 1 << (c % 64));
             match role.words.binary_search_by_key(&word, |(w, _)| *w) {
                 Ok(at) => role.words[at].1 |= bit,
@@ -318,6 +319,7 @@ impl Allocator {
         self.constrained.unset(c);
         self.schedule.clients.unset(c);
         self.room.hungry.unset(c);
+        self.room.closed.unset(c);
         if let Some(cycle) = &mut self.cycle {
             cycle.clients.unset(c);
         }

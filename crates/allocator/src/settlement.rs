@@ -90,8 +90,10 @@ impl Allocator {
         let Some(row) = self.agents.get(a) else { return Ok(()) };
         let conversions: Vec<Conversion> = conversions.iter().map(unallocated_conversion).collect();
         conversion::apply_all(&row.available, &conversions)?;
-        let total = conversion::apply_all(&row.total, &conversions)?;
-        self.set_total(a, total);
+        conversion::apply_all(&row.total, &conversions)?;
+        for conversion in &conversions {
+            self.convert_available(a, &conversion.consumed, &conversion.converted);
+        }
         self.mark_agent(now, a, Urgency::Freed);
         Ok(())
     }
@@ -142,10 +144,8 @@ impl Allocator {
 
     /// Turns some of what a client holds, and of the agent's total, into something else.
     fn convert(&mut self, a: u32, c: u32, consumed: &Resources, converted: &Resources) {
-        let Some(agent) = self.agents.get(a) else { return };
-        let total = agent.total.clone() - consumed + converted;
         self.release(a, c, consumed);
-        self.set_total(a, total);
+        self.convert_available(a, consumed, converted);
         self.hold_uncounted(a, c, converted);
     }
 

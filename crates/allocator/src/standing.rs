@@ -33,7 +33,7 @@ pub(crate) struct Standing {
 /// The least comes first: share, then allocations received, then name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
-    /// The bits of the weighted dominant share, or of a random number, which order like the numbers because they are not negative.
+    /// The bits of the weighted dominant share, which order like the number because it is not negative.
     share: u64,
     count: u64,
     name: Arc<str>,
@@ -68,11 +68,6 @@ impl Standing {
     /// The place in the order; only listed nodes of a refreshed order have one.
     pub fn key(&self) -> Option<&Key> {
         self.key.as_ref()
-    }
-
-    /// A place in the random order of the draw `seed`.
-    pub fn drawn(&self, node: u32, seed: u64) -> Key {
-        Key { share: self.lot(seed).to_bits(), count: 0, name: self.name.clone(), node }
     }
 
     /// Whether new totals move it.

@@ -63,8 +63,8 @@ impl Allocator {
     fn add_role(&mut self, name: &str, parent: Option<u32>) -> u32 {
         let name: Arc<str> = name.into();
         let weight = self.weights.get(&*name).copied().unwrap_or(1.0);
-        let above = parent.and_then(|p| self.roles.get(p)).map_or(0, |above| above.consumption.hungry);
-        let hungry = if self.config.nested_quota { above } else { 0 };
+        let above = parent.filter(|_| self.config.nested_quota).and_then(|p| self.roles.get(p));
+        let (hungry, closed) = above.map_or((0, 0), |above| (above.consumption.hungry, above.consumption.closed));
         let quota = self.quotas.get(&*name).map(|quota| QuotaRow::new(quota, &mut self.scalars));
         let role = Role {
             node: Standing::new(name.clone(), weight),
@@ -78,7 +78,7 @@ impl Allocator {
             listed: 0,
             listed_below: 0,
             reserving_agents: 0,
-            consumption: Consumption { hungry, ..Consumption::default() },
+            consumption: Consumption { hungry, closed, ..Consumption::default() },
             quota,
             waiting: Bits::default(),
         };

@@ -69,6 +69,10 @@ impl Allocator {
         if pass == Pass::Guarantees {
             candidates.iter_mut().enumerate().for_each(|(index, word)| *word &= self.room.hungry.word(index));
         }
+        let chargeable = agent.available.iter().all(|r| r.scalar().is_some() && is_chargeable(r));
+        if chargeable && self.pass_over_closed(&mut candidates) {
+            self.room.passed_over.set(a);
+        }
         let mut visit = Visit {
             a,
             pass,
@@ -76,7 +80,7 @@ impl Allocator {
             sorters: (self.config.role_sorter, self.config.framework_sorter),
             plain,
             enough,
-            chargeable: agent.available.iter().all(|r| r.scalar().is_some() && is_chargeable(r)),
+            chargeable,
             seed: cycle.seed,
             granted: agent.shared_offered.0 == self.cycles,
             steps: 1,
@@ -95,6 +99,17 @@ impl Allocator {
             self.return_units(now, a, &candidates);
         }
         visit.steps
+    }
+
+    /// Leaves out clients that cannot get anything because a limit is reached. Says whether there were any.
+    fn pass_over_closed(&self, candidates: &mut Candidates) -> bool {
+        let mut any = false;
+        for (index, word) in candidates.iter_mut().enumerate() {
+            let closed = *word & self.room.closed.word(index) & !self.overriding.word(index);
+            any |= closed != 0;
+            *word &= !closed;
+        }
+        any
     }
 
     /// Clients that could be offered something of an agent whose filters are judged; `only` those of either set, if given.

@@ -28,9 +28,13 @@ impl Allocator {
         for r in std::mem::take(&mut self.relaxed) {
             let Some(role) = self.roles.get_mut(r) else { continue };
             role.consumption.relaxed = false;
+            let opened = std::mem::take(&mut role.consumption.opened);
             let mut waiting = std::mem::take(&mut role.waiting);
             if role.quota.as_ref().is_some_and(|quota| !quota.guarantees.is_zero()) {
                 waiting.add(&self.room.waiting);
+            }
+            if opened {
+                waiting.add(&self.room.passed_over);
             }
             if waiting.is_empty() {
                 continue;
@@ -49,6 +53,7 @@ impl Allocator {
     pub(crate) fn wake_all_waiting(&mut self, now: Tick) {
         let mut waiting = std::mem::take(&mut self.room.waiting);
         self.room.floor = None;
+        waiting.add(&std::mem::take(&mut self.room.passed_over));
         for (_, role) in self.roles.iter_mut() {
             waiting.add(&role.waiting);
             role.waiting.clear();

@@ -1,13 +1,17 @@
 //! In which order clients are tried on an agent: the tree of roles from the top down, in each role its frameworks. Few
 //! candidates are sorted by themselves; with more, the order of all is walked.
 
-use std::{cmp::Ordering, collections::BTreeSet, ops::Bound};
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::{BTreeSet, BinaryHeap},
+    ops::Bound,
+};
 
 use smallvec::SmallVec;
 
 use crate::{
     allocator::Allocator,
-    bits::ones,
+    bits::{Bits, ones},
     config::SorterKind,
     profile::Grant,
     standing::Key,
@@ -21,9 +25,25 @@ const FEW: u32 = 24;
 /// A level of the tree that is being walked.
 struct Frame {
     owner: Option<u32>,
-    places: BTreeSet<Key>,
-    /// The place that was walked last.
-    after: Option<Key>,
+    places: Places,
+}
+
+/// The places of a level that are still to come.
+enum Places {
+    /// By shares: the whole order, and the place that was walked last.
+    Ordered(BTreeSet<Key>, Option<Key>),
+    /// By lot: only those that matter.
+    Drawn(BinaryHeap<Reverse<(u64, u32)>>),
+}
+
+/// After so many roles without a candidate, it is worth to note which roles have any.
+const MANY: u32 = 48;
+
+/// The roles that have candidates, once that is worth knowing.
+#[derive(Default)]
+struct Having {
+    passed: u32,
+    roles: Option<Bits>,
 }
 
 impl Allocator {
@@ -91,63 +111,113 @@ impl Allocator {
     /// Walks the tree without recursion, because names of roles can be deep.
     fn walk_all(&mut self, words: &[u64], mut count: u32, visit: &mut Visit, grants: &mut Vec<Grant>) {
         let mut frames = vec![self.take_level(None, words, visit)];
+        let mut having = Having::default();
         let mut done = false;
-        'frames: while let Some(mut frame) = frames.pop() {
-            if !done {
-                let after = frame.after.take();
-                let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-                for place in frame.places.range((from, Bound::Unbounded)) {
-                    let r = place.node;
-                    let Some(role) = self.roles.get(r) else { continue };
-                    if !role.children.is_empty() && frame.owner != Some(r) {
-                        let below = self.take_level(Some(r), words, visit);
-                        frame.after = Some(place.clone());
-                        frames.push(frame);
-                        frames.push(below);
-                        continue 'frames;
+        while let Some(mut frame) = frames.pop() {
+            let below = match &mut frame.places {
+                _ if done => None,
+                Places::Drawn(drawn) => loop {
+                    let Some(Reverse((_, r))) = drawn.pop() else { break None };
+                    if self.has_level(frame.owner, r) {
+                        break Some(r);
                     }
                     done = self.walk_clients(r, words, &mut count, visit, grants);
                     if done {
-                        break;
+                        break None;
                     }
+                },
+                Places::Ordered(places, last) => {
+                    let after = last.take();
+                    let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+                    let mut below = None;
+                    for place in places.range((from, Bound::Unbounded)) {
+                        let r = place.node;
+                        if having.roles.as_ref().is_some_and(|roles| !roles.has(r)) {
+                            continue;
+                        }
+                        if self.has_level(frame.owner, r) {
+                            (*last, below) = (Some(place.clone()), Some(r));
+                            break;
+                        }
+                        let before = count;
+                        done = self.walk_clients(r, words, &mut count, visit, grants);
+                        if done {
+                            break;
+                        }
+                        if before == count {
+                            having.passed += 1;
+                            if having.passed == MANY {
+                                having.roles = Some(self.roles_having(words));
+                            }
+                        }
+                    }
+                    below
+                }
+            };
+            match below {
+                Some(r) => {
+                    frames.push(frame);
+                    let level = self.take_level(Some(r), words, visit);
+                    frames.push(level);
+                }
+                None => self.give_back_level(frame),
+            }
+        }
+    }
+
+    /// Whether a place on a level stands for a subtree, and not for the role alone.
+    fn has_level(&self, owner: Option<u32>, r: u32) -> bool {
+        owner != Some(r) && self.roles.get(r).is_some_and(|role| !role.children.is_empty())
+    }
+
+    /// The roles that have candidates, and those above them.
+    fn roles_having(&self, words: &[u64]) -> Bits {
+        let mut roles = Bits::default();
+        for (index, word) in words.iter().enumerate() {
+            for bit in ones(*word) {
+                let mut next = self.clients.get(index as u32 * 64 + bit).map(|client| client.role);
+                while let Some(r) = next.filter(|r| !roles.has(*r)) {
+                    roles.set(r);
+                    next = self.roles.get(r).and_then(|role| role.parent);
                 }
             }
-            self.give_back_level(frame, visit);
         }
+        roles
     }
 
     /// The places of one level. Granting only notes that orders are stale, so they can be walked outside of them meanwhile.
     fn take_level(&mut self, owner: Option<u32>, words: &[u64], visit: &Visit) -> Frame {
         self.refresh_level(owner);
-        let places = match (visit.sorters.0, self.levels.get_mut(level_of(owner))) {
-            (_, None) => BTreeSet::new(),
-            (SorterKind::Drf, Some(level)) => std::mem::take(&mut level.places),
-            (SorterKind::Random, Some(_)) => self.draw_level(owner, words, visit),
+        let places = match visit.sorters.0 {
+            SorterKind::Drf => {
+                let level = self.levels.get_mut(level_of(owner));
+                Places::Ordered(level.map(|level| std::mem::take(&mut level.places)).unwrap_or_default(), None)
+            }
+            SorterKind::Random => Places::Drawn(self.draw_level(owner, words, visit)),
         };
-        Frame { owner, places, after: None }
+        Frame { owner, places }
     }
 
-    fn give_back_level(&mut self, frame: Frame, visit: &Visit) {
-        if visit.sorters.0 == SorterKind::Drf
+    fn give_back_level(&mut self, frame: Frame) {
+        if let Places::Ordered(places, _) = frame.places
             && let Some(level) = self.levels.get_mut(level_of(frame.owner))
         {
-            level.places = frame.places;
+            level.places = places;
         }
     }
 
     /// A new random order of the roles of one level that can matter.
-    fn draw_level(&self, owner: Option<u32>, words: &[u64], visit: &Visit) -> BTreeSet<Key> {
+    fn draw_level(&self, owner: Option<u32>, words: &[u64], visit: &Visit) -> BinaryHeap<Reverse<(u64, u32)>> {
         let seed = self.draw_seed_of(visit);
-        let Some(level) = self.levels.get(level_of(owner)) else { return BTreeSet::new() };
+        let Some(level) = self.levels.get(level_of(owner)) else { return BinaryHeap::new() };
         let matters = |r: u32| {
             let role = self.roles.get(r)?;
             let is_leaf = owner == Some(r);
+            let word = |index: u32| words.get(index as usize).copied().unwrap_or(0);
             let candidates = (!role.children.is_empty() && !is_leaf)
-                || role
-                    .words
-                    .iter()
-                    .any(|&(index, mask)| words.get(index as usize).is_some_and(|word| word & mask != 0));
-            candidates.then(|| if is_leaf { role.leaf.drawn(r, seed) } else { role.node.drawn(r, seed) })
+                || role.words.iter().any(|&(index, mask)| word(index) & mask != 0);
+            let standing = if is_leaf { &role.leaf } else { &role.node };
+            candidates.then(|| Reverse((standing.lot(seed).to_bits(), r)))
         };
         level.places.iter().filter_map(|place| matters(place.node)).collect()
     }
@@ -179,30 +249,36 @@ impl Allocator {
         if overriding == 0 && self.has_quotas() && self.is_too_little(r, visit) {
             return *count == 0;
         }
-        self.refresh_clients(r);
-        let Some(role) = self.roles.get_mut(r) else { return false };
-        let frameworks = match visit.sorters.1 {
-            SorterKind::Drf => std::mem::take(&mut role.order.places),
-            SorterKind::Random => self.draw_clients(r, words, visit),
+        let done = match visit.sorters.1 {
+            SorterKind::Drf => {
+                self.refresh_clients(r);
+                let Some(role) = self.roles.get_mut(r) else { return false };
+                let places = std::mem::take(&mut role.order.places);
+                let clients = places.iter().map(|place| place.node);
+                let done = self.offer_in_order(clients.filter(|c| has(words, *c)), ours, visit, grants);
+                if let Some(role) = self.roles.get_mut(r) {
+                    role.order.places = places;
+                }
+                done
+            }
+            SorterKind::Random => {
+                let mut drawn = self.draw_clients(r, words, visit);
+                let clients = std::iter::from_fn(move || drawn.pop().map(|Reverse((_, c))| c));
+                self.offer_in_order(clients, ours, visit, grants)
+            }
         };
-        let mut done = false;
-        for place in &frameworks {
-            let c = place.node;
-            if words.get(c as usize / 64).copied().unwrap_or(0) >> (c % 64) & 1 == 0 {
-                continue;
-            }
-            done = self.offer_to(c, visit, grants);
-            ours -= 1;
-            if done || ours == 0 {
-                break;
-            }
-        }
-        if visit.sorters.1 == SorterKind::Drf
-            && let Some(role) = self.roles.get_mut(r)
-        {
-            role.order.places = frameworks;
-        }
         done || *count == 0
+    }
+
+    /// Tries clients until nothing is left, or all `count` of them were tried.
+    fn offer_in_order(
+        &mut self,
+        clients: impl Iterator<Item = u32>,
+        count: u32,
+        visit: &mut Visit,
+        grants: &mut Vec<Grant>,
+    ) -> bool {
+        clients.take(count as usize).any(|c| self.offer_to(c, visit, grants))
     }
 
     /// Whether quotas leave so little of an agent for a role that none of its frameworks can be offered it.
@@ -222,11 +298,14 @@ impl Allocator {
         too_little
     }
 
-    fn draw_clients(&self, r: u32, words: &[u64], visit: &Visit) -> BTreeSet<Key> {
+    fn draw_clients(&self, r: u32, words: &[u64], visit: &Visit) -> BinaryHeap<Reverse<(u64, u32)>> {
         let seed = self.draw_seed_of(visit);
-        let Some(role) = self.roles.get(r) else { return BTreeSet::new() };
-        let candidate = |c: &u32| words.get(*c as usize / 64).copied().unwrap_or(0) >> (c % 64) & 1 == 1;
-        let drawn = |c: &u32| Some(self.clients.get(*c)?.standing.drawn(*c, seed));
-        role.clients.iter().filter(|c| candidate(c)).filter_map(drawn).collect()
+        let Some(role) = self.roles.get(r) else { return BinaryHeap::new() };
+        let drawn = |c: &u32| Some(Reverse((self.clients.get(*c)?.standing.lot(seed).to_bits(), *c)));
+        role.clients.iter().filter(|c| has(words, **c)).filter_map(drawn).collect()
     }
+}
+
+fn has(words: &[u64], c: u32) -> bool {
+    words.get(c as usize / 64).copied().unwrap_or(0) >> (c % 64) & 1 == 1
 }
