@@ -186,7 +186,7 @@ impl Allocator {
     pub(crate) fn convert_available(&mut self, a: u32, consumed: &Resources, converted: &Resources) {
         let Some(agent) = self.agents.get_mut(a) else { return };
         let any_shared = consumed.iter().chain(converted).any(|resource| resource.is_shared());
-        if any_shared || agent.overcommitted {
+        if any_shared || agent.overcommitted || !agent.available.contains(consumed) || !agent.total.contains(consumed) {
             let total = agent.total.clone() - consumed + converted;
             self.set_total(a, total);
             return;

@@ -22,6 +22,9 @@ impl Allocator {
     pub fn settle(&mut self, now: Tick, framework: &FrameworkId, agent: &AgentId, settlement: Settlement) {
         Self::check_allocated(&settlement.offered);
         let Some((a, c)) = self.find_holder(framework, agent, &settlement.offered) else { return };
+        if settlement.conversions.is_empty() && settlement.used == settlement.offered {
+            return;
+        }
         let mut rest = self.unallocated(a, &settlement.offered);
         let used = settlement.used.unallocate();
         // What conversions made and nobody used is given back, but was never refused.
@@ -65,9 +68,9 @@ impl Allocator {
         filter: Option<Duration>,
     ) {
         Self::check_allocated(resources);
-        for (_, portion) in resources.allocations() {
+        for portion in by_role(resources) {
             let Some((a, c)) = self.find_holder(framework, agent, &portion) else { continue };
-            let portion = portion.unallocate();
+            let portion = self.unallocated(a, &portion);
             self.give_back(now, a, c, &portion);
             if let Some(filter) = filter {
                 self.refuse(now, a, c, &portion, filter.max(self.interval()));
@@ -284,6 +287,15 @@ impl Allocator {
     ) -> impl Iterator<Item = &'a Resources> {
         let inside = move |c: u32| self.clients.get(c).is_some_and(|client| belongs(client.role));
         agent.held.iter().filter(move |(c, _)| inside(*c)).map(|(_, held)| held)
+    }
+}
+
+/// Resources by the role they are allocated to; most often there is one.
+fn by_role(resources: &Resources) -> Vec<Resources> {
+    let role = resources.iter().next().and_then(|resource| resource.allocation_role());
+    match resources.iter().all(|resource| resource.allocation_role() == role) {
+        true => vec![resources.clone()],
+        false => resources.allocations().into_values().collect(),
     }
 }
 

@@ -123,14 +123,31 @@ fn unlimited(_: &mut Rng) -> Budget {
     Budget::UNLIMITED
 }
 
+/// A case is one thing that happens, after which both allocate and every grant is compared: with the next test, over a
+/// million in all.
+const HISTORIES: u64 = 10_400;
+const LEN: usize = 48;
+
 #[test]
 fn every_grant_agrees() {
-    play_many(play, 0, histories(200), 80, (6, 6), unlimited);
+    play_many(play, 0, histories(HISTORIES), LEN, (4, 4), unlimited);
 }
 
 #[test]
 fn cut_cycles_grant_the_same() {
-    play_many(play, 1 << 32, histories(100), 60, (6, 6), |rng| Budget { steps: 1 + rng.below(8) as usize });
+    play_many(play, 1 << 32, histories(HISTORIES), LEN, (4, 4), |rng| Budget { steps: 1 + rng.below(8) as usize });
+}
+
+#[test]
+fn a_million_cases_are_a_million() {
+    // A history has at least three arrivals before its steps.
+    assert!(2 * HISTORIES * (LEN as u64 + 3) > 1_000_000);
+}
+
+/// More of everything at a time.
+#[test]
+fn larger_clusters_agree() {
+    play_many(play, 4 << 32, histories(60), 100, (10, 12), |rng| Budget { steps: 1 + rng.below(40) as usize });
 }
 
 #[test]
