@@ -80,6 +80,7 @@ impl Settings {
             port: Some(i32::from(port)),
             resources: resources::offered(values, &self.work_dir)?.to_protos(),
             attributes: attributes(values)?,
+            domain: domain(values)?,
             checkpoint: Some(true),
             ..Default::default()
         };
@@ -144,6 +145,11 @@ fn resolve_master(text: &str) -> Result<Upid, SettingsError> {
     found.sort_by_key(SocketAddr::is_ipv6);
     let address = found.first().ok_or_else(|| format!("--master: '{text}' has no address"))?;
     Ok(Upid::new("master", address.ip().to_string(), address.port()))
+}
+
+fn domain(values: &Values) -> Result<Option<v1::DomainInfo>, SettingsError> {
+    let Some(text) = values.text_or_file("domain")? else { return Ok(None) };
+    model::parse::registration::domain(&text).map(Some).map_err(|why| format!("--domain: {why}"))
 }
 
 fn attributes(values: &Values) -> Result<Vec<v1::Attribute>, SettingsError> {

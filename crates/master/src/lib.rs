@@ -95,7 +95,7 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
     let address = server.local_addr().map_err(|e| e.to_string())?;
     let advertised = settings.advertised(address.port())?;
     let seed = stdx::rng::system_seed();
-    let info = settings.master_info(stdx::Rng::new(seed).uuid_text(), advertised);
+    let info = settings.master_info(stdx::Rng::new(seed).uuid_text(), advertised)?;
     let hostname = info.hostname.clone().unwrap_or_else(|| advertised.ip().to_string());
 
     let (inbox, arrivals) = inbox::inbox();

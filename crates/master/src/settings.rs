@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use allocator::AllocatorConfig;
+use allocator::{AllocatorConfig, ConstraintLimits, SorterKind};
 use coordination::{EmbeddedStore, MemoryStore, Place, Store};
 use master_core::Config;
 use proto::v1;
@@ -40,7 +40,7 @@ impl Settings {
     }
 
     /// How this master presents itself. `id` is new with each start.
-    pub fn master_info(&self, id: String, address: SocketAddr) -> v1::MasterInfo {
+    pub fn master_info(&self, id: String, address: SocketAddr) -> Result<v1::MasterInfo, SettingsError> {
         let hostname = match self.values.text("hostname") {
             Some(name) => name.to_owned(),
             None if self.values.switch("hostname_lookup") => observe::host::hostname(address.ip()),
@@ -48,7 +48,7 @@ impl Settings {
         };
         let capability =
             |kind: v1::master_info::capability::Type| v1::master_info::Capability { r#type: Some(kind as i32) };
-        v1::MasterInfo {
+        Ok(v1::MasterInfo {
             id,
             ip: packed(address.ip()),
             port: u32::from(address.port()),
@@ -60,20 +60,34 @@ impl Settings {
                 ip: Some(address.ip().to_string()),
                 port: i32::from(address.port()),
             }),
-            domain: None,
+            domain: domain(&self.values)?,
             capabilities: vec![capability(v1::master_info::capability::Type::AgentUpdate)],
-        }
+        })
     }
 
     pub fn core(&self) -> Result<Config, SettingsError> {
         let values = &self.values;
         let defaults = Config::default();
+        let base = if values.switch("allocation_compatibility") {
+            AllocatorConfig::mesos()
+        } else {
+            defaults.allocator.clone()
+        };
         let count = |name: &str| values.integer(name).and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
         Ok(Config {
             agent_ping_timeout: bounded(values, "agent_ping_timeout", Duration::from_secs(1)..=MINUTE * 15)?,
             max_agent_ping_timeouts: u32::try_from(count("max_agent_ping_timeouts")).unwrap_or(u32::MAX).max(1),
             agent_reregister_timeout: values.needed_duration("agent_reregister_timeout")?,
             recovery_agent_removal_limit: share(values, "recovery_agent_removal_limit")?,
+            agent_removal_rate_limit: values.text("agent_removal_rate_limit").map(rate).transpose()?,
+            require_agent_domain: values.switch("require_agent_domain"),
+            constraint_limits: ConstraintLimits {
+                regex_size: values
+                    .bytes("offer_constraints_re2_max_mem")
+                    .and_then(|bytes| usize::try_from(bytes).ok())
+                    .unwrap_or(defaults.constraint_limits.regex_size),
+            },
+            roles: values.text("roles").map(|_| roles(values)).transpose()?,
             offer_timeout: values.duration("offer_timeout"),
             authenticate_frameworks: values.switch("authenticate_frameworks"),
             authenticate_agents: values.switch("authenticate_agents"),
@@ -86,11 +100,15 @@ impl Settings {
             registry_max_agent_count: count("registry_max_agent_count"),
             allocator: AllocatorConfig {
                 interval: values.needed_duration("allocation_interval")?,
-                event_driven: values.switch("allocation_on_recovery"),
+                event_driven: values.switch("allocation_on_recovery") && base.event_driven,
+                role_sorter: sorter(values, "role_sorter")?,
+                framework_sorter: sorter(values, "framework_sorter")?,
+                agent_recovery_factor: factor(values, "allocator_agent_recovery_factor")?,
+                recovery_timeout: values.needed_duration("allocator_recovery_timeout")?,
                 min_allocatable: min_allocatable(values.text("min_allocatable_resources").unwrap_or_default())?,
                 fair_sharing_excluded: names(values.text("fair_sharing_excluded_resource_names")),
                 filter_gpu_resources: values.switch("filter_gpu_resources"),
-                ..defaults.allocator.clone()
+                ..base
             },
             ..defaults
         })
@@ -194,6 +212,44 @@ fn share(values: &Values, name: &str) -> Result<f64, SettingsError> {
     }
 }
 
+fn sorter(values: &Values, name: &str) -> Result<SorterKind, SettingsError> {
+    match values.text(name).unwrap_or("drf") {
+        "drf" => Ok(SorterKind::Drf),
+        "random" => Ok(SorterKind::Random),
+        other => Err(format!("--{name}: '{other}' is neither drf nor random")),
+    }
+}
+
+fn factor(values: &Values, name: &str) -> Result<f64, SettingsError> {
+    match values.number(name) {
+        Some(part) if part > 0.0 && part <= 1.0 => Ok(part),
+        other => Err(format!("--{name}: {} is not above 0 and at most 1", other.unwrap_or_default())),
+    }
+}
+
+fn domain(values: &Values) -> Result<Option<v1::DomainInfo>, SettingsError> {
+    let Some(text) = values.text_or_file("domain")? else { return Ok(None) };
+    model::parse::registration::domain(&text).map(Some).map_err(|why| format!("--domain: {why}"))
+}
+
+/// `1/10mins`
+fn rate(text: &str) -> Result<(u32, Duration), SettingsError> {
+    let wrong = || format!("--agent_removal_rate_limit: '{text}' is not number/duration, as in 1/10mins");
+    let (count, time) = text.split_once('/').ok_or_else(wrong)?;
+    let count = count.trim().parse().ok().filter(|count| *count > 0).ok_or_else(wrong)?;
+    Ok((count, stdx::units::parse_duration(time.trim()).map_err(|_| wrong())?))
+}
+
+/// "*" is one of them, always.
+fn roles(values: &Values) -> Result<BTreeSet<String>, SettingsError> {
+    let mut roles = names(values.text("roles"));
+    for role in &roles {
+        resources::role::check(role).map_err(|why| format!("--roles: {why}"))?;
+    }
+    roles.insert(resources::role::UNRESERVED.to_owned());
+    Ok(roles)
+}
+
 /// `cpus:0.01|mem:32`
 fn min_allocatable(text: &str) -> Result<Vec<Quantities>, SettingsError> {
     text.split('|').map(str::trim).filter(|set| !set.is_empty()).map(quantities).collect()
@@ -238,6 +294,10 @@ mod tests {
         for (flag, expected) in [
             ("--agent_ping_timeout=1hrs", "between 1secs and 15mins"),
             ("--recovery_agent_removal_limit=150%", "--recovery_agent_removal_limit: '150%'"),
+            ("--role_sorter=fair", "'fair' is neither drf nor random"),
+            ("--allocator_agent_recovery_factor=1.5", "1.5 is not above 0"),
+            ("--agent_removal_rate_limit=often", "'often' is not number/duration"),
+            ("--roles=a,b c", "--roles: Role component 'b c'"),
             ("--min_allocatable_resources=cpus", "'cpus' is not name:amount"),
         ] {
             let error = settings(&[flag]).and_then(|s| s.core()).unwrap_err();

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use allocator::AllocatorConfig;
+use allocator::{AllocatorConfig, ConstraintLimits};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -14,6 +14,9 @@ pub struct Config {
     pub recovery_agent_removal_limit: f64,
     /// At most this many removals of silent agents in that time.
     pub agent_removal_rate_limit: Option<(u32, Duration)>,
+    /// Whether agents without a fault domain are turned away.
+    pub require_agent_domain: bool,
+    pub constraint_limits: ConstraintLimits,
     pub offer_timeout: Option<Duration>,
     pub heartbeat_interval: Duration,
     /// Whether v0 drivers, and agents, must have proved who they are before they register.
@@ -41,6 +44,8 @@ impl Default for Config {
             agent_reregister_timeout: Duration::from_secs(600),
             recovery_agent_removal_limit: 1.0,
             agent_removal_rate_limit: None,
+            require_agent_domain: false,
+            constraint_limits: ConstraintLimits::default(),
             offer_timeout: None,
             heartbeat_interval: Duration::from_secs(15),
             authenticate_frameworks: false,

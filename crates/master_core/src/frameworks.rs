@@ -13,7 +13,7 @@ pub(crate) use subscribe::Subscription;
 
 use std::collections::BTreeMap;
 
-use allocator::{ConstraintLimits, FrameworkProfile, OfferConstraints};
+use allocator::{FrameworkProfile, OfferConstraints};
 use model::FrameworkId;
 use proto::v1::{self, scheduler::Event};
 use resources::{Name, Quantities, Quantity};
@@ -92,7 +92,7 @@ impl Master {
             constraints: framework
                 .offer_constraints
                 .as_ref()
-                .and_then(|text| OfferConstraints::compile(text, ConstraintLimits::default()).ok()),
+                .and_then(|text| OfferConstraints::compile(text, self.config.constraint_limits).ok()),
             active: framework.is_active(),
         }
     }

@@ -92,6 +92,7 @@ impl Master {
             Continuation::Unrecovered { agents } => self.on_unrecovered(&agents, step),
             Continuation::Gone { agent } => self.on_marked_gone(&agent, step),
             Continuation::Unregistered { agent } => self.on_unregistered(&agent, step),
+            Continuation::Noted => {}
             Continuation::Pruned { unreachable } => self.on_pruned(&unreachable),
             Continuation::Quotas { req, roles } => self.on_quotas(req, &roles, step),
             Continuation::Weights { req, roles } => self.on_weights(req, &roles, step),
@@ -103,6 +104,7 @@ impl Master {
 
     fn on_lead(&mut self, step: &mut Step<'_>) {
         self.state.phase = Phase::Leading { since: step.now };
+        self.recover_registered_frameworks(step);
         tracing::info!(agents = self.state.recovered_agents.len(), "leading; waiting for the registry's agents");
         self.timers.set(step.now, self.config.agent_reregister_timeout, Timer::Recovery);
         self.timers.set(step.now, self.config.registry_gc_interval, Timer::RegistryGc);

@@ -39,6 +39,8 @@ pub(crate) enum Continuation {
     Gone {
         agent: AgentId,
     },
+    /// Nothing waits for it.
+    Noted,
     Unregistered {
         agent: AgentId,
     },
@@ -91,6 +93,8 @@ pub(crate) struct Pending {
     /// With the operator request that waits for it.
     pub(crate) marking_gone: BTreeMap<AgentId, ReqId>,
     pub(crate) removing: BTreeSet<AgentId>,
+    /// Unreachable for so long that they are forgotten.
+    pub(crate) pruning: BTreeSet<AgentId>,
 }
 
 impl Pending {
@@ -119,6 +123,8 @@ impl Pending {
             Some("registering")
         } else if self.removing.contains(agent) {
             Some("being transitioned to removed")
+        } else if self.pruning.contains(agent) {
+            Some("being forgotten")
         } else {
             None
         }

@@ -74,6 +74,11 @@ impl State {
         matches!(self.phase, Phase::Leading { .. })
     }
 
+    /// Whether a framework has ended, under this master or an earlier one.
+    pub fn is_over(&self, framework: &FrameworkId) -> bool {
+        self.completed_frameworks.get(framework).is_some() || self.registry.removed_frameworks.contains_key(framework)
+    }
+
     pub fn find_task(&self, framework: &FrameworkId, task: &TaskId) -> Option<&Task> {
         self.frameworks.get(framework)?.tasks.get(task)
     }

@@ -142,6 +142,16 @@ impl Values {
     }
 
     /// Every flag that has a value, with secrets hidden: what a flags endpoint shows.
+    /// A text that may be given as the path of a file (`/…` or `file:///…`) with it.
+    pub fn text_or_file(&self, name: &str) -> Result<Option<String>, String> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let path = text.strip_prefix("file://").unwrap_or(text);
+        if !path.starts_with('/') {
+            return Ok(Some(text.to_owned()));
+        }
+        std::fs::read_to_string(path).map(Some).map_err(|error| format!("--{name}: {path}: {error}"))
+    }
+
     pub fn shown(&self) -> BTreeMap<String, String> {
         let row = |flag: &Flag| {
             let value = self.text(flag.name)?;

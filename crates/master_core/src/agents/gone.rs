@@ -1,7 +1,7 @@
 //! An operator gives an agent up for good. It is told to shut down, and may never come back.
 
-use model::{AgentId, Refusal, TaskId};
-use proto::v1::task_status::Source;
+use model::{AgentId, ExecutorId, FrameworkId, Refusal, TaskId, task_state::is_terminal};
+use proto::v1::{self, task_status::Source};
 use registry::Operation;
 
 use super::membership::{Departure, GONE};
@@ -10,7 +10,7 @@ use crate::{
     effect::Reply,
     event::ReqId,
     pending::Continuation,
-    tasks::status::{News, status_of},
+    tasks::status::{News, master_status, status_of},
 };
 
 impl Master {
@@ -47,6 +47,22 @@ impl Master {
         }
         if let Some(req) = waiting {
             step.reply(req, Reply::Ok(None));
+        }
+    }
+
+    /// An agent that was given up before it came back after a failover brings tasks that nobody knew then: their
+    /// frameworks learn of it now.
+    pub(crate) fn tell_of_gone_tasks(&mut self, id: &AgentId, tasks: &[v1::Task], step: &mut Step<'_>) {
+        for task in tasks.iter().filter(|task| !is_terminal(task.state())) {
+            let (framework, task_id) = (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id));
+            let Some(row) = self.state.frameworks.get(&framework) else { continue };
+            if row.completed_tasks.iter().any(|done| done.id == task_id) {
+                continue;
+            }
+            let news = News::of(Refusal::AgentGone, row.capabilities.partition_aware, GONE);
+            let executor = task.executor_id.as_ref().map(ExecutorId::from);
+            let status = master_status(&task_id, Some(id), executor.as_ref(), news, step.wall);
+            self.forward(&framework, status, step);
         }
     }
 

@@ -27,7 +27,12 @@ impl Master {
             self.shut_down_agent(&from, "Machine is `DOWN`", step);
             return;
         }
-        if let Err(why) = validate::agent::check_compatible(&info, message.version.as_deref(), &self.state.info) {
+        if let Err(why) = validate::agent::check_compatible(
+            &info,
+            message.version.as_deref(),
+            &self.state.info,
+            self.config.require_agent_domain,
+        ) {
             tracing::warn!(%from, why, "ignoring a registration");
             return;
         }

@@ -30,6 +30,7 @@ impl Master {
             return;
         }
         if self.state.registry.gone.contains_key(&id) {
+            self.tell_of_gone_tasks(&id, &message.tasks, step);
             self.shut_down_agent(&from, GONE, step);
             return;
         }
@@ -42,8 +43,12 @@ impl Master {
             self.shut_down_agent(&from, "Machine is `DOWN`", step);
             return;
         }
-        let compatible =
-            validate::agent::check_compatible(&message.agent, message.version.as_deref(), &self.state.info);
+        let compatible = validate::agent::check_compatible(
+            &message.agent,
+            message.version.as_deref(),
+            &self.state.info,
+            self.config.require_agent_domain,
+        );
         if let Err(why) = compatible {
             tracing::warn!(agent = %id, %from, why, "ignoring a reregistration");
             return;

@@ -31,12 +31,13 @@ impl Master {
         if let Err(why) = validate::framework::check_suppressed(&subscription) {
             return Reply::BadRequest(format!("Supplied FrameworkInfo is not valid: {why}"));
         }
-        if let Err(why) = validate::framework::check_constraints(&subscription) {
+        if let Err(why) = validate::framework::check_constraints(&self.config, &subscription) {
             return Reply::BadRequest(format!("'UpdateFramework.offer_constraints' are not valid: {why}"));
         }
         let changed = *framework.info != subscription.info;
         self.update_framework(id, subscription, step);
         if changed {
+            self.record_framework(id, step);
             if let Some(framework) = self.state.frameworks.get(id) {
                 publish::framework_updated(&self.config, &self.state, framework, step);
             }

@@ -36,7 +36,8 @@ impl Master {
     }
 
     pub(crate) fn on_failover_timeout(&mut self, id: &FrameworkId, step: &mut Step<'_>) {
-        if self.state.frameworks.get(id).is_some_and(|framework| framework.link == Link::Disconnected) {
+        let away = |link: &Link| matches!(link, Link::Disconnected | Link::Recovered);
+        if self.state.frameworks.get(id).is_some_and(|framework| away(&framework.link)) {
             tracing::info!(framework = %id, "failover timeout");
             self.remove_framework(id, step);
         }
@@ -44,6 +45,6 @@ impl Master {
 }
 
 /// Subscription checks that the value is a duration.
-fn failover_timeout(secs: f64) -> Duration {
+pub(super) fn failover_timeout(secs: f64) -> Duration {
     Duration::try_from_secs_f64(secs).unwrap_or(Duration::ZERO)
 }

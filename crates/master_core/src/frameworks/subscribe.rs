@@ -126,7 +126,7 @@ impl Master {
     fn new_framework_id(&mut self) -> FrameworkId {
         loop {
             let id = self.ids.framework();
-            if !self.state.frameworks.contains(&id) && self.state.completed_frameworks.get(&id).is_none() {
+            if !self.state.frameworks.contains(&id) && !self.state.is_over(&id) {
                 return id;
             }
         }
@@ -200,6 +200,7 @@ impl Master {
     }
 
     fn welcome(&mut self, subscriber: &Subscriber, id: &FrameworkId, goes_on: bool, step: &mut Step<'_>) {
+        self.record_framework(id, step);
         if let Some(framework) = self.state.frameworks.get_mut(id) {
             framework.counters.subscribed = true;
             *framework.counters.calls.entry("SUBSCRIBE").or_default() += 1;

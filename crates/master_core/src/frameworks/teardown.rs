@@ -61,6 +61,7 @@ impl Master {
         if let Some(timer) = timer {
             self.timers.cancel(timer);
         }
+        self.record_removal(id, step);
         let Some(framework) = self.state.frameworks.take(id) else { return };
         let mut framework = std::sync::Arc::unwrap_or_clone(framework);
         framework.link = Link::Disconnected;

@@ -76,16 +76,19 @@ impl Master {
         self.timers.set(step.now, self.config.registry_gc_interval, Timer::RegistryGc);
         let age = i64::try_from(self.config.registry_max_agent_age.as_nanos()).unwrap_or(i64::MAX);
         let oldest = WallTime(step.wall.0.saturating_sub(age));
-        let (unreachable, gone) = self.state.registry.find_prunable(oldest, self.config.registry_max_agent_count);
+        let (mut unreachable, gone) = self.state.registry.find_prunable(oldest, self.config.registry_max_agent_count);
+        unreachable.retain(|agent| !self.pending.is_in_transition(agent));
         if unreachable.is_empty() && gone.is_empty() {
             return;
         }
+        self.pending.pruning.extend(unreachable.iter().cloned());
         let then = Continuation::Pruned { unreachable: unreachable.clone() };
         self.persist(vec![Operation::Prune { unreachable, gone }], then, step);
     }
 
     /// Tasks on forgotten agents are forgotten too: asked about, they are unknown.
     pub(crate) fn on_pruned(&mut self, unreachable: &BTreeSet<AgentId>) {
+        self.pending.pruning.retain(|agent| !unreachable.contains(agent));
         let ids: Vec<_> = self.state.frameworks.keys().cloned().collect();
         for id in ids {
             let Some(framework) = self.state.frameworks.get(&id) else { continue };

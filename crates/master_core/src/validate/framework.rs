@@ -1,6 +1,6 @@
 //! Whether a framework may subscribe as it says.
 
-use allocator::{ConstraintError, ConstraintLimits, OfferConstraints};
+use allocator::{ConstraintError, OfferConstraints};
 use model::{FrameworkId, capabilities::roles_of, parse::framework};
 use proto::v1::FrameworkInfo;
 
@@ -9,7 +9,7 @@ use crate::{Config, State, frameworks::Subscription};
 pub(crate) fn check_subscription(config: &Config, state: &State, subscription: &Subscription) -> Result<(), String> {
     check_info(config, state, &subscription.info)?;
     check_suppressed(subscription)?;
-    check_constraints(subscription)
+    check_constraints(config, subscription)
 }
 
 pub(crate) fn check_info(config: &Config, state: &State, info: &FrameworkInfo) -> Result<(), String> {
@@ -24,7 +24,7 @@ pub(crate) fn check_info(config: &Config, state: &State, info: &FrameworkInfo) -
         return Err("User 'root' is not allowed to run frameworks without --root_submissions set".to_owned());
     }
     let id = info.id.as_ref().map(FrameworkId::from);
-    if id.is_some_and(|id| state.completed_frameworks.get(&id).is_some()) {
+    if id.is_some_and(|id| state.is_over(&id)) {
         return Err("Framework has been removed".to_owned());
     }
     Ok(())
@@ -35,10 +35,10 @@ pub(crate) fn check_suppressed(subscription: &Subscription) -> Result<(), String
     framework::suppressed_roles(&suppressed, &roles_of(&subscription.info))
 }
 
-pub(crate) fn check_constraints(subscription: &Subscription) -> Result<(), String> {
+pub(crate) fn check_constraints(config: &Config, subscription: &Subscription) -> Result<(), String> {
     let Some(constraints) = &subscription.constraints else { return Ok(()) };
     framework::offer_constraints(constraints)?;
-    match OfferConstraints::compile(constraints, ConstraintLimits::default()) {
+    match OfferConstraints::compile(constraints, config.constraint_limits) {
         Ok(_) => Ok(()),
         Err(ConstraintError::Regex { role, regex, why }) => {
             let why = format!("Failed to construct regex from pattern '{regex}': {why}");

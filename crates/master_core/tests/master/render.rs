@@ -108,6 +108,10 @@ fn operation(operation: &Operation) -> String {
         Operation::StopMaintenance(machines) => {
             format!("StopMaintenance({})", machines.iter().map(json::to_string).collect::<Vec<_>>().join(", "))
         }
+        Operation::RecordFramework(info) => {
+            format!("RecordFramework({})", info.id.as_ref().map(|id| id.value.as_str()).unwrap_or_default())
+        }
+        Operation::RemoveFramework { framework, at } => format!("RemoveFramework({framework}, {at})"),
         other => format!("{other:?}"),
     }
 }

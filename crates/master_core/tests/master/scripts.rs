@@ -1,6 +1,7 @@
 //! Runs `testdata/*.txt`: commands, `----`, and every effect they have. `MESETA_BLESS=1` writes the effects down anew.
 //!
 //! Commands: `manual` (writes wait for `persist [fail]`), `set OPTION VALUE`, `admitted ID N RESOURCES` (before `elected`),
+//! `recorded ID {FRAMEWORK INFO}`, `removed ID` (frameworks of the registry, too),
 //! `elected`, `deposed`,
 //! `advance SECONDS` (without heartbeats and answered pings), `watch SECONDS` (with them), `silent N...` (answer no pings),
 //! `register N [host=H] [RESOURCES]`, `reregister N ID {MORE}`,
@@ -143,6 +144,16 @@ impl Script {
                 let info = agent_info(agent(2), Some(words[1]), None, words.get(3));
                 let row = Admitted { info, drain_info: None, deactivated: false };
                 self.registry.agents.insert(words[1].into(), row);
+                Vec::new()
+            }
+            "recorded" => {
+                let mut info: v1::FrameworkInfo = parse(&merged(r#"{"user":"u","name":"f"}"#, body));
+                info.id = Some(v1::FrameworkId { value: words[1].into() });
+                self.registry.frameworks.insert(words[1].into(), info);
+                Vec::new()
+            }
+            "removed" => {
+                self.registry.removed_frameworks.insert(words[1].into(), WallTime(0));
                 Vec::new()
             }
             "forgotten" => {

@@ -12,7 +12,7 @@ use proto::{
     upid::Upid,
     v1,
 };
-use registry::Registry;
+use registry::{Operation, Registry};
 use stdx::{Tick, WallTime};
 
 /// 1970-01-01 00:16:40: wall time when the tick is zero.
@@ -27,6 +27,8 @@ pub struct World {
     pub silent: BTreeSet<u16>,
     /// Writes are durable at once.
     pub auto_persist: bool,
+    /// Writes that are stored at once, whether others wait or not.
+    noted: Vec<u64>,
     /// By conn: the stream id of its reply.
     pub streams: BTreeMap<u64, String>,
     /// By conn: the framework it was told to be.
@@ -59,6 +61,7 @@ impl World {
             unwritten: VecDeque::new(),
             silent: BTreeSet::new(),
             auto_persist: true,
+            noted: Vec::new(),
             streams: BTreeMap::new(),
             frameworks: BTreeMap::new(),
             stepped_down: false,
@@ -82,6 +85,9 @@ impl World {
         for effect in &effects {
             self.note(effect);
         }
+        for ticket in std::mem::take(&mut self.noted) {
+            effects.extend(self.step(Event::Persisted { ticket, outcome: Ok(()) }));
+        }
         while self.auto_persist
             && let Some(ticket) = self.unwritten.pop_front()
         {
@@ -92,6 +98,8 @@ impl World {
 
     fn note(&mut self, effect: &Effect) {
         match effect {
+            // Nobody waits for these, so scripts do not either.
+            Effect::Persist { ticket, operations } if operations.iter().all(is_note) => self.noted.push(*ticket),
             Effect::Persist { ticket, .. } => self.unwritten.push_back(*ticket),
             Effect::Reply { req, reply } => {
                 let conn = self.reqs.remove(req).expect("each request is answered once");
@@ -204,4 +212,8 @@ pub fn pid(agent: u16) -> Upid {
 
 pub fn resources(text: &str) -> Vec<v1::Resource> {
     resources::Resources::parse(text, "*").expect("resources of a test").to_protos()
+}
+
+fn is_note(operation: &Operation) -> bool {
+    matches!(operation, Operation::RecordFramework(_) | Operation::RemoveFramework { .. })
 }

@@ -76,3 +76,15 @@ pub fn reregister(message: &ReregisterSlaveMessage) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// A fault domain as operators write it: JSON with a region and a zone that have names.
+pub fn domain(text: &str) -> Result<v1::DomainInfo, String> {
+    let domain: v1::DomainInfo = proto::json::from_slice(text.as_bytes()).map_err(|error| error.to_string())?;
+    match crate::capabilities::fault_domain(Some(&domain)) {
+        None => Err("'fault_domain' is missing".into()),
+        Some((region, zone)) if region.is_empty() || zone.is_empty() => {
+            Err("region and zone of a fault domain need names".into())
+        }
+        Some(_) => Ok(domain),
+    }
+}
