@@ -88,6 +88,11 @@ impl<'a> Field<'a> {
         Ok(object.iter().map(entry).collect())
     }
 
+    /// The value as text.
+    pub fn json(&self) -> String {
+        self.value.to_string()
+    }
+
     fn below(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use allocator::{AgentProfile, SorterKind};
+use allocator::{AgentProfile, ConstraintLimits, Group, SorterKind};
 use model::{AgentCapabilities, AgentId, FrameworkCapabilities, FrameworkId};
 use resources::{Name, Quantities, Quantity, Reservation, Resource, Resources, attributes};
 use stdx::Rng;
@@ -26,6 +26,7 @@ pub fn read_state(file: &str, text: &str, task: Duration, seed: u64) -> Result<S
     };
     let mut scenario = Scenario { notes: notes(task), ..Scenario::default() };
     read_flags(&root, &mut scenario)?;
+    read_groups(&root, &mut scenario)?;
     let mut places = BTreeMap::new();
     for agent in agents.items()? {
         let id = AgentId::new(agent.get("id")?.text()?);
@@ -132,6 +133,20 @@ fn read_flags(root: &Field, scenario: &mut Scenario) -> Result<(), DocumentError
     }
     if let Some(filter) = flags.find("filter_gpu_resources") {
         config.filter_gpu_resources = filter.text()? != "false";
+    }
+    Ok(())
+}
+
+/// The resource groups of a master of Meseta, each with how it stands.
+fn read_groups(root: &Field, scenario: &mut Scenario) -> Result<(), DocumentError> {
+    let Some(groups) = root.find("resource_groups") else { return Ok(()) };
+    for status in groups.items()? {
+        let spec = status.find("group").unwrap_or(status);
+        let right = "a resource group as GET_GROUPS shows it";
+        let parsed =
+            proto::json::from_slice(spec.json().as_bytes()).map_err(|error| spec.error(error.to_string(), right))?;
+        let group = Group::compile(&parsed, ConstraintLimits::default());
+        scenario.groups.push(group.map_err(|error| spec.error(error.to_string(), right))?);
     }
     Ok(())
 }

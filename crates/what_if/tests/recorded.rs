@@ -189,3 +189,15 @@ fn a_resource_group_keeps_its_minimum_for_its_roles() {
     let warning = compare(&recorded(), &[many]).warnings.remove(0);
     assert!(warning.contains("guaranteed 600 units, but the agents it selects have room for 96"), "{warning}");
 }
+
+#[test]
+fn the_groups_of_a_recorded_cluster_are_read_and_can_be_taken_away() {
+    let groups = r#""resource_groups":[{"group":{"name":"front","roles":["web"],"unit":{"cpus":{"value":0.5}}},"held_units":14}],"#;
+    let text = STATE.replacen('{', &format!("{{{groups}"), 1);
+    let scenario = read_state("s.json", &text, TASK, 1).unwrap();
+    assert_eq!(scenario.groups.iter().map(|group| &*group.name).collect::<Vec<_>>(), ["front"]);
+    let none = Change::groups("g.json", r#"{"groups":[]}"#).unwrap();
+    assert!(Change::apply(&[none], &scenario).unwrap().groups.is_empty());
+    let error = read_state("s.json", &text.replace("\"web\"],", "],"), TASK, 1).unwrap_err().to_string();
+    assert!(error.contains("s.json, resource_groups[0].group: resource group 'front' serves no roles"), "{error}");
+}
