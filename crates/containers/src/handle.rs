@@ -24,7 +24,7 @@ use std::{
     fs::{self, File},
     io,
     os::fd::{AsRawFd, OwnedFd},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -95,6 +95,8 @@ pub(crate) struct Inner {
     pub runtime: Handle,
     pub shelf: Shelf,
     pub counters: Counters,
+    /// Names the runtime directory among all of this machine's.
+    place: String,
     table: Mutex<BTreeMap<ContainerId, Arc<Container>>>,
     /// Held as long as this handle takes charge of the runtime directory.
     _lock: File,
@@ -241,9 +243,10 @@ impl Inner {
         Shape { cpu: CpuShape::new(limits, &self.config), memory: MemoryShape::new(limits) }
     }
 
-    /// The part of a container's environment that names it to whoever looks for its processes.
-    pub fn marker(id: &ContainerId) -> (String, String) {
-        (MARKER.to_owned(), id.to_string())
+    /// The part of a container's environment that names it to whoever looks for its processes. Another agent's container
+    /// may have the same id.
+    pub fn marker(&self, id: &ContainerId) -> (String, String) {
+        (MARKER.to_owned(), format!("{id}@{}", self.place))
     }
 }
 
@@ -273,6 +276,8 @@ impl Containers {
         let parents = fs::DirBuilder::new().recursive(true).mode(0o755).create(&config.runtime_dir);
         parents.map_err(io(&lost))?;
         let lock = take_charge(&config.runtime_dir)?;
+        let place = fs::metadata(&config.runtime_dir).map_err(io(&lost))?;
+        let place = format!("{:x}.{:x}", place.dev(), place.ino());
         let shelf = Shelf::open(directory).map_err(io(&lost))?;
         let host = host::probe(&config)?;
         let zygote = Zygote::start(&config).map_err(io(&format!("start '{}'", config.executable.path.display())))?;
@@ -292,6 +297,7 @@ impl Containers {
             runtime,
             shelf,
             counters: Counters::default(),
+            place,
             table: Mutex::default(),
             _lock: lock,
         };

@@ -214,7 +214,7 @@ fn open_output(spec: &LaunchSpec, room: &Room) -> Result<(Pair, Option<Pair>), L
 fn plan_record(inner: &Inner, spec: &LaunchSpec, user: Option<UserIds>, setup: record::Setup) -> Launch {
     let mut env = spec.command.env.clone();
     if !setup.own_pid {
-        env.push(Inner::marker(&spec.id));
+        env.push(inner.marker(&spec.id));
     }
     let cwd = match &spec.command.cwd {
         Some(cwd) => spec.sandbox.join(cwd),
@@ -289,7 +289,7 @@ fn fork_launcher(
     }
     fds.extend(door.joins.iter().map(|join| join.as_fd()));
     let request = Request { create: plan.create, flags };
-    inner.zygote.fork(request, &id.to_string(), &fds).map_err(|error| io_error("create a process", error))
+    inner.zygote.fork(request, &inner.marker(id).1, &fds).map_err(|error| io_error("create a process", error))
 }
 
 fn io_error(what: impl Into<String>, source: io::Error) -> LaunchError {

@@ -123,7 +123,7 @@ fn hold(process: Process) -> Option<(u32, OwnedFd)> {
 /// Removes what a container has left that ended while no agent looked.
 fn bury(inner: &Arc<Inner>, container: &Container, record: &Record) {
     let deadline = Instant::now() + inner.config.destroy_timeout;
-    let (name, value) = Inner::marker(&container.id);
+    let (name, value) = inner.marker(&container.id);
     let marker = format!("{name}={value}");
     while !record.launch.setup.own_pid && Instant::now() < deadline {
         let left = host::processes_with(&marker);

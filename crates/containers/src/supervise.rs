@@ -140,7 +140,7 @@ fn kill_survivors(inner: &Inner, container: &Container, live: &Live) -> bool {
             below.extend(procfs::descendants(*known, &all));
         }
         let mut fresh: Vec<u32> = below.iter().filter(|stat| stat.state != b'Z').map(|stat| stat.pid).collect();
-        fresh.extend(host::processes_with(&marker_of(container)).into_iter().filter(|pid| *pid != live.pid));
+        fresh.extend(host::processes_with(&marker_of(inner, container)).into_iter().filter(|pid| *pid != live.pid));
         fresh.retain(|pid| !pids.contains(pid));
         fresh.sort_unstable();
         fresh.dedup();
@@ -158,8 +158,8 @@ fn kill_survivors(inner: &Inner, container: &Container, live: &Live) -> bool {
     !pids.is_empty()
 }
 
-fn marker_of(container: &Container) -> String {
-    let (name, value) = Inner::marker(&container.id);
+fn marker_of(inner: &Inner, container: &Container) -> String {
+    let (name, value) = inner.marker(&container.id);
     format!("{name}={value}")
 }
 

@@ -65,8 +65,8 @@ impl Zygote {
     }
 
     /// Has a container's first process made, a child of this one.
-    pub fn fork(&self, request: Request, id: &str, fds: &[BorrowedFd<'_>]) -> io::Result<Child> {
-        let datagram = request.encode(id);
+    pub fn fork(&self, request: Request, marker: &str, fds: &[BorrowedFd<'_>]) -> io::Result<Child> {
+        let datagram = request.encode(marker);
         let mut running = lock(&self.running);
         for attempt in 0..2 {
             let now = match &mut *running {

@@ -566,12 +566,16 @@ async fn a_dropped_handle_leaves_containers_to_the_next() -> Result<(), Skip> {
     let nested = stays.child("n").unwrap();
     world
         .containers
-        .launch(LaunchSpec { tag: "kept".into(), ..world.spec(&nested, shell("sleep 1000")) })
+        .launch(LaunchSpec { tag: "kept".into(), ..world.spec(&nested, shell("echo inside; sleep 1000")) })
         .await
         .unwrap();
     let done = world.launch("done", "exit 8").await;
     world.containers.wait(&done).await.unwrap();
     let ends = world.launch("ends", "echo up; while ! test -e go; do sleep 0.01; done; exit 11").await;
+    // What has not begun when its agent goes never begins.
+    for (container, word) in [(&stays, "ready"), (&nested, "inside"), (&ends, "up")] {
+        world.said(container, word).await;
+    }
 
     world.containers = World::with(|_| {}).containers.clone();
     fs::write(world.sandbox(&ends).join("go"), "").unwrap();
