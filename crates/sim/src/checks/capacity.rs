@@ -1,0 +1,54 @@
+//! No machine works on more than it has. What ended frameworks leave behind counts for nothing: it is being cleared
+//! away, and its room was given to others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{FrameworkId, TaskId};
+
+use super::Check;
+use crate::{observation::Fact, scenario::Scenario};
+
+pub(super) struct Capacity {
+    cpus: f64,
+    mem_mb: f64,
+    live: BTreeMap<u32, BTreeMap<(FrameworkId, TaskId), (f64, f64)>>,
+    ended: BTreeSet<FrameworkId>,
+}
+
+impl Capacity {
+    pub fn new(scenario: &Scenario) -> Capacity {
+        let (cpus, mem_mb) = (scenario.agent_cpus, scenario.agent_mem_mb);
+        Capacity { cpus, mem_mb, live: BTreeMap::new(), ended: BTreeSet::new() }
+    }
+}
+
+impl Check for Capacity {
+    fn name(&self) -> &'static str {
+        "capacity"
+    }
+
+    fn note(&mut self, fact: &Fact) -> Result<(), String> {
+        match fact {
+            Fact::FrameworkEnded { id, .. } => drop(self.ended.insert(id.clone())),
+            Fact::TaskStopped { agent, framework, task, .. } => {
+                if let Some(live) = self.live.get_mut(agent) {
+                    live.remove(&(framework.clone(), task.clone()));
+                }
+            }
+            Fact::TaskStarted { agent, framework, task, cpus, mem_mb, .. } => {
+                let live = self.live.entry(*agent).or_default();
+                live.insert((framework.clone(), task.clone()), (*cpus, *mem_mb));
+                let counted = live.iter().filter(|((framework, _), _)| !self.ended.contains(framework));
+                let (cpus, mem) = counted.fold((0.0, 0.0), |sum, (_, used)| (sum.0 + used.0, sum.1 + used.1));
+                if cpus > self.cpus + 1e-6 || mem > self.mem_mb + 1e-6 {
+                    return Err(format!(
+                        "agent {agent} works on {cpus} cpus and {mem} MB, of {} and {}",
+                        self.cpus, self.mem_mb
+                    ));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,34 @@
+//! At most one master leads in an epoch, only its writes count, and who was told that it leads no longer is silent.
+
+use std::collections::BTreeMap;
+
+use super::Check;
+use crate::observation::Fact;
+
+#[derive(Default)]
+pub(super) struct Leadership {
+    elected: BTreeMap<u64, u32>,
+}
+
+impl Check for Leadership {
+    fn name(&self) -> &'static str {
+        "leadership"
+    }
+
+    fn note(&mut self, fact: &Fact) -> Result<(), String> {
+        match fact {
+            Fact::Elected { master, epoch } => drop(self.elected.insert(*epoch, *master)),
+            Fact::Leads { master, epoch } if self.elected.get(epoch) != Some(master) => {
+                return Err(format!("master {master} leads in epoch {epoch}, in which it was not elected"));
+            }
+            Fact::Stored { master, epoch, current } if epoch != current => {
+                return Err(format!("master {master} of epoch {epoch} wrote in epoch {current}"));
+            }
+            Fact::MasterSpoke { master, deposed: true, what } => {
+                return Err(format!("master {master}, which leads no longer, said {what}"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

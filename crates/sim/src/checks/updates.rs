@@ -1,0 +1,77 @@
+//! Updates arrive at least once and in order: the next is sent when the last was acknowledged, and what an agent has
+//! taken on reaches its framework in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use model::{FrameworkId, TaskId};
+
+use super::Check;
+use crate::{observation::Fact, scenario::Scenario, world::World};
+
+pub(super) struct Updates {
+    /// What executors said of each task, in order.
+    said: BTreeMap<(FrameworkId, TaskId), Vec<Bytes>>,
+    acknowledged: BTreeSet<Bytes>,
+    heard: BTreeSet<Bytes>,
+    /// What agents promised to executors to deliver, by the machine that holds it.
+    promised: BTreeMap<Bytes, (u32, FrameworkId, TaskId)>,
+    checkpoints: Vec<bool>,
+    /// The frameworks that live, and which they are.
+    live: BTreeMap<FrameworkId, u32>,
+}
+
+impl Updates {
+    pub fn new(scenario: &Scenario) -> Updates {
+        Updates {
+            said: BTreeMap::new(),
+            acknowledged: BTreeSet::new(),
+            heard: BTreeSet::new(),
+            promised: BTreeMap::new(),
+            checkpoints: scenario.frameworks.iter().map(|plan| plan.checkpoint).collect(),
+            live: BTreeMap::new(),
+        }
+    }
+}
+
+impl Check for Updates {
+    fn name(&self) -> &'static str {
+        "updates"
+    }
+
+    fn note(&mut self, fact: &Fact) -> Result<(), String> {
+        match fact {
+            Fact::FrameworkSubscribed { framework, id } => drop(self.live.insert(id.clone(), *framework)),
+            Fact::FrameworkEnded { id, .. } => drop(self.live.remove(id)),
+            Fact::MachineLost { agent } => self.promised.retain(|_, (of, _, _)| of != agent),
+            Fact::ExecutorSaid { framework, task, uuid, .. } => {
+                self.said.entry((framework.clone(), task.clone())).or_default().push(uuid.clone());
+            }
+            Fact::FrameworkAcknowledged { uuid, .. } => drop(self.acknowledged.insert(uuid.clone())),
+            Fact::FrameworkHeard { uuid, .. } => drop(self.heard.insert(uuid.clone())),
+            Fact::ExecutorAcknowledged { agent, framework, task, uuid, .. } => {
+                self.promised.insert(uuid.clone(), (*agent, framework.clone(), task.clone()));
+            }
+            Fact::AgentSaid { framework, task, state, uuid, .. } if self.live.contains_key(framework) => {
+                let said = self.said.get(&(framework.clone(), task.clone()));
+                let earlier = said.into_iter().flatten().take_while(|other| *other != uuid);
+                let known = said.is_some_and(|said| said.contains(uuid));
+                if known && earlier.into_iter().any(|other| !self.acknowledged.contains(other)) {
+                    return Err(format!("{state:?} of task {task} is sent before what came first is acknowledged"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn at_rest(&mut self, _: &World) -> Result<(), String> {
+        for (uuid, (agent, framework, task)) in &self.promised {
+            let Some(index) = self.live.get(framework) else { continue };
+            if self.checkpoints[*index as usize] && !self.heard.contains(uuid) {
+                return Err(format!("framework {index} never heard of an update of task {task} that agent {agent} took"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! The simulator as a program: runs seeds or a scenario, and says in one line how a failure is reproduced.
+//! Exit codes: 0 all is well, 127 a crash, 128 the cluster did not heal, 129 a law was broken.
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use sim::{
+    run::{Report, Watch, run},
+    scenario::Scenario,
+    shrink::shrink,
+};
+
+/// Simulates whole clusters in virtual time, with faults and checkers.
+#[derive(Parser)]
+#[command(name = "sim")]
+struct Arguments {
+    /// One seed, or a range of them: 7, 0..100.
+    #[arg(long, default_value = "0..20")]
+    seed: String,
+    /// How many agents, whatever the seed says.
+    #[arg(long)]
+    agents: Option<u32>,
+    /// How long faults last, in virtual minutes, whatever the seed says.
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// A scenario in TOML, instead of seeds.
+    #[arg(long)]
+    scenario: Option<PathBuf>,
+    /// Look for a smaller scenario that fails in the same way, and write it here.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "smaller.toml")]
+    shrink: Option<PathBuf>,
+    /// Print everything that happens.
+    #[arg(long)]
+    loud: bool,
+    /// Print the scenario, and do not run it.
+    #[arg(long)]
+    show: bool,
+    /// Stop after this many seconds of real time.
+    #[arg(long)]
+    budget: Option<u64>,
+    /// How many seeds run at a time.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Run everything twice, and compare.
+    #[arg(long)]
+    twice: bool,
+    /// Steps between two looks at the cores' own laws.
+    #[arg(long, default_value_t = 97)]
+    every: u32,
+}
+
+fn main() -> ExitCode {
+    match go(&Arguments::parse()) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("sim: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn go(arguments: &Arguments) -> Result<u8> {
+    let scenarios = scenarios(arguments)?;
+    if arguments.show {
+        scenarios.iter().for_each(|scenario| println!("{}", scenario.to_toml()));
+        return Ok(0);
+    }
+    let begun = Instant::now();
+    let outcome = run_all(arguments, &scenarios);
+    println!(
+        "{} runs, {:.1} h of virtual time in {:.1} s: {} steps, {:.2} runs/s, {} failed",
+        outcome.runs,
+        outcome.virtual_time.as_secs_f64() / 3600.0,
+        begun.elapsed().as_secs_f64(),
+        outcome.steps,
+        outcome.runs as f64 / begun.elapsed().as_secs_f64(),
+        outcome.failed.len()
+    );
+    let Some((scenario, report)) = outcome.failed.first() else { return Ok(0) };
+    if let Some(path) = &arguments.shrink {
+        let smaller = shrink(scenario, report, &mut |line| println!("{line}"));
+        std::fs::write(path, smaller.to_toml()).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("smaller: cargo xtask sim --scenario {}", path.display());
+    }
+    Ok(report.failure.as_ref().map_or(0, |failure| failure.kind.exit_code()))
+}
+
+fn scenarios(arguments: &Arguments) -> Result<Vec<Scenario>> {
+    if let Some(path) = &arguments.scenario {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        return Ok(vec![Scenario::from_toml(&text).with_context(|| path.display().to_string())?]);
+    }
+    let seeds = match arguments.seed.split_once("..") {
+        Some((from, to)) => from.trim().parse()?..to.trim_start_matches('=').trim().parse()?,
+        None => {
+            let seed: u64 = arguments.seed.parse().context("a seed is a number, or a range like 0..100")?;
+            seed..seed + 1
+        }
+    };
+    if seeds.is_empty() {
+        bail!("there is no seed in {}", arguments.seed);
+    }
+    Ok(seeds.map(|seed| Scenario::of_seed(seed, arguments.agents, arguments.minutes)).collect())
+}
+
+#[derive(Default)]
+struct Outcome {
+    runs: u64,
+    steps: u64,
+    virtual_time: Duration,
+    failed: Vec<(Scenario, Report)>,
+}
+
+fn run_all(arguments: &Arguments, scenarios: &[Scenario]) -> Outcome {
+    let watch = Watch { every: arguments.every, loud: arguments.loud };
+    let begun = Instant::now();
+    let next = AtomicU64::new(0);
+    let outcome = Mutex::new(Outcome::default());
+    let over = || arguments.budget.is_some_and(|budget| begun.elapsed() >= Duration::from_secs(budget));
+    let threads = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(scenarios.len()).max(1) {
+            scope.spawn(|| {
+                while !over()
+                    && let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed) as usize)
+                {
+                    let report = run(scenario, watch);
+                    if arguments.twice && run(scenario, watch).hash != report.hash {
+                        println!("seed {}: two runs differ", scenario.seed);
+                    }
+                    tell(arguments, scenario, &report);
+                    let mut outcome = outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    outcome.runs += 1;
+                    outcome.steps += report.steps;
+                    outcome.virtual_time += report.virtual_time;
+                    if report.failure.is_some() {
+                        outcome.failed.push((scenario.clone(), report));
+                    }
+                }
+            });
+        }
+    });
+    let mut outcome = outcome.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    outcome.failed.sort_by_key(|(scenario, _)| scenario.seed);
+    outcome
+}
+
+/// One line for a failure: what, when, and how to see it again.
+fn tell(arguments: &Arguments, scenario: &Scenario, report: &Report) {
+    let Some(failure) = &report.failure else { return };
+    let again = match &arguments.scenario {
+        Some(path) => format!("--scenario {}", path.display()),
+        None => {
+            let agents = arguments.agents.map(|agents| format!(" --agents {agents}")).unwrap_or_default();
+            let minutes = arguments.minutes.map(|minutes| format!(" --minutes {minutes}")).unwrap_or_default();
+            format!("--seed {}{agents}{minutes}", scenario.seed)
+        }
+    };
+    println!(
+        "FAILED {:?}, {} at {:.3} s: {} | cargo xtask sim {again}",
+        failure.kind,
+        failure.check,
+        failure.at.as_secs_f64(),
+        failure.why.replace('\n', " "),
+    );
+}

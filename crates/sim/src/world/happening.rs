@@ -1,0 +1,132 @@
+//! Everything that can be on the heap: the closed list of what happens in a simulated world.
+
+use agent_core::{ContainerId, Termination};
+use bytes::Bytes;
+use master_core::{ConnId, PersistError, ReqId, Ticket};
+use proto::{
+    link::{ToAgent, ToMaster},
+    upid::Upid,
+    v1,
+};
+
+use super::faults::Fault;
+
+/// A process on the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Node {
+    Master(u32),
+    Agent(u32),
+    Framework(u32),
+}
+
+/// Counts the lives of one process.
+pub(crate) type Life = u32;
+
+pub(crate) enum Happening {
+    Deliver(Box<Delivery>),
+    Wake(Node),
+    /// The link that `node` keeps to `peer` is broken.
+    Exited { node: Node, life: Life, peer: Node },
+    Start(Node),
+    /// The detector of `node` says who leads.
+    Detect { node: Node, life: Life, leader: Option<u32>, epoch: u64 },
+    /// Somebody is elected, if nobody leads.
+    Elect,
+    Elected { master: u32, life: Life, epoch: u64 },
+    Deposed { master: u32, life: Life },
+    /// A write reaches the registry's store.
+    Store { master: u32, life: Life, epoch: u64, ticket: Ticket, operations: Vec<registry::Operation> },
+    Persisted { master: u32, life: Life, ticket: Ticket, outcome: Result<(), PersistError> },
+    /// An event stream of a scheduler is cut off, as seen from one end.
+    StreamEnds { at: Node, conn: ConnId },
+    /// A scheduler's call got no answer.
+    CallFails { framework: u32, life: Life, req: ReqId },
+    /// An agent's disk has written what was handed to it up to here.
+    Synced { agent: u32, life: Life, count: usize, fails: bool },
+    Machine(Box<MachineEvent>),
+    Fault(Fault),
+    Operate(super::operators::Deed),
+}
+
+/// What happens on one agent's machine.
+pub(crate) struct MachineEvent {
+    pub agent: u32,
+    /// Counts the boots of the machine: what the last boot had planned does not happen.
+    pub boot: Life,
+    pub what: Local,
+}
+
+pub(crate) enum Local {
+    /// A container is up, or could not be made.
+    Launched { container: ContainerId, fails: bool },
+    /// All processes of a container are gone.
+    Ended { container: ContainerId, termination: Termination },
+    /// The agent's program no longer keeps what it knows of an ended container.
+    Forgotten { life: Life, container: ContainerId },
+    /// An executor's process looks at its clock.
+    Executor(ContainerId),
+    /// An executor's request reaches its agent's process.
+    Call { life: Life, container: ContainerId, req: ReqId, conn: ConnId, call: Box<v1::executor::Call> },
+    /// The answer, or `None` when the process went away.
+    Answer { container: ContainerId, req: ReqId, reply: Option<agent_core::Reply> },
+    Event { container: ContainerId, conn: ConnId, event: Box<v1::executor::Event> },
+    /// An executor's stream is over, as seen by the executor.
+    StreamEnds { container: ContainerId, conn: ConnId },
+    /// The same, as seen by the agent's process.
+    Closed { life: Life, conn: ConnId },
+    DiskMeasured { life: Life },
+}
+
+pub(crate) struct Delivery {
+    pub from: Node,
+    pub to: Node,
+    /// Of the receiver: what was sent to a process that is no more is lost.
+    pub life: Life,
+    /// Of the connection: what was under way when it broke is lost.
+    pub generation: u32,
+    pub message: Message,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Message {
+    ToMaster(Upid, ToMaster),
+    ToAgent(Upid, ToAgent),
+    Call { req: ReqId, conn: ConnId, stream_id: Option<String>, call: Box<v1::scheduler::Call> },
+    Reply { req: ReqId, reply: master_core::Reply },
+    Event { conn: ConnId, event: Box<v1::scheduler::Event> },
+}
+
+impl Message {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Message::ToMaster(_, message) => message.name(),
+            Message::ToAgent(_, message) => message.name(),
+            Message::Call { call, .. } => call.r#type().as_str_name(),
+            Message::Reply { .. } => "reply",
+            Message::Event { event, .. } => event.r#type().as_str_name(),
+        }
+    }
+
+    /// What comes out at the other end of a wire.
+    pub fn through_the_wire(self) -> Message {
+        fn again<M: proto::Message>(message: &M) -> M {
+            proto::wire::decode(&proto::wire::encode(message)).unwrap_or_else(|error| panic!("cannot be read back: {error}"))
+        }
+        match self {
+            Message::ToMaster(from, message) => {
+                let body: Bytes = message.encode();
+                let back = ToMaster::decode(message.name(), &body);
+                Message::ToMaster(from, back.unwrap_or_else(|error| panic!("cannot be read back: {error}")))
+            }
+            Message::ToAgent(from, message) => {
+                let back = ToAgent::decode(message.name(), &message.encode());
+                Message::ToAgent(from, back.unwrap_or_else(|error| panic!("cannot be read back: {error}")))
+            }
+            Message::Call { req, conn, stream_id, call } => {
+                Message::Call { req, conn, stream_id, call: Box::new(again(&*call)) }
+            }
+            Message::Event { conn, event } => Message::Event { conn, event: Box::new(again(&*event)) },
+            Message::Reply { .. } => self,
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! The masters: real cores, with what their program does around them, and processes that end and start anew.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
+
+use allocator::SorterKind;
+use master_core::{Actor, Config, ConnId, Effect, Effects, Event, Input, Master, Reply, ReqId};
+use model::{AgentId, FrameworkId, OfferId, TaskId};
+use proto::{
+    link::{ToAgent, ToMaster},
+    upid::Upid,
+    v1,
+};
+use stdx::Tick;
+
+use super::{
+    World,
+    clock::Clock,
+    happening::{Happening, Life, Message, Node},
+    network::{agent_upid, host_of, master_upid, node_at},
+};
+use crate::{
+    observation::Fact,
+    scenario::{Scenario, secs},
+};
+
+pub(crate) struct MasterHost {
+    pub life: Life,
+    pub core: Option<Box<Master>>,
+    pub clock: Clock,
+    /// What it was elected in, in this life.
+    pub epoch: u64,
+    /// It was told that it leads no longer.
+    pub deposed: bool,
+    leads: bool,
+    wake: Option<Tick>,
+    links: BTreeSet<u32>,
+    streams: BTreeMap<ConnId, Stream>,
+    callers: HashMap<ReqId, Caller>,
+    effects: Effects,
+}
+
+/// A scheduler's event stream, from the master's side.
+struct Stream {
+    framework: u32,
+    /// Sent and not yet read.
+    unread: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Caller {
+    /// With the stream that a SUBSCRIBE would open.
+    Scheduler { framework: u32, life: Life, opens: Option<ConnId> },
+    Operator,
+}
+
+impl MasterHost {
+    pub fn new(clock: Clock) -> MasterHost {
+        MasterHost {
+            life: 0,
+            core: None,
+            clock,
+            epoch: 0,
+            deposed: false,
+            leads: false,
+            wake: None,
+            links: BTreeSet::new(),
+            streams: BTreeMap::new(),
+            callers: HashMap::new(),
+            effects: Effects::new(),
+        }
+    }
+
+    pub fn is_candidate(&self) -> bool {
+        self.core.is_some() && self.epoch == 0 && !self.deposed
+    }
+
+    pub fn is_leading(&self) -> bool {
+        self.core.as_ref().is_some_and(|core| core.view().is_leading())
+    }
+}
+
+impl World {
+    pub(crate) fn start_master(&mut self, master: u32) {
+        let seed = self.draws.seeds.next_u64();
+        let id = stdx::Rng::new(seed ^ 0x1d).uuid_text();
+        let info = v1::MasterInfo {
+            id,
+            ip: u32::from_ne_bytes([10, 0, 0, master as u8 + 1]),
+            port: 5050,
+            pid: Some(master_upid(master).to_string()),
+            hostname: Some(host_of(Node::Master(master))),
+            version: Some("1.11.0".into()),
+            ..Default::default()
+        };
+        let host = &mut self.masters[master as usize];
+        if host.core.is_some() {
+            return;
+        }
+        host.epoch = 0;
+        host.deposed = false;
+        host.leads = false;
+        host.core = Some(Box::new(Master::new(config(&self.scenario), info, seed)));
+        self.say(|| format!("master {master} starts"));
+    }
+
+    /// The process is no more; another may come.
+    pub(crate) fn end_master(&mut self, master: u32, away: Duration) {
+        let host = &mut self.masters[master as usize];
+        if host.core.take().is_none() {
+            return;
+        }
+        host.life += 1;
+        host.wake = None;
+        host.links.clear();
+        host.callers.clear();
+        let streams = std::mem::take(&mut host.streams);
+        self.say(|| format!("master {master} ends"));
+        for (conn, stream) in streams {
+            let at = self.now + self.draw_latency();
+            self.heap.put(at, Happening::StreamEnds { at: Node::Framework(stream.framework), conn });
+        }
+        for agent in 0..self.agents.len() as u32 {
+            if self.agents[agent as usize].link == Some(master) {
+                self.break_link_to_dead(Node::Agent(agent), Node::Master(master));
+            }
+        }
+        self.fail_calls_to(master);
+        let away = away + Duration::from_millis(self.draws.faults.below(1_000));
+        self.heap.put(self.now + away, Happening::Start(Node::Master(master)));
+        if self.election.leader == Some(master) {
+            self.end_session(None);
+        }
+    }
+
+    /// A peer finds that nobody listens any more, at once or when a partition ends.
+    pub(crate) fn break_link_to_dead(&mut self, node: Node, peer: Node) {
+        let mut at = self.now + self.draw_latency();
+        if let Some(until) = self.network.cut_until(peer, node, self.now) {
+            at = at.max(until);
+        }
+        let life = self.life_of(node);
+        self.heap.put(at, Happening::Exited { node, life, peer });
+    }
+
+    pub(crate) fn tell_master(&mut self, master: u32, from: Upid, message: ToMaster) {
+        self.step_master(master, Event::FromAgent { from, message });
+    }
+
+    pub(crate) fn call_master(
+        &mut self,
+        master: u32,
+        from: Node,
+        req: ReqId,
+        conn: ConnId,
+        stream_id: Option<String>,
+        call: Box<v1::scheduler::Call>,
+    ) {
+        let Node::Framework(framework) = from else { return };
+        let life = self.life_of(from);
+        let host = &mut self.masters[master as usize];
+        let opens = call.subscribe.is_some().then_some(conn);
+        host.callers.insert(req, Caller::Scheduler { framework, life, opens });
+        if call.subscribe.is_some() {
+            host.streams.insert(conn, Stream { framework, unread: 0 });
+        }
+        let kind = call.r#type().as_str_name();
+        self.step_master(master, Event::FromScheduler { req, conn, principal: None, stream_id, call });
+        if self.masters[master as usize].callers.contains_key(&req) {
+            self.fact(Fact::Unanswered { what: format!("master {master} did not answer {kind}") });
+        }
+    }
+
+    pub(crate) fn call_master_as_operator(&mut self, master: u32, call: v1::master::Call) {
+        let req = self.mint_req();
+        self.masters[master as usize].callers.insert(req, Caller::Operator);
+        self.step_master(master, Event::FromOperator { req, principal: None, call: Box::new(call) });
+    }
+
+    pub(crate) fn on_master_lost_agent(&mut self, master: u32, life: Life, agent: u32) {
+        let host = &mut self.masters[master as usize];
+        if host.life == life && host.links.remove(&agent) {
+            self.say(|| format!("master {master} lost its link to agent {agent}"));
+            self.step_master(master, Event::Exited { peer: agent_upid(agent) });
+        }
+    }
+
+    pub(crate) fn on_master_stream_end(&mut self, master: u32, conn: ConnId) {
+        // The stream may have been cut already; the core must be able to hear of it all the same.
+        self.masters[master as usize].streams.remove(&conn);
+        self.step_master(master, Event::Closed { conn });
+    }
+
+    /// Every stream between the two is cut.
+    pub(crate) fn break_streams(&mut self, master: u32, framework: u32, at: Tick) {
+        let streams = &self.masters[master as usize].streams;
+        let conns: Vec<ConnId> =
+            streams.iter().filter(|(_, stream)| stream.framework == framework).map(|(conn, _)| *conn).collect();
+        for conn in conns {
+            self.heap.put(at, Happening::StreamEnds { at: Node::Master(master), conn });
+            self.heap.put(at, Happening::StreamEnds { at: Node::Framework(framework), conn });
+        }
+    }
+
+    /// A scheduler has read one event.
+    pub(crate) fn note_read(&mut self, master: u32, conn: ConnId) {
+        if let Some(stream) = self.masters[master as usize].streams.get_mut(&conn) {
+            stream.unread = stream.unread.saturating_sub(1);
+        }
+    }
+
+    pub(crate) fn wake_master(&mut self, master: u32) {
+        let host = &mut self.masters[master as usize];
+        if host.wake == Some(self.now) {
+            host.wake = None;
+            self.step_master(master, Event::Wake);
+        }
+    }
+
+    pub(crate) fn step_master(&mut self, master: u32, event: Event) {
+        let host = &mut self.masters[master as usize];
+        let Some(core) = &mut host.core else { return };
+        let mut effects = std::mem::take(&mut host.effects);
+        let input = Input { now: host.clock.local(self.now), wall: host.clock.wall(self.now), event };
+        core.handle(input, &mut effects);
+        self.trace.note(effects.len() as u64);
+        self.check_master(master);
+        for effect in effects.drain() {
+            self.carry_out_for_master(master, effect);
+        }
+        self.masters[master as usize].effects = effects;
+        self.arm_master(master);
+    }
+
+    fn arm_master(&mut self, master: u32) {
+        let host = &mut self.masters[master as usize];
+        let Some(deadline) = host.core.as_ref().and_then(|core| core.next_deadline()) else { return };
+        let at = host.clock.moment(deadline.0).max(self.now);
+        if host.wake.is_none_or(|wake| at < wake) {
+            host.wake = Some(at);
+            self.heap.put(at, Happening::Wake(Node::Master(master)));
+        }
+    }
+
+    /// The core's own laws, now and then, and whether it leads.
+    fn check_master(&mut self, master: u32) {
+        let Some(every) = self.watched else { return };
+        let steps = self.steps;
+        let host = &mut self.masters[master as usize];
+        let epoch = host.epoch;
+        let Some(core) = &mut host.core else { return };
+        let leads = core.view().is_leading();
+        let looks = leads && steps.is_multiple_of(u64::from(every.max(1)));
+        let broken = if looks { core.check_invariants().err() } else { None };
+        if let Some(why) = broken {
+            self.fact(Fact::Broken { who: format!("master {master}"), why });
+        }
+        if leads && !std::mem::replace(&mut self.masters[master as usize].leads, leads) {
+            self.fact(Fact::Leads { master, epoch });
+        }
+    }
+
+    fn carry_out_for_master(&mut self, master: u32, effect: Effect) {
+        let deposed = self.masters[master as usize].deposed;
+        match effect {
+            Effect::ToAgent { from_actor, to, message } => {
+                self.spoke(master, deposed, message.name());
+                self.master_to_agent(master, from_actor, &to, message);
+            }
+            Effect::Link { peer } => {
+                if let Some(Node::Agent(agent)) = node_at(&peer) {
+                    self.masters[master as usize].links.insert(agent);
+                    if !self.is_up(Node::Agent(agent)) {
+                        self.break_link_to_dead(Node::Master(master), Node::Agent(agent));
+                    }
+                }
+            }
+            Effect::Unlink { peer } => {
+                if let Some(Node::Agent(agent)) = node_at(&peer) {
+                    self.masters[master as usize].links.remove(&agent);
+                }
+            }
+            Effect::ToScheduler { conn, event } => {
+                self.spoke(master, deposed, "an event to a scheduler");
+                self.master_to_scheduler(master, conn, event);
+            }
+            Effect::Reply { req, reply } => self.master_replies(master, req, reply),
+            Effect::Close { conn } => {
+                if let Some(stream) = self.masters[master as usize].streams.remove(&conn) {
+                    let at = self.stream_end_after_events(master, stream.framework);
+                    self.heap.put(at, Happening::StreamEnds { at: Node::Framework(stream.framework), conn });
+                }
+            }
+            Effect::Persist { ticket, operations } => {
+                self.spoke(master, deposed, "a write");
+                self.note_minted(master, &operations);
+                self.persist(master, ticket, operations);
+            }
+            Effect::Publish { .. } => {}
+            Effect::StepDown { why } => {
+                self.say(|| format!("master {master} steps down: {why}"));
+                let epoch = self.masters[master as usize].epoch;
+                self.masters[master as usize].deposed = true;
+                self.fact(Fact::Deposed { master, epoch });
+                self.end_master(master, secs(self.scenario.faults.master_away_secs));
+            }
+        }
+    }
+
+    fn spoke(&mut self, master: u32, deposed: bool, what: &'static str) {
+        if deposed {
+            self.fact(Fact::MasterSpoke { master, deposed, what });
+        }
+    }
+
+    fn note_minted(&mut self, master: u32, operations: &[registry::Operation]) {
+        if self.watched.is_none() {
+            return;
+        }
+        for operation in operations {
+            if let registry::Operation::AdmitAgent(info) = operation
+                && let Some(id) = &info.id
+            {
+                let id = AgentId::from(id);
+                self.fact(Fact::MintedAgent { master, id });
+            }
+        }
+    }
+
+    fn master_to_agent(&mut self, master: u32, from_actor: Actor, to: &Upid, message: ToAgent) {
+        let Some(node @ Node::Agent(agent)) = node_at(to) else { return };
+        if self.watched.is_some()
+            && let ToAgent::StatusUpdateAcknowledgement(ack) = &message
+        {
+            let (framework, task) = (FrameworkId::from(&ack.framework_id), TaskId::from(&ack.task_id));
+            self.fact(Fact::AgentAcknowledged { agent, framework, task, uuid: ack.uuid.clone() });
+        }
+        let mut from = master_upid(master);
+        if from_actor != Actor::Master {
+            from.id = from_actor.to_string();
+        }
+        self.send(Node::Master(master), node, Message::ToAgent(from, message));
+    }
+
+    /// A scheduler that does not read is cut off, and the core hears of it a little later.
+    fn master_to_scheduler(&mut self, master: u32, conn: ConnId, event: Box<v1::scheduler::Event>) {
+        let outbox = self.scenario.network.outbox;
+        let host = &mut self.masters[master as usize];
+        let Some(stream) = host.streams.get_mut(&conn) else { return };
+        let framework = stream.framework;
+        if stream.unread >= outbox {
+            host.streams.remove(&conn);
+            self.say(|| format!("master {master} cuts stream {conn} of framework {framework}, which does not read"));
+            let at = self.now + Duration::from_micros(100);
+            self.heap.put(at, Happening::StreamEnds { at: Node::Master(master), conn });
+            self.heap.put(at, Happening::StreamEnds { at: Node::Framework(framework), conn });
+            return;
+        }
+        stream.unread += 1;
+        if self.watched.is_some() {
+            self.note_event(master, framework, &event);
+        }
+        self.send(Node::Master(master), Node::Framework(framework), Message::Event { conn, event });
+    }
+
+    fn note_event(&mut self, master: u32, framework: u32, event: &v1::scheduler::Event) {
+        if let Some(subscribed) = &event.subscribed {
+            let id = FrameworkId::from(&subscribed.framework_id);
+            self.fact(Fact::MintedFramework { master, id });
+        }
+        for offer in event.offers.iter().flat_map(|offers| &offers.offers) {
+            let (id, agent) = (OfferId::from(&offer.id), AgentId::from(&offer.agent_id));
+            self.fact(Fact::Offered { master, framework, offer: id, agent });
+        }
+    }
+
+    fn master_replies(&mut self, master: u32, req: ReqId, reply: Reply) {
+        match self.masters[master as usize].callers.remove(&req) {
+            None => self.fact(Fact::Unanswered { what: format!("master {master} answered request {req} twice") }),
+            Some(Caller::Operator) => {
+                self.say(|| format!("master {master} answers the operator: {reply:?}"));
+                self.on_operator_reply(&reply);
+            }
+            Some(Caller::Scheduler { framework, life, opens }) => {
+                if let Some(conn) = opens.filter(|_| !matches!(reply, Reply::Stream { .. })) {
+                    self.masters[master as usize].streams.remove(&conn);
+                }
+                if self.life_of(Node::Framework(framework)) == life {
+                    self.send(Node::Master(master), Node::Framework(framework), Message::Reply { req, reply });
+                }
+            }
+        }
+    }
+
+    /// The end of a stream comes after what was sent on it.
+    fn stream_end_after_events(&mut self, master: u32, framework: u32) -> Tick {
+        let at = self.now + self.draw_latency();
+        self.network.not_before(Node::Master(master), Node::Framework(framework), at)
+    }
+}
+
+fn config(scenario: &Scenario) -> Config {
+    let tuning = &scenario.tuning;
+    let mut config = Config {
+        agent_ping_timeout: secs(tuning.ping_secs),
+        max_agent_ping_timeouts: tuning.ping_timeouts,
+        agent_reregister_timeout: secs(tuning.reregister_secs),
+        offer_timeout: (tuning.offer_timeout_secs > 0.0).then(|| secs(tuning.offer_timeout_secs)),
+        agent_removal_rate_limit: (tuning.removals_per_minute > 0)
+            .then_some((tuning.removals_per_minute, Duration::from_secs(60))),
+        registry_gc_interval: secs(tuning.registry_gc_secs),
+        registry_max_agent_count: tuning.registry_max_agents as usize,
+        max_completed_frameworks: tuning.history as usize,
+        max_completed_tasks_per_framework: tuning.history as usize,
+        max_unreachable_tasks_per_framework: tuning.history as usize,
+        ..Config::default()
+    };
+    config.allocator.event_driven = tuning.event_driven;
+    if tuning.random_sorters {
+        config.allocator.role_sorter = SorterKind::Random;
+        config.allocator.framework_sorter = SorterKind::Random;
+    }
+    config
+}
