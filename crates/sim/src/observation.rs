@@ -29,6 +29,8 @@ pub enum Fact {
     FrameworkSubscribed { framework: u32, id: FrameworkId },
     /// It ended for good: by its own word or an operator's, or because it stayed away too long.
     FrameworkEnded { framework: u32, id: FrameworkId },
+    /// A master told an agent that a framework is over.
+    FrameworkShutDown { agent: u32, id: FrameworkId },
     /// A scheduler asked for a launch.
     Launched { framework: u32, task: TaskId },
     /// A process does a task's work.

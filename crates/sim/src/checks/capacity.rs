@@ -29,7 +29,7 @@ impl Check for Capacity {
 
     fn note(&mut self, fact: &Fact) -> Result<(), String> {
         match fact {
-            Fact::FrameworkEnded { id, .. } => drop(self.ended.insert(id.clone())),
+            Fact::FrameworkEnded { id, .. } | Fact::FrameworkShutDown { id, .. } => drop(self.ended.insert(id.clone())),
             Fact::TaskStopped { agent, framework, task, .. } => {
                 if let Some(live) = self.live.get_mut(agent) {
                     live.remove(&(framework.clone(), task.clone()));

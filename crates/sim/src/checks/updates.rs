@@ -43,6 +43,9 @@ impl Check for Updates {
         match fact {
             Fact::FrameworkSubscribed { framework, id } => drop(self.live.insert(id.clone(), *framework)),
             Fact::FrameworkEnded { id, .. } => drop(self.live.remove(id)),
+            Fact::FrameworkShutDown { agent, id } => {
+                self.promised.retain(|_, (of, framework, _)| of != agent || framework != id);
+            }
             Fact::MachineLost { agent } => self.promised.retain(|_, (of, _, _)| of != agent),
             Fact::ExecutorSaid { framework, task, uuid, .. } => {
                 self.said.entry((framework.clone(), task.clone())).or_default().push(uuid.clone());

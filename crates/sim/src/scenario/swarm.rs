@@ -57,7 +57,7 @@ fn network(rng: &mut Rng) -> Network {
         spike: maybe(rng, 0.005),
         spike_secs: *pick(rng, &[1.0, 5.0, 20.0]),
         encode: rng.below(8) == 0,
-        outbox: *pick(rng, &[8, 64, 2048]),
+        outbox: *pick(rng, &[64, 256, 2048]),
     }
 }
 

@@ -8,7 +8,7 @@ use model::{FrameworkId, TaskId};
 use proto::{
     link::{ToAgent, ToMaster},
     upid::Upid,
-    v1,
+    v1::{self, task_status::Source},
 };
 use stdx::Tick;
 
@@ -195,7 +195,9 @@ impl World {
             let update = &said.update;
             let (framework, task) = (FrameworkId::from(&update.framework_id), TaskId::from(&update.status.task_id));
             let (state, uuid) = (update.status.state(), update.uuid.clone().unwrap_or_default());
-            let recorded = self.is_update_recorded(agent, &framework, &uuid);
+            // What an agent says of a task it never took is worth no record: asked again, it says so again.
+            let of_executor = update.status.source() == Source::Executor;
+            let recorded = !of_executor || self.is_update_recorded(agent, &framework, &uuid);
             self.fact(Fact::AgentSaid { agent, framework, task, state, uuid, recorded });
         }
         let from = agent_upid(agent);

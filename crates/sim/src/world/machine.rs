@@ -52,9 +52,19 @@ impl World {
         self.forget_found(agent);
         if state.oddities() > 0 {
             let oddities = state.oddities();
+            self.show_odd_record(agent);
             self.fact(Fact::AgentRecovered { agent, forgot: Vec::new(), oddities });
         }
         Event::Recovered { state, found, boot_id }
+    }
+
+    /// Prints the first record that makes no sense, and those before it.
+    fn show_odd_record(&mut self, agent: u32) {
+        let Some(records) = self.machine(agent).map(|machine| machine.disk.records()) else { return };
+        let odd = (1..=records.len()).find(|end| replay(records[..*end].iter().cloned()).oddities() > 0);
+        for record in records.iter().take(odd.unwrap_or(0)).skip(odd.unwrap_or(0).saturating_sub(40)) {
+            self.say(|| format!("agent {agent} has the record {record:?}"));
+        }
     }
 
     /// Whether all that runs and that the journal knows is known again.

@@ -331,11 +331,15 @@ impl World {
 
     fn master_to_agent(&mut self, master: u32, from_actor: Actor, to: &Upid, message: ToAgent) {
         let Some(node @ Node::Agent(agent)) = node_at(to) else { return };
-        if self.watched.is_some()
-            && let ToAgent::StatusUpdateAcknowledgement(ack) = &message
-        {
-            let (framework, task) = (FrameworkId::from(&ack.framework_id), TaskId::from(&ack.task_id));
-            self.fact(Fact::AgentAcknowledged { agent, framework, task, uuid: ack.uuid.clone() });
+        match &message {
+            ToAgent::StatusUpdateAcknowledgement(ack) => {
+                let (framework, task) = (FrameworkId::from(&ack.framework_id), TaskId::from(&ack.task_id));
+                self.fact(Fact::AgentAcknowledged { agent, framework, task, uuid: ack.uuid.clone() });
+            }
+            ToAgent::ShutdownFramework(over) => {
+                self.fact(Fact::FrameworkShutDown { agent, id: FrameworkId::from(&over.framework_id) });
+            }
+            _ => {}
         }
         let mut from = master_upid(master);
         if from_actor != Actor::Master {

@@ -19,6 +19,8 @@ pub(crate) struct Disk {
     /// Handed over, not yet durable.
     pending: Vec<(Option<Ticket>, Bytes)>,
     syncing: bool,
+    /// After a write has failed none goes through, until the journal is opened anew.
+    failed: bool,
     /// What the durable part tells, for checkers.
     containers: BTreeSet<String>,
     updates: BTreeSet<Bytes>,
@@ -42,11 +44,12 @@ impl Disk {
 
     /// A part of what was under way may have reached the disk.
     pub fn crash(&mut self, draw: u64) {
-        let keep = draw as usize % (self.pending.len() + 1);
+        let keep = if self.failed { 0 } else { draw as usize % (self.pending.len() + 1) };
         for (_, bytes) in std::mem::take(&mut self.pending).into_iter().take(keep) {
             self.keep(bytes);
         }
         self.syncing = false;
+        self.failed = false;
     }
 
     fn keep(&mut self, bytes: Bytes) {
@@ -111,6 +114,8 @@ impl World {
         let Some(machine) = self.machine(agent) else { return };
         let disk = &mut machine.disk;
         let count = count.min(disk.pending.len());
+        disk.failed |= fails;
+        let fails = disk.failed;
         let mut tickets = Vec::new();
         for (ticket, bytes) in disk.pending.drain(..count).collect::<Vec<_>>() {
             if !fails {
@@ -132,7 +137,7 @@ impl World {
 
     pub(crate) fn compact_journal(&mut self, agent: u32) {
         let Some(records) = self.agents[agent as usize].full().map(|core| core.snapshot()) else { return };
-        if let Some(machine) = self.machine(agent) {
+        if let Some(machine) = self.machine(agent).filter(|machine| !machine.disk.failed) {
             machine.disk.rewrite(&records);
         }
     }
