@@ -106,6 +106,21 @@ impl Pending {
         self.writes.remove(&ticket)
     }
 
+    /// What an agent said that waits to be let in again.
+    pub(crate) fn find_reregistration(
+        &mut self,
+        peer: &Upid,
+        id: &AgentId,
+    ) -> Option<&mut internal::ReregisterSlaveMessage> {
+        if !self.reregistering.contains(id) {
+            return None;
+        }
+        self.writes.values_mut().find_map(|(_, then)| match then {
+            Continuation::Reregister { from, agent, message, .. } if from == peer && agent == id => Some(&mut **message),
+            _ => None,
+        })
+    }
+
     /// Whether a write is under way that ends with `agent` gone from the table of agents, or changes what it is.
     pub(crate) fn is_in_transition(&self, agent: &AgentId) -> bool {
         self.transition_of(agent).is_some()

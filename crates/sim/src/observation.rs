@@ -9,37 +9,110 @@ use stdx::Tick;
 #[derive(Clone, Debug)]
 pub enum Fact {
     /// A master was elected; its writes are good while no later epoch begins.
-    Elected { master: u32, epoch: u64 },
-    Leads { master: u32, epoch: u64 },
+    Elected {
+        master: u32,
+        epoch: u64,
+    },
+    Leads {
+        master: u32,
+        epoch: u64,
+    },
     /// A master heard that it leads no longer, or gave up.
-    Deposed { master: u32, epoch: u64 },
+    Deposed {
+        master: u32,
+        epoch: u64,
+    },
     /// A master said or wrote something. `deposed`: after it knew that it must not.
-    MasterSpoke { master: u32, deposed: bool, what: &'static str },
+    MasterSpoke {
+        master: u32,
+        deposed: bool,
+        what: &'static str,
+    },
     /// The store took a write.
-    Stored { master: u32, epoch: u64, current: u64 },
+    Stored {
+        master: u32,
+        epoch: u64,
+        current: u64,
+    },
     /// The registry's store found a write that does not fit.
-    StoreRefused { master: u32, why: String },
+    StoreRefused {
+        master: u32,
+        why: String,
+    },
     /// A request of a scheduler or operator was answered `times` times when its step was over.
-    Unanswered { what: String },
-    MintedFramework { master: u32, id: FrameworkId },
-    MintedAgent { master: u32, id: AgentId },
-    Offered { master: u32, framework: u32, offer: OfferId, agent: AgentId },
+    Unanswered {
+        what: String,
+    },
+    MintedFramework {
+        master: u32,
+        id: FrameworkId,
+    },
+    MintedAgent {
+        master: u32,
+        id: AgentId,
+    },
+    Offered {
+        master: u32,
+        framework: u32,
+        offer: OfferId,
+        agent: AgentId,
+    },
     /// A scheduler heard that an offer is no more.
-    Rescinded { framework: u32, offer: OfferId },
-    FrameworkSubscribed { framework: u32, id: FrameworkId },
+    Rescinded {
+        framework: u32,
+        offer: OfferId,
+    },
+    FrameworkSubscribed {
+        framework: u32,
+        id: FrameworkId,
+    },
     /// It ended for good: by its own word or an operator's, or because it stayed away too long.
-    FrameworkEnded { framework: u32, id: FrameworkId },
+    FrameworkEnded {
+        framework: u32,
+        id: FrameworkId,
+    },
     /// A master told an agent that a framework is over.
-    FrameworkShutDown { agent: u32, id: FrameworkId },
+    FrameworkShutDown {
+        agent: u32,
+        id: FrameworkId,
+    },
     /// A scheduler asked for a launch.
-    Launched { framework: u32, task: TaskId },
+    Launched {
+        framework: u32,
+        task: TaskId,
+    },
     /// A process does a task's work.
-    TaskStarted { agent: u32, container: ContainerId, framework: FrameworkId, task: TaskId, cpus: f64, mem_mb: f64 },
-    TaskStopped { agent: u32, container: ContainerId, framework: FrameworkId, task: TaskId },
+    TaskStarted {
+        agent: u32,
+        container: ContainerId,
+        framework: FrameworkId,
+        task: TaskId,
+        cpus: f64,
+        mem_mb: f64,
+    },
+    TaskStopped {
+        agent: u32,
+        container: ContainerId,
+        framework: FrameworkId,
+        task: TaskId,
+    },
     /// An executor said something about a task for the first time.
-    ExecutorSaid { agent: u32, framework: FrameworkId, task: TaskId, state: TaskState, uuid: Bytes },
+    ExecutorSaid {
+        agent: u32,
+        framework: FrameworkId,
+        task: TaskId,
+        state: TaskState,
+        uuid: Bytes,
+    },
     /// An agent sent an update to a master.
-    AgentSaid { agent: u32, framework: FrameworkId, task: TaskId, state: TaskState, uuid: Bytes, recorded: bool },
+    AgentSaid {
+        agent: u32,
+        framework: FrameworkId,
+        task: TaskId,
+        state: TaskState,
+        uuid: Bytes,
+        recorded: bool,
+    },
     /// A scheduler got an update.
     FrameworkHeard {
         framework: u32,
@@ -50,20 +123,49 @@ pub enum Fact {
         source: Source,
         reconciled: bool,
     },
-    FrameworkAcknowledged { framework: u32, task: TaskId, uuid: Bytes },
+    FrameworkAcknowledged {
+        framework: u32,
+        task: TaskId,
+        uuid: Bytes,
+    },
     /// A master passed an acknowledgement on.
-    AgentAcknowledged { agent: u32, framework: FrameworkId, task: TaskId, uuid: Bytes },
+    AgentAcknowledged {
+        agent: u32,
+        framework: FrameworkId,
+        task: TaskId,
+        uuid: Bytes,
+    },
     /// An agent acknowledged an update to an executor. `recorded`: its journal has it.
-    ExecutorAcknowledged { agent: u32, framework: FrameworkId, task: TaskId, uuid: Bytes, recorded: bool },
+    ExecutorAcknowledged {
+        agent: u32,
+        framework: FrameworkId,
+        task: TaskId,
+        uuid: Bytes,
+        recorded: bool,
+    },
     /// An agent starts a container. `recorded`: its journal knows.
-    ContainerLaunched { agent: u32, container: ContainerId, recorded: bool, twice: bool },
+    ContainerLaunched {
+        agent: u32,
+        container: ContainerId,
+        recorded: bool,
+        twice: bool,
+    },
     /// An agent's process is back: which of its containers that the journal knows it does not know.
-    AgentRecovered { agent: u32, forgot: Vec<ContainerId>, oddities: u64 },
+    AgentRecovered {
+        agent: u32,
+        forgot: Vec<ContainerId>,
+        oddities: u64,
+    },
     /// All a machine had is gone, its disk too.
-    MachineLost { agent: u32 },
+    MachineLost {
+        agent: u32,
+    },
     /// Somebody logged an error.
     Error(String),
     /// A core says that its own laws are broken.
-    Broken { who: String, why: String },
+    Broken {
+        who: String,
+        why: String,
+    },
     At(Tick),
 }

@@ -30,7 +30,20 @@ pub struct Scenario {
     pub weights: BTreeMap<String, f64>,
     /// A bug to switch on, in a build that holds them.
     pub bug: Option<String>,
+    /// What the agents have, kind by kind, where they are not all alike; the last kind is that of all further ones.
+    pub fleet: Vec<AgentKind>,
     pub frameworks: Vec<FrameworkPlan>,
+}
+
+/// Some agents that are alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgentKind {
+    pub count: u32,
+    pub cpus: f64,
+    pub mem_mb: f64,
+    pub disk_mb: f64,
+    pub gpus: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -171,6 +184,7 @@ impl Default for Scenario {
             light_agents: 0,
             agent_cpus: 4.0,
             agent_mem_mb: 4096.0,
+            fleet: Vec::new(),
             warm_up_secs: 30.0,
             fault_secs: 240.0,
             heal_secs: 3600.0,
@@ -233,6 +247,19 @@ impl Default for FrameworkPlan {
 impl Scenario {
     pub fn all_agents(&self) -> u32 {
         self.agents + self.light_agents
+    }
+
+    /// What an agent has.
+    pub fn kind_of(&self, agent: u32) -> AgentKind {
+        let mut left = agent;
+        for kind in &self.fleet {
+            if left < kind.count {
+                return *kind;
+            }
+            left -= kind.count;
+        }
+        let alike = AgentKind { count: 1, cpus: self.agent_cpus, mem_mb: self.agent_mem_mb, ..AgentKind::default() };
+        self.fleet.last().copied().unwrap_or(alike)
     }
 
     pub fn from_toml(text: &str) -> Result<Scenario, toml::de::Error> {

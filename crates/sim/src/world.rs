@@ -58,6 +58,8 @@ pub struct World {
     pub(crate) operator: Operator,
     pub(crate) faults: Faults,
     pub(crate) trace: Trace,
+    /// The allocator's configuration, instead of what the scenario's tuning says.
+    pub(crate) policy: Option<allocator::AllocatorConfig>,
     /// Whether facts are noted at all, and how many steps lie between two looks at a core's own laws.
     pub(crate) watched: Option<u32>,
     pub(crate) facts: Vec<Fact>,
@@ -93,6 +95,7 @@ impl World {
             operator: Operator::default(),
             faults: Faults::default(),
             trace: Trace::new(loud),
+            policy: None,
             watched,
             facts: Vec::new(),
             steps: 0,
@@ -125,6 +128,13 @@ impl World {
             let spread = Duration::from_millis(self.draws.schedulers.below(10_000));
             self.heap.put(Tick::ZERO + spread, Happening::Start(Node::Framework(index as u32)));
         }
+    }
+
+    /// One more framework, which starts at once.
+    pub(crate) fn add_scheduler(&mut self, core: Box<dyn crate::scheduler::Scheduler>) {
+        let index = self.schedulers.len() as u32;
+        self.schedulers.push(SchedulerHost::of(core));
+        self.heap.put(self.now, Happening::Start(Node::Framework(index)));
     }
 
     fn draw_clock(&mut self) -> clock::Clock {

@@ -8,6 +8,7 @@ mod demo;
 mod floors;
 mod prepare;
 mod shell;
+mod sim;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -40,6 +41,8 @@ enum Command {
     Cluster(cluster::Arguments),
     /// Builds, starts an embedded cluster, and runs two frameworks at once on real input.
     Demo(demo::Arguments),
+    /// Whole clusters in virtual time, with faults and checkers.
+    Sim(sim::Arguments),
     /// Exactly what CI runs.
     Ci,
 }
@@ -55,6 +58,7 @@ fn main() -> anyhow::Result<()> {
         Command::Conformance(arguments) => test::conformance(&arguments),
         Command::Cluster(arguments) => cluster::cluster(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Sim(arguments) => sim::sim(&arguments),
         Command::Ci => test::ci(),
     }
 }

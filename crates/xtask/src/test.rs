@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::{
     check, prepare,
     shell::{cargo, is_root, run},
+    sim,
 };
 
 #[derive(clap::Args)]
@@ -61,6 +62,9 @@ pub fn test(arguments: &Arguments) -> Result<()> {
     println!("\n{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
     if tally.failed > 0 {
         bail!("{} tests failed", tally.failed);
+    }
+    if arguments.filter.is_none() {
+        sim::smoke()?;
     }
     Ok(())
 }

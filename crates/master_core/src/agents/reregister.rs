@@ -27,6 +27,7 @@ impl Master {
             return;
         };
         if self.pending.is_in_transition(&id) {
+            self.renew_reregistration(&from, &id, message);
             return;
         }
         if self.state.registry.gone.contains_key(&id) {
@@ -81,6 +82,17 @@ impl Master {
         };
         self.pending.reregistering.insert(id.clone());
         self.persist(vec![operation], Continuation::Reregister { from, agent: id, message, was }, step);
+    }
+
+    /// An agent that waits to be let in says anew what it runs: it may have restarted meanwhile.
+    fn renew_reregistration(&mut self, from: &Upid, id: &AgentId, mut message: Box<ReregisterSlaveMessage>) {
+        upgrade(&mut message);
+        let waiting = self.pending.find_reregistration(from, id);
+        if let Some(waiting) = waiting.filter(|waiting| waiting.agent == message.agent)
+            && model::parse::registration::reregister(&message).is_ok()
+        {
+            *waiting = *message;
+        }
     }
 
     pub(crate) fn on_readmitted(

@@ -9,16 +9,14 @@ use super::Check;
 use crate::{observation::Fact, scenario::Scenario};
 
 pub(super) struct Capacity {
-    cpus: f64,
-    mem_mb: f64,
+    scenario: Scenario,
     live: BTreeMap<u32, BTreeMap<(FrameworkId, TaskId), (f64, f64)>>,
     ended: BTreeSet<FrameworkId>,
 }
 
 impl Capacity {
     pub fn new(scenario: &Scenario) -> Capacity {
-        let (cpus, mem_mb) = (scenario.agent_cpus, scenario.agent_mem_mb);
-        Capacity { cpus, mem_mb, live: BTreeMap::new(), ended: BTreeSet::new() }
+        Capacity { scenario: scenario.clone(), live: BTreeMap::new(), ended: BTreeSet::new() }
     }
 }
 
@@ -40,10 +38,11 @@ impl Check for Capacity {
                 live.insert((framework.clone(), task.clone()), (*cpus, *mem_mb));
                 let counted = live.iter().filter(|((framework, _), _)| !self.ended.contains(framework));
                 let (cpus, mem) = counted.fold((0.0, 0.0), |sum, (_, used)| (sum.0 + used.0, sum.1 + used.1));
-                if cpus > self.cpus + 1e-6 || mem > self.mem_mb + 1e-6 {
+                let has = self.scenario.kind_of(*agent);
+                if cpus > has.cpus + 1e-6 || mem > has.mem_mb + 1e-6 {
                     return Err(format!(
                         "agent {agent} works on {cpus} cpus and {mem} MB, of {} and {}",
-                        self.cpus, self.mem_mb
+                        has.cpus, has.mem_mb
                     ));
                 }
             }

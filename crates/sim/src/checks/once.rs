@@ -39,7 +39,9 @@ impl Check for Once {
                 let careless = self.of.get(framework).is_some_and(|index| self.careless[*index as usize]);
                 if let Some((other, there, live)) = self.runs.insert(key, (*agent, container.clone(), true)) {
                     if live {
-                        return Err(format!("task {task} runs on agent {other} in {there}, and on {agent} in {container}"));
+                        return Err(format!(
+                            "task {task} runs on agent {other} in {there}, and on {agent} in {container}"
+                        ));
                     }
                     if !careless {
                         return Err(format!("task {task} ran on agent {other}, and runs on {agent} again"));

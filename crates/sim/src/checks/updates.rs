@@ -72,7 +72,9 @@ impl Check for Updates {
         for (uuid, (agent, framework, task)) in &self.promised {
             let Some(index) = self.live.get(framework) else { continue };
             if self.checkpoints[*index as usize] && !self.heard.contains(uuid) {
-                return Err(format!("framework {index} never heard of an update of task {task} that agent {agent} took"));
+                return Err(format!(
+                    "framework {index} never heard of an update of task {task} that agent {agent} took"
+                ));
             }
         }
         Ok(())

@@ -61,9 +61,8 @@ pub fn find_difference(world: &World) -> Option<String> {
         return Some(format!("an executor works on task {}, which its agent does not know", key.1));
     }
     if world.scenario.light_agents == 0
-        && let Some((key, _)) = of_agents.iter().find(|(key, (_, state))| {
-            !model::task_state::is_terminal(*state) && !working.contains(key)
-        })
+        && let Some((key, _)) =
+            of_agents.iter().find(|(key, (_, state))| !model::task_state::is_terminal(*state) && !working.contains(key))
     {
         return Some(format!("nobody works on task {}, which its agent has", key.1));
     }

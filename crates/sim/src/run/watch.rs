@@ -5,6 +5,7 @@ use std::{cell::RefCell, sync::Once};
 use tracing::{
     Level, Metadata, Subscriber,
     field::{Field, Visit},
+    level_filters::LevelFilter,
     span,
     subscriber::DefaultGuard,
 };
@@ -15,7 +16,8 @@ thread_local! {
 }
 
 /// Collects this thread's errors and panics for as long as the guard lives.
-pub(super) fn collect() -> DefaultGuard {
+/// Every line is printed if the run is `loud`.
+pub(super) fn collect(loud: bool) -> DefaultGuard {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let former = std::panic::take_hook();
@@ -28,7 +30,7 @@ pub(super) fn collect() -> DefaultGuard {
         }));
     });
     ERRORS.with(|errors| errors.borrow_mut().clear());
-    tracing::subscriber::set_default(Collector)
+    tracing::subscriber::set_default(Collector { loud })
 }
 
 pub(super) fn take_errors() -> Vec<String> {
@@ -40,15 +42,17 @@ pub(super) fn take_panic() -> Option<String> {
 }
 
 /// Keeps errors and nothing else.
-struct Collector;
+struct Collector {
+    loud: bool,
+}
 
 impl Subscriber for Collector {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::ERROR
+        self.loud || *metadata.level() == Level::ERROR
     }
 
-    fn max_level_hint(&self) -> Option<tracing::level_filters::LevelFilter> {
-        Some(tracing::level_filters::LevelFilter::ERROR)
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(if self.loud { LevelFilter::DEBUG } else { LevelFilter::ERROR })
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
@@ -62,7 +66,12 @@ impl Subscriber for Collector {
     fn event(&self, event: &tracing::Event<'_>) {
         let mut text = Text(String::new());
         event.record(&mut text);
-        ERRORS.with(|errors| errors.borrow_mut().push(text.0));
+        if self.loud {
+            println!("             {} {}", event.metadata().level(), text.0);
+        }
+        if *event.metadata().level() == Level::ERROR {
+            ERRORS.with(|errors| errors.borrow_mut().push(text.0));
+        }
     }
 
     fn enter(&self, _: &span::Id) {}

@@ -151,7 +151,8 @@ impl Jobs {
             self.all[index].ended = Some(now);
             self.all[index].started.get_or_insert(now);
             self.finished += 1;
-        } else if task_state::is_terminal(state) || matches!(state, TaskState::TaskUnreachable | TaskState::TaskUnknown) {
+        } else if task_state::is_terminal(state) || matches!(state, TaskState::TaskUnreachable | TaskState::TaskUnknown)
+        {
             self.running.remove(&task);
             self.all[index].started = None;
             self.waiting.insert(index);
@@ -205,7 +206,8 @@ impl Scheduler for Jobs {
         self.mind_offers(out);
         if self.connected && self.reconcile.is_some_and(|at| at <= now) {
             self.reconcile = Some(now + RECONCILE);
-            let asked = self.running.keys().map(|task| call::reconcile::Task { task_id: task.to_proto(), agent_id: None });
+            let asked =
+                self.running.keys().map(|task| call::reconcile::Task { task_id: task.to_proto(), agent_id: None });
             let tasks: Vec<_> = asked.collect();
             if !tasks.is_empty() {
                 let reconcile = Some(call::Reconcile { tasks });

@@ -222,10 +222,13 @@ fn config(scenario: &Scenario, agent: u32) -> Config {
         scalar: Some(v1::value::Scalar { value }),
         ..Default::default()
     };
+    let kind = scenario.kind_of(agent);
+    let all = [("cpus", kind.cpus), ("mem", kind.mem_mb), ("disk", kind.disk_mb), ("gpus", kind.gpus)];
+    let given = all.into_iter().filter(|(_, value)| *value > 0.0);
     let info = v1::AgentInfo {
         hostname: host_of(Node::Agent(agent)),
         port: Some(5051),
-        resources: vec![scalar("cpus", scenario.agent_cpus), scalar("mem", scenario.agent_mem_mb)],
+        resources: given.map(|(name, value)| scalar(name, value)).collect(),
         ..Default::default()
     };
     let mut config = Config::new(agent_upid(agent), info, "/srv/agent");

@@ -192,10 +192,8 @@ impl Actor<'_> {
         executor.conn = Some(conn);
         executor.asked = Some(req);
         let updates = executor.unacknowledged.iter().map(|status| call::Update { status: status.clone() });
-        let subscribe = call::Subscribe {
-            unacknowledged_tasks: executor.held.clone(),
-            unacknowledged_updates: updates.collect(),
-        };
+        let subscribe =
+            call::Subscribe { unacknowledged_tasks: executor.held.clone(), unacknowledged_updates: updates.collect() };
         let call = Call { subscribe: Some(subscribe), ..executor.call(call::Type::Subscribe) };
         self.request(req, conn, call);
     }

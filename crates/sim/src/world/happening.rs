@@ -26,23 +26,62 @@ pub(crate) enum Happening {
     Deliver(Box<Delivery>),
     Wake(Node),
     /// The link that `node` keeps to `peer` is broken.
-    Exited { node: Node, life: Life, peer: Node },
+    Exited {
+        node: Node,
+        life: Life,
+        peer: Node,
+    },
     Start(Node),
     /// The detector of `node` says who leads.
-    Detect { node: Node, life: Life, leader: Option<u32>, epoch: u64 },
+    Detect {
+        node: Node,
+        life: Life,
+        leader: Option<u32>,
+        epoch: u64,
+    },
     /// Somebody is elected, if nobody leads.
     Elect,
-    Elected { master: u32, life: Life, epoch: u64 },
-    Deposed { master: u32, life: Life },
+    Elected {
+        master: u32,
+        life: Life,
+        epoch: u64,
+    },
+    Deposed {
+        master: u32,
+        life: Life,
+    },
     /// A write reaches the registry's store.
-    Store { master: u32, life: Life, epoch: u64, ticket: Ticket, operations: Vec<registry::Operation> },
-    Persisted { master: u32, life: Life, ticket: Ticket, outcome: Result<(), PersistError> },
+    Store {
+        master: u32,
+        life: Life,
+        epoch: u64,
+        ticket: Ticket,
+        operations: Vec<registry::Operation>,
+    },
+    Persisted {
+        master: u32,
+        life: Life,
+        ticket: Ticket,
+        outcome: Result<(), PersistError>,
+    },
     /// An event stream of a scheduler is cut off, as seen from one end.
-    StreamEnds { at: Node, conn: ConnId },
+    StreamEnds {
+        at: Node,
+        conn: ConnId,
+    },
     /// A scheduler's call got no answer.
-    CallFails { framework: u32, life: Life, req: ReqId },
+    CallFails {
+        framework: u32,
+        life: Life,
+        req: ReqId,
+    },
     /// An agent's disk has written what was handed to it up to here.
-    Synced { agent: u32, life: Life, count: usize, fails: bool },
+    Synced {
+        agent: u32,
+        life: Life,
+        count: usize,
+        fails: bool,
+    },
     Machine(Box<MachineEvent>),
     Fault(Fault),
     Operate(super::operators::Deed),
@@ -58,23 +97,54 @@ pub(crate) struct MachineEvent {
 
 pub(crate) enum Local {
     /// A container is up, or could not be made.
-    Launched { container: ContainerId, fails: bool },
+    Launched {
+        container: ContainerId,
+        fails: bool,
+    },
     /// All processes of a container are gone.
-    Ended { container: ContainerId, termination: Termination },
+    Ended {
+        container: ContainerId,
+        termination: Termination,
+    },
     /// The agent's program no longer keeps what it knows of an ended container.
-    Forgotten { life: Life, container: ContainerId },
+    Forgotten {
+        life: Life,
+        container: ContainerId,
+    },
     /// An executor's process looks at its clock.
     Executor(ContainerId),
     /// An executor's request reaches its agent's process.
-    Call { life: Life, container: ContainerId, req: ReqId, conn: ConnId, call: Box<v1::executor::Call> },
+    Call {
+        life: Life,
+        container: ContainerId,
+        req: ReqId,
+        conn: ConnId,
+        call: Box<v1::executor::Call>,
+    },
     /// The answer, or `None` when the process went away.
-    Answer { container: ContainerId, req: ReqId, reply: Option<agent_core::Reply> },
-    Event { container: ContainerId, conn: ConnId, event: Box<v1::executor::Event> },
+    Answer {
+        container: ContainerId,
+        req: ReqId,
+        reply: Option<agent_core::Reply>,
+    },
+    Event {
+        container: ContainerId,
+        conn: ConnId,
+        event: Box<v1::executor::Event>,
+    },
     /// An executor's stream is over, as seen by the executor.
-    StreamEnds { container: ContainerId, conn: ConnId },
+    StreamEnds {
+        container: ContainerId,
+        conn: ConnId,
+    },
     /// The same, as seen by the agent's process.
-    Closed { life: Life, conn: ConnId },
-    DiskMeasured { life: Life },
+    Closed {
+        life: Life,
+        conn: ConnId,
+    },
+    DiskMeasured {
+        life: Life,
+    },
 }
 
 pub(crate) struct Delivery {
@@ -110,7 +180,8 @@ impl Message {
     /// What comes out at the other end of a wire.
     pub fn through_the_wire(self) -> Message {
         fn again<M: proto::Message>(message: &M) -> M {
-            proto::wire::decode(&proto::wire::encode(message)).unwrap_or_else(|error| panic!("cannot be read back: {error}"))
+            proto::wire::decode(&proto::wire::encode(message))
+                .unwrap_or_else(|error| panic!("cannot be read back: {error}"))
         }
         match self {
             Message::ToMaster(from, message) => {

@@ -51,9 +51,4 @@ impl Heap {
         }
         self.entries.pop().map(|entry| (entry.at, entry.what))
     }
-
-    /// How many were ever put in.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
 }

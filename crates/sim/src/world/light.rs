@@ -39,6 +39,8 @@ pub(crate) struct Light {
 
 struct Task {
     row: v1::Task,
+    /// It was refused: there is something to say about it, and nothing else of it.
+    refused: bool,
     /// When its next step is due, and where it ends.
     due: Option<Tick>,
     length: Duration,
@@ -73,7 +75,7 @@ impl Light {
 
     /// The tasks that take its resources, and those whose end is not acknowledged.
     pub fn tasks(&self) -> impl Iterator<Item = &v1::Task> {
-        self.tasks.iter().map(|task| &task.row)
+        self.tasks.iter().filter(|task| !task.refused).map(|task| &task.row)
     }
 
     pub fn is_registered(&self) -> bool {
@@ -141,7 +143,7 @@ impl Light {
         let resource_version_uuid = Some(resource_version());
         let agent = (*self.info).clone();
         let message: ToMaster = if agent.id.is_some() {
-            let tasks = self.tasks.iter().map(|task| task.row.clone()).collect();
+            let tasks = self.tasks.iter().filter(|task| !task.refused).map(|task| task.row.clone()).collect();
             let frameworks = self.frameworks.clone();
             let rest = internal::ReregisterSlaveMessage::default();
             internal::ReregisterSlaveMessage {
@@ -208,7 +210,8 @@ impl Light {
             }
             ToAgent::RunTask(message) if self.registered => self.run(now, *message),
             ToAgent::KillTask(message) => {
-                let of = |task: &Task| task.row.task_id == message.task_id && task.row.framework_id == message.framework_id;
+                let of =
+                    |task: &Task| task.row.task_id == message.task_id && task.row.framework_id == message.framework_id;
                 if let Some(task) = self.tasks.iter_mut().find(|task| of(task))
                     && !task_state::is_terminal(task.row.state())
                 {
@@ -290,7 +293,7 @@ impl Light {
         };
         let due = Some(now + START);
         let (open, retry, backoff) = (VecDeque::with_capacity(3), None, RETRY_MIN);
-        self.tasks.push(Task { row, due, length, end, open, retry, backoff });
+        self.tasks.push(Task { row, refused: false, due, length, end, open, retry, backoff });
     }
 
     /// The next step of a task: it starts, runs, or ends.
@@ -382,7 +385,8 @@ impl Light {
         });
         let end = Refusal::UnknownOnAgent.verdict(aware).state;
         for status in message.statuses {
-            let known = |task: &Task| task.row.task_id == status.task_id && task.row.framework_id == message.framework_id;
+            let known =
+                |task: &Task| task.row.task_id == status.task_id && task.row.framework_id == message.framework_id;
             if self.tasks.iter().any(known) {
                 continue;
             }
@@ -395,7 +399,7 @@ impl Light {
             };
             let open = VecDeque::from([(end, Bytes::copy_from_slice(&self.rng.uuid()))]);
             let length = Duration::ZERO;
-            self.tasks.push(Task { row, due: None, length, end, open, retry: None, backoff: RETRY_MIN });
+            self.tasks.push(Task { row, refused: true, due: None, length, end, open, retry: None, backoff: RETRY_MIN });
             let index = self.tasks.len() - 1;
             self.send_head(index, now, wall, out);
         }

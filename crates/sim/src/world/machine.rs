@@ -151,7 +151,8 @@ impl World {
             && let Some(ack) = &event.acknowledged
         {
             let host = &self.agents[agent as usize];
-            let row = host.full().and_then(|core| core.view().executors().find(|row| row.container == container).cloned());
+            let row =
+                host.full().and_then(|core| core.view().executors().find(|row| row.container == container).cloned());
             if let Some(row) = row {
                 let recorded = self.is_update_recorded(agent, &row.framework, &ack.uuid);
                 let (framework, task) = (row.framework.clone(), TaskId::from(&ack.task_id));

@@ -52,7 +52,11 @@ struct Stream {
 #[derive(Clone, Copy)]
 enum Caller {
     /// With the stream that a SUBSCRIBE would open.
-    Scheduler { framework: u32, life: Life, opens: Option<ConnId> },
+    Scheduler {
+        framework: u32,
+        life: Life,
+        opens: Option<ConnId>,
+    },
     Operator,
 }
 
@@ -95,6 +99,10 @@ impl World {
             version: Some("1.11.0".into()),
             ..Default::default()
         };
+        let mut config = config(&self.scenario);
+        if let Some(policy) = &self.policy {
+            config.allocator = policy.clone();
+        }
         let host = &mut self.masters[master as usize];
         if host.core.is_some() {
             return;
@@ -102,7 +110,7 @@ impl World {
         host.epoch = 0;
         host.deposed = false;
         host.leads = false;
-        host.core = Some(Box::new(Master::new(config(&self.scenario), info, seed)));
+        host.core = Some(Box::new(Master::new(config, info, seed)));
         self.say(|| format!("master {master} starts"));
     }
 
@@ -298,7 +306,8 @@ impl World {
                 self.note_minted(master, &operations);
                 self.persist(master, ticket, operations);
             }
-            Effect::Publish { .. } => {}
+            // No v0 driver takes part.
+            Effect::Publish { .. } | Effect::ToDriver { .. } => {}
             Effect::StepDown { why } => {
                 self.say(|| format!("master {master} steps down: {why}"));
                 let epoch = self.masters[master as usize].epoch;

@@ -89,10 +89,6 @@ pub(crate) fn host_of(node: Node) -> String {
     }
 }
 
-pub(crate) fn port_of(node: Node) -> u16 {
-    if matches!(node, Node::Agent(_)) { 5051 } else { 5050 }
-}
-
 pub(crate) fn master_upid(master: u32) -> Upid {
     Upid::new("master", host_of(Node::Master(master)), 5050)
 }

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, time::Duration};
 use master_core::{ConnId, Reply, ReqId};
 use model::{FrameworkId, OfferId, TaskId};
 use proto::v1::{
-    self, TaskState,
+    self,
     scheduler::{Call, Event, call, event},
     task_status::Reason,
 };
@@ -199,8 +199,7 @@ impl World {
     pub(crate) fn fail_calls_to(&mut self, master: u32) {
         for framework in 0..self.schedulers.len() as u32 {
             let host = self.host(framework);
-            let asking =
-                host.stream.as_ref().filter(|stream| stream.master == master && stream.stream_id.is_none());
+            let asking = host.stream.as_ref().filter(|stream| stream.master == master && stream.stream_id.is_none());
             if let Some(req) = asking.map(|stream| stream.asked) {
                 let life = host.life;
                 let at = self.now + self.draw_latency();
@@ -369,10 +368,5 @@ impl World {
                 self.fact(Fact::Launched { framework, task });
             }
         }
-    }
-
-    /// The tasks a scheduler takes for its own.
-    pub(crate) fn scheduler_tasks(&self, framework: u32) -> Vec<(TaskId, TaskState)> {
-        self.schedulers[framework as usize].core.tasks()
     }
 }

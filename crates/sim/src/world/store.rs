@@ -84,13 +84,7 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn on_persisted(
-        &mut self,
-        master: u32,
-        life: Life,
-        ticket: Ticket,
-        outcome: Result<(), PersistError>,
-    ) {
+    pub(crate) fn on_persisted(&mut self, master: u32, life: Life, ticket: Ticket, outcome: Result<(), PersistError>) {
         if self.masters[master as usize].life == life {
             self.step_master(master, master_core::Event::Persisted { ticket, outcome });
         }

@@ -73,7 +73,9 @@ impl World {
 
     pub(crate) fn on_container_launched(&mut self, agent: u32, id: &ContainerId, fails: bool) {
         let Some(machine) = self.machine(agent) else { return };
-        let Some(container) = machine.containers.get_mut(id).filter(|row| row.stage == Stage::Launching) else { return };
+        let Some(container) = machine.containers.get_mut(id).filter(|row| row.stage == Stage::Launching) else {
+            return;
+        };
         let fails = fails || container.doomed;
         let outcome = if fails {
             machine.containers.remove(id);

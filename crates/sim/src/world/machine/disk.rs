@@ -30,7 +30,9 @@ impl Disk {
     pub fn records(&self) -> Vec<Record> {
         self.durable
             .iter()
-            .map(|bytes| Record::from_bytes(bytes).unwrap_or_else(|error| panic!("the journal cannot be read: {error}")))
+            .map(|bytes| {
+                Record::from_bytes(bytes).unwrap_or_else(|error| panic!("the journal cannot be read: {error}"))
+            })
             .collect()
     }
 
