@@ -116,7 +116,9 @@ impl Pending {
             return None;
         }
         self.writes.values_mut().find_map(|(_, then)| match then {
-            Continuation::Reregister { from, agent, message, .. } if from == peer && agent == id => Some(&mut **message),
+            Continuation::Reregister { from, agent, message, .. } if from == peer && agent == id => {
+                Some(&mut **message)
+            }
             _ => None,
         })
     }

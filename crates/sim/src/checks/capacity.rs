@@ -8,9 +8,12 @@ use model::{FrameworkId, TaskId};
 use super::Check;
 use crate::{observation::Fact, scenario::Scenario};
 
+/// The tasks of one machine, with their cpus and megabytes.
+type Live = BTreeMap<(FrameworkId, TaskId), (f64, f64)>;
+
 pub(super) struct Capacity {
     scenario: Scenario,
-    live: BTreeMap<u32, BTreeMap<(FrameworkId, TaskId), (f64, f64)>>,
+    live: BTreeMap<u32, Live>,
     ended: BTreeSet<FrameworkId>,
 }
 

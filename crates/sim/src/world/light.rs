@@ -194,18 +194,14 @@ impl Light {
             return;
         }
         match message {
-            ToAgent::SlaveRegistered(message) => {
-                if self.info.id.as_ref().is_none_or(|id| *id == message.agent_id) {
-                    self.info.id = Some(message.agent_id);
-                    self.on_accepted(now, wall, message.connection, out);
-                }
+            ToAgent::SlaveRegistered(message) if self.info.id.as_ref().is_none_or(|id| *id == message.agent_id) => {
+                self.info.id = Some(message.agent_id);
+                self.on_accepted(now, wall, message.connection, out);
             }
-            ToAgent::SlaveReregistered(message) => {
-                if self.info.id.as_ref() == Some(&message.agent_id) {
-                    self.on_accepted(now, wall, message.connection, out);
-                    for reconciliation in message.reconciliations {
-                        self.reconcile(now, wall, reconciliation, out);
-                    }
+            ToAgent::SlaveReregistered(message) if self.info.id.as_ref() == Some(&message.agent_id) => {
+                self.on_accepted(now, wall, message.connection, out);
+                for reconciliation in message.reconciliations {
+                    self.reconcile(now, wall, reconciliation, out);
                 }
             }
             ToAgent::RunTask(message) if self.registered => self.run(now, *message),
