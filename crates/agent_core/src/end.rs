@@ -74,7 +74,7 @@ impl Agent {
         let active = self.state.frameworks.get(framework).is_some_and(|row| row.phase == FrameworkPhase::Active);
         if active {
             let verdict = verdict_of(&termination, pending.as_ref());
-            for task in unfinished {
+            for task in unfinished.into_iter().filter(|_| !stdx::bug!("end_kept_silent")) {
                 self.tell(framework, Some(id.clone()), &task, verdict.clone(), out);
             }
         } else {

@@ -140,6 +140,9 @@ impl Agent {
             let Some(row) = self.state.executor_mut(&framework, &id) else { continue };
             row.stage = Stage::Up;
             match life {
+                Some(Life::Running { .. }) if stdx::bug!("running_taken_for_ended") => {
+                    self.executor_gone(&framework, &id, Termination::default(), out);
+                }
                 Some(Life::Running { pid }) => {
                     row.pid = pid;
                     self.roots.insert(container, (framework.clone(), id.clone()));

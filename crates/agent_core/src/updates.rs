@@ -107,7 +107,8 @@ impl Agent {
         if ended {
             self.state.metrics.count_end(state);
         }
-        let checkpoints = self.state.frameworks.get(&framework).is_some_and(|row| row.checkpoints());
+        let checkpoints = self.state.frameworks.get(&framework).is_some_and(|row| row.checkpoints())
+            && !stdx::bug!("updates_not_recorded");
         let uuid = update.uuid.clone().unwrap_or_default();
         let update = Arc::new(update);
         let key = (framework, task);
@@ -115,6 +116,9 @@ impl Agent {
         if checkpoints {
             let record = Record::Update(record::UpdateRecord { update: (*update).clone() });
             let (framework, task) = key;
+            if stdx::bug!("acknowledged_before_durable") {
+                self.on_update_durable((framework.clone(), task.clone()), &uuid, out);
+            }
             self.record_then(record, Pending::Update { framework, task, uuid }, out);
         } else {
             self.on_update_durable(key, &uuid, out);
@@ -186,7 +190,7 @@ impl Agent {
         let Some(stream) = self.streams.get_mut(&key) else { return };
         stream.retry = None;
         let Some(head) = stream.head().cloned() else { return };
-        if !registered {
+        if !registered || stdx::bug!("never_resent") {
             return;
         }
         stream.backoff = (stream.backoff * 2).clamp(UPDATE_RETRY_MIN, UPDATE_RETRY_MAX);
@@ -205,6 +209,9 @@ impl Agent {
     /// A master listens (again): every head is sent at once.
     pub(crate) fn resume_updates(&mut self, out: &mut Effects) {
         self.pause_updates();
+        if stdx::bug!("updates_stay_paused") {
+            return;
+        }
         let keys: Vec<Key> =
             self.streams.iter().filter(|(_, stream)| !stream.is_empty()).map(|(key, _)| key.clone()).collect();
         for key in keys {
@@ -269,7 +276,9 @@ impl Agent {
         if let Some(id) = executor
             && let Some(row) = self.state.executor_mut(&key.0, &id)
         {
-            row.complete_task(&key.1);
+            if !stdx::bug!("acknowledged_task_stays") {
+                row.complete_task(&key.1);
+            }
             if row.phase == ExecutorPhase::Terminated && row.tasks.is_empty() {
                 self.complete_executor(&key.0, &id, out);
                 return;

@@ -66,7 +66,9 @@ impl Master {
         if let Some(framework) = self.state.frameworks.get_mut(&offer.framework) {
             framework.offers.remove(id);
         }
-        if let Some(agent) = self.state.agents.get_mut(&offer.agent) {
+        if let Some(agent) = self.state.agents.get_mut(&offer.agent)
+            && !stdx::bug!("offer_stays_with_agent")
+        {
             agent.offers.remove(id);
         }
         if let Some(timeout) = offer.timeout {

@@ -13,6 +13,7 @@ mod ids;
 mod leadership;
 mod offers;
 mod once;
+mod quota;
 mod recovery;
 mod states;
 mod updates;
@@ -55,6 +56,7 @@ impl Checks {
             Box::new(leadership::Leadership::default()),
             Box::new(offers::Offers::default()),
             Box::new(once::Once::new(scenario)),
+            Box::new(quota::Quota),
             Box::new(recovery::Recovery),
             Box::new(states::States::default()),
             Box::new(updates::Updates::new(scenario)),

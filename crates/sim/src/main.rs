@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use sim::{
+    prove::{BUGS, Bug, SEEDS_MAX, find, table},
     run::{Report, Watch, run},
     scenario::Scenario,
     shrink::shrink,
@@ -53,6 +54,12 @@ struct Arguments {
     /// Run everything twice, and compare.
     #[arg(long)]
     twice: bool,
+    /// Switch on every built-in mistake in turn, and write how many seeds found each to this file.
+    #[arg(long, value_name = "FILE")]
+    prove: Option<PathBuf>,
+    /// Only the mistakes whose names contain this.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    bug: String,
     /// Steps between two looks at the cores' own laws.
     #[arg(long, default_value_t = 97)]
     every: u32,
@@ -69,6 +76,9 @@ fn main() -> ExitCode {
 }
 
 fn go(arguments: &Arguments) -> Result<u8> {
+    if let Some(path) = &arguments.prove {
+        return prove(arguments, path);
+    }
     let scenarios = scenarios(arguments)?;
     if arguments.show {
         scenarios.iter().for_each(|scenario| println!("{}", scenario.to_toml()));
@@ -92,6 +102,38 @@ fn go(arguments: &Arguments) -> Result<u8> {
         println!("smaller: cargo xtask sim --scenario {}", path.display());
     }
     Ok(report.failure.as_ref().map_or(0, |failure| failure.kind.exit_code()))
+}
+
+/// Every mistake must be found.
+fn prove(arguments: &Arguments, path: &std::path::Path) -> Result<u8> {
+    if !stdx::bug::ARE_BUILT_IN {
+        bail!("this build holds no mistakes; `cargo xtask sim --prove` makes one that does");
+    }
+    let bugs: Vec<&'static Bug> = BUGS.iter().filter(|bug| bug.name.contains(&arguments.bug)).collect();
+    let next = AtomicU64::new(0);
+    let found = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)) {
+            scope.spawn(|| {
+                while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+                    let one = find(bug);
+                    match &one.by {
+                        Some((seeds, failure)) => {
+                            println!("{:36} {seeds:4}  {}: {}", bug.name, failure.check, failure.why)
+                        }
+                        None => println!("{:36} NOT FOUND", bug.name),
+                    }
+                    found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(one);
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    found.sort_by_key(|found| BUGS.iter().position(|bug| bug == found.bug));
+    std::fs::write(path, table(&found)).with_context(|| format!("cannot write {}", path.display()))?;
+    let missed = found.iter().filter(|found| found.by.is_none()).count();
+    println!("{} mistakes, {missed} not found within {SEEDS_MAX} seeds", found.len());
+    Ok(if missed == 0 { 0 } else { 1 })
 }
 
 fn scenarios(arguments: &Arguments) -> Result<Vec<Scenario>> {

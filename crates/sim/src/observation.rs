@@ -57,6 +57,12 @@ pub enum Fact {
         offer: OfferId,
         agent: AgentId,
     },
+    /// What a role with a limit has, and is offered, right after it was offered more.
+    RoleOffered {
+        role: String,
+        cpus: f64,
+        limit: f64,
+    },
     /// A scheduler heard that an offer is no more.
     Rescinded {
         framework: u32,

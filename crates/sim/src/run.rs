@@ -79,6 +79,7 @@ const WORK: Duration = Duration::from_secs(90);
 /// Runs a scenario to its end or its first failure.
 pub fn run(scenario: &Scenario, watch: Watch) -> Report {
     let _logs = watch::collect(watch.loud);
+    stdx::bug::switch(scenario.bug.as_deref());
     let mut course = Course::new(scenario, watch);
     let outcome = catch_unwind(AssertUnwindSafe(|| course.go()));
     let failure = match outcome {

@@ -236,13 +236,6 @@ impl World {
         }
     }
 
-    /// No operator does anything any more. Who wants tasks now must get some.
-    pub(crate) fn end_operations(&mut self) {
-        self.operator.resting = true;
-        let wants = |index: &u32| self.schedulers[*index as usize].core.is_hungry();
-        self.hungry = (0..self.schedulers.len() as u32).filter(wants).collect();
-    }
-
     /// Nothing new begins, so that all can come to rest.
     pub(crate) fn rest(&mut self) {
         self.schedulers.iter_mut().for_each(|host| host.core.rest());

@@ -4,6 +4,7 @@
 //! `time` gives the two clocks a core may see, `rng` the only randomness it may use, `never` the reaction to a broken
 //! local invariant. `flags` and `units` read what operators write.
 
+pub mod bug;
 pub mod clock;
 pub mod flags;
 pub mod hosts;

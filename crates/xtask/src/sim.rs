@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::shell::{built, cargo, command, run};
+use crate::shell::{built, cargo, command, root, run};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -15,6 +15,9 @@ pub struct Arguments {
 const SMOKE_SECS: &str = "60";
 
 pub fn sim(arguments: &Arguments) -> Result<()> {
+    if arguments.rest.first().is_some_and(|first| first == "--prove") {
+        return prove(&arguments.rest[1..]);
+    }
     build(&[])?;
     let status = command(&program()).args(&arguments.rest).status()?;
     std::process::exit(status.code().unwrap_or(1));
@@ -24,6 +27,15 @@ pub fn sim(arguments: &Arguments) -> Result<()> {
 pub fn smoke() -> Result<()> {
     build(&[])?;
     run(command(&program()).args(["--seed", "0..2000", "--budget", SMOKE_SECS, "--twice"]))
+}
+
+/// Builds the mistakes in, in a target directory of their own, and has each found.
+fn prove(rest: &[String]) -> Result<()> {
+    let target = root().join("target/sim-bugs");
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--profile", "sim", "--package", "sim", "--"]);
+    command.args(["--prove", "docs/simulation-bugs.md"]).args(rest);
+    run(command.env("CARGO_TARGET_DIR", target).env("RUSTFLAGS", "--cfg sim_bugs"))
 }
 
 fn build(flags: &[&str]) -> Result<()> {

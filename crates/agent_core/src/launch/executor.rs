@@ -82,7 +82,7 @@ impl Agent {
         if let Some(row) = self.state.framework_mut(&framework) {
             row.executors.insert(id, Arc::new(executor));
         }
-        if !checkpoints {
+        if !checkpoints || stdx::bug!("started_before_recorded") {
             self.launch_executor(&container, out);
         }
     }

@@ -21,7 +21,7 @@ impl Agent {
         };
         for framework in self.state.frameworks.values() {
             message.frameworks.push((*framework.info).clone());
-            for executor in framework.executors.values() {
+            for executor in framework.executors.values().filter(|_| !stdx::bug!("tasks_not_reported")) {
                 if executor.is_known_to_master() && executor.phase != ExecutorPhase::Terminated {
                     message.executor_infos.push((*executor.info).clone());
                 }
@@ -66,7 +66,7 @@ impl Agent {
         if self.state.frameworks.get(&framework).is_some_and(|row| row.phase == FrameworkPhase::Terminating) {
             return;
         }
-        for status in message.statuses {
+        for status in message.statuses.into_iter().filter(|_| !stdx::bug!("silent_about_the_unknown")) {
             let task = TaskId::from(&status.task_id);
             if self.is_known(&framework, &task) {
                 continue;

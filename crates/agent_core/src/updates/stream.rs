@@ -76,7 +76,8 @@ impl Stream {
 
     /// What may be sent now.
     pub fn head(&self) -> Option<&Arc<StatusUpdate>> {
-        self.open.front().filter(|open| open.durable).map(|open| &open.update)
+        let next = if stdx::bug!("newest_first") { self.open.back() } else { self.open.front() };
+        next.filter(|open| open.durable).map(|open| &open.update)
     }
 
     /// Whether what comes next is the task's end.

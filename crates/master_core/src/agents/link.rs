@@ -24,7 +24,9 @@ impl Master {
         tracing::warn!(agent = %id, "disconnected");
         agent.connected = false;
         agent.reregister_timer = Some(self.timers.set(step.now, timeout, Timer::Reregister(id.clone())));
-        self.allocator.deactivate_agent(step.now, &id);
+        if !stdx::bug!("disconnected_agent_offered") {
+            self.allocator.deactivate_agent(step.now, &id);
+        }
         // If only the link broke, the agent reregisters as soon as it hears that.
         step.out.push(Effect::ToAgent {
             from_actor: Actor::Observer(agent.observer.number),

@@ -148,7 +148,9 @@ impl Master {
                 self.timers.cancel(timer);
             }
         }
-        self.by_pid.remove(&pid);
+        if !stdx::bug!("address_stays_taken") {
+            self.by_pid.remove(&pid);
+        }
         step.out.push(Effect::Unlink { peer: pid });
         self.broadcast(|| events::failure_of_agent(id), step);
         if matches!(departure, Departure::Removed { .. }) {

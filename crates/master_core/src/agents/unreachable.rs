@@ -31,7 +31,8 @@ impl Master {
     /// The agent answered none of the last pings.
     pub(crate) fn schedule_removal(&mut self, id: &AgentId, step: &mut Step<'_>) {
         let Some(agent) = self.state.agents.get(id) else { return };
-        if agent.observer.removal.is_some() || self.pending.is_in_transition(id) {
+        let busy = self.pending.is_in_transition(id) && !stdx::bug!("transitions_overlap");
+        if agent.observer.removal.is_some() || busy {
             return;
         }
         self.state.counters.add(Counter::AgentUnreachableScheduled);
@@ -94,7 +95,8 @@ impl Master {
     }
 
     fn mark_unreachable(&mut self, id: &AgentId, why: String, step: &mut Step<'_>) {
-        if !self.state.agents.contains(id) || self.pending.is_in_transition(id) {
+        let busy = self.pending.is_in_transition(id) && !stdx::bug!("transitions_overlap");
+        if !self.state.agents.contains(id) || busy {
             return;
         }
         tracing::warn!(agent = %id, why, "marking unreachable");

@@ -31,7 +31,9 @@ impl Master {
 
     /// The framework gets no more offers, and those it has hold no longer.
     pub(crate) fn end_offers(&mut self, id: &FrameworkId, step: &mut Step<'_>) {
-        self.allocator.deactivate_framework(step.now, id);
+        if !stdx::bug!("disconnected_framework_offered") {
+            self.allocator.deactivate_framework(step.now, id);
+        }
         self.rescind_offers_of(id, step);
     }
 

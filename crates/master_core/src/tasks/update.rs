@@ -63,12 +63,15 @@ impl Master {
             let reason = status.reason.is_some().then(|| status.reason());
             *row.counters.terminal_tasks.entry(state.into()).or_default() += 1;
             self.state.counters.add_end(state, status.source(), reason);
-            self.allocator.recover(step.now, &framework, &agent, &resources, None);
+            if !stdx::bug!("ended_task_keeps_resources") {
+                self.allocator.recover(step.now, &framework, &agent, &resources, None);
+            }
         }
         let counter = if connected { Counter::ValidStatusUpdates } else { Counter::InvalidStatusUpdates };
         self.state.counters.add(counter);
         self.send_event(&framework, events::update(status), step);
-        if is_unacknowledged_end {
+        if is_unacknowledged_end || stdx::bug!("task_forgotten_at_its_first_update") && state == TaskState::TaskStarting
+        {
             self.remove_task(&framework, &id, false, step);
         }
     }
@@ -148,7 +151,7 @@ impl Master {
             agent.tasks.remove(&key);
             agent.killed.remove(&key);
         }
-        if task.holds_resources() {
+        if task.holds_resources() || stdx::bug!("resources_recovered_twice") {
             self.allocator.recover(step.now, framework, &task.agent, &task.resources, None);
         }
     }

@@ -31,7 +31,7 @@ pub(crate) fn check(
         Some(of_executor) => &resources + of_executor,
         None => resources.clone(),
     };
-    if !available.contains(&total) {
+    if !available.contains(&total) && !stdx::bug!("more_than_offered") {
         return Err(parse::task::too_much(&total, available));
     }
     parse::task::outside_group(task)?;
@@ -42,7 +42,7 @@ pub(crate) fn check(
 pub(super) fn check_identity(task: &TaskInfo, framework: &Framework, agent: &Agent) -> Result<(), String> {
     parse::task::task_id(task)?;
     let id = TaskId::from(&task.task_id);
-    if framework.tasks.contains(&id) {
+    if framework.tasks.contains(&id) && !stdx::bug!("task_id_taken_twice") {
         return Err(format!("Task has duplicate ID: {id}"));
     }
     if framework.unreachable_tasks.get(&id).is_some() {

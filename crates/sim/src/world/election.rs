@@ -95,11 +95,16 @@ impl World {
         if host.life != life || host.core.is_none() {
             return;
         }
+        if host.deposed {
+            // A program that no longer leads ends, and its supervisor starts it again.
+            return self.end_master(master, secs(self.scenario.faults.master_away_secs));
+        }
         host.deposed = true;
         let epoch = host.epoch;
         self.fact(Fact::Deposed { master, epoch });
         self.step_master(master, master_core::Event::Deposed);
-        // A program that no longer leads ends, and its supervisor starts it again.
-        self.end_master(master, secs(self.scenario.faults.master_away_secs));
+        // Until its process is gone it may hear of anything, and must be silent.
+        let wait = Duration::from_millis(self.draws.store.below(2_000));
+        self.heap.put(self.now + wait, Happening::Deposed { master, life });
     }
 }

@@ -136,7 +136,13 @@ impl World {
                 let life = self.agents[agent as usize].life;
                 self.plan(agent, Duration::from_millis(5), Local::DiskMeasured { life });
             }
-            Effect::UpdateLimits { .. }
+            // No v0 executor, no volume and no authentication takes part.
+            Effect::Authenticate { .. }
+            | Effect::ReconnectExecutor { .. }
+            | Effect::MakeVolume { .. }
+            | Effect::RemoveVolume { .. }
+            | Effect::LinkVolumes { .. }
+            | Effect::UpdateLimits { .. }
             | Effect::Signal { .. }
             | Effect::Remove { .. }
             | Effect::RetireSandbox { .. }

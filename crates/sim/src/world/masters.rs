@@ -387,6 +387,26 @@ impl World {
             let (id, agent) = (OfferId::from(&offer.id), AgentId::from(&offer.agent_id));
             self.fact(Fact::Offered { master, framework, offer: id, agent });
         }
+        let first = event.offers.iter().flat_map(|offers| &offers.offers).next();
+        if let Some(role) = first.and_then(|offer| offer.allocation_info.as_ref()).and_then(|info| info.role.clone()) {
+            self.note_quota(master, role);
+        }
+    }
+
+    /// What a role with a limit has after it was offered more.
+    fn note_quota(&mut self, master: u32, role: String) {
+        let Some(core) = &self.masters[master as usize].core else { return };
+        let state = core.view();
+        let quota = state.registry.quotas.get(&role).and_then(|quota| quota.limits.get("cpus"));
+        let Some(limit) = quota.map(|limit| limit.value) else { return };
+        let mut held = resources::Resources::default();
+        for framework in state.frameworks.values() {
+            for resources in state.used_by(framework).into_values().chain([state.offered_to(framework)]) {
+                held += resources.allocations().remove(&role).unwrap_or_default();
+            }
+        }
+        let cpus = held.cpus().map_or(0.0, |cpus| cpus.as_f64());
+        self.fact(Fact::RoleOffered { role, cpus, limit });
     }
 
     fn master_replies(&mut self, master: u32, req: ReqId, reply: Reply) {

@@ -1,9 +1,15 @@
-//! Operators: people and scripts that change the cluster now and then, always through the leader.
+//! Operators: people and scripts that change the cluster now and then, always through the leader. At the end they take
+//! back what would keep the cluster from healing.
 
-use master_core::Reply;
+use std::{collections::BTreeMap, time::Duration};
+
+use master_core::{Reply, State};
 use proto::v1::{
     self,
+    machine_info::Mode,
+    maintenance,
     master::{Call, call},
+    quota::QuotaConfig,
 };
 
 use super::{World, happening::Happening};
@@ -21,15 +27,25 @@ pub(crate) struct Operator {
 pub(crate) enum Deed {
     MarkGone,
     Teardown,
+    Quota,
+    Weights,
+    /// A machine is planned to go, goes, or comes back.
+    Maintenance,
+    /// Takes back what is still set, until nothing is.
+    Settle,
 }
 
-const ALL: [Deed; 2] = [Deed::MarkGone, Deed::Teardown];
+const ALL: [Deed; 5] = [Deed::MarkGone, Deed::Teardown, Deed::Quota, Deed::Weights, Deed::Maintenance];
 
 impl Deed {
     fn every(self, operators: &scenario::Operators) -> f64 {
         match self {
             Deed::MarkGone => operators.mark_gone_every,
             Deed::Teardown => operators.teardown_every,
+            Deed::Quota => operators.quota_every,
+            Deed::Weights => operators.weights_every,
+            Deed::Maintenance => operators.maintenance_every,
+            Deed::Settle => 0.0,
         }
     }
 }
@@ -37,6 +53,14 @@ impl Deed {
 impl World {
     pub(crate) fn begin_operations(&mut self) {
         ALL.into_iter().for_each(|deed| self.schedule_deed(deed));
+    }
+
+    /// Nothing new is asked for. Who wants tasks now must get some.
+    pub(crate) fn end_operations(&mut self) {
+        self.operator.resting = true;
+        let wants = |index: &u32| self.schedulers[*index as usize].core.is_hungry();
+        self.hungry = (0..self.schedulers.len() as u32).filter(wants).collect();
+        self.heap.put(self.now, Happening::Operate(Deed::Settle));
     }
 
     fn schedule_deed(&mut self, deed: Deed) {
@@ -48,20 +72,24 @@ impl World {
     }
 
     pub(crate) fn operate(&mut self, deed: Deed) {
+        if deed == Deed::Settle {
+            return self.settle();
+        }
         if self.operator.resting {
             return;
         }
         self.schedule_deed(deed);
-        let Some(master) = self.election.leader.filter(|leader| self.masters[*leader as usize].is_leading()) else {
-            return;
-        };
-        let Some(call) = self.plan_deed(master, deed) else { return };
+        let Some((master, state)) = self.leading() else { return };
+        let Some(call) = self.plan_deed(&state, deed) else { return };
         self.say(|| format!("an operator asks for {deed:?}"));
         self.call_master_as_operator(master, call);
     }
 
-    fn plan_deed(&mut self, master: u32, deed: Deed) -> Option<Call> {
-        let state = self.masters[master as usize].core.as_ref()?.view().clone();
+    fn leading(&self) -> Option<(u32, State)> {
+        Some((self.election.leader?, self.leader()?.view().clone()))
+    }
+
+    fn plan_deed(&mut self, state: &State, deed: Deed) -> Option<Call> {
         match deed {
             Deed::MarkGone => {
                 let ids: Vec<v1::AgentId> = state.agents.keys().map(|id| id.to_proto()).collect();
@@ -77,11 +105,84 @@ impl World {
                 let teardown = call::Teardown { framework_id: id.to_proto() };
                 Some(Call { teardown: Some(teardown), ..of(call::Type::Teardown) })
             }
+            Deed::Quota => {
+                let role = self.draw_role()?;
+                let most = f64::from(self.scenario.all_agents()) * self.scenario.agent_cpus;
+                let limit = (self.draws.operators.unit() * most * 100.0).round() / 100.0;
+                let limits = BTreeMap::from([("cpus".to_owned(), v1::value::Scalar { value: limit })]);
+                let half = v1::value::Scalar { value: (limit * 50.0).round() / 100.0 };
+                let guaranteed = self.draws.operators.below(2) == 0;
+                let guarantees = guaranteed.then(|| ("cpus".to_owned(), half)).into_iter().collect();
+                Some(update_quota(vec![QuotaConfig { role, guarantees, limits }]))
+            }
+            Deed::Weights => {
+                let role = Some(self.draw_role()?);
+                let weight_infos = vec![v1::WeightInfo { weight: 0.1 + self.draws.operators.unit() * 5.0, role }];
+                let update_weights = Some(call::UpdateWeights { weight_infos });
+                Some(Call { update_weights, ..of(call::Type::UpdateWeights) })
+            }
+            Deed::Maintenance => self.plan_maintenance(state),
+            Deed::Settle => None,
         }
+    }
+
+    fn plan_maintenance(&mut self, state: &State) -> Option<Call> {
+        let machines: Vec<(v1::MachineId, Mode)> =
+            state.registry.machines.values().map(|machine| (machine.id.clone(), machine.mode())).collect();
+        match self.draw(&machines) {
+            Some((id, Mode::Down)) => Some(stop_maintenance(vec![id])),
+            Some((id, _)) if self.draws.operators.below(2) == 0 => {
+                let start_maintenance = Some(call::StartMaintenance { machines: vec![id] });
+                Some(Call { start_maintenance, ..of(call::Type::StartMaintenance) })
+            }
+            _ => {
+                let agents: Vec<v1::MachineId> = state
+                    .agents
+                    .values()
+                    .map(|agent| v1::MachineId {
+                        hostname: Some(agent.info.hostname.clone()),
+                        ip: Some(agent.pid.host.clone()),
+                    })
+                    .collect();
+                let planned = self.draw(&agents)?;
+                let down = machines.into_iter().filter(|(_, mode)| *mode == Mode::Down).map(|(id, _)| id);
+                let mut machine_ids: Vec<v1::MachineId> = down.filter(|id| *id != planned).collect();
+                machine_ids.push(planned);
+                Some(update_schedule(machine_ids))
+            }
+        }
+    }
+
+    /// Quotas, schedules and machines that are down would keep somebody from healing.
+    fn settle(&mut self) {
+        let pause = Duration::from_secs(3);
+        let Some((master, state)) = self.leading() else {
+            self.heap.put(self.now + pause, Happening::Operate(Deed::Settle));
+            return;
+        };
+        let registry = &state.registry;
+        let down = registry.machines.values().filter(|machine| machine.mode() == Mode::Down);
+        let down: Vec<v1::MachineId> = down.map(|machine| machine.id.clone()).collect();
+        let call = if let Some(role) = registry.quotas.keys().next() {
+            update_quota(vec![QuotaConfig { role: role.clone(), ..QuotaConfig::default() }])
+        } else if !down.is_empty() {
+            stop_maintenance(down)
+        } else if registry.schedules.iter().any(|schedule| !schedule.windows.is_empty()) {
+            update_schedule(Vec::new())
+        } else {
+            return;
+        };
+        self.call_master_as_operator(master, call);
+        self.heap.put(self.now + pause, Happening::Operate(Deed::Settle));
     }
 
     fn draw<T: Clone>(&mut self, items: &[T]) -> Option<T> {
         items.get(self.draws.operators.below(items.len() as u64) as usize).cloned()
+    }
+
+    fn draw_role(&mut self) -> Option<String> {
+        let roles: Vec<String> = self.scenario.frameworks.iter().map(|plan| plan.role.clone()).collect();
+        self.draw(&roles)
     }
 
     pub(crate) fn on_operator_reply(&mut self, reply: &Reply) {
@@ -94,4 +195,21 @@ impl World {
 
 fn of(kind: call::Type) -> Call {
     Call { r#type: Some(kind as i32), ..Call::default() }
+}
+
+fn update_quota(quota_configs: Vec<QuotaConfig>) -> Call {
+    let update_quota = Some(call::UpdateQuota { force: Some(true), quota_configs });
+    Call { update_quota, ..of(call::Type::UpdateQuota) }
+}
+
+fn stop_maintenance(machines: Vec<v1::MachineId>) -> Call {
+    Call { stop_maintenance: Some(call::StopMaintenance { machines }), ..of(call::Type::StopMaintenance) }
+}
+
+fn update_schedule(machine_ids: Vec<v1::MachineId>) -> Call {
+    let start = v1::TimeInfo { nanoseconds: 1_700_000_600_000_000_000 };
+    let window = maintenance::Window { machine_ids, unavailability: v1::Unavailability { start, duration: None } };
+    let windows = if window.machine_ids.is_empty() { Vec::new() } else { vec![window] };
+    let update = call::UpdateMaintenanceSchedule { schedule: maintenance::Schedule { windows } };
+    Call { update_maintenance_schedule: Some(update), ..of(call::Type::UpdateMaintenanceSchedule) }
 }

@@ -86,7 +86,7 @@ impl World {
             return;
         }
         self.say(|| format!("framework {framework} starts"));
-        let wait = Duration::from_millis(1 + self.draws.schedulers.below(100));
+        let wait = Duration::from_millis(1 + self.draws.schedulers.below(10));
         self.detect(Node::Framework(framework), wait);
         self.arm_scheduler(framework);
     }

@@ -70,7 +70,7 @@ impl Master {
             reported.iter().map(|t| (t.framework_id.value.as_str(), t.task_id.value.as_str())).collect();
         let mut reconciliations: Vec<internal::ReconcileTasksMessage> = Vec::new();
         for (framework, task) in &agent.tasks {
-            if reported.contains(&(framework.as_str(), task.as_str())) {
+            if stdx::bug!("lost_launches_forgotten") || reported.contains(&(framework.as_str(), task.as_str())) {
                 continue;
             }
             let (Some(row), Some(task)) = (self.state.frameworks.get(framework), self.state.find_task(framework, task))
@@ -109,7 +109,7 @@ impl Master {
             })
         };
         let gone: Vec<_> = agent.executors.keys().filter(|(f, e)| !is_reported(f, e)).cloned().collect();
-        for (framework, executor) in gone {
+        for (framework, executor) in gone.into_iter().filter(|_| !stdx::bug!("ended_executor_stays")) {
             self.remove_executor(id, &framework, &executor, step);
         }
     }
@@ -142,7 +142,10 @@ impl Master {
         }
         for task in tasks {
             let key = (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id));
-            if agent.tasks.contains(&key) || model::task_state::is_terminal(task.state()) {
+            if agent.tasks.contains(&key)
+                || model::task_state::is_terminal(task.state())
+                || stdx::bug!("unknown_tasks_left_out")
+            {
                 continue;
             }
             if self.add_reported_task(&mut agent, task, step) {
