@@ -80,10 +80,6 @@ impl MasterHost {
     pub fn is_candidate(&self) -> bool {
         self.core.is_some() && self.epoch == 0 && !self.deposed
     }
-
-    pub fn is_leading(&self) -> bool {
-        self.core.as_ref().is_some_and(|core| core.view().is_leading())
-    }
 }
 
 impl World {
