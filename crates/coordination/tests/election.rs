@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod services;
-
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -11,15 +9,24 @@ use std::{
 
 use bytes::Bytes;
 use coordination::{
-    Candidacy, Detected, Detector, Leadership, Lease, ReplicatedStore, Store, StoreError,
+    Candidacy, Detected, Detector, Leadership, Lease, Place, ReplicatedStore, Store, StoreError,
     candidacy::Config,
     space::{Connect, Limits, memory::Memory},
 };
 use proto::v1;
 use registry::{Operation, Registry};
+use testkit::services::{Kind, Service};
 use tokio::{runtime::Runtime, sync::mpsc};
 
 const PATIENCE: Duration = Duration::from_secs(30);
+
+fn connect(service: &Service, path: &str, timeout: Duration) -> Arc<dyn Connect> {
+    coordination::connect(Place::parse(&service.url(path)).unwrap(), timeout)
+}
+
+fn connect_as(service: &Service, login: &str, path: &str, timeout: Duration) -> Arc<dyn Connect> {
+    coordination::connect(Place::parse(&service.url_as(login, path)).unwrap(), timeout)
+}
 
 struct Master {
     candidacy: Candidacy,
@@ -147,20 +154,20 @@ fn the_laws_hold_over_a_memory() {
 
 #[test]
 fn the_laws_hold_over_zookeeper() {
-    let Some(server) = services::ZooKeeper::start(1) else { return };
-    the_laws_hold(server.connect("/mesos/a", Duration::from_secs(2)));
+    let Some(server) = Service::start(Kind::ZooKeeper, 1) else { return };
+    the_laws_hold(connect(&server, "/mesos/a", Duration::from_secs(2)));
 }
 
 #[test]
 fn the_laws_hold_over_three_zookeepers() {
-    let Some(servers) = services::ZooKeeper::start(3) else { return };
-    the_laws_hold(servers.connect("/mesos", Duration::from_secs(2)));
+    let Some(servers) = Service::start(Kind::ZooKeeper, 3) else { return };
+    the_laws_hold(connect(&servers, "/mesos", Duration::from_secs(2)));
 }
 
 #[test]
 fn the_laws_hold_over_etcd() {
-    let Some(server) = services::Etcd::start(1) else { return };
-    the_laws_hold(server.connect("/mesos", Duration::from_secs(2)));
+    let Some(server) = Service::start(Kind::Etcd, 1) else { return };
+    the_laws_hold(connect(&server, "/mesos", Duration::from_secs(2)));
 }
 
 /// The leader's session is ended by the service and it does not hear of it: its lease ends before anybody else leads.
@@ -254,16 +261,16 @@ fn what_is_not_ours_is_told_and_left_alone() {
 
 #[test]
 fn zookeeper_refuses_with_a_next_step() {
-    let Some(server) = services::ZooKeeper::start(1) else { return };
+    let Some(server) = Service::start(Kind::ZooKeeper, 1) else { return };
     Runtime::new().unwrap().block_on(async {
-        let ours = server.connect_as("ours:secret@", "/mesos", Duration::from_secs(2));
+        let ours = connect_as(&server, "ours:secret", "/mesos", Duration::from_secs(2));
         let mut first = stand(&ours, config("first"));
         first.elected().await;
-        let theirs = server.connect_as("theirs:wrong@", "/mesos", Duration::from_secs(2));
+        let theirs = connect_as(&server, "theirs:wrong", "/mesos", Duration::from_secs(2));
         let why = stand(&theirs, config("second")).failed().await.to_string();
         assert!(why.contains("check the user and password") && !why.contains("wrong@"), "{why}");
         // Everybody may see who leads, with a password or without.
-        let mut detector = Detector::with(server.connect("/mesos", Duration::from_secs(2)));
+        let mut detector = Detector::with(connect(&server, "/mesos", Duration::from_secs(2)));
         assert_eq!(detector.wait(PATIENCE).await.unwrap(), "127.0.0.1:5050");
 
         let nobody = coordination::Place::parse("zk://127.0.0.1:1/mesos").unwrap();
@@ -275,8 +282,8 @@ fn zookeeper_refuses_with_a_next_step() {
 
 #[test]
 fn many_agents_load_and_move() {
-    let Some(server) = services::ZooKeeper::start(1) else { return };
-    let connect = server.connect("/many", Duration::from_secs(4));
+    let Some(server) = Service::start(Kind::ZooKeeper, 1) else { return };
+    let connect = connect(&server, "/many", Duration::from_secs(4));
     Runtime::new().unwrap().block_on(async {
         let mut first = stand(&connect, config("first"));
         let Reign { mut registry, mut store, .. } = first.elected().await;

@@ -2,16 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod services;
-
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use coordination::{EmbeddedStore, MemoryStore, Store, StoreError, keep, space::Connect, suite};
+use coordination::{EmbeddedStore, MemoryStore, Place, Store, StoreError, keep, space::Connect, suite};
 use registry::{Change, Registry};
+use testkit::services::{Kind, Service};
 
 #[test]
 fn the_embedded_store_passes_the_suite() {
@@ -42,30 +41,34 @@ fn the_service_passes(connect: &dyn Fn(&str) -> Arc<dyn Connect>) {
     });
 }
 
+fn connect(service: &Service, path: &str, timeout: Duration) -> Arc<dyn Connect> {
+    coordination::connect(Place::parse(&service.url(path)).unwrap(), timeout)
+}
+
 const SESSION: Duration = Duration::from_secs(5);
 
 #[test]
 fn zookeeper_passes_the_suite() {
-    let Some(server) = services::ZooKeeper::start(1) else { return };
-    the_service_passes(&|path| server.connect(path, SESSION));
+    let Some(server) = Service::start(Kind::ZooKeeper, 1) else { return };
+    the_service_passes(&|path| connect(&server, path, SESSION));
 }
 
 #[test]
 fn three_zookeepers_pass_the_suite() {
-    let Some(servers) = services::ZooKeeper::start(3) else { return };
-    the_service_passes(&|path| servers.connect(path, SESSION));
+    let Some(servers) = Service::start(Kind::ZooKeeper, 3) else { return };
+    the_service_passes(&|path| connect(&servers, path, SESSION));
 }
 
 #[test]
 fn etcd_passes_the_suite() {
-    let Some(server) = services::Etcd::start(1) else { return };
-    the_service_passes(&|path| server.connect(path, SESSION));
+    let Some(server) = Service::start(Kind::Etcd, 1) else { return };
+    the_service_passes(&|path| connect(&server, path, SESSION));
 }
 
 #[test]
 fn three_etcds_pass_the_suite() {
-    let Some(servers) = services::Etcd::start(3) else { return };
-    the_service_passes(&|path| servers.connect(path, SESSION));
+    let Some(servers) = Service::start(Kind::Etcd, 3) else { return };
+    the_service_passes(&|path| connect(&servers, path, SESSION));
 }
 
 #[test]

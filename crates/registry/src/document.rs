@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::AgentId;
+use model::{AgentId, FrameworkId};
 use proto::{meseta, v1};
 use stdx::WallTime;
 
 use crate::capability;
 
-/// Everything durable about a cluster. Frameworks, tasks and offers are not here: agents and schedulers bring them back.
+/// Everything durable about a cluster. Tasks and offers are not here: agents bring them back.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Registry {
     /// The master that recovered this document last.
@@ -26,6 +26,10 @@ pub struct Registry {
     pub weights: BTreeMap<String, f64>,
     /// By name, as they were set.
     pub groups: BTreeMap<String, meseta::v1::ResourceGroup>,
+    /// Those that are not over, as they subscribed last.
+    pub frameworks: BTreeMap<FrameworkId, v1::FrameworkInfo>,
+    /// Those that are over, and when they ended: they must not come back. The oldest are forgotten.
+    pub removed_frameworks: BTreeMap<FrameworkId, WallTime>,
     /// What a master must be able to do before it may lead with this document.
     pub minimum_capabilities: BTreeSet<String>,
 }

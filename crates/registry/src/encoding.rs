@@ -3,6 +3,7 @@
 //! `mesos.internal.Registry` (`encoding/document.rs`) or an operation record (`encoding/operation.rs`).
 
 mod document;
+mod framework;
 mod operation;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -34,6 +35,7 @@ pub enum DecodeError {
 enum Kind {
     Document,
     Entry,
+    Framework,
     Operation,
 }
 
@@ -42,6 +44,7 @@ impl Kind {
         match self {
             Kind::Document => b'D',
             Kind::Entry => b'E',
+            Kind::Framework => b'F',
             Kind::Operation => b'O',
         }
     }
@@ -50,6 +53,7 @@ impl Kind {
         match self {
             Kind::Document => "document",
             Kind::Entry => "entry",
+            Kind::Framework => "framework",
             Kind::Operation => "operation",
         }
     }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use model::AgentId;
+use model::{AgentId, FrameworkId};
 
 use crate::document::MachineKey;
 
@@ -20,6 +20,8 @@ pub enum Key {
     LegacyQuota(String),
     Weight(String),
     Group(String),
+    Framework(FrameworkId),
+    RemovedFramework(FrameworkId),
     MinimumCapability(String),
 }
 
@@ -36,6 +38,8 @@ impl fmt::Display for Key {
             Key::LegacyQuota(role) => write!(f, "legacy_quotas/{}", Escaped(role)),
             Key::Weight(role) => write!(f, "weights/{}", Escaped(role)),
             Key::Group(name) => write!(f, "groups/{}", Escaped(name)),
+            Key::Framework(id) => write!(f, "frameworks/{}", Escaped(id.as_str())),
+            Key::RemovedFramework(id) => write!(f, "removed_frameworks/{}", Escaped(id.as_str())),
             Key::MinimumCapability(name) => write!(f, "minimum_capabilities/{}", Escaped(name)),
         }
     }

@@ -4,6 +4,7 @@
 mod activation;
 mod admission;
 mod drain;
+mod frameworks;
 mod groups;
 mod machines;
 mod quota;
@@ -12,7 +13,7 @@ mod weights;
 
 use std::collections::BTreeSet;
 
-use model::AgentId;
+use model::{AgentId, FrameworkId};
 use proto::{meseta, v1};
 use stdx::WallTime;
 
@@ -60,6 +61,13 @@ pub enum Operation {
     RemoveQuota(String),
     UpdateWeights(Vec<v1::WeightInfo>),
     /// Adds a resource group, or puts it in place of the one of its name.
+    /// A framework subscribes, or changes what it says of itself.
+    RecordFramework(Box<v1::FrameworkInfo>),
+    /// A framework is over.
+    RemoveFramework {
+        framework: FrameworkId,
+        at: WallTime,
+    },
     SetGroup(Box<meseta::v1::ResourceGroup>),
     RemoveGroup(String),
 }
@@ -77,6 +85,8 @@ pub enum Refusal {
     AlreadyGone(AgentId),
     #[error("Failed to find agent {0}")]
     UnknownAgent(AgentId),
+    #[error("the framework's info has no id")]
+    NoFrameworkId,
     #[error("Agent {0} is not draining")]
     NotDraining(AgentId),
     #[error("there is no resource group '{0}'")]
@@ -140,6 +150,8 @@ pub fn apply(registry: &mut Registry, operation: &Operation) -> Result<Mutation,
         Operation::UpdateQuota(configs) => quota::update(registry, configs, m),
         Operation::RemoveQuota(role) => quota::remove(registry, role, m),
         Operation::UpdateWeights(weights) => weights::update(registry, weights, m),
+        Operation::RecordFramework(info) => frameworks::record(registry, info, m)?,
+        Operation::RemoveFramework { framework, at } => frameworks::remove(registry, framework, *at, m),
         Operation::SetGroup(group) => groups::set(registry, group, m),
         Operation::RemoveGroup(name) => groups::remove(registry, name, m)?,
     }

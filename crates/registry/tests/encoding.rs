@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use model::AgentId;
+use model::{AgentId, FrameworkId};
 use proptest::{collection::vec, prelude::*};
 use proto::{meseta, v1};
 use registry::{Change, DecodeError, Operation, Registry, VERSION, apply};
@@ -53,6 +53,13 @@ fn group() -> impl Strategy<Value = meseta::v1::ResourceGroup> {
 fn operation() -> impl Strategy<Value = Operation> {
     let time = || any::<i64>().prop_map(WallTime);
     prop_oneof![
+        ("[a-c]", any::<bool>()).prop_map(|(id, checkpoint)| {
+            let id = Some(v1::FrameworkId { value: id });
+            let info = v1::FrameworkInfo { id, checkpoint: Some(checkpoint), ..Default::default() };
+            Operation::RecordFramework(Box::new(info))
+        }),
+        ("[a-c]", time())
+            .prop_map(|(id, at)| Operation::RemoveFramework { framework: FrameworkId::from(id.as_str()), at }),
         "[a-b]".prop_map(|id| Operation::RecordMaster(Box::new(v1::MasterInfo { id, ..Default::default() }))),
         info().prop_map(Operation::AdmitAgent),
         info().prop_map(Operation::UpdateAgent),

@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod processes;
+pub mod services;
 pub mod shape;
 
 pub use cluster::{Cluster, Options};

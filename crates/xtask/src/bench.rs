@@ -36,7 +36,7 @@ pub struct Reference {
     pub value: f64,
 }
 
-const SUITE_NAMES: [&str; 2] = ["launch", "allocator"];
+const SUITE_NAMES: [&str; 3] = ["launch", "allocator", "store"];
 
 pub fn bench(arguments: &Arguments) -> Result<()> {
     run(cargo().args(["build", "--release", "--quiet", "--package", "meseta"]))?;
@@ -56,6 +56,7 @@ fn run_suite(suite: &str) -> Result<Vec<Figure>> {
     let examples: &[(&str, &str)] = match suite {
         // The floor beside which a launch is shown is a program of its own.
         "launch" => &[("conformance", "launch"), ("containers", "launch_floor")],
+        "store" => &[("coordination", "store")],
         _ => &[("allocator", "allocator")],
     };
     for (package, example) in examples {

@@ -1,4 +1,5 @@
-//! `cargo xtask cluster up | status | down`: a cluster of real processes on loopback, kept in `target/cluster`.
+//! `cargo xtask cluster up | status | down`: a cluster of real processes on loopback, kept in `target/cluster`: masters,
+//! agents, and the ZooKeeper or etcd servers where several masters meet.
 
 use std::{
     fs::{self, File},
@@ -11,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use testkit::services::{self, Kind};
 
 use crate::shell::{built, cargo, root, run};
 
@@ -22,11 +24,17 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Verb {
-    /// Starts a master and agents; a cluster that runs already is stopped first.
+    /// Starts masters and agents; a cluster that runs already is stopped first.
     Up {
+        /// More than one needs a store that masters can share.
+        #[arg(long, default_value_t = 1)]
+        masters: u16,
+        /// Where the registry is kept; zk and etcd start three servers of their own.
+        #[arg(long, value_enum, default_value = "embedded")]
+        store: Store,
         #[arg(long, default_value_t = 2)]
         agents: u16,
-        /// The master's port; agents take the ports above it.
+        /// The first master's port; the others and the agents take the ports above it.
         #[arg(long, default_value_t = 5050)]
         port: u16,
         /// What each agent offers.
@@ -39,9 +47,29 @@ enum Verb {
     Down,
 }
 
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
+enum Store {
+    Embedded,
+    Zk,
+    Etcd,
+}
+
+impl Store {
+    fn service(self) -> Option<(Kind, &'static str)> {
+        match self {
+            Store::Embedded => None,
+            Store::Zk => Some((Kind::ZooKeeper, "zk")),
+            Store::Etcd => Some((Kind::Etcd, "etcd")),
+        }
+    }
+}
+
+/// Servers of ZooKeeper or etcd: as many as survive the loss of one.
+const STORE_SERVERS: usize = 3;
+
 pub fn cluster(arguments: &Arguments) -> Result<()> {
     match &arguments.verb {
-        Verb::Up { agents, port, resources } => up(*agents, *port, resources),
+        Verb::Up { masters, store, agents, port, resources } => up(*masters, *store, *agents, *port, resources),
         Verb::Status => status(),
         Verb::Down => down(),
     }
@@ -51,12 +79,22 @@ fn home() -> PathBuf {
     root().join("target/cluster")
 }
 
-fn up(agents: u16, port: u16, resources: &str) -> Result<()> {
+fn up(masters: u16, store: Store, agents: u16, port: u16, resources: &str) -> Result<()> {
+    if masters == 0 || (masters > 1 && store == Store::Embedded) {
+        bail!("several masters need a store that they can share: add --store zk or --store etcd");
+    }
     run(cargo().args(["build", "--release", "--quiet", "--package", "meseta"]))?;
     down()?;
     fs::create_dir_all(home())?;
-    let master = format!("127.0.0.1:{port}");
-    start("master", port, &["master".into(), format!("--port={port}")])?;
+    let place = start_store(store)?;
+    let master = place.as_ref().map_or_else(|| format!("127.0.0.1:{port}"), |(_, url)| url.clone());
+    for i in 1..=masters {
+        let port = port + i - 1;
+        let mut flags = vec!["master".into(), format!("--port={port}")];
+        flags.extend(place.as_ref().map(|(flag, url)| format!("--{flag}={url}")));
+        start(&format!("master{i}"), port, &flags)?;
+    }
+    let port = port + masters - 1;
     for i in 1..=agents {
         let name = format!("agent{i}");
         let flags = [
@@ -70,9 +108,24 @@ fn up(agents: u16, port: u16, resources: &str) -> Result<()> {
         ];
         start(&name, port + i, &flags)?;
     }
-    println!("cluster: master at http://{master}, {agents} agents, logs below {}", home().display());
+    println!("cluster: {masters} master(s), {master}; {agents} agents; logs below {}", home().display());
     println!("try: {} run --master {master} 'echo hello'", built("release", "meseta").display());
     Ok(())
+}
+
+/// The flag of the masters and its value; none if they need no service.
+fn start_store(store: Store) -> Result<Option<(&'static str, String)>> {
+    let Some((kind, flag)) = store.service() else { return Ok(None) };
+    if let Some(package) = kind.missing() {
+        bail!("{package} is not installed: apt-get install {package}");
+    }
+    let plans = services::plan(kind, STORE_SERVERS, &home(), 2_000);
+    for plan in &plans {
+        let server = plan.command().process_group(0).spawn().context("cannot start a server of the store")?;
+        fs::write(plan.directory.join("pid"), server.id().to_string())?;
+    }
+    services::wait_ready(kind, &plans);
+    Ok(Some((flag, services::url(kind, &plans, "", "/mesos"))))
 }
 
 fn start(name: &str, port: u16, flags: &[String]) -> Result<()> {

@@ -6,7 +6,11 @@ use model::AgentId;
 use proto::{internal, v1};
 use stdx::WallTime;
 
-use super::{Change, DecodeError, Kind, open, seal};
+use super::{
+    Change, DecodeError, Kind,
+    framework::{FrameworkRecord, Whole},
+    open, seal,
+};
 use crate::{
     document::{Admitted, MachineKey, Registry, Unreachable},
     key::Key,
@@ -18,12 +22,15 @@ use internal::registry as wire;
 impl Registry {
     /// The whole document in one value.
     pub fn encode(&self) -> Bytes {
-        seal(Kind::Document, &self.to_proto())
+        let whole = Whole { registry: Some(self.to_proto()), frameworks: self.framework_records().collect() };
+        seal(Kind::Document, &whole)
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Registry, DecodeError> {
         let mut registry = Registry::default();
-        registry.join(open(Kind::Document, bytes)?)?;
+        let whole: Whole = open(Kind::Document, bytes)?;
+        registry.join(whole.registry.unwrap_or_default())?;
+        whole.frameworks.into_iter().try_for_each(|record| registry.join_framework(record))?;
         Ok(registry)
     }
 
@@ -56,6 +63,8 @@ impl Registry {
             .chain(self.quotas.keys().cloned().map(Key::Quota))
             .chain(self.weights.keys().cloned().map(Key::Weight))
             .chain(self.groups.keys().cloned().map(Key::Group))
+            .chain(self.frameworks.keys().cloned().map(Key::Framework))
+            .chain(self.removed_frameworks.keys().cloned().map(Key::RemovedFramework))
             .chain(self.minimum_capabilities.iter().cloned().map(Key::MinimumCapability))
     }
 
@@ -66,6 +75,11 @@ impl Registry {
 
     /// The present value of one part, `None` if the document has no such part.
     pub fn entry(&self, key: &Key) -> Option<Bytes> {
+        match key {
+            Key::Framework(id) => return Some(seal(Kind::Framework, &self.framework_record(id)?)),
+            Key::RemovedFramework(id) => return Some(seal(Kind::Framework, &self.removed_framework_record(id)?)),
+            _ => {}
+        }
         let mut proto = internal::Registry::default();
         self.add_part(key, &mut proto)?;
         Some(seal(Kind::Entry, &proto))
@@ -80,7 +94,10 @@ impl Registry {
     pub fn from_entries<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Result<Registry, DecodeError> {
         let mut registry = Registry::default();
         for value in values {
-            registry.join(open(Kind::Entry, value)?)?;
+            match value.first() {
+                Some(b'F') => registry.join_framework(open::<FrameworkRecord>(Kind::Framework, value)?)?,
+                _ => registry.join(open(Kind::Entry, value)?)?,
+            }
         }
         Ok(registry)
     }
@@ -129,6 +146,8 @@ impl Registry {
                 proto.weights.push(wire::Weight { info });
             }
             Key::Group(name) => proto.resource_groups.push(self.groups.get(name)?.clone()),
+            // Mesos's message has no place for them.
+            Key::Framework(_) | Key::RemovedFramework(_) => {}
             Key::MinimumCapability(name) => {
                 let capability = self.minimum_capabilities.get(name)?.clone();
                 proto.minimum_capabilities.push(wire::MinimumCapability { capability });

@@ -1,7 +1,7 @@
 //! Operations as bytes, for stores that keep a log of changes and for recordings. Field numbers are never reused.
 
 use bytes::Bytes;
-use model::AgentId;
+use model::{AgentId, FrameworkId};
 use proto::{meseta, v1};
 use stdx::WallTime;
 
@@ -23,7 +23,7 @@ impl Operation {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Record {
-    #[prost(oneof = "Change", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 40, 41")]
+    #[prost(oneof = "Change", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 40, 41")]
     change: Option<Change>,
 }
 
@@ -63,6 +63,10 @@ enum Change {
     UpdateQuota(Quotas),
     #[prost(message, tag = "17")]
     UpdateWeights(Weights),
+    #[prost(message, tag = "19")]
+    RecordFramework(Box<v1::FrameworkInfo>),
+    #[prost(message, tag = "20")]
+    RemoveFramework(Moment),
     #[prost(string, tag = "18")]
     RemoveQuota(String),
     #[prost(message, tag = "40")]
@@ -73,8 +77,9 @@ enum Change {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Moment {
+    /// Of an agent or a framework.
     #[prost(string, tag = "1")]
-    agent: String,
+    id: String,
     #[prost(int64, tag = "2")]
     nanoseconds: i64,
 }
@@ -117,7 +122,7 @@ struct Weights {
 
 impl From<&Operation> for Change {
     fn from(operation: &Operation) -> Change {
-        let moment = |agent: &AgentId, since: &WallTime| Moment { agent: agent.to_string(), nanoseconds: since.0 };
+        let moment = |agent: &AgentId, since: &WallTime| Moment { id: agent.to_string(), nanoseconds: since.0 };
         match operation {
             Operation::RecordMaster(info) => Change::RecordMaster(info.clone()),
             Operation::AdmitAgent(info) => Change::AdmitAgent(info.clone()),
@@ -144,6 +149,10 @@ impl From<&Operation> for Change {
             Operation::UpdateQuota(configs) => Change::UpdateQuota(Quotas { configs: configs.clone() }),
             Operation::RemoveQuota(role) => Change::RemoveQuota(role.clone()),
             Operation::UpdateWeights(weights) => Change::UpdateWeights(Weights { weights: weights.clone() }),
+            Operation::RecordFramework(info) => Change::RecordFramework(info.clone()),
+            Operation::RemoveFramework { framework, at } => {
+                Change::RemoveFramework(Moment { id: framework.to_string(), nanoseconds: at.0 })
+            }
             Operation::SetGroup(group) => Change::SetGroup(group.clone()),
             Operation::RemoveGroup(name) => Change::RemoveGroup(name.clone()),
         }
@@ -157,12 +166,10 @@ impl From<Change> for Operation {
             Change::AdmitAgent(info) => Operation::AdmitAgent(info),
             Change::UpdateAgent(info) => Operation::UpdateAgent(info),
             Change::MarkUnreachable(m) => {
-                Operation::MarkUnreachable { agent: AgentId::from(m.agent), since: WallTime(m.nanoseconds) }
+                Operation::MarkUnreachable { agent: AgentId::from(m.id), since: WallTime(m.nanoseconds) }
             }
             Change::MarkReachable(info) => Operation::MarkReachable(info),
-            Change::MarkGone(m) => {
-                Operation::MarkGone { agent: AgentId::from(m.agent), since: WallTime(m.nanoseconds) }
-            }
+            Change::MarkGone(m) => Operation::MarkGone { agent: AgentId::from(m.id), since: WallTime(m.nanoseconds) },
             Change::RemoveAgent(agent) => Operation::RemoveAgent(AgentId::from(agent)),
             Change::Prune(pruned) => Operation::Prune {
                 unreachable: pruned.unreachable.into_iter().map(AgentId::from).collect(),
@@ -182,6 +189,10 @@ impl From<Change> for Operation {
             Change::UpdateQuota(quotas) => Operation::UpdateQuota(quotas.configs),
             Change::RemoveQuota(role) => Operation::RemoveQuota(role),
             Change::UpdateWeights(weights) => Operation::UpdateWeights(weights.weights),
+            Change::RecordFramework(info) => Operation::RecordFramework(info),
+            Change::RemoveFramework(m) => {
+                Operation::RemoveFramework { framework: FrameworkId::from(m.id), at: WallTime(m.nanoseconds) }
+            }
             Change::SetGroup(group) => Operation::SetGroup(group),
             Change::RemoveGroup(name) => Operation::RemoveGroup(name),
         }
