@@ -4,7 +4,7 @@
 // Each target runs one of them.
 #![allow(dead_code)]
 
-use proto::{DecodeError, Message, internal, json, link, recordio, scheduler_v0, v1, wire};
+use proto::{DecodeError, Message, driver, internal, json, link, recordio, scheduler_v0, v1, wire};
 
 /// Refusals repeat some of what was sent, never much of it.
 const MAX_ERROR_TEXT: usize = 8192;
@@ -34,10 +34,48 @@ pub fn wire(which: u8, bytes: &[u8]) -> bool {
         5 => wire_as::<v1::scheduler::Event>(bytes),
         6 => wire_as::<internal::ReregisterSlaveMessage>(bytes),
         _ => {
-            if let Err(error) = link::ToAgent::decode("mesos.internal.RunTaskMessage", bytes) {
-                assert!(!error.to_string().is_empty());
-            }
+            check_libprocess(bytes);
             scheduler_v0::decode_v0(bytes).map_err(check_error).is_ok_and(|call| scheduler_v0::encode_v0(&call).is_ok())
+        }
+    }
+}
+
+/// The messages of agents, drivers, executors and whoever authenticates, under each name that has a body.
+fn check_libprocess(bytes: &[u8]) {
+    for name in [
+        "AuthenticateMessage",
+        "AuthenticationMechanismsMessage",
+        "AuthenticationStartMessage",
+        "AuthenticationStepMessage",
+        "DeactivateFrameworkMessage",
+        "ExecutorToFrameworkMessage",
+        "FrameworkToExecutorMessage",
+        "KillTaskMessage",
+        "LaunchTasksMessage",
+        "ReconcileTasksMessage",
+        "RegisterExecutorMessage",
+        "RegisterFrameworkMessage",
+        "ReregisterExecutorMessage",
+        "ReregisterFrameworkMessage",
+        "ResourceRequestMessage",
+        "ReviveOffersMessage",
+        "RunTaskMessage",
+        "StatusUpdateAcknowledgementMessage",
+        "StatusUpdateMessage",
+        "SubmitSchedulerRequest",
+        "UnregisterFrameworkMessage",
+    ] {
+        let name = format!("mesos.internal.{name}");
+        let errors = [
+            link::ToAgent::decode(&name, bytes).err(),
+            link::ToMaster::decode(&name, bytes).err(),
+            link::FromExecutor::decode(&name, bytes).err(),
+            link::ToAuthenticator::decode(&name, bytes).err(),
+            link::ToAuthenticatee::decode(&name, bytes).err(),
+            driver::FromDriver::decode(&name, bytes).err(),
+        ];
+        for text in errors.into_iter().flatten().map(|error| error.to_string()) {
+            assert!(!text.is_empty() && text.len() < MAX_ERROR_TEXT, "{} bytes", text.len());
         }
     }
 }

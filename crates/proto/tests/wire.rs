@@ -138,6 +138,47 @@ fn subscribe_in_v0() -> Result<(), DecodeError> {
     Ok(())
 }
 
+/// The messages of old drivers mean calls; those of agents are none of theirs.
+#[test]
+fn old_drivers_say_calls_in_other_words() {
+    use proto::driver::FromDriver;
+    use v1::scheduler::call::Type;
+
+    fn heard<M: Message>(message: &M) -> FromDriver {
+        assert!(FromDriver::is_named(M::full_name()));
+        FromDriver::decode(M::full_name(), &wire::encode(message)).unwrap()
+    }
+    let id = v1::FrameworkId { value: "f".into() };
+    let task_id = v1::TaskId { value: "t".into() };
+    let kind = |message: FromDriver| match message {
+        FromDriver::Call(call) => {
+            assert_eq!((call.force, &call.call.framework_id), (false, &Some(id.clone())));
+            call.call.r#type()
+        }
+        other => panic!("no call: {other:?}"),
+    };
+    let framework_id = id.clone();
+    assert_eq!(kind(heard(&internal::UnregisterFrameworkMessage { framework_id })), Type::Teardown);
+    let framework_id = id.clone();
+    assert_eq!(kind(heard(&internal::ReviveOffersMessage { framework_id, roles: Vec::new() })), Type::Revive);
+    let kill = internal::KillTaskMessage { framework_id: id.clone(), task_id, kill_policy: None };
+    assert_eq!(kind(heard(&kill)), Type::Kill);
+    let decline = internal::LaunchTasksMessage { framework_id: id.clone(), ..Default::default() };
+    assert_eq!(kind(heard(&decline)), Type::Accept);
+
+    let info = v1::FrameworkInfo { user: "u".into(), name: "n".into(), ..Default::default() };
+    let register = internal::RegisterFrameworkMessage { framework: info.clone() };
+    assert_eq!(heard(&register), FromDriver::Register(Box::new(info.clone())));
+    let again = internal::ReregisterFrameworkMessage { framework: info.clone(), failover: true };
+    assert_eq!(heard(&again), FromDriver::Reregister { info: Box::new(info), failover: true });
+    assert_eq!(heard(&internal::DeactivateFrameworkMessage { framework_id: id.clone() }), FromDriver::Deactivate(id));
+
+    for name in ["mesos.internal.RegisterSlaveMessage", "mesos.internal.StatusUpdateMessage", ""] {
+        assert!(!FromDriver::is_named(name));
+        assert_eq!(FromDriver::decode(name, b""), Err(link::LinkError::Unknown(name.to_owned())));
+    }
+}
+
 #[test]
 fn content_types() {
     let json = content::ContentType::from_mime("Application/JSON; charset=utf-8");
