@@ -74,7 +74,11 @@ fn check_libprocess(bytes: &[u8]) {
             link::ToAuthenticatee::decode(&name, bytes).err(),
             driver::FromDriver::decode(&name, bytes).err(),
         ];
-        for text in errors.into_iter().flatten().map(|error| error.to_string()) {
+        for error in errors.into_iter().flatten() {
+            if let link::LinkError::Unknown(_) = error {
+                continue;
+            }
+            let text = error.to_string();
             assert!(!text.is_empty() && text.len() < MAX_ERROR_TEXT, "{} bytes", text.len());
         }
     }

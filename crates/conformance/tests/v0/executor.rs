@@ -7,14 +7,20 @@ use proto::{
     Upid, internal,
     v1::{self, TaskState, scheduler::call, task_status::Source},
 };
-use testkit::{Options, processes::wait_for};
+use testkit::Options;
 
 use super::peer::{Peer, cluster, framework, launch, master, sandbox, task};
 
 /// What the agent put into the executor's environment.
-fn environment(sandbox: &Path) -> BTreeMap<String, String> {
+async fn environment(sandbox: &Path) -> BTreeMap<String, String> {
     let done = sandbox.join("environment.done");
-    assert!(wait_for(Duration::from_secs(30), || done.exists().then_some(())).is_some(), "no {}", done.display());
+    let written = async {
+        while !done.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(30), written).await;
+    assert!(in_time.is_ok(), "no {}", done.display());
     let text = std::fs::read_to_string(sandbox.join("environment")).unwrap();
     text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
@@ -50,7 +56,7 @@ async fn an_executor_gets_tasks_speaks_with_its_framework_and_survives_its_agent
         call.accept = Some(launch(offer, vec![task("t", offer, command, Some("e"))]));
     });
 
-    let given = environment(&sandbox(&cluster, &offer.agent_id, &id, "e"));
+    let given = environment(&sandbox(&cluster, &offer.agent_id, &id, "e")).await;
     assert_eq!(given["MESOS_SLAVE_PID"], agent.to_string());
     assert_eq!(given["MESOS_SLAVE_ID"], offer.agent_id.value);
     assert_eq!((&*given["MESOS_FRAMEWORK_ID"], &*given["MESOS_EXECUTOR_ID"]), (&*id.value, "e"));
