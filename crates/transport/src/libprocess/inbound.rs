@@ -15,7 +15,12 @@ const AGENT_PREFIX: &str = "libprocess/";
 
 /// Whether a POST with these headers is a message and not a call.
 pub(crate) fn is_message(headers: &HeaderMap) -> bool {
-    headers.contains_key(LIBPROCESS_FROM) || user_agent(headers).is_some()
+    headers.contains_key(LIBPROCESS_FROM) || is_from_libprocess(headers)
+}
+
+/// Whether the sender is a libprocess, which throws answers away unread.
+pub(crate) fn is_from_libprocess(headers: &HeaderMap) -> bool {
+    user_agent(headers).is_some()
 }
 
 /// The message; `None` if it has no proper sender or name.

@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::Notify,
+    time::Sleep,
 };
 
 use super::{
@@ -59,6 +60,8 @@ pub(super) struct ConnState {
     defers_flush: AtomicBool,
     /// A flush was put off.
     owes_flush: AtomicBool,
+    /// The peer sends libprocess messages and reads no answers: they may leave together, a little later.
+    is_link: AtomicBool,
     draining: AtomicBool,
     overdue: AtomicBool,
     wake: Arc<Notify>,
@@ -76,6 +79,7 @@ impl ConnState {
             more: AtomicBool::new(false),
             defers_flush: AtomicBool::new(false),
             owes_flush: AtomicBool::new(false),
+            is_link: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             overdue: AtomicBool::new(false),
             wake: Arc::new(Notify::new()),
@@ -207,10 +211,11 @@ where
             .serve_connection(tracked, service)
     );
     let mut draining = false;
+    let mut patience = None;
     loop {
         tokio::select! {
             biased;
-            result = poll_fn(|cx| poll_turn(&state, connection.as_mut(), cx)) => {
+            result = poll_fn(|cx| poll_turn(&state, connection.as_mut(), &mut patience, cx)) => {
                 if let Err(error) = result {
                     tracing::debug!(%peer, %error, "a connection broke");
                 }
@@ -228,16 +233,28 @@ where
     }
 }
 
-/// One turn of a connection: everything that can be done now, and then one flush.
-fn poll_turn<C: Future>(state: &ConnState, mut connection: Pin<&mut C>, cx: &mut Context<'_>) -> Poll<C::Output> {
+/// One turn of a connection: everything that can be done now, and then one flush. On a link the flush waits for the
+/// answers to more messages, until `patience` ends.
+fn poll_turn<C: Future>(
+    state: &ConnState,
+    mut connection: Pin<&mut C>,
+    patience: &mut Option<Pin<Box<Sleep>>>,
+    cx: &mut Context<'_>,
+) -> Poll<C::Output> {
     state.defers_flush.store(true, Ordering::Relaxed);
     let turn = connection.as_mut().poll(cx);
     state.defers_flush.store(false, Ordering::Relaxed);
-    if turn.is_pending() && state.owes_flush.swap(false, Ordering::Relaxed) {
-        // hyper flushes whenever it is polled.
-        return connection.poll(cx);
+    if turn.is_ready() || !state.owes_flush.load(Ordering::Relaxed) {
+        return turn;
     }
-    turn
+    if state.is_link.load(Ordering::Relaxed) {
+        let end = patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINK_PATIENCE)));
+        ready!(end.as_mut().poll(cx));
+        *patience = None;
+    }
+    state.owes_flush.store(false, Ordering::Relaxed);
+    // hyper flushes whenever it is polled.
+    connection.poll(cx)
 }
 
 /// A connection's entry in the server's list, for as long as its task lives.
@@ -278,8 +295,12 @@ async fn answer<H: Handler>(
     state.on_head(false);
     if head.method == Method::POST && inbound::is_message(&head.headers) {
         shared.counters.messages.fetch_add(1, Ordering::Relaxed);
+        if inbound::is_from_libprocess(&head.headers) {
+            state.is_link.store(true, Ordering::Relaxed);
+        }
         return deliver(shared, peer, &head, body).await;
     }
+    state.is_link.store(false, Ordering::Relaxed);
     shared.counters.requests.fetch_add(1, Ordering::Relaxed);
     if !head.uri.path().starts_with('/') {
         return refuse::bad_request("Request URL path must start with '/'");
@@ -324,6 +345,8 @@ struct Tracked<S> {
     out: Vec<u8>,
 }
 
+/// How long answers to messages may wait for company.
+const LINK_PATIENCE: Duration = Duration::from_millis(20);
 /// As much is gathered.
 const GATHER: usize = 16 * 1024;
 /// A buffer that grew beyond this is not kept while nothing is written.
