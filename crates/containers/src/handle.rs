@@ -23,6 +23,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io,
+    ops::Bound,
     os::fd::{AsRawFd, OwnedFd},
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
@@ -97,7 +98,7 @@ pub(crate) struct Inner {
     pub counters: Counters,
     /// Names the runtime directory among all of this machine's.
     place: String,
-    table: Mutex<BTreeMap<ContainerId, Arc<Container>>>,
+    table: Mutex<Table>,
     /// Held as long as this handle takes charge of the runtime directory.
     _lock: File,
 }
@@ -202,8 +203,15 @@ impl Container {
     }
 }
 
+type Table = BTreeMap<ContainerId, Arc<Container>>;
+
+/// The containers below one; in the table's order they follow it.
+fn below<'a>(table: &'a Table, id: &'a ContainerId) -> impl Iterator<Item = (&'a ContainerId, &'a Arc<Container>)> {
+    table.range((Bound::Excluded(id), Bound::Unbounded)).take_while(move |(other, _)| other.is_below(id))
+}
+
 impl Inner {
-    pub fn table(&self) -> MutexGuard<'_, BTreeMap<ContainerId, Arc<Container>>> {
+    pub fn table(&self) -> MutexGuard<'_, Table> {
         lock(&self.table)
     }
 
@@ -236,7 +244,7 @@ impl Inner {
             }
             changes
         });
-        table.values().filter(|other| other.id.is_below(&container.id)).cloned().collect()
+        below(&table, &container.id).map(|(_, other)| other.clone()).collect()
     }
 
     pub fn shape(&self, limits: &Limits) -> Shape {
@@ -410,7 +418,8 @@ impl Containers {
         if !matches!(*container.state.borrow(), State::Terminated(_)) {
             return Err(OpError::Running(id.clone()));
         }
-        let gone: Vec<_> = table.keys().filter(|other| *other == id || other.is_below(id)).cloned().collect();
+        let mut gone = vec![id.clone()];
+        gone.extend(below(&table, id).map(|(other, _)| other.clone()));
         let records: Vec<_> = gone.iter().filter_map(|id| lock(&table.remove(id)?.record).take()).collect();
         drop(table);
         records.into_iter().for_each(|record| self.inner().shelf.give_back(record));

@@ -34,6 +34,7 @@ pub fn main(executor: impl FnOnce(ExecutorKind) -> u8) -> ExitCode {
         return ExitCode::from(2);
     }
     credentials::block_signals();
+    zygote::ask_the_processor();
     let started = match zygote::serve() {
         Some(started) => started,
         None => return ExitCode::SUCCESS,
