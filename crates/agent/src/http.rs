@@ -115,7 +115,8 @@ impl Endpoints {
             async move {
                 let state = inbox.view().await?;
                 let usage = if with_usage { world.usage(&state).await } else { Usages::default() };
-                Some(tokio::task::block_in_place(|| render(&state, &usage)).into())
+                let rendered = tokio::task::spawn_blocking(move || render(&state, &usage).into()).await;
+                rendered.inspect_err(|error| tracing::error!(%error, "a reading broke off")).ok()
             }
         };
         self.reads.get(key, render).await?

@@ -68,6 +68,10 @@ pub fn run(program: Program, args: Vec<String>) -> ExitCode {
         print!("{}", flags::help(&format!("meseta {}", program.name()), program.table()));
         return ExitCode::SUCCESS;
     }
+    let runtime = || match program {
+        Program::Master => runtime(),
+        Program::Agent => small_runtime(),
+    };
     match start_log(program.name(), &values).and_then(|log| Ok((log, runtime()?))) {
         Ok((log, runtime)) => match program {
             Program::Master => runtime.block_on(run_master(values, &log)),
@@ -216,12 +220,31 @@ fn start_log(name: &'static str, values: &Values) -> Result<Log, String> {
     Ok(log)
 }
 
+/// The runtime of a server. To be called before any other thread exists.
 pub fn runtime() -> Result<Runtime, String> {
+    keep_memory_together();
     Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .enable_all()
         .build()
         .map_err(|e| format!("cannot start the runtime: {e}"))
+}
+
+/// A runtime of one thread: what an agent does is little, and handing it from thread to thread costs more than doing it.
+fn small_runtime() -> Result<Runtime, String> {
+    keep_memory_together();
+    Builder::new_current_thread().enable_all().build().map_err(|e| format!("cannot start the runtime: {e}"))
+}
+
+/// All threads allocate from one heap that grows and shrinks in large steps: glibc's heaps of threads ask the kernel for
+/// every few pages.
+fn keep_memory_together() {
+    // SAFETY: sets parameters of the allocator; there is one thread.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_TOP_PAD, 256 << 10);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 20);
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.
