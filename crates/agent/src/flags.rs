@@ -157,6 +157,18 @@ static FLAGS: &[Flag] = &[
         "A JSON object of variables that executors get instead of the agent's environment.",
     ),
     Flag::new(
+        "http_executor_domain_sockets",
+        Switch,
+        Some("false"),
+        "Whether executors of frameworks are told to reach the agent at --domain_socket_location; meseta's own always do.",
+    ),
+    Flag::new(
+        "domain_socket_location",
+        Text,
+        None,
+        "The socket at which executors reach the agent without the network; agent.sock in --runtime_dir by default.",
+    ),
+    Flag::new(
         "recovery_timeout",
         Duration,
         Some("15mins"),

@@ -78,6 +78,12 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
         tracing::warn!("{sentence}");
     }
     let recovering = std::time::Instant::now();
+    let server = match &config.domain_socket {
+        Some(path) => server
+            .also_at(Path::new(path))
+            .map_err(|e| format!("cannot listen at {path}: {e}; choose another place with --domain_socket_location"))?,
+        None => server,
+    };
     let world = World::new(containers, Sandboxes::new(&settings.work_dir), inbox.clone());
     let found = world.containers.recover().await.map_err(|e| format!("cannot recover containers: {e}"))?;
     let recovered = Event::Recovered { state: Box::new(state), found: world.take_up(found), boot_id: boot_id() };

@@ -37,6 +37,9 @@ pub enum MasterAt {
     Place(Place, Duration),
 }
 
+/// Bytes of the name of a Unix domain socket, its end included.
+const SOCKET_NAME_ROOM: usize = 108;
+
 /// A flag that cannot be used as it is, in words.
 pub type SettingsError = String;
 
@@ -51,6 +54,7 @@ impl Settings {
             .map_err(|e| format!("--work_dir: {}: {e}", work_dir.display()))?;
         let work_dir = work_dir.canonicalize().map_err(|e| format!("--work_dir: {}: {e}", work_dir.display()))?;
         let runtime_dir = values.path("runtime_dir").unwrap_or_else(|| default_runtime_dir(&work_dir));
+        let runtime_dir = std::path::absolute(runtime_dir).map_err(|e| format!("--runtime_dir: {e}"))?;
         let isolation =
             Isolation::parse(values.text("isolation").unwrap_or_default()).map_err(|e| format!("--isolation: {e}"))?;
         let launcher = match values.text("launcher") {
@@ -88,6 +92,8 @@ impl Settings {
         Ok(Config {
             switch_user: values.switch("switch_user"),
             executor_environment: executor_environment(values)?,
+            domain_socket: self.domain_socket()?.map(|path| path.to_string_lossy().into_owned()),
+            http_executor_domain_sockets: values.switch("http_executor_domain_sockets"),
             registration_backoff_factor: values.needed_duration("registration_backoff_factor")?,
             authenticate: values.is_set("credential"),
             authentication_backoff_factor: values.needed_duration("authentication_backoff_factor")?,
@@ -108,6 +114,27 @@ impl Settings {
             reconfiguration_policy: reconfiguration_policy(values)?,
             ..defaults
         })
+    }
+
+    /// Where executors reach the agent without the network. A place of the default kind that is too long for a socket's
+    /// name is done without.
+    pub fn domain_socket(&self) -> Result<Option<PathBuf>, SettingsError> {
+        let wanted = match self.values.path("domain_socket_location").map(std::path::absolute) {
+            Some(path) => Some(path.map_err(|e| format!("--domain_socket_location: {e}"))?),
+            None => None,
+        };
+        let needed = wanted.is_some() || self.values.switch("http_executor_domain_sockets");
+        let path = wanted.unwrap_or_else(|| self.runtime_dir.join("agent.sock"));
+        let length = path.as_os_str().len();
+        match length < SOCKET_NAME_ROOM {
+            true => Ok(Some(path)),
+            false if !needed => Ok(None),
+            false => Err(format!(
+                "--domain_socket_location: '{}' has {length} bytes, a socket's name at most {}",
+                path.display(),
+                SOCKET_NAME_ROOM - 1
+            )),
+        }
     }
 
     pub fn durability(&self) -> Result<journal::Durability, SettingsError> {

@@ -20,6 +20,10 @@ pub struct Config {
     pub switch_user: bool,
     /// Added to every executor's environment, before what the executor's own command sets.
     pub executor_environment: Vec<(String, String)>,
+    /// Where executors may reach us without the network.
+    pub domain_socket: Option<String>,
+    /// Send every executor to the domain socket, not only our own kinds.
+    pub http_executor_domain_sockets: bool,
     pub registration_backoff_factor: Duration,
     /// Whether there is a credential to prove who we are before we register.
     pub authenticate: bool,
@@ -90,6 +94,8 @@ impl Config {
             sandbox_directory: "/mnt/mesos/sandbox".into(),
             switch_user: true,
             executor_environment: Vec::new(),
+            domain_socket: None,
+            http_executor_domain_sockets: false,
             registration_backoff_factor: Duration::from_secs(1),
             authenticate: false,
             authentication_backoff_factor: Duration::from_secs(1),

@@ -9,9 +9,12 @@ mod malformed;
 
 use std::{
     collections::HashMap,
+    fs::Permissions,
     future::Future,
     io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::unix::fs::PermissionsExt,
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -20,7 +23,8 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream, ToSocketAddrs},
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, ToSocketAddrs, UnixListener, UnixStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
@@ -86,21 +90,37 @@ impl Limits {
     }
 }
 
-/// A bound port.
+/// A bound port, and perhaps a Unix domain socket beside it.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    local: Option<UnixListener>,
     limits: Limits,
 }
 
+/// What stands for the address of a peer on the domain socket.
+const LOCAL_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 impl Server {
     pub async fn bind(address: impl ToSocketAddrs, limits: Limits) -> io::Result<Server> {
-        Ok(Server { listener: TcpListener::bind(address).await?, limits })
+        Ok(Server::from_listener(TcpListener::bind(address).await?, limits))
     }
 
     /// A server on a socket that is already listening.
     pub fn from_listener(listener: TcpListener, limits: Limits) -> Server {
-        Server { listener, limits }
+        Server { listener, local: None, limits }
+    }
+
+    /// Serves processes of this machine at `path`, too: cheaper for both sides than loopback. Takes the place of a
+    /// socket that was left there; whoever reaches the path may connect.
+    pub fn also_at(self, path: &Path) -> io::Result<Server> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let local = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
+        Ok(Server { local: Some(local), ..self })
     }
 
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -112,7 +132,7 @@ impl Server {
         let (stop, stopped) = watch::channel(None);
         let shared = Arc::new(Shared::new(handler, self.limits));
         let counters = shared.counters.clone();
-        let task = tokio::spawn(accept_loop(self.listener, shared, stopped));
+        let task = tokio::spawn(accept_loop(self.listener, self.local, shared, stopped));
         Running { stop, task, counters }
     }
 }
@@ -196,6 +216,7 @@ impl<H> Shared<H> {
 
 async fn accept_loop<H: Handler>(
     listener: TcpListener,
+    local: Option<UnixListener>,
     shared: Arc<Shared<H>>,
     mut stopped: watch::Receiver<Option<Duration>>,
 ) {
@@ -212,16 +233,23 @@ async fn accept_loop<H: Handler>(
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => {
                     next_id += 1;
+                    if let Err(error) = socket.set_nodelay(true) {
+                        tracing::debug!(%error, "cannot set TCP_NODELAY");
+                    }
                     admit(&shared, &mut tasks, next_id, socket, peer);
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(20)).await;
+                Err(error) => pause(&error).await,
+            },
+            accepted = accept_local(local.as_ref()) => match accepted {
+                Ok(socket) => {
+                    next_id += 1;
+                    admit(&shared, &mut tasks, next_id, socket, LOCAL_PEER);
                 }
+                Err(error) => pause(&error).await,
             },
         }
     };
-    drop(listener);
+    drop((listener, local));
     shared.with_connections(|all| all.values().for_each(|connection| connection.drain()));
     let drained = async {
         while let Some(ended) = tasks.join_next().await {
@@ -233,6 +261,20 @@ async fn accept_loop<H: Handler>(
     }
 }
 
+/// Never without a domain socket.
+async fn accept_local(local: Option<&UnixListener>) -> io::Result<UnixStream> {
+    match local {
+        Some(local) => local.accept().await.map(|(socket, _)| socket),
+        None => std::future::pending().await,
+    }
+}
+
+/// Out of descriptors, most likely: some may be free again soon.
+async fn pause(error: &io::Error) {
+    tracing::warn!(%error, "cannot accept a connection");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
@@ -241,15 +283,18 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-fn admit<H: Handler>(shared: &Arc<Shared<H>>, tasks: &mut JoinSet<()>, id: u64, socket: TcpStream, peer: SocketAddr) {
+fn admit<H: Handler, S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    shared: &Arc<Shared<H>>,
+    tasks: &mut JoinSet<()>,
+    id: u64,
+    socket: S,
+    peer: SocketAddr,
+) {
     let counters = &shared.counters;
     counters.accepted.fetch_add(1, Ordering::Relaxed);
     if counters.connections.load(Ordering::Relaxed) >= shared.limits.connections {
         counters.turned_away.fetch_add(1, Ordering::Relaxed);
         return;
-    }
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     tasks.spawn(connection::serve(shared.clone(), id, socket, peer));
 }

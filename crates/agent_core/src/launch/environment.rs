@@ -1,6 +1,6 @@
 //! The environment that executors and nested containers are promised.
 
-use crate::{config::Config, state::Executor};
+use crate::{ExecutorKind, config::Config, state::Executor};
 use proto::v1;
 use std::time::Duration;
 
@@ -21,6 +21,10 @@ pub(crate) fn of_executor(
     set("MESOS_SLAVE_ID", agent.value.clone());
     set("MESOS_SLAVE_PID", config.upid.to_string());
     set("MESOS_AGENT_ENDPOINT", config.upid.address());
+    let local = executor.kind != ExecutorKind::Custom || config.http_executor_domain_sockets;
+    if let Some(path) = config.domain_socket.as_ref().filter(|_| local) {
+        set("MESOS_DOMAIN_SOCKET", path.clone());
+    }
     set("MESOS_CHECKPOINT", if checkpoint { "1" } else { "0" }.to_owned());
     set("MESOS_HTTP_COMMAND_EXECUTOR", "1".to_owned());
     set("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", duration_text(grace));
