@@ -206,3 +206,27 @@ fn reconfiguration_policy(values: &Values) -> Result<ReconfigurationPolicy, Sett
         Some(other) => Err(format!("--reconfiguration_policy: '{other}' is neither equal nor additive")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(flags: &[&str]) -> Result<Option<PathBuf>, SettingsError> {
+        let home = tempfile::tempdir().expect("a directory");
+        let mut all = vec!["--master=127.0.0.1:5050".to_owned(), format!("--work_dir={}", home.path().display())];
+        all.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        let values = stdx::flags::parse(&crate::flags::TABLE, "MESETA_", all, std::iter::empty())?;
+        Settings::new(values)?.domain_socket()
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_for_a_socket_matters_only_when_it_was_asked_for() {
+        let long = "x".repeat(SOCKET_NAME_ROOM);
+        assert_eq!(settings(&["--runtime_dir=/run/a"]), Ok(Some("/run/a/agent.sock".into())));
+        assert_eq!(settings(&[&format!("--runtime_dir=/{long}")]), Ok(None));
+        let error = settings(&[&format!("--domain_socket_location=/{long}")]).expect_err("too long");
+        assert!(error.starts_with("--domain_socket_location: '/xxx") && error.ends_with("at most 107"), "{error}");
+        let needed = [&*format!("--runtime_dir=/{long}"), "--http_executor_domain_sockets"];
+        assert!(settings(&needed).is_err());
+    }
+}

@@ -535,6 +535,8 @@ impl Player {
         for (key, value) in &words.keys {
             match *key {
                 "recover" => config.recover = if *value == "cleanup" { Recover::Cleanup } else { Recover::Reconnect },
+                "socket" => config.domain_socket = Some((*value).to_owned()),
+                "socket_for" => config.http_executor_domain_sockets = *value == "all",
                 "policy" => config.reconfiguration_policy = ReconfigurationPolicy::Additive,
                 "cpus" => {
                     config.info.resources =

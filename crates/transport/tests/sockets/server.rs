@@ -1,11 +1,14 @@
 //! Requests and answers, peers that misbehave, limits, the end.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use transport::Limits;
 
-use super::harness::{Site, soon, undated, until};
+use super::harness::{Site, World, soon, undated, until};
 
 const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 14\r\n\r\n\
                          404 Not Found.";
@@ -221,4 +224,20 @@ async fn a_shutdown_cuts_what_does_not_end() {
     stream.read_until("\r\n\r\n").await;
     soon("the shutdown", site.running.shutdown(Duration::from_millis(10))).await;
     assert_eq!(site.world.closed(), 1);
+}
+
+#[tokio::test]
+async fn a_domain_socket_serves_the_same_and_replaces_an_old_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("agent.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let server = transport::Server::bind("127.0.0.1:0", Limits::default()).await.unwrap().also_at(&path).unwrap();
+    let running = server.serve(Arc::new(World::default()));
+    let mut socket = tokio::net::UnixStream::connect(&path).await.unwrap();
+    socket.write_all(b"POST /echo HTTP/1.1\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc").await.unwrap();
+    let mut answer = String::new();
+    soon("an answer", socket.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nabc"), "{answer}");
+    running.shutdown(Duration::ZERO).await;
+    assert!(tokio::net::UnixStream::connect(&path).await.is_err(), "nobody listens any more");
 }
