@@ -40,7 +40,9 @@ impl Master {
 pub(crate) fn check(state: &State) -> Result<(), String> {
     check_agents(state)?;
     check_frameworks(state)?;
-    check_offers(state)
+    check_offers(state)?;
+    check_inverse_offers(state)?;
+    check_operations(state)
 }
 
 fn require(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
@@ -125,6 +127,46 @@ fn check_offers(state: &State) -> Result<(), String> {
         require(!offer.resources.is_empty(), || format!("offer {id} is empty"))?;
         let allocated = offer.resources.iter().all(|r| r.allocation_role() == Some(&*offer.role));
         require(allocated, || format!("offer {id} for role {} holds resources of another", offer.role))?;
+    }
+    Ok(())
+}
+
+fn check_inverse_offers(state: &State) -> Result<(), String> {
+    for (id, offer) in state.inverse_offers.iter() {
+        let framework = state.frameworks.get(&offer.framework);
+        require(framework.is_some_and(|row| row.is_connected() && row.inverse_offers.contains(id)), || {
+            format!("inverse offer {id} is unknown to framework {}", offer.framework)
+        })?;
+        let agent = state.agents.get(&offer.agent);
+        require(agent.is_some_and(|row| row.connected && row.inverse_offers.contains(id)), || {
+            format!("inverse offer {id} is unknown to agent {}", offer.agent)
+        })?;
+        let planned = agent.and_then(|agent| state.unavailability_of(agent));
+        require(planned == Some(offer.unavailability), || format!("inverse offer {id} names a plan that is no more"))?;
+    }
+    let named = |count: usize, of: &str| {
+        require(count == state.inverse_offers.len(), || format!("{of} name {count} inverse offers"))
+    };
+    named(state.frameworks.values().map(|row| row.inverse_offers.len()).sum(), "frameworks")?;
+    named(state.agents.values().map(|row| row.inverse_offers.len()).sum(), "agents")
+}
+
+fn check_operations(state: &State) -> Result<(), String> {
+    for (uuid, operation) in state.operations.iter() {
+        let agent = state.agents.get(&operation.agent);
+        require(agent.is_some_and(|row| row.operations.contains(uuid)), || {
+            format!("an operation is unknown to its agent {}", operation.agent)
+        })?;
+        let framework = operation.framework.as_ref().and_then(|id| state.frameworks.get(id));
+        require(framework.is_none_or(|row| row.operations.contains(uuid)), || {
+            format!("an operation on {} is unknown to its framework", operation.agent)
+        })?;
+    }
+    let of_agents: usize = state.agents.values().map(|row| row.operations.len()).sum();
+    require(of_agents == state.operations.len(), || format!("agents name {of_agents} operations"))?;
+    for (id, framework) in state.frameworks.iter() {
+        let known = framework.operations.iter().all(|uuid| state.operations.contains(uuid));
+        require(known, || format!("framework {id} names an operation in vain"))?;
     }
     Ok(())
 }

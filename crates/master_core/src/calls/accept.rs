@@ -24,6 +24,7 @@ use crate::{
     Master, Step,
     counters::Counter,
     frameworks::events,
+    state::Link,
     tasks::status::{News, master_status},
     validate,
 };
@@ -70,9 +71,10 @@ impl Master {
         }
         let Some(mut basket) = self.fill_basket(id, &call.offer_ids) else { return };
         let wire_id = id.to_proto();
+        let by_driver = self.state.frameworks.get(id).is_some_and(|row| matches!(row.link, Link::Driver { .. }));
         let mut valid = Vec::with_capacity(call.operations.len());
         for mut operation in call.operations {
-            match validate::operation::check(&mut operation) {
+            match validate::operation::check(&mut operation, by_driver) {
                 Ok(()) => {
                     complete(&mut operation, &basket.role, &wire_id);
                     valid.push(operation);

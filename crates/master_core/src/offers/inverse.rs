@@ -29,12 +29,13 @@ impl Master {
         }
     }
 
-    /// Drivers know no inverse offers: theirs stays unsent, and is not made again.
+    /// Drivers know no inverse offers: theirs stays unsent, and is not made again. Agents that are not there are asked about
+    /// when they are back.
     fn add_inverse_offer(&mut self, grant: InverseGrant, step: &Step<'_>) -> Option<v1::InverseOffer> {
         let InverseGrant { framework, agent, unavailability } = grant;
         let row = self.state.frameworks.get_mut(&framework)?;
         let host = self.state.agents.get_mut(&agent)?;
-        if !matches!(row.link, Link::Subscribed { .. }) {
+        if !matches!(row.link, Link::Subscribed { .. }) || !host.connected {
             return None;
         }
         let id = self.ids.offer();

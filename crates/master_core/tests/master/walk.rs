@@ -1,6 +1,9 @@
 //! Random walks: anything anybody may say, sense and nonsense, in any order. Nothing may panic, the invariants hold after
 //! every step, and every request is answered.
 
+#[path = "walk/operations.rs"]
+mod operations;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
@@ -34,7 +37,7 @@ struct Walk {
 #[test]
 fn walks() {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    for seed in 0..25 {
+    for seed in 0..40 {
         let (_, seen) = walk(seed, 500);
         for (name, count) in seen {
             *counts.entry(name).or_default() += count;
@@ -58,6 +61,7 @@ fn walks() {
         "master/valid_status_updates",
         "master/valid_status_update_acknowledgements",
         "master/valid_executor_to_framework_messages",
+        "master/valid_operation_status_updates",
         "master/task_lost/source_master/reason_slave_disconnected",
         "master/task_killed/source_master/reason_framework_removed",
         "master/task_dropped/source_master/reason_invalid_offers",
@@ -134,8 +138,9 @@ impl Walk {
                 self.world.step(Event::Closed { conn })
             }
             80..84 => self.agent_message(),
-            84..86 => self.operator(),
-            86..89 => {
+            84 => self.operation_status(),
+            85..87 => self.operator(),
+            87..89 => {
                 let n = self.agent();
                 if !self.world.silent.remove(&n) {
                     self.world.silent.insert(n);
@@ -290,6 +295,7 @@ impl Walk {
             ..Default::default()
         };
         if let Some(agent) = row {
+            message.checkpointed_resources = agent.total.checkpointed().to_protos();
             // Some of the tasks and executors, and sometimes a task that the master does not know.
             for (framework, task) in &agent.tasks {
                 if self.rng.below(3) > 0
@@ -378,11 +384,10 @@ impl Walk {
         for _ in 0..self.rng.below(3) {
             let mut operation = v1::offer::Operation::default();
             match self.rng.below(8) {
-                0 => operation.r#type = Some(operation::Type::Reserve.into()),
-                1 => {
-                    operation.r#type = Some(operation::Type::Reserve.into());
-                    operation.id = Some(v1::OperationId { value: "o".into() });
-                    operation.reserve = Some(operation::Reserve { resources: resources("cpus:1"), source: vec![] });
+                0 | 1 => {
+                    let held: resources::Resources = offers.iter().map(|offer| &offer.resources).sum();
+                    let role = offers.first().map_or("a".to_owned(), |offer| offer.role.to_string());
+                    operation = self.resource_operation(&held, &role);
                 }
                 2 | 3 => {
                     let mut tasks: Vec<_> =
@@ -491,6 +496,21 @@ impl Walk {
                 made.decline = Some(call::Decline { offer_ids, filters: None });
             }
             Type::Teardown if self.rng.below(4) > 0 => return Vec::new(),
+            Type::AcceptInverseOffers => {
+                let inverse_offer_ids =
+                    self.world.master.view().inverse_offers.keys().map(|id| id.to_proto()).collect();
+                made.accept_inverse_offers = Some(call::AcceptInverseOffers { inverse_offer_ids, filters: None });
+            }
+            Type::DeclineInverseOffers => {
+                let inverse_offer_ids =
+                    self.world.master.view().inverse_offers.keys().map(|id| id.to_proto()).collect();
+                made.decline_inverse_offers = Some(call::DeclineInverseOffers { inverse_offer_ids, filters: None });
+            }
+            Type::AcknowledgeOperationStatus => {
+                let framework = self.world.frameworks.get(&conn).cloned().unwrap_or_default();
+                made.acknowledge_operation_status = Some(self.acknowledgement(&framework));
+            }
+            Type::ReconcileOperations => made.reconcile_operations = Some(call::ReconcileOperations::default()),
             _ => {}
         }
         let stream = (self.rng.below(12) == 0).then(|| "nonsense".to_owned());
@@ -515,8 +535,13 @@ impl Walk {
                 if let Some(first) = more.first_mut() {
                     first.revocable = Some(v1::resource::RevocableInfo {});
                 }
+                // It may have lost some of its operations.
+                let view = self.world.master.view();
+                let rows = view.operations.values().filter(|row| row.agent.as_str() == agent_id.value);
+                let operations = rows.step_by(2).map(|row| row.proto.clone()).collect();
                 let message = internal::UpdateSlaveMessage {
                     agent_id,
+                    operations: Some(internal::update_slave_message::Operations { operations }),
                     update_oversubscribed_resources: Some(true),
                     oversubscribed_resources: if self.rng.below(2) == 0 { more } else { vec![] },
                     ..Default::default()
@@ -528,7 +553,8 @@ impl Walk {
 
     fn operator(&mut self) -> Vec<Effect> {
         use v1::master::{Call, call};
-        let call = match self.rng.below(3) {
+        let call = match self.rng.below(9) {
+            3.. => self.resource_call(),
             0 => Call {
                 r#type: Some(call::Type::MarkAgentGone.into()),
                 mark_agent_gone: Some(call::MarkAgentGone { agent_id: self.agent_id() }),

@@ -57,6 +57,9 @@ impl Master {
         if !was_connected && active {
             self.allocator.activate_agent(step.now, id);
         }
+        if !was_connected && let Some(unavailability) = self.allocator.unavailability(id).copied() {
+            self.allocator.set_unavailability(step.now, id, Some(unavailability));
+        }
         if let Some(drain) = drain {
             step.send(&from, internal::DrainSlaveMessage { config: drain.config });
         }

@@ -11,7 +11,7 @@ use resources::conversion::{self, Conversion};
 use super::Basket;
 use crate::{
     Master, Step,
-    state::{Agent, Framework, Link},
+    state::{Agent, Framework},
 };
 
 /// An agent as the texts of refusals name it.
@@ -53,7 +53,7 @@ impl Master {
         else {
             return Err("The framework or the agent is gone".to_owned());
         };
-        check_feedback(operation, framework, agent)?;
+        check_feedback(operation, agent)?;
         self.check_operation(operation, framework, agent).map_err(|why| format!("{why}; on {}", label(agent)))?;
         let name = operation.r#type().as_str_name();
         let prefix = if matches!(operation.r#type(), Type::GrowVolume | Type::ShrinkVolume) {
@@ -122,15 +122,10 @@ impl Basket {
 }
 
 /// Who wants to hear of the outcome needs an agent that tells.
-fn check_feedback(operation: &Operation, framework: &Framework, agent: &Agent) -> Result<(), String> {
+fn check_feedback(operation: &Operation, agent: &Agent) -> Result<(), String> {
     let capabilities = agent.capabilities;
     if operation.id.is_none() {
         return Ok(());
-    }
-    if matches!(framework.link, Link::Driver { .. }) {
-        return Err("The 'id' field was set in an offer operation, but operation feedback is not supported for the \
-                    SchedulerDriver API"
-            .to_owned());
     }
     if capabilities.resource_provider && capabilities.agent_operation_feedback {
         return Ok(());
