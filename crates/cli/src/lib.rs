@@ -14,6 +14,7 @@ mod follow;
 mod framework;
 mod kill;
 mod logs;
+mod masters;
 mod output;
 mod person;
 mod pod;

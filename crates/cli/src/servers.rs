@@ -57,8 +57,14 @@ impl Program {
     }
 }
 
+/// Asks the master that listens where the other flags say to hand over.
+const HAND_OVER: &str = "--handover";
+
 /// Runs one server until it ends or is told to.
-pub fn run(program: Program, args: Vec<String>) -> ExitCode {
+pub fn run(program: Program, mut args: Vec<String>) -> ExitCode {
+    let given = args.len();
+    args.retain(|arg| arg != HAND_OVER);
+    let handing_over = args.len() < given && program == Program::Master;
     let environment = std::env::vars().filter(|(name, _)| name.starts_with(PREFIX));
     let values = match flags::parse(program.table(), PREFIX, args, environment) {
         Ok(values) => values,
@@ -67,6 +73,9 @@ pub fn run(program: Program, args: Vec<String>) -> ExitCode {
     if values.help {
         print!("{}", flags::help(&format!("meseta {}", program.name()), program.table()));
         return ExitCode::SUCCESS;
+    }
+    if handing_over {
+        return hand_over(&values);
     }
     let runtime = || match program {
         Program::Master => runtime(),
@@ -79,6 +88,17 @@ pub fn run(program: Program, args: Vec<String>) -> ExitCode {
         },
         Err(why) => fail(&why),
     }
+}
+
+fn hand_over(values: &Values) -> ExitCode {
+    crate::connect::run(async {
+        let address = std::net::SocketAddr::new(values.ip("ip")?, values.port("port")?).to_string();
+        let masters = address.parse().map_err(|error: client::Error| error.to_string())?;
+        let asked = client::MasterClient::new(masters).hand_over().await;
+        asked.map_err(|error| crate::connect::explain(&address, &error))?;
+        println!("{address} hands over and ends");
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 async fn run_master(values: Values, log: &Log) -> ExitCode {

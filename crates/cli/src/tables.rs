@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     cluster::{AgentRow, Amounts, Cluster, FrameworkRow, TaskRow, short_state},
     connect::{self, Connect},
+    masters::{self, Masters},
     output::{Column, Format, age, table},
 };
 
@@ -92,6 +93,7 @@ pub fn status(arguments: StatusArguments) -> ExitCode {
         let master = client.get_master().await.map_err(explain)?;
         let cluster = Cluster::from(client.get_state().await.map_err(explain)?);
         let status = Status::new(&cluster, master.master_info.unwrap_or_default(), master.elected_time);
+        let status = Status { masters: masters::ask(&client).await, ..status };
         arguments.format.print(&status, Status::text)?;
         Ok(ExitCode::SUCCESS)
     })
@@ -117,6 +119,7 @@ struct Named {
 #[derive(Debug, Serialize)]
 struct Status {
     master: MasterRow,
+    masters: Masters,
     /// How many agents are in which state.
     agents: BTreeMap<&'static str, usize>,
     frameworks: BTreeMap<&'static str, usize>,
@@ -155,6 +158,7 @@ impl Status {
                 version: master.version,
                 elected_at,
             },
+            masters: Masters::default(),
             agents: BTreeMap::new(),
             frameworks: BTreeMap::new(),
             tasks: BTreeMap::new(),
@@ -187,13 +191,16 @@ impl Status {
         let open = |state: &str| TaskState::from_str_name(state).is_some_and(|state| !crate::exit::is_end(state));
         let (running, ended) = self.tasks.iter().partition(|(state, _)| open(state));
         let master = &self.master;
-        let mut lines = vec![
-            format!("Master      {} ({}), leading for {}", master.address, master.hostname, age(master.elected_at)),
+        let leader =
+            format!("Master      {} ({}), leading for {}", master.address, master.hostname, age(master.elected_at));
+        let mut lines = vec![leader];
+        lines.extend(self.masters.lines());
+        lines.extend([
             format!("Agents      {}", counts(&self.agents)),
             format!("Frameworks  {}", counts(&self.frameworks)),
             format!("Tasks       {}; ended: {}", counts(&running), counts(&ended)),
             String::new(),
-        ];
+        ]);
         let columns =
             [Column::Text("RESOURCE"), Column::Number("TOTAL"), Column::Number("IN USE"), Column::Number("OFFERED")];
         let rows = self

@@ -114,6 +114,11 @@ impl MasterClient {
         Ok(MasterEvents { client: self.clone(), records })
     }
 
+    /// Asks the leader to let the next master lead, and to end. Masters of Apache Mesos do not know this.
+    pub async fn hand_over(&self) -> Result<(), Error> {
+        self.reach.post("/hand-over", Bytes::new(), &[]).await.map(drop)
+    }
+
     pub async fn teardown(&self, framework_id: proto::v1::FrameworkId) -> Result<(), Error> {
         let teardown = master::call::Teardown { framework_id };
         let call = master::Call { teardown: Some(teardown), ..master_call(master::call::Type::Teardown) };

@@ -1,6 +1,7 @@
 //! Developer commands: `cargo xtask …`. Each command is one file; `shell` runs other programs for all of them.
 
 mod bench;
+mod chaos;
 mod charts;
 mod check;
 mod cluster;
@@ -39,6 +40,8 @@ enum Command {
     Conformance(test::ConformanceArguments),
     /// A cluster of real processes on loopback: up, status, down.
     Cluster(cluster::Arguments),
+    /// Several masters under faults: kill -9, pauses, a store that loses servers.
+    Chaos(chaos::Arguments),
     /// Builds, starts an embedded cluster, and runs two frameworks at once on real input.
     Demo(demo::Arguments),
     /// Whole clusters in virtual time, with faults and checkers.
@@ -57,6 +60,7 @@ fn main() -> anyhow::Result<()> {
         Command::Charts(arguments) => charts::charts(&arguments),
         Command::Conformance(arguments) => test::conformance(&arguments),
         Command::Cluster(arguments) => cluster::cluster(&arguments),
+        Command::Chaos(arguments) => chaos::chaos(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Sim(arguments) => sim::sim(&arguments),
         Command::Ci => test::ci(),

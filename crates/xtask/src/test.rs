@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    check, prepare,
+    chaos, check, prepare,
     shell::{cargo, is_root, run},
     sim,
 };
@@ -65,6 +65,7 @@ pub fn test(arguments: &Arguments) -> Result<()> {
     }
     if arguments.filter.is_none() {
         sim::smoke()?;
+        chaos::smoke()?;
     }
     Ok(())
 }

@@ -1,0 +1,49 @@
+//! `cargo xtask chaos --store zk|etcd`: three masters, three servers of a store and three agents under faults, with
+//! frameworks that run tasks all the while.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::shell::{built, cargo, run};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Where the masters meet.
+    #[arg(long, default_value = "zk", value_parser = ["zk", "etcd"])]
+    pub store: String,
+    /// For how long; without it, as many rounds as are asked for.
+    #[arg(long)]
+    pub minutes: Option<u64>,
+    /// How many faults; one of each kind without it and --minutes.
+    #[arg(long)]
+    pub rounds: Option<u64>,
+    /// Draws the same faults again.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// How many tasks the frameworks run at most.
+    #[arg(long, default_value_t = 2_000)]
+    pub tasks: u64,
+}
+
+/// A few rounds on each store, for `cargo xtask test`.
+pub fn smoke() -> Result<()> {
+    for store in ["zk", "etcd"] {
+        chaos(&Arguments { store: store.to_owned(), minutes: None, rounds: Some(3), seed: Some(1), tasks: 100 })?;
+    }
+    Ok(())
+}
+
+pub fn chaos(arguments: &Arguments) -> Result<()> {
+    run(cargo().args(["build", "--quiet", "--package", "meseta"]))?;
+    run(cargo().args(["build", "--quiet", "--package", "conformance", "--example", "chaos"]))?;
+    let mut program = Command::new(built("debug", "examples/chaos"));
+    program.args(["--store", &arguments.store, "--tasks", &arguments.tasks.to_string()]);
+    for (name, value) in [("--minutes", arguments.minutes), ("--rounds", arguments.rounds), ("--seed", arguments.seed)]
+    {
+        if let Some(value) = value {
+            program.args([name, &value.to_string()]);
+        }
+    }
+    run(&mut program)
+}
