@@ -42,7 +42,7 @@ mod tests {
     fn every_shell_learns_the_commands() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = script::<crate::Arguments>(shell);
-            for command in ["run", "status", "logs", "kill"] {
+            for command in ["run", "status", "logs", "kill", "what-if", "sim"] {
                 assert!(script.contains(command), "{shell:?} does not know {command}");
             }
         }

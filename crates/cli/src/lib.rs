@@ -24,6 +24,7 @@ mod registry;
 mod run;
 mod sandbox;
 mod servers;
+mod sim;
 mod tables;
 mod what_if;
 mod work;
@@ -64,6 +65,7 @@ enum Command {
     Logs(logs::LogsArguments),
     Kill(kill::KillArguments),
     WhatIf(Box<what_if::WhatIfArguments>),
+    Sim(Box<sim::SimArguments>),
     /// The cluster's durable state: write it down, put it back, look it over.
     Registry(registry::RegistryArguments),
     /// Shows what Meseta does: a cluster in this process, two frameworks that compete on it.
@@ -99,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Kill(arguments) => kill::kill(arguments),
         Command::WhatIf(arguments) => what_if::what_if(*arguments),
         Command::Registry(arguments) => registry::registry(arguments),
+        Command::Sim(arguments) => sim::sim(*arguments),
         Command::Completion(arguments) => completion::completion::<Arguments>(&arguments),
         Command::Demo(arguments) => demo::demo(arguments),
         Command::Flags { program } => servers::reference(program),

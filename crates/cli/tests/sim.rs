@@ -1,0 +1,119 @@
+//! `meseta sim`: what it prints and writes, that the same options give the same, and what it says about bad input.
+
+use std::{
+    fs,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+use testkit::processes;
+
+fn sim(args: &[&str]) -> Output {
+    Command::new(processes::meseta()).arg("sim").args(args).output().expect("meseta starts")
+}
+
+fn json(args: &[&str]) -> Value {
+    let output = sim(args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one document")
+}
+
+/// Ten tasks of a CPU each on two agents of two.
+fn trace(directory: &tempfile::TempDir) -> String {
+    let path = directory.path().join("trace.csv");
+    fs::write(
+        &path,
+        "arrival,duration,count,cpus,mem,role,framework\n0,60,6,1,100,web,shop\n0,60,4,1,100,batch,night\n",
+    )
+    .expect("a file");
+    path.to_str().expect("a path").to_owned()
+}
+
+#[test]
+fn every_task_of_a_trace_runs_and_the_makespan_is_what_it_must_be() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let trace = trace(&directory);
+    let html = directory.path().join("report.html");
+    let html = html.to_str().expect("a path");
+    let result = json(&["--trace", &trace, "--agents", "2:cpus:2;mem:1024", "--json", "--html", html]);
+    assert_eq!((&result["tasks"]["arrived"], &result["tasks"]["finished"]), (&10.into(), &10.into()));
+    // Four at a time: three rounds of a minute, and what the launches take.
+    let makespan = result["makespan_secs"].as_f64().expect("it ends");
+    assert!((180.0..190.0).contains(&makespan), "{makespan}");
+    let roles: Vec<&str> =
+        result["roles"].as_array().expect("roles").iter().filter_map(|role| role["role"].as_str()).collect();
+    assert_eq!(roles, ["batch", "web"]);
+    let report = fs::read_to_string(html).expect("a report");
+    for expected in ["Simulation", "waited before the start", "<svg", "Utilisation over time"] {
+        assert!(report.contains(expected), "{expected} is missing");
+    }
+}
+
+#[test]
+fn the_same_options_give_the_same_and_another_seed_does_not() {
+    let run = |seed| {
+        let mut result =
+            json(&["--mix", "batch", "--agents", "4", "--horizon", "5mins", "--load", "0.5", "--seed", seed, "--json"]);
+        let hash = result["engine"]["trace_hash"].take();
+        (hash, result["tasks"].take(), result["waits"].take())
+    };
+    let first = run("7");
+    assert_eq!(first, run("7"));
+    assert_ne!(first.0, run("8").0);
+}
+
+#[test]
+fn failures_lose_tasks_and_all_of_them_finish_all_the_same() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let trace = trace(&directory);
+    let failing = [
+        "--trace",
+        &trace,
+        "--agents",
+        "3:cpus:2;mem:1024",
+        "--failure-rate",
+        "0.5",
+        "--agent-mtbf",
+        "5mins",
+        "--agent-repair",
+        "10secs",
+        "--seed",
+        "3",
+        "--json",
+    ];
+    let result = json(&failing);
+    assert_eq!(result["tasks"]["finished"], 10);
+    assert!(result["tasks"]["lost"].as_u64().is_some_and(|lost| lost > 0));
+}
+
+#[test]
+fn a_limit_makes_its_role_wait() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let trace = trace(&directory);
+    let wait = |more: &[&str]| {
+        let mut args = vec!["--trace", &trace, "--agents", "4:cpus:2;mem:1024", "--json"];
+        args.extend(more);
+        let result = json(&args);
+        let web = result["roles"].as_array().and_then(|roles| roles.iter().find(|role| role["role"] == "web")).cloned();
+        web.and_then(|web| web["waits"]["max"].as_f64()).expect("web's longest wait")
+    };
+    let (free, bound) = (wait(&[]), wait(&["--limit", "web=cpus:1"]));
+    assert!(free < 70.0 && bound > 300.0, "{free} without a limit, {bound} with one");
+}
+
+#[test]
+fn bad_input_is_told_with_what_would_be_right() {
+    for (args, expected) in [
+        (&["--agents", "3"][..], "--trace FILE or --mix google|web|batch says what work there is"),
+        (&["--mix", "web"], "--agents is missing"),
+        (&["--mix", "web", "--agents", "2:cpus(ads):4;mem:100"], "the simulation knows unreserved ones only"),
+        (&["--mix", "web", "--agents", "2", "--failure-rate", "2"], "a part such as 0.01, at most 0.9"),
+        (&["--mix", "web", "--agents", "2", "--until", "0secs"], "such as 1hrs"),
+        (&["--mix", "web", "--agents", "2", "--policy", "fair"], "[possible values: meseta, mesos]"),
+        (&["--mix", "web", "--agents", "2", "--guarantee", "a=cpus:4", "--guarantee", "a/b=cpus:8"], "Parent role 'a'"),
+    ] {
+        let output = sim(args);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && error.contains(expected), "{args:?}: {error:?} does not say {expected:?}");
+    }
+}
