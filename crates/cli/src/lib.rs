@@ -15,6 +15,7 @@ mod framework;
 mod kill;
 mod logs;
 mod masters;
+mod operate;
 mod output;
 mod person;
 mod pod;
@@ -66,6 +67,8 @@ enum Command {
     Kill(kill::KillArguments),
     WhatIf(Box<what_if::WhatIfArguments>),
     Sim(Box<sim::SimArguments>),
+    #[command(flatten)]
+    Operate(operate::Operate),
     /// The cluster's durable state: write it down, put it back, look it over.
     Registry(registry::RegistryArguments),
     /// Shows what Meseta does: a cluster in this process, two frameworks that compete on it.
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Logs(arguments) => logs::logs(arguments),
         Command::Kill(arguments) => kill::kill(arguments),
         Command::WhatIf(arguments) => what_if::what_if(*arguments),
+        Command::Operate(command) => operate::operate(command),
         Command::Registry(arguments) => registry::registry(arguments),
         Command::Sim(arguments) => sim::sim(*arguments),
         Command::Completion(arguments) => completion::completion::<Arguments>(&arguments),

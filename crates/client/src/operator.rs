@@ -126,6 +126,38 @@ impl MasterClient {
     }
 }
 
+/// Calls that change something and answer with nothing: each takes what the call carries.
+macro_rules! changes {
+    ($($(#[$doc:meta])* $name:ident $kind:ident $content:ident),* $(,)?) => {
+        impl MasterClient {
+            $(
+                $(#[$doc])*
+                pub async fn $name(&self, $name: master::call::$content) -> Result<(), Error> {
+                    let call = master_call(master::call::Type::$kind);
+                    self.call(&master::Call { $name: Some($name), ..call }).await.map(drop)
+                }
+            )*
+        }
+    };
+}
+
+changes! {
+    /// Guarantees and limits of roles, all or none.
+    update_quota UpdateQuota UpdateQuota,
+    remove_quota RemoveQuota RemoveQuota,
+    update_weights UpdateWeights UpdateWeights,
+    /// Replaces the whole schedule.
+    update_maintenance_schedule UpdateMaintenanceSchedule UpdateMaintenanceSchedule,
+    start_maintenance StartMaintenance StartMaintenance,
+    stop_maintenance StopMaintenance StopMaintenance,
+    reserve_resources ReserveResources ReserveResources,
+    unreserve_resources UnreserveResources UnreserveResources,
+    create_volumes CreateVolumes CreateVolumes,
+    destroy_volumes DestroyVolumes DestroyVolumes,
+    grow_volume GrowVolume GrowVolume,
+    shrink_volume ShrinkVolume ShrinkVolume,
+}
+
 impl AgentClient {
     /// `address` is `host:port`.
     pub fn new(address: &str) -> Result<AgentClient, Error> {

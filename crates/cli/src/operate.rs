@@ -1,0 +1,112 @@
+//! `meseta quota | weights | maintenance | reserve | unreserve`: what operators set. One file per command below; here is how
+//! they read amounts and say what went wrong.
+
+mod maintenance;
+mod quota;
+mod reserve;
+mod weights;
+
+use std::{collections::BTreeMap, process::ExitCode};
+
+use clap::Subcommand;
+use client::{Error, MasterClient};
+use proto::v1::value::Scalar;
+
+use crate::connect::{self, Connect};
+
+#[derive(clap::Args, Debug)]
+pub struct QuotaArguments {
+    #[command(subcommand)]
+    verb: quota::Verb,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct WeightsArguments {
+    #[command(subcommand)]
+    verb: weights::Verb,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct MaintenanceArguments {
+    #[command(subcommand)]
+    verb: maintenance::Verb,
+}
+
+pub use reserve::ReserveArguments;
+
+#[derive(Subcommand, Debug)]
+pub enum Operate {
+    /// What roles are promised and what they may have at most.
+    Quota(QuotaArguments),
+    /// How much roles count in fair sharing.
+    Weights(WeightsArguments),
+    /// Machines that will be, or are, out of service.
+    Maintenance(MaintenanceArguments),
+    /// Sets free resources of an agent apart for a role.
+    Reserve(ReserveArguments),
+    /// Takes a reservation back; what it held is anybody's again.
+    Unreserve(ReserveArguments),
+}
+
+pub fn operate(command: Operate) -> ExitCode {
+    connect::run(async {
+        match command {
+            Operate::Quota(arguments) => quota::quota(arguments.verb).await,
+            Operate::Weights(arguments) => weights::weights(arguments.verb).await,
+            Operate::Maintenance(arguments) => maintenance::maintenance(arguments.verb).await,
+            Operate::Reserve(arguments) => reserve::reserve(arguments).await,
+            Operate::Unreserve(arguments) => reserve::unreserve(arguments).await,
+        }
+    })
+}
+
+/// Sends a change; a refusal comes back with what to do about it.
+async fn change(
+    connect: &Connect,
+    next_step: &str,
+    send: impl AsyncFnOnce(MasterClient) -> Result<(), Error>,
+) -> Result<(), String> {
+    match send(connect.client()?).await {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            let text = connect.explain(&error);
+            Err(if next_step.is_empty() { text } else { format!("{text}\n{next_step}") })
+        }
+    }
+}
+
+/// `cpus:4;mem:1024`, in any order, separated by semicolons or commas.
+fn amounts(text: &str) -> Result<BTreeMap<String, Scalar>, String> {
+    let mut amounts = BTreeMap::new();
+    for part in text.split([';', ',']).map(str::trim).filter(|part| !part.is_empty()) {
+        let wrong = || format!("'{part}' is not name:amount, as in cpus:4;mem:1024");
+        let (name, amount) = part.split_once(':').ok_or_else(wrong)?;
+        let value: f64 = amount.trim().parse().map_err(|_| wrong())?;
+        if amounts.insert(name.trim().to_owned(), Scalar { value }).is_some() {
+            return Err(format!("'{}' is named twice in '{text}'", name.trim()));
+        }
+    }
+    Ok(amounts)
+}
+
+fn print_amounts(amounts: &BTreeMap<String, Scalar>) -> String {
+    if amounts.is_empty() {
+        return "-".to_owned();
+    }
+    amounts.iter().map(|(name, scalar)| format!("{name}:{}", scalar.value)).collect::<Vec<_>>().join(";")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_and_printed() {
+        let read = amounts("mem:1024; cpus:0.5").unwrap();
+        assert_eq!(print_amounts(&read), "cpus:0.5;mem:1024");
+        assert_eq!(print_amounts(&amounts("").unwrap()), "-");
+        for wrong in ["cpus", "cpus:x", "cpus:1;cpus:2"] {
+            assert!(amounts(wrong).is_err(), "{wrong}");
+        }
+    }
+}
