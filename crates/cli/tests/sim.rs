@@ -117,3 +117,18 @@ fn bad_input_is_told_with_what_would_be_right() {
         assert!(!output.status.success() && error.contains(expected), "{args:?}: {error:?} does not say {expected:?}");
     }
 }
+
+#[test]
+fn without_failures_the_simulation_and_what_if_agree() {
+    let work = ["--mix", "batch", "--agents", "6", "--horizon", "10mins", "--load", "0.8", "--json"];
+    let simulated = json(&work);
+    let replayed = Command::new(processes::meseta()).arg("what-if").args(work).output().expect("meseta starts");
+    let replayed: Value = serde_json::from_slice(&replayed.stdout).expect("one document");
+    let replayed = &replayed["before"];
+    assert_eq!(simulated["tasks"]["arrived"], replayed["tasks"]["arrived"]);
+    for path in ["/utilisation/cpus/mean", "/utilisation/mem/mean", "/tasks/finished"] {
+        let value = |result: &Value| result.pointer(path).and_then(Value::as_f64).expect("a number");
+        let (a, b) = (value(&simulated), value(replayed));
+        assert!((a - b).abs() <= b * 0.05, "{path}: {a} simulated, {b} replayed");
+    }
+}
