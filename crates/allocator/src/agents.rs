@@ -115,6 +115,7 @@ impl Allocator {
             self.drop_client_if_unused(c);
         }
         self.set_total(a, Resources::EMPTY);
+        let queued = self.agents.get(a).is_some_and(|agent| agent.queued);
         if let Some((_, agent)) = self.agents.remove(id)
             && let Some(expiry) = agent.expiry
         {
@@ -129,7 +130,9 @@ impl Allocator {
             role.waiting.unset(a);
         }
         self.schedule.urgent.remove(&a);
-        self.schedule.agents.retain(|other| *other != a);
+        if queued {
+            self.schedule.agents.retain(|other| *other != a);
+        }
         if let Some(cycle) = &mut self.cycle {
             cycle.queue.retain(|other| *other != a);
             cycle.first.retain(|other| *other != a);

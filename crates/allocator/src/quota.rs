@@ -224,9 +224,17 @@ pub fn check_weight(weight: f64) -> Result<f64, WeightError> {
     if weight > 0.0 && weight.is_finite() { Ok(weight) } else { Err(WeightError(weight)) }
 }
 
+/// So many levels the tree of roles has. Names come from frameworks, and each level costs a row; deeper ones stand on the
+/// last level.
+const LEVELS: usize = 64;
+
 /// The role above; nothing for a role of the top level.
 pub(crate) fn parent_of(name: &str) -> Option<&str> {
-    name.rsplit_once('/').map(|(parent, _)| parent)
+    match name.match_indices('/').nth(LEVELS - 1) {
+        Some((end, _)) => name.get(..end).and_then(|name| name.rsplit_once('/')),
+        None => name.rsplit_once('/'),
+    }
+    .map(|(parent, _)| parent)
 }
 
 /// The roles above, the nearest first.
@@ -258,6 +266,14 @@ mod tests {
         for weight in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(check_weight(weight).is_err());
         }
+    }
+
+    #[test]
+    fn a_tree_of_roles_has_a_bottom() {
+        assert_eq!(ancestors_of("a/b/c").collect::<Vec<_>>(), ["a/b", "a"]);
+        let deep = vec!["r"; 100_000].join("/");
+        assert_eq!(ancestors_of(&deep).count(), LEVELS - 1);
+        assert_eq!(ancestors_of(&deep).next(), Some(&*vec!["r"; LEVELS - 1].join("/")));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use allocator::Settlement;
 
 use crate::{
     cluster::Cluster,
-    figure::{median_ms, mesos, millis, print},
+    figure::{median_ms, mesos, print},
 };
 
 pub fn all() {
@@ -72,5 +72,4 @@ pub fn placements() {
     let rate = placed as f64 / begin.elapsed().as_secs_f64();
     let conditions = format!("{agents} agents, {frameworks} frameworks; grant, settle as used, recover; one thread");
     print(&format!("placements_per_s.{agents}"), rate, "1/s", &conditions, mesos(9_400.0));
-    let _ = millis;
 }

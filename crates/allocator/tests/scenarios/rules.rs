@@ -1,5 +1,4 @@
-//! Known answers: what each rule of the allocation does, one at a time.
-#![allow(clippy::unwrap_used)]
+//! What each rule of fair sharing, filters, capabilities and reservations does.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,117 +6,15 @@ use std::{
 };
 
 use allocator::{
-    AgentProfile, Allocator, AllocatorConfig, Budget, ConstraintError, ConstraintLimits, FrameworkProfile, Grant,
-    OfferConstraints, Settlement, refusal_duration,
+    AgentProfile, AllocatorConfig, Budget, ConstraintError, ConstraintLimits, FrameworkProfile, OfferConstraints,
+    Settlement, refusal_duration,
 };
-use model::{AgentCapabilities, AgentId, FrameworkCapabilities, FrameworkId};
+use model::{AgentCapabilities, AgentId, FrameworkId};
 use proto::v1;
 use resources::{Reservation, Resources, conversion::Conversion};
-use stdx::{Rng, Tick};
+use stdx::Tick;
 
-const SECOND: Duration = Duration::from_secs(1);
-
-struct Cluster {
-    allocator: Allocator,
-    now: Tick,
-}
-
-impl Cluster {
-    fn new(config: AllocatorConfig) -> Cluster {
-        Cluster { allocator: Allocator::new(config, Rng::new(5)), now: Tick(1) }
-    }
-
-    fn eager() -> Cluster {
-        Cluster::new(AllocatorConfig { coalesce: Duration::ZERO, ..Default::default() })
-    }
-
-    /// Mesos's own timing.
-    fn ticking() -> Cluster {
-        Cluster::new(AllocatorConfig { coalesce: Duration::ZERO, event_driven: false, ..Default::default() })
-    }
-
-    fn framework(&mut self, id: &str, roles: &[&str]) {
-        self.framework_with(id, FrameworkProfile { capabilities: all_capabilities(), ..profile(roles) });
-    }
-
-    fn framework_with(&mut self, id: &str, profile: FrameworkProfile) {
-        self.allocator.add_framework(self.now, &FrameworkId::from(id), profile, &BTreeMap::new());
-    }
-
-    fn agent(&mut self, id: &str, total: &str) {
-        self.agent_with(id, resources(total), agent_profile(id));
-    }
-
-    fn agent_with(&mut self, id: &str, total: Resources, profile: AgentProfile) {
-        self.allocator.add_agent(self.now, &AgentId::from(id), profile, total, &BTreeMap::new());
-    }
-
-    /// What is granted now, as short texts.
-    fn granted(&mut self) -> Vec<String> {
-        self.grants().iter().map(show).collect()
-    }
-
-    fn grants(&mut self) -> Vec<Grant> {
-        let grants = self.allocator.allocate(self.now, Budget::UNLIMITED);
-        self.allocator.check_invariants().unwrap();
-        grants
-    }
-
-    fn wait(&mut self, duration: Duration) {
-        self.now = self.now + duration;
-    }
-
-    fn decline(&mut self, grant: &Grant, filter: Option<Duration>) {
-        let settlement = Settlement { offered: grant.resources.clone(), filter, ..Default::default() };
-        self.allocator.settle(self.now, &grant.framework, &grant.agent, settlement);
-    }
-
-    fn accept(&mut self, grant: &Grant, used: &str, filter: Option<Duration>) {
-        let used = resources(used).allocate(&grant.role);
-        let settlement = Settlement { offered: grant.resources.clone(), used, filter, ..Default::default() };
-        self.allocator.settle(self.now, &grant.framework, &grant.agent, settlement);
-    }
-
-    fn finish(&mut self, grant: &Grant, used: &str) {
-        let used = resources(used).allocate(&grant.role);
-        self.allocator.recover(self.now, &grant.framework, &grant.agent, &used, None);
-    }
-}
-
-fn resources(text: &str) -> Resources {
-    Resources::parse(text, "*").unwrap()
-}
-
-fn profile(roles: &[&str]) -> FrameworkProfile {
-    let roles = roles.iter().map(|role| (*role).to_owned()).collect();
-    FrameworkProfile { roles, active: true, ..Default::default() }
-}
-
-fn all_capabilities() -> FrameworkCapabilities {
-    FrameworkCapabilities {
-        revocable_resources: true,
-        gpu_resources: true,
-        shared_resources: true,
-        multi_role: true,
-        reservation_refinement: true,
-        region_aware: true,
-        ..Default::default()
-    }
-}
-
-fn agent_profile(id: &str) -> AgentProfile {
-    AgentProfile {
-        hostname: format!("{id}.example"),
-        attributes: Vec::new(),
-        domain: None,
-        capabilities: AgentCapabilities::ALL,
-        active: true,
-    }
-}
-
-fn show(grant: &Grant) -> String {
-    format!("{}/{}@{}: {}", grant.framework, grant.role, grant.agent, grant.resources.unallocate())
-}
+use crate::cluster::{Cluster, SECOND, agent_profile, profile, resources, show};
 
 #[test]
 fn an_agent_goes_whole_to_one_framework() {
