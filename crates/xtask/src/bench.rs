@@ -39,7 +39,6 @@ pub struct Reference {
 const SUITE_NAMES: [&str; 3] = ["launch", "allocator", "store"];
 
 pub fn bench(arguments: &Arguments) -> Result<()> {
-    run(cargo().args(["build", "--release", "--quiet", "--package", "meseta"]))?;
     let mut figures = Vec::new();
     for suite in SUITE_NAMES.iter().filter(|name| arguments.suite.as_deref().is_none_or(|wanted| wanted == **name)) {
         figures.extend(run_suite(suite)?);
@@ -59,6 +58,9 @@ fn run_suite(suite: &str) -> Result<Vec<Figure>> {
         "store" => &[("coordination", "store")],
         _ => &[("allocator", "allocator")],
     };
+    if suite != "allocator" {
+        run(cargo().args(["build", "--release", "--quiet", "--package", "meseta"]))?;
+    }
     for (package, example) in examples {
         run(cargo().args(["build", "--release", "--quiet", "--package", package, "--example", example]))?;
     }
