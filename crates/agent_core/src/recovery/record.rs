@@ -11,7 +11,6 @@ use bytes::{Bytes, BytesMut};
 use prost::Message as _;
 use proto::{internal, v1};
 
-#[expect(clippy::large_enum_variant, reason = "records travel in boxes, and are many only while a journal is read")]
 /// One fact that must survive the agent. Numbers are never reused: old journals stay readable.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum Record {

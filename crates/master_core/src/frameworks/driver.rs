@@ -80,11 +80,9 @@ impl Master {
             return step.refuse_driver(&from, "Framework disconnected");
         }
         *framework.counters.calls.entry(kind.as_str_name()).or_default() += 1;
-        match self.perform(&id, call, None, step) {
-            Some(Reply::BadRequest(why) | Reply::Forbidden(why) | Reply::Conflict(why)) => {
-                step.refuse_driver(&from, why);
-            }
-            Some(_) | None => {}
+        let outcome = self.perform(&id, call, None, step);
+        if let Some(Reply::BadRequest(why) | Reply::Forbidden(why) | Reply::Conflict(why)) = outcome {
+            step.refuse_driver(&from, why);
         }
     }
 
