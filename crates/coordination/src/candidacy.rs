@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     announce,
-    layout::Header,
+    layout::{Header, REIGN, Reign},
     lease::Lease,
     replica::{Reader, Replica},
     space::{Connect, Member, Space, SpaceError},
@@ -287,10 +287,12 @@ impl Candidate {
 }
 
 /// Waits, if the former leader may still believe it leads.
-async fn wait_out(replica: &Replica) {
-    let Some((reign, heard)) = replica.reign() else { return };
-    if reign.released {
-        return;
+async fn wait_out(space: &dyn Space, replica: &Replica) -> Result<(), SpaceError> {
+    let Some((reign, heard)) = replica.reign() else { return Ok(()) };
+    // The copy may not have heard yet that the leader resigned.
+    let now: Option<Reign> = space.get(REIGN).await?.and_then(|stored| serde_json::from_slice(&stored.value).ok());
+    if reign.released || now.is_none_or(|now| now.released) {
+        return Ok(());
     }
     // A little more than the leader gives itself, for clocks that differ in speed.
     let until = heard + Duration::from_millis(reign.lasting_ms + reign.lasting_ms / 50 + 5);
@@ -299,4 +301,5 @@ async fn wait_out(replica: &Replica) {
         tracing::info!(?left, "waiting until the former leader has surely stopped");
         tokio::time::sleep(left).await;
     }
+    Ok(())
 }

@@ -30,7 +30,7 @@ struct Taken {
 
 impl Candidate {
     pub(super) async fn lead(&mut self, space: Arc<dyn Space>, member: Member, replica: Replica) -> Result<(), End> {
-        wait_out(&replica).await;
+        wait_out(&*space, &replica).await?;
         if let Err(error) = self.check(&replica) {
             let _ = space.leave(&member).await;
             return Err(error.into());
