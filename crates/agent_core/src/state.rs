@@ -10,10 +10,7 @@ use crate::{
 };
 use bytes::Bytes;
 use model::{AgentId, ExecutorId, FrameworkId, TaskId};
-use proto::{
-    upid::Upid,
-    v1::{self, TaskState},
-};
+use proto::{upid::Upid, v1};
 use resources::Resources;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -362,26 +359,8 @@ pub(crate) fn task_row(
     executor: &v1::ExecutorInfo,
     kind: ExecutorKind,
 ) -> v1::Task {
-    let command = info.command.as_ref().or(executor.command.as_ref());
-    v1::Task {
-        name: info.name.clone(),
-        task_id: info.task_id.clone(),
-        framework_id: framework.to_proto(),
-        executor_id: (kind != ExecutorKind::Command).then(|| executor.executor_id.clone()),
-        agent_id: info.agent_id.clone(),
-        state: TaskState::TaskStaging as i32,
-        resources: info.resources.clone(),
-        statuses: Vec::new(),
-        status_update_state: None,
-        status_update_uuid: None,
-        labels: info.labels.clone(),
-        discovery: info.discovery.clone(),
-        container: info.container.clone(),
-        health_check: info.health_check.clone(),
-        kill_policy: info.kill_policy,
-        user: command.and_then(|command| command.user.clone()),
-        limits: info.limits.clone(),
-    }
+    let named = (kind != ExecutorKind::Command).then(|| executor.executor_id.clone());
+    model::task::staging(info, framework, named, info.command.as_ref().or(executor.command.as_ref()))
 }
 
 /// Adds a status to a task's history; one of the same state replaces the last.

@@ -9,6 +9,7 @@ pub mod ids;
 pub mod parse;
 pub mod refusal;
 pub mod status;
+pub mod task;
 pub mod task_state;
 
 pub use capabilities::{AgentCapabilities, FrameworkCapabilities};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::{AgentId, ExecutorId, FrameworkId, Refusal, TaskId};
 use proto::{
     internal::{ResourceVersionUuid, RunTaskMessage},
-    v1::{self, TaskInfo, TaskState},
+    v1::{self, TaskInfo},
 };
 use resources::Resources;
 
@@ -101,26 +101,9 @@ impl Master {
 }
 
 fn task_proto(framework: &FrameworkId, info: &TaskInfo) -> v1::Task {
-    let command = info.command.as_ref().or_else(|| info.executor.as_ref().and_then(|e| e.command.as_ref()));
-    v1::Task {
-        name: info.name.clone(),
-        task_id: info.task_id.clone(),
-        framework_id: framework.to_proto(),
-        executor_id: info.executor.as_ref().map(|executor| executor.executor_id.clone()),
-        agent_id: info.agent_id.clone(),
-        state: TaskState::TaskStaging.into(),
-        resources: info.resources.clone(),
-        statuses: Vec::new(),
-        status_update_state: None,
-        status_update_uuid: None,
-        labels: info.labels.clone(),
-        discovery: info.discovery.clone(),
-        container: info.container.clone(),
-        health_check: info.health_check.clone(),
-        kill_policy: info.kill_policy,
-        user: command.and_then(|command| command.user.clone()),
-        limits: info.limits.clone(),
-    }
+    let executor = info.executor.as_ref();
+    let command = info.command.as_ref().or(executor.and_then(|executor| executor.command.as_ref()));
+    model::task::staging(info, framework, executor.map(|executor| executor.executor_id.clone()), command)
 }
 
 pub(super) fn resource_versions(agent: &Agent) -> Vec<ResourceVersionUuid> {
