@@ -187,12 +187,10 @@ impl Client {
     pub async fn open(&self, call: Call) -> Result<Opened, ClientError> {
         let authority = call.authority.clone();
         let exchange = async {
-            let (response, sender) = self.exchange(call).await?;
-            if response.status() != StatusCode::OK {
-                let reply = self.read(&authority, response).await?;
-                self.pool.put(&authority, sender);
-                return Ok(Opened::Refused(reply));
-            }
+            let (response, sender) = match self.begin(call).await? {
+                Ok(begun) => begun,
+                Err(reply) => return Ok(Opened::Refused(reply)),
+            };
             let (head, body) = response.into_parts();
             let records = Records::new(authority.clone(), body, sender, self.config.answer);
             Ok(Opened::Stream { headers: head.headers, records })
@@ -204,13 +202,10 @@ impl Client {
     pub async fn open_lines(&self, call: Call) -> Result<Result<Lines, Reply>, ClientError> {
         let authority = call.authority.clone();
         let exchange = async {
-            let (response, sender) = self.exchange(call).await?;
-            if response.status() != StatusCode::OK {
-                let reply = self.read(&authority, response).await?;
-                self.pool.put(&authority, sender);
-                return Ok(Err(reply));
-            }
-            Ok(Ok(Lines::new(authority.clone(), response.into_body(), sender, self.config.answer)))
+            let begun = self.begin(call).await?;
+            Ok(begun.map(|(response, sender)| {
+                Lines::new(authority.clone(), response.into_body(), sender, self.config.answer)
+            }))
         };
         self.in_time(&authority, exchange).await
     }
@@ -234,6 +229,18 @@ impl Client {
             }
         });
         Ok(Upload { body: writer, answer, authority })
+    }
+
+    /// The head of a long answer and the connection that brings the rest, or the refusal.
+    async fn begin(&self, call: Call) -> Result<Result<(hyper::Response<Incoming>, Sender), Reply>, ClientError> {
+        let authority = call.authority.clone();
+        let (response, sender) = self.exchange(call).await?;
+        if response.status() == StatusCode::OK {
+            return Ok(Ok((response, sender)));
+        }
+        let reply = self.read(&authority, response).await?;
+        self.pool.put(&authority, sender);
+        Ok(Err(reply))
     }
 
     /// Sends on a kept connection, or on a new one if that has died meanwhile.
