@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use model::task_state::is_terminal;
 use proto::v1::{
     self,
     master::response::{GetAgents, GetFrameworks, GetState, GetTasks, get_agents, get_frameworks},
@@ -155,7 +156,7 @@ impl Cluster {
     /// Tasks that have not ended; with `all` those that did, too.
     pub fn task_rows(&self, all: bool) -> Vec<TaskRow> {
         let ended = self.tasks.completed_tasks.iter().filter(|_| all);
-        let hidden = |task: &&v1::Task| all || !crate::exit::is_end(task.state());
+        let hidden = |task: &&v1::Task| all || !is_terminal(task.state());
         let mut rows: Vec<TaskRow> = self.open().filter(hidden).chain(ended).map(|task| self.task_row(task)).collect();
         rows.sort_by(|a, b| a.started_at.unwrap_or(0.0).total_cmp(&b.started_at.unwrap_or(0.0)));
         rows
@@ -193,7 +194,7 @@ impl Cluster {
     }
 
     fn open_tasks(&self) -> impl Iterator<Item = &v1::Task> {
-        self.open().filter(|task| !crate::exit::is_end(task.state()))
+        self.open().filter(|task| !is_terminal(task.state()))
     }
 
     fn task_row(&self, task: &v1::Task) -> TaskRow {

@@ -37,26 +37,6 @@ const SIGNALS: [(&str, u8); 23] = [
     ("Bad system call", 31),
 ];
 
-/// True if nothing follows this state.
-pub fn is_end(state: TaskState) -> bool {
-    match state {
-        TaskState::TaskFinished
-        | TaskState::TaskFailed
-        | TaskState::TaskKilled
-        | TaskState::TaskError
-        | TaskState::TaskLost
-        | TaskState::TaskDropped
-        | TaskState::TaskGone
-        | TaskState::TaskGoneByOperator => true,
-        TaskState::TaskStaging
-        | TaskState::TaskStarting
-        | TaskState::TaskRunning
-        | TaskState::TaskKilling
-        | TaskState::TaskUnreachable
-        | TaskState::TaskUnknown => false,
-    }
-}
-
 /// The exit code that stands for a task's end.
 pub fn code(status: &TaskStatus) -> u8 {
     if status.state() == TaskState::TaskFinished {

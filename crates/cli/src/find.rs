@@ -1,10 +1,10 @@
 //! Which task or framework a person means: its whole id, or a beginning that only it has. Pure.
 
+use model::task_state::is_terminal;
 use proto::v1;
 
 use crate::{
     cluster::{Cluster, FrameworkRow, address, short_state},
-    exit,
     sandbox::{self, Place},
 };
 
@@ -26,7 +26,7 @@ pub fn task<'a>(
 ) -> Result<&'a v1::Task, String> {
     let mut tasks: Vec<&v1::Task> = cluster
         .tasks()
-        .filter(|task| among == Among::All || !exit::is_end(task.state()))
+        .filter(|task| among == Among::All || !is_terminal(task.state()))
         .filter(|task| framework.is_none_or(|id| task.framework_id.value.starts_with(id)))
         .filter(|task| task.task_id.value.starts_with(text))
         .collect();
@@ -113,7 +113,7 @@ mod tests {
             state: *state as i32,
             ..Default::default()
         };
-        let (ended, open) = tasks.iter().map(task).partition(|task| exit::is_end(task.state()));
+        let (ended, open) = tasks.iter().map(task).partition(|task| is_terminal(task.state()));
         Cluster { tasks: GetTasks { tasks: open, completed_tasks: ended, ..Default::default() }, ..Default::default() }
     }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use client::{Error, Incoming, Masters, SchedulerClient, Subscription};
+use model::task_state::is_terminal;
 use proto::v1::{self, TaskState, TaskStatus, scheduler::call::reconcile};
 use resources::Quantities;
 use tokio::{
@@ -18,7 +19,6 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use crate::exit;
 use plan::Placed;
 
 /// How long an offer that is too small for what waits stays away, unless more comes free beside it.
@@ -311,7 +311,7 @@ impl Engine {
         let unit = launch.unit.clone();
         // While everything is being ended, nobody waits for an agent that is away.
         let away = matches!(state, TaskState::TaskUnreachable | TaskState::TaskUnknown);
-        if exit::is_end(state) || state == TaskState::TaskUnknown || (self.killing && away) {
+        if is_terminal(state) || state == TaskState::TaskUnknown || (self.killing && away) {
             launch.open = launch.open.saturating_sub(1);
             if launch.open == 0 {
                 self.launches.remove(&number);

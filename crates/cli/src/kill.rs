@@ -4,13 +4,13 @@
 use std::{collections::BTreeMap, process::ExitCode};
 
 use client::AgentClient;
+use model::task_state::is_terminal;
 use proto::v1::{self, agent};
 use serde::Serialize;
 
 use crate::{
     cluster::Cluster,
     connect::{self, Connect},
-    exit,
     find::{self, Among},
     output::Format,
     sandbox, tables,
@@ -141,7 +141,7 @@ impl Order {
 /// How many other tasks the executor of a task runs.
 fn others_of_executor(cluster: &Cluster, task: &v1::Task) -> usize {
     let mut tasks: BTreeMap<&str, usize> = BTreeMap::new();
-    for other in cluster.tasks().filter(|other| !exit::is_end(other.state())) {
+    for other in cluster.tasks().filter(|other| !is_terminal(other.state())) {
         if other.framework_id == task.framework_id
             && other.agent_id == task.agent_id
             && other.executor_id == task.executor_id

@@ -3,13 +3,13 @@
 use std::{process::ExitCode, time::Duration};
 
 use client::MasterClient;
+use model::task_state::is_terminal;
 use proto::v1;
 use serde::Serialize;
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
     connect::{self, Connect},
-    exit,
     find::{self, Among},
     follow,
     output::{json, print},
@@ -69,7 +69,7 @@ pub fn logs(arguments: LogsArguments) -> ExitCode {
         };
         let sandbox = Sandboxes::default().open(&place).await.map_err(unreadable)?;
         let size = sandbox.size(file).await.map_err(unreadable)?;
-        let waits = arguments.follow && !exit::is_end(task.state());
+        let waits = arguments.follow && !is_terminal(task.state());
         if size.is_none() && !waits {
             return Err(format!(
                 "there is no {}: the task has not started, or the agent has removed its sandbox",
@@ -123,7 +123,7 @@ fn watch_end(master: MasterClient, task: &v1::Task) -> watch::Receiver<bool> {
             let Ok(tasks) = master.get_tasks().await else { continue };
             let mut open = tasks.tasks.iter().chain(&tasks.pending_tasks).chain(&tasks.unreachable_tasks);
             let ours = |task: &&v1::Task| task.task_id == task_id && task.framework_id == framework_id;
-            if open.find(ours).is_none_or(|task| exit::is_end(task.state())) {
+            if open.find(ours).is_none_or(|task| is_terminal(task.state())) {
                 ended.send_replace(true);
                 return;
             }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
+use model::task_state::is_terminal;
 use proto::v1::{MasterInfo, TaskState};
 use serde::Serialize;
 
@@ -188,7 +189,7 @@ impl Status {
                 counts.iter().map(|(state, n)| format!("{n} {}", short_state(state))).collect::<Vec<_>>().join(", ")
             }
         };
-        let open = |state: &str| TaskState::from_str_name(state).is_some_and(|state| !crate::exit::is_end(state));
+        let open = |state: &str| TaskState::from_str_name(state).is_some_and(|state| !is_terminal(state));
         let (running, ended) = self.tasks.iter().partition(|(state, _)| open(state));
         let master = &self.master;
         let leader =

@@ -7,13 +7,14 @@ use std::{
 };
 
 use client::Masters;
+use model::task_state::is_terminal;
 use proto::v1::TaskState;
 use tokio::sync::watch;
 
 use super::{STREAM, UNIT_CPUS, ledger::Ledger};
 use crate::{
     compose::Wish,
-    exit, fit,
+    fit,
     framework::{self, Framework, News, Order, Unit},
 };
 
@@ -51,7 +52,7 @@ impl Stream {
         while !open.is_empty() {
             match framework.news.recv().await {
                 Some(News::Launched { unit, agent }) => self.ledger.launched(STREAM, &agent, unit.parts.len()),
-                Some(News::Update { unit: done, status, .. }) if exit::is_end(status.state()) => {
+                Some(News::Update { unit: done, status, .. }) if is_terminal(status.state()) => {
                     let good = status.state() == TaskState::TaskFinished;
                     self.ledger.end(STREAM, good);
                     if !good {

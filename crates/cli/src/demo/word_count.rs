@@ -8,6 +8,7 @@ use std::{
 };
 
 use client::Masters;
+use model::task_state::is_terminal;
 use proto::v1::{self, TaskState, TaskStatus};
 use resources::Quantities;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use super::{UNIT_CPUS, WORD_COUNT, ledger::Ledger, text::Counts};
 use crate::{
     compose::Wish,
-    exit, fit,
+    fit,
     framework::{self, AgentPlace, Framework, News, Order, Unit},
     sandbox::{self, Place, Sandboxes},
 };
@@ -52,7 +53,7 @@ impl WordCount {
                     self.ledger.launched(WORD_COUNT, &agent, unit.parts.len());
                     agents.insert(unit.number, agent);
                 }
-                News::Update { unit, status, .. } if exit::is_end(status.state()) => {
+                News::Update { unit, status, .. } if is_terminal(status.state()) => {
                     let good = status.state() == TaskState::TaskFinished;
                     self.ledger.end(WORD_COUNT, good);
                     if !good {

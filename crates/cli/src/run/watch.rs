@@ -2,6 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
+use model::task_state::is_terminal;
 use proto::v1::{TaskState, TaskStatus, task_status::Source};
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
@@ -125,7 +126,7 @@ impl Watch {
         let host = track.agent.as_ref().map(|agent| agent.hostname.clone()).unwrap_or_default();
         let before = track.last.as_ref().map(TaskStatus::state);
         let ran = !matches!(status.source(), Source::Master) || before.is_some();
-        let follows = state == TaskState::TaskRunning || (exit::is_end(state) && ran);
+        let follows = state == TaskState::TaskRunning || (is_terminal(state) && ran);
         if follows && track.follower.is_none() {
             let place = place(track, &self.framework_id, &status);
             track.follower = place.map(|place| {
@@ -153,7 +154,7 @@ impl Watch {
         if status.healthy == Some(false) && track.last.as_ref().and_then(|last| last.healthy) != Some(false) {
             self.progress.note(&format!("{name} is unhealthy: {}", status.message()));
         }
-        if exit::is_end(state) || state == TaskState::TaskUnknown {
+        if is_terminal(state) || state == TaskState::TaskUnknown {
             track.over = true;
             track.ended.send_replace(true);
             let told = LastWords { good: state == TaskState::TaskFinished, text: describe_end(name, &host, &status) };
