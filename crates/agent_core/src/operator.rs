@@ -48,8 +48,7 @@ impl Agent {
         }
         let kind = call.r#type();
         let Some(id) = named(&call) else {
-            let text = format!("The agent does not support the call {}", kind.as_str_name());
-            return self.reply(req, Reply::NotImplemented(text), out);
+            return self.reply(req, not_built(kind), out);
         };
         // An executor that is back already may look after its containers.
         if self.state.phase == Phase::Recovering && !self.is_back(&id.root()) {
@@ -222,4 +221,22 @@ pub(crate) fn inside<'a, T>(
             id.as_str().starts_with(ancestor.as_str())
         })
         .filter(move |(id, _)| id.is_inside(ancestor))
+}
+
+/// The refusal says what can be done instead.
+fn not_built(kind: call::Type) -> Reply {
+    use call::Type;
+    let instead = match kind {
+        Type::AttachContainerInput | Type::AttachContainerOutput => {
+            "read the output in the sandbox with READ_FILE, or run what needs a terminal with LAUNCH_NESTED_CONTAINER_SESSION"
+        }
+        Type::SetLoggingLevel => "start the agent with --logging_level",
+        Type::PruneImages => "it keeps no images",
+        Type::AddResourceProviderConfig
+        | Type::UpdateResourceProviderConfig
+        | Type::RemoveResourceProviderConfig
+        | Type::MarkResourceProviderGone => "it has no resource providers",
+        _ => "docs/compat.md tells how this version differs from Mesos",
+    };
+    Reply::NotImplemented(format!("The agent does not support the call {}; {instead}", kind.as_str_name()))
 }

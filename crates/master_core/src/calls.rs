@@ -156,7 +156,9 @@ impl Master {
                 }
             }
             Type::Unknown | Type::Subscribe => {
-                return Some(Reply::NotImplemented("the type of the call is unknown".to_owned()));
+                return Some(Reply::NotImplemented(
+                    "the type of the call is unknown; scheduler::Call of Mesos 1.11 names those that are".to_owned(),
+                ));
             }
         }
         None

@@ -53,7 +53,7 @@ impl Master {
             | Type::DestroyVolumes
             | Type::GrowVolume
             | Type::ShrinkVolume => self.on_resources_call(req, call, principal.as_deref(), step),
-            kind => step.reply(req, Reply::NotImplemented(format!("{} is not implemented", kind.as_str_name()))),
+            kind => step.reply(req, not_built(kind)),
         }
     }
 
@@ -66,4 +66,17 @@ impl Master {
         self.remove_framework(&id, step);
         step.reply(req, Reply::Ok(None));
     }
+}
+
+/// The refusal says what can be done instead.
+fn not_built(kind: Type) -> Reply {
+    let instead = match kind {
+        Type::Subscribe => "ask again and again with GET_STATE or GET_TASKS",
+        Type::SetLoggingLevel => "start the master with --logging_level",
+        Type::DrainAgent | Type::DeactivateAgent | Type::ReactivateAgent => {
+            "announce maintenance of the agent's machine with UPDATE_MAINTENANCE_SCHEDULE"
+        }
+        _ => "docs/compat.md tells how this version differs from Mesos",
+    };
+    Reply::NotImplemented(format!("{} is not implemented; {instead}", kind.as_str_name()))
 }

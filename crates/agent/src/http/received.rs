@@ -28,7 +28,9 @@ pub(super) fn read(request: &Request) -> Result<Received, Response> {
     let answer = answer_type(&request.headers)?;
     let Some(body) = body else {
         // Only ATTACH_CONTAINER_INPUT comes as a stream.
-        return Err(refuse::not_implemented("The agent does not support calls that are streams"));
+        return Err(refuse::not_implemented(
+            "The agent does not support the call ATTACH_CONTAINER_INPUT; give a command its input in its sandbox",
+        ));
     };
     let call: Call = body.decode(&request.body).map_err(|error| refuse::bad_request(undecoded(&error)))?;
     model::parse::agent_call(&call)
