@@ -8,6 +8,7 @@
 pub mod checks;
 pub mod experiment;
 pub mod observation;
+pub mod paper;
 pub mod prove;
 pub mod run;
 pub mod scenario;
