@@ -36,6 +36,7 @@ static FLAGS: &[Flag] = &[
     Flag::new("registry", Text, Some("embedded"), "Where the cluster's state is kept: embedded (a file in --work_dir, safe through crashes) or in_memory (for tests). replicated_log, Mesos's default, is read as embedded. With --zk or --etcd the registry is kept there."),
     Flag::new("registry_fetch_timeout", Duration, Some("1mins"), "How long reading the registry may take."),
     Flag::new("registry_store_timeout", Duration, Some("20secs"), "How long one write to the registry may take."),
+    Flag::new("flight_recorder", Text, None, "Record every input in this file, as PATH,SIZE (/var/log/flight,64MB); the size is a bound. `cargo xtask sim --replay` steps through it."),
     Flag::new("registry_gc_interval", Duration, Some("15mins"), "How often old entries of unreachable and gone agents are dropped."),
     Flag::new("registry_max_agent_age", Duration, Some("2weeks"), "How long an unreachable or gone agent stays in the registry."),
     Flag::new("registry_max_agent_count", Integer, Some("102400"), "How many unreachable or gone agents stay in the registry."),

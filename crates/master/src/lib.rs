@@ -5,6 +5,7 @@
 
 mod authentication;
 pub mod flags;
+mod flight;
 mod http;
 mod reads;
 mod runtime;
@@ -14,7 +15,7 @@ mod settings;
 use std::{net::SocketAddr, sync::Arc};
 
 use endpoints::Common;
-use master_core::{Event, Master};
+use master_core::{Event, Master, recording::Beginning};
 use observe::{files::Files, metrics};
 use stdx::{
     clock::{self, Clock},
@@ -25,6 +26,7 @@ use transport::{Limits, Node, Server, inbox, libprocess::NodeConfig};
 
 use crate::{
     authentication::Authentication,
+    flight::Flight,
     http::{About, Endpoints},
     runtime::{Inbox, Loop},
     seat::{Failure, Seat},
@@ -100,6 +102,8 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
 
     let (inbox, arrivals) = inbox::inbox();
     let (node, mut exits) = Node::new(NodeConfig::new(advertised));
+    let beginning = || Beginning { info: info.clone(), seed, config: config.clone() };
+    let flight = Flight::open(settings.values.text("flight_recorder"), beginning)?;
     let core = Master::new(config, info.clone(), seed);
     let clock = Clock::start();
     let doors = authentication.doors();
@@ -113,7 +117,8 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
         }
         (None, None) => return Err("there is no store for the registry".into()),
     };
-    let ended = tokio::spawn(Loop::new(core, clock, seat.clone(), node, &common.metrics).run(arrivals));
+    let ended =
+        tokio::spawn(Loop::new(core, clock, seat.clone(), node, &common.metrics).recorded_by(flight).run(arrivals));
 
     let to_loop = inbox.clone();
     tokio::spawn(async move {

@@ -22,7 +22,7 @@ use transport::{
     },
 };
 
-use crate::seat::Seat;
+use crate::{flight::Flight, seat::Seat};
 
 /// The ticket of a write that nobody waits for.
 pub const NO_TICKET: Ticket = Ticket::MAX;
@@ -71,6 +71,7 @@ pub struct Loop {
     peers: Peers<MasterTraffic>,
     effects: Effects,
     writes: Writes,
+    flight: Flight,
     /// Why the master must end, once it must.
     ending: Option<String>,
 }
@@ -86,8 +87,15 @@ impl Loop {
             peers: Peers::default(),
             effects: Effects::new(),
             writes: Writes::new(metrics),
+            flight: Flight::default(),
             ending: None,
         }
+    }
+
+    /// Every input is recorded by `flight` before the core has it.
+    pub fn recorded_by(mut self, flight: Flight) -> Loop {
+        self.flight = flight;
+        self
     }
 
     /// Runs until the core steps down; the reason comes back.
@@ -143,6 +151,7 @@ impl Owner for Loop {
             return;
         }
         let input = Input { now: self.clock.now(), wall: clock::wall(), event };
+        self.flight.note(&input);
         let mut effects = std::mem::take(&mut self.effects);
         self.core.handle(input, &mut effects);
         effects.drain().for_each(|effect| self.carry_out(effect));

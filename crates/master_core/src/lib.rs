@@ -22,6 +22,7 @@ mod operations;
 mod operator;
 mod pending;
 mod publish;
+pub mod recording;
 pub mod state;
 mod stopwatch;
 mod tables;

@@ -30,8 +30,9 @@ fn main() {
 }
 
 fn figure(name: &str, value: f64, unit: &str, conditions: &str, reference: Option<(&str, f64)>) {
-    let reference =
-        reference.map(|(name, value)| format!(r#","reference":{{"name":"{name}","value":{value}}}"#)).unwrap_or_default();
+    let reference = reference
+        .map(|(name, value)| format!(r#","reference":{{"name":"{name}","value":{value}}}"#))
+        .unwrap_or_default();
     println!(r#"{{"name":"{name}","value":{value},"unit":"{unit}","conditions":"{conditions}"{reference}}}"#);
 }
 
@@ -47,7 +48,13 @@ fn paper_experiment() {
     let outcome = paper::run(&paper::Paper::default());
     let conditions = "50,000 light agents, 200 frameworks, tasks N(30 s, 10 s), two per agent; one 10 s task of a newcomer, \
                       from its start to its end's report, less 10 s; one thread";
-    figure("paper.delay_p50_ms", outcome.delay_p50.as_secs_f64() * 1e3, "ms", conditions, Some(("Mesos paper", 1000.0)));
+    figure(
+        "paper.delay_p50_ms",
+        outcome.delay_p50.as_secs_f64() * 1e3,
+        "ms",
+        conditions,
+        Some(("Mesos paper", 1000.0)),
+    );
     figure("paper.speedup", outcome.speedup, "x", conditions, None);
     figure("paper.rss_gib", peak_gib(), "GiB", conditions, None);
     figure("paper.launches_per_s", outcome.launches_per_s, "1/s", "the same; in virtual time", None);

@@ -10,6 +10,7 @@ pub mod experiment;
 pub mod observation;
 pub mod paper;
 pub mod prove;
+pub mod replay;
 pub mod run;
 pub mod scenario;
 mod scheduler;

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use sim::{
     prove::{BUGS, Bug, SEEDS_MAX, find, table},
+    replay::replay,
     run::{Report, Watch, run},
     scenario::Scenario,
     shrink::shrink,
@@ -54,6 +55,12 @@ struct Arguments {
     /// Run everything twice, and compare.
     #[arg(long)]
     twice: bool,
+    /// Step through what a master's flight recorder kept.
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
+    /// Stop at inputs of this kind, such as ReregisterSlaveMessage, ACCEPT or Elected.
+    #[arg(long = "break", value_name = "KIND")]
+    breakpoint: Option<String>,
     /// Switch on every built-in mistake in turn, and write how many seeds found each to this file.
     #[arg(long, value_name = "FILE")]
     prove: Option<PathBuf>,
@@ -76,6 +83,10 @@ fn main() -> ExitCode {
 }
 
 fn go(arguments: &Arguments) -> Result<u8> {
+    if let Some(path) = &arguments.replay {
+        replay(path, arguments.breakpoint.as_deref(), &mut std::io::stdin().lock())?;
+        return Ok(0);
+    }
     if let Some(path) = &arguments.prove {
         return prove(arguments, path);
     }

@@ -57,7 +57,8 @@ pub fn run(paper: &Paper) -> Outcome {
     pass(&mut world, paper.warm_up);
     let (begun, from) = (Instant::now(), world.now());
     let finished = |world: &World| {
-        let count = |core: &master_core::Master| core.view().counters.get(master_core::counters::Counter::TasksFinished);
+        let count =
+            |core: &master_core::Master| core.view().counters.get(master_core::counters::Counter::TasksFinished);
         world.leader().map_or(0, count)
     };
     let before = finished(&world);

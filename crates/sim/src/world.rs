@@ -60,6 +60,8 @@ pub struct World {
     pub(crate) trace: Trace,
     /// The allocator's configuration, instead of what the scenario's tuning says.
     pub(crate) policy: Option<allocator::AllocatorConfig>,
+    /// What agents and masters say to each other, in words, if anybody wants to know.
+    pub(crate) talk: Option<Vec<String>>,
     /// Whether facts are noted at all, and how many steps lie between two looks at a core's own laws.
     pub(crate) watched: Option<u32>,
     pub(crate) facts: Vec<Fact>,
@@ -96,6 +98,7 @@ impl World {
             faults: Faults::default(),
             trace: Trace::new(loud),
             policy: None,
+            talk: None,
             watched,
             facts: Vec::new(),
             steps: 0,

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod flags;
 pub mod hosts;
 pub mod never;
+pub mod pack;
 pub mod rng;
 pub mod time;
 pub mod units;

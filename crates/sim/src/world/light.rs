@@ -14,6 +14,9 @@ use proto::{
 };
 use stdx::{Rng, Tick, WallTime};
 
+#[cfg(test)]
+mod comparison;
+
 use super::executor::work_of;
 
 const RETRY_MIN: Duration = Duration::from_secs(10);

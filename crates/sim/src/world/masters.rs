@@ -383,8 +383,11 @@ impl World {
             let (id, agent) = (OfferId::from(&offer.id), AgentId::from(&offer.agent_id));
             self.fact(Fact::Offered { master, framework, offer: id, agent });
         }
-        let first = event.offers.iter().flat_map(|offers| &offers.offers).next();
-        if let Some(role) = first.and_then(|offer| offer.allocation_info.as_ref()).and_then(|info| info.role.clone()) {
+        // Offers of one event may be of several roles, but here frameworks have one.
+        let mut offers = event.offers.iter().flat_map(|offers| &offers.offers);
+        let with_cpus = offers.find(|offer| offer.resources.iter().any(|resource| resource.name == "cpus"));
+        let info = with_cpus.and_then(|offer| offer.allocation_info.as_ref());
+        if let Some(role) = info.and_then(|info| info.role.clone()) {
             self.note_quota(master, role);
         }
     }

@@ -130,7 +130,7 @@ impl World {
         if let Some(until) = self.network.cut_until(from, to, self.now) {
             if until.since(self.now) > PATIENCE {
                 let breaks = self.now + PATIENCE;
-                self.lose(from, message, breaks);
+                self.lose(from, to, &message, breaks);
                 self.break_channel(from, to, breaks);
                 return;
             }
@@ -139,7 +139,7 @@ impl World {
         let faults = &self.scenario.faults;
         let (lose, duplicate) = (faults.lose, faults.duplicate);
         if !self.network.calm && lose > 0.0 && self.draws.network.unit() < lose {
-            self.lose(from, message, at);
+            self.lose(from, to, &message, at);
             self.break_channel(from, to, at);
             return;
         }
@@ -157,11 +157,16 @@ impl World {
     }
 
     /// A message that never arrives. Who called and waits hears of that much.
-    fn lose(&mut self, from: Node, message: Message, at: Tick) {
+    fn lose(&mut self, from: Node, to: Node, message: &Message, at: Tick) {
         self.say(|| format!("lost: {} from {from:?}", message.name()));
-        if let (Node::Framework(framework), Message::Call { req, .. }) = (from, &message) {
-            let life = self.life_of(from);
-            self.heap.put(at, Happening::CallFails { framework, life, req: *req });
+        let (caller, req) = match (from, to, message) {
+            (Node::Framework(_), _, Message::Call { req, .. }) => (from, *req),
+            (_, Node::Framework(_), Message::Reply { req, .. }) => (to, *req),
+            _ => return,
+        };
+        let life = self.life_of(caller);
+        if let Node::Framework(framework) = caller {
+            self.heap.put(at, Happening::CallFails { framework, life, req });
         }
     }
 
@@ -184,11 +189,16 @@ impl World {
         let standing = self.network.channels.get(&(from, to)).is_some_and(|channel| channel.generation == generation);
         if !standing || life != self.life_of(to) || !self.is_up(to) {
             let at = self.now + Duration::from_millis(1);
-            self.lose(from, message, at);
+            self.lose(from, to, &message, at);
             return;
         }
         self.say(|| format!("{from:?} -> {to:?}: {}", describe(&message)));
         self.trace.text(message.name());
+        if let Some(talk) = &mut self.talk
+            && matches!(message, Message::ToAgent(..) | Message::ToMaster(..))
+        {
+            talk.push(describe(&message));
+        }
         match (to, message) {
             (Node::Master(master), Message::ToMaster(sender, message)) => self.tell_master(master, sender, message),
             (Node::Master(master), Message::Call { req, conn, stream_id, call }) => {

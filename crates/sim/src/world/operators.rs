@@ -153,13 +153,11 @@ impl World {
         }
     }
 
-    /// Quotas, schedules and machines that are down would keep somebody from healing.
+    /// Quotas, schedules and machines that are down would keep somebody from healing. What was asked for last may still
+    /// be on its way, so this goes on.
     fn settle(&mut self) {
-        let pause = Duration::from_secs(3);
-        let Some((master, state)) = self.leading() else {
-            self.heap.put(self.now + pause, Happening::Operate(Deed::Settle));
-            return;
-        };
+        self.heap.put(self.now + Duration::from_secs(3), Happening::Operate(Deed::Settle));
+        let Some((master, state)) = self.leading() else { return };
         let registry = &state.registry;
         let down = registry.machines.values().filter(|machine| machine.mode() == Mode::Down);
         let down: Vec<v1::MachineId> = down.map(|machine| machine.id.clone()).collect();
@@ -173,7 +171,6 @@ impl World {
             return;
         };
         self.call_master_as_operator(master, call);
-        self.heap.put(self.now + pause, Happening::Operate(Deed::Settle));
     }
 
     fn draw<T: Clone>(&mut self, items: &[T]) -> Option<T> {

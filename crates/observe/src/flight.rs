@@ -1,0 +1,158 @@
+//! The flight recorder: the last inputs of a process, in a bounded place, for looking at what happened before something
+//! went wrong. Two files hold the halves: PATH the newer, PATH.older the one before; what a former process left is kept once,
+//! as PATH.before and PATH.older.before. What a record says is its writer's business.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+const MAGIC: &[u8; 8] = b"MSFLIGHT";
+/// Longer ones are damage.
+const RECORD_MAX: u32 = 1 << 30;
+
+/// Writes records.
+#[derive(Debug)]
+pub struct Recorder {
+    path: PathBuf,
+    half: u64,
+    file: File,
+    written: u64,
+    /// How many records were ever written.
+    count: u64,
+    buffer: Vec<u8>,
+}
+
+/// What a recorder left.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Recording {
+    /// How many records came before the first that is kept.
+    pub lost: u64,
+    pub records: Vec<Vec<u8>>,
+}
+
+impl Recorder {
+    /// Begins a recording that takes no more than about `size` bytes. What stands there is moved aside.
+    pub fn create(path: &Path, size: u64) -> io::Result<Recorder> {
+        for file in [path.to_owned(), older(path)] {
+            if file.exists() {
+                fs::rename(&file, before(&file))?;
+            }
+        }
+        let mut recorder = Recorder {
+            path: path.to_owned(),
+            half: size / 2,
+            file: File::create(path)?,
+            written: 0,
+            count: 0,
+            buffer: Vec::new(),
+        };
+        recorder.begin()?;
+        Ok(recorder)
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        self.file.write_all(MAGIC)?;
+        self.file.write_all(&self.count.to_le_bytes())?;
+        self.written = 16;
+        Ok(())
+    }
+
+    /// Adds a record; it is with the system when this returns, so that it survives the process.
+    pub fn append(&mut self, record: &[u8]) -> io::Result<()> {
+        if self.written > self.half {
+            fs::rename(&self.path, older(&self.path))?;
+            self.file = File::create(&self.path)?;
+            self.begin()?;
+        }
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&(record.len() as u32).to_le_bytes());
+        self.buffer.extend_from_slice(record);
+        self.file.write_all(&self.buffer)?;
+        self.written += self.buffer.len() as u64;
+        self.count += 1;
+        Ok(())
+    }
+}
+
+/// Reads a recording, as far as it goes.
+pub fn read(path: &Path) -> io::Result<Recording> {
+    let (first, records) = read_half(path)?;
+    let mut recording = Recording { lost: first, records };
+    if let Ok((lost, mut older)) = read_half(&older(path))
+        && lost + older.len() as u64 == first
+    {
+        older.append(&mut recording.records);
+        recording = Recording { lost, records: older };
+    }
+    Ok(recording)
+}
+
+fn read_half(path: &Path) -> io::Result<(u64, Vec<Vec<u8>>)> {
+    let mut bytes = Vec::new();
+    File::open(path)?.read_to_end(&mut bytes)?;
+    let none = || io::Error::other(format!("{} is no recording", path.display()));
+    let rest = bytes.strip_prefix(MAGIC).ok_or_else(none)?;
+    let (first, mut rest) = rest.split_first_chunk::<8>().ok_or_else(none)?;
+    let mut records = Vec::new();
+    // The last record may be torn.
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let length = u32::from_le_bytes(*length);
+        let Some((record, after)) = after.split_at_checked(length as usize).filter(|_| length < RECORD_MAX) else {
+            break;
+        };
+        records.push(record.to_vec());
+        rest = after;
+    }
+    Ok((u64::from_le_bytes(*first), records))
+}
+
+fn older(path: &Path) -> PathBuf {
+    with_suffix(path, ".older")
+}
+
+fn before(path: &Path) -> PathBuf {
+    with_suffix(path, ".before")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_records_stay_and_the_size_is_bounded() -> io::Result<()> {
+        let place = tempfile::tempdir()?;
+        let path = place.path().join("flight");
+        let mut recorder = Recorder::create(&path, 4096)?;
+        for number in 0..1000u32 {
+            recorder.append(format!("record {number}").as_bytes())?;
+        }
+        let recording = read(&path)?;
+        assert_eq!(recording.lost + recording.records.len() as u64, 1000);
+        assert!(recording.records.len() > 100);
+        assert_eq!(recording.records.last().map(Vec::as_slice), Some(&b"record 999"[..]));
+        assert!(fs::metadata(&path)?.len() + fs::metadata(older(&path))?.len() < 5000);
+        Ok(())
+    }
+
+    #[test]
+    fn a_torn_end_is_left_out_and_a_former_recording_is_kept() -> io::Result<()> {
+        let place = tempfile::tempdir()?;
+        let path = place.path().join("flight");
+        Recorder::create(&path, 1 << 20)?.append(b"one")?;
+        let mut bytes = fs::read(&path)?;
+        bytes.extend_from_slice(&[9, 0, 0, 0, 1]);
+        fs::write(&path, bytes)?;
+        assert_eq!(read(&path)?, Recording { lost: 0, records: vec![b"one".to_vec()] });
+        Recorder::create(&path, 1 << 20)?;
+        assert_eq!(read(&before(&path))?.records.len(), 1);
+        Ok(())
+    }
+}
