@@ -36,7 +36,7 @@ pub struct Reference {
     pub value: f64,
 }
 
-const SUITE_NAMES: [&str; 3] = ["launch", "allocator", "store"];
+const SUITE_NAMES: [&str; 4] = ["launch", "allocator", "store", "sim"];
 
 pub fn bench(arguments: &Arguments) -> Result<()> {
     let mut figures = Vec::new();
@@ -56,15 +56,18 @@ fn run_suite(suite: &str) -> Result<Vec<Figure>> {
         // The floor beside which a launch is shown is a program of its own.
         "launch" => &[("conformance", "launch"), ("containers", "launch_floor")],
         "store" => &[("coordination", "store")],
+        "sim" => &[("sim", "sim")],
         _ => &[("allocator", "allocator")],
     };
-    if suite != "allocator" {
+    // What needs no binary of ours is built without it.
+    if !matches!(suite, "allocator" | "sim") {
         run(cargo().args(["build", "--release", "--quiet", "--package", "meseta"]))?;
     }
+    let profile = if suite == "sim" { "sim" } else { "release" };
     for (package, example) in examples {
-        run(cargo().args(["build", "--release", "--quiet", "--package", package, "--example", example]))?;
+        run(cargo().args(["build", "--profile", profile, "--quiet", "--package", package, "--example", example]))?;
     }
-    let mut program = Command::new(built("release", &format!("examples/{suite}")));
+    let mut program = Command::new(built(profile, &format!("examples/{suite}")));
     // On disk, what is measured is mostly the file system: its syncs, and on ext4 its search for inodes after many
     // deletions. TMPDIR chooses another place; the conditions name it.
     let in_memory = std::path::Path::new("/dev/shm");
