@@ -122,6 +122,7 @@ impl Allocator {
             self.expiries.remove(&(expiry, a));
         }
         self.maintenance.forget_agent(a);
+        self.return_units(now, a, &[]);
         self.groups.forget(a);
         self.wake_groups(now);
         self.room.waiting.unset(a);

@@ -96,6 +96,8 @@ pub(crate) struct Client {
     pub barred_flags: u8,
     /// On how many agents it holds something.
     pub holdings: u32,
+    /// The latest cycle in which it was granted something.
+    pub granted_in: Option<u64>,
 }
 
 pub(crate) const HAS_GPUS: u8 = 1;

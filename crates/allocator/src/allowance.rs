@@ -87,7 +87,7 @@ impl Allocator {
 
     /// Cuts unreserved scalars down to what is allowed; the rest stays as it is. What can be divided is taken first, then what
     /// cannot, the smallest first, so that a smaller allowance never gives something that a larger one would not.
-    pub(crate) fn cut_to(&mut self, resources: &Resources, allowed: &Amounts) -> Resources {
+    pub(crate) fn cut_to(&self, resources: &Resources, allowed: &Amounts) -> Resources {
         let mut left = allowed.clone();
         let mut kept: Vec<Resource> = Vec::new();
         let mut whole: Vec<Resource> = Vec::new();
@@ -95,7 +95,7 @@ impl Allocator {
             match resource.scalar() {
                 Some(_) if is_chargeable(resource) && resource.is_exclusive() => whole.push(resource.clone()),
                 Some(amount) if is_chargeable(resource) => {
-                    let position = self.scalars.position(resource.name());
+                    let Some(position) = self.scalars.find(resource.name()) else { continue };
                     let taken = amount.0.min(left.get(position));
                     if taken > 0 {
                         left.add_at(position, -taken);
@@ -107,7 +107,7 @@ impl Allocator {
         }
         whole.sort_by_key(|resource| resource.scalar());
         for resource in whole {
-            let position = self.scalars.position(resource.name());
+            let Some(position) = self.scalars.find(resource.name()) else { continue };
             let amount = resource.scalar().map_or(0, |scalar| scalar.0);
             if amount <= left.get(position) {
                 left.add_at(position, -amount);

@@ -150,6 +150,12 @@ impl Filters {
         self.heap.peek().map(|Reverse(filter)| filter.deadline)
     }
 
+    /// When the first live filter of a client ends.
+    pub fn deadline_of(&self, client: u32, epochs: &Epochs) -> Option<Tick> {
+        let mine = |filter: &&Reverse<Filter>| filter.0.client == client && is_live(&filter.0, epochs);
+        self.heap.iter().filter(mine).map(|Reverse(filter)| filter.deadline).min()
+    }
+
     /// Forgets a client whose epoch has moved on.
     pub fn forget(&mut self, client: u32) {
         self.covered.unset(client);

@@ -279,6 +279,7 @@ impl Allocator {
             constraints: None,
             barred_flags: 0,
             holdings: 0,
+            granted_in: None,
         };
         let c = self.clients.insert((f, r), client);
         self.groups.enter(c, role);

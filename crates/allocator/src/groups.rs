@@ -50,6 +50,21 @@ pub struct Group {
     pub exclusive: bool,
 }
 
+/// How a group stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupStanding {
+    pub name: Arc<str>,
+    /// Offered and used; a part of a unit counts as a whole.
+    pub held_units: u64,
+    /// Of what its unit names.
+    pub held: Quantities,
+    /// The latest competition in which it had a choice, or wanted nothing.
+    pub drawn: competition::Result,
+    pub won_total: u64,
+    /// Of these, units that nobody in the group was offered.
+    pub returned_total: u64,
+}
+
 /// Why groups cannot be set, with the figure that breaks it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum GroupError {
@@ -88,6 +103,18 @@ pub enum GroupError {
     ExclusiveConflict { name: String, min: u64, other: String, other_min: u64, missing: u64 },
     #[error("there is no resource group '{name}'")]
     NotFound { name: String },
+}
+
+impl GroupError {
+    /// Whether an operator may have it all the same: the cluster may grow.
+    pub fn can_be_forced(&self) -> bool {
+        matches!(
+            self,
+            GroupError::MinOverSupply { .. }
+                | GroupError::MinsOverCluster { .. }
+                | GroupError::ExclusiveConflict { .. }
+        )
+    }
 }
 
 impl Group {

@@ -1,9 +1,10 @@
 //! A second allocator, slow and obvious: nothing is remembered between cycles but the facts, and every cycle tries every
 //! framework on every agent. Here are the facts and how they change; `cycle` hands out, `shares` says who is next, `quota`
-//! how much a role may have. `agreement` lets random histories run through both and compares every grant.
+//! how much a role may have, `groups` who won what. `agreement` lets random histories run through both and compares every grant.
 
 mod agreement;
 mod cycle;
+mod groups;
 mod maintenance;
 mod quota;
 mod shares;
@@ -15,13 +16,14 @@ use std::{
 
 use model::{AgentId, FrameworkId};
 use resources::{
-    Resources,
+    Quantities, Resources,
     conversion::{self, Conversion},
 };
 use stdx::Tick;
 
 use crate::{
     config::AllocatorConfig,
+    groups::Group,
     profile::{AgentProfile, FrameworkProfile, Settlement},
     quota::{Quota, ancestors_of},
 };
@@ -33,6 +35,8 @@ pub(crate) struct Run {
     pub only: Option<BTreeSet<AgentId>>,
     pub seed: u64,
     pub began: bool,
+    /// How many units each group, by number, won of an agent.
+    pub wins: BTreeMap<AgentId, Vec<(usize, u64)>>,
 }
 
 #[derive(Clone, Default)]
@@ -67,6 +71,9 @@ pub(crate) struct Oracle {
     weights: BTreeMap<String, f64>,
     whitelist: Option<BTreeSet<String>>,
     quotas: BTreeMap<String, Quota>,
+    groups: Vec<Group>,
+    /// What groups, by number, won of agents in this cycle and were not offered yet.
+    purses: BTreeMap<(AgentId, usize), Quantities>,
     /// Of each agent that will be unavailable, who was asked to leave.
     asked: BTreeMap<AgentId, BTreeMap<FrameworkId, maintenance::Asked>>,
     /// How many agents must come back, and until when.
@@ -89,6 +96,8 @@ impl Oracle {
             weights: BTreeMap::new(),
             whitelist: None,
             quotas: BTreeMap::new(),
+            groups: Vec::new(),
+            purses: BTreeMap::new(),
             asked: BTreeMap::new(),
             recovery: None,
             deferred: BTreeMap::new(),

@@ -102,12 +102,7 @@ impl Allocator {
             agent.queued = true;
             self.schedule.agents.push(a);
         }
-        if self.config.event_driven {
-            soonest(&mut self.schedule.all_at, now + self.config.coalesce);
-        } else {
-            self.schedule.urgent.insert(a);
-            soonest(&mut self.schedule.urgent_at, now + self.config.coalesce);
-        }
+        soonest(&mut self.schedule.all_at, now + self.config.coalesce);
     }
 
     /// The next batch must try every client on this agent, in either mode.
@@ -125,7 +120,28 @@ impl Allocator {
     /// This client must be tried on every agent.
     pub(crate) fn mark_client(&mut self, now: Tick, c: u32) {
         self.schedule.clients.set(c);
+        self.groups.woken.unset(c);
         soonest(&mut self.schedule.all_at, now + self.config.coalesce);
+    }
+
+    /// These clients must be tried on every agent, at once or with the next batch, for the sake of their group.
+    pub(crate) fn wake_clients(&mut self, now: Tick, clients: Vec<u32>, at_once: bool) {
+        for c in clients {
+            if !self.clients.get(c).is_some_and(|client| client.listed) {
+                continue;
+            }
+            if !self.schedule.clients.has(c) {
+                self.groups.woken.set(c);
+            }
+            self.schedule.clients.set(c);
+            match at_once {
+                true => soonest(&mut self.schedule.all_at, now + self.config.coalesce),
+                false => {
+                    let batch = self.tick_after(now);
+                    soonest(&mut self.schedule.batch_at, batch);
+                }
+            }
+        }
     }
 
     /// All agents are looked at soon, dirty or not; only those where something changed since can yield a grant.

@@ -55,6 +55,9 @@ impl Allocator {
         if let Some(filter) = filter {
             self.refuse(now, a, c, &refused, filter);
         }
+        if !settlement.conversions.is_empty() {
+            self.wake_groups(now);
+        }
         self.drop_client_if_unused(c);
     }
 

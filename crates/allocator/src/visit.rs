@@ -58,16 +58,28 @@ impl Allocator {
         let Some(agent) = self.agents.get_mut(a) else { return 0 };
         let (everyone, reopened) = match pass {
             Pass::Guarantees => (agent.dirty, agent.reopened.clone()),
+            // It changed since the competition of this cycle: groups must have another look at it.
+            Pass::FairShare if agent.queued && !self.groups.is_empty() => (agent.dirty, agent.reopened.clone()),
             Pass::FairShare => (std::mem::take(&mut agent.dirty), std::mem::take(&mut agent.reopened)),
         };
         if !free {
+            if pass == Pass::FairShare {
+                self.return_units(now, a, &[]);
+            }
             return 1;
         }
         let Some(agent) = self.agents.get(a) else { return 1 };
         let enough = is_allocatable(&self.config.min_allocatable, &agent.available);
         let mut candidates = self.candidates(agent, enough, (!everyone).then_some((&cycle.clients, &reopened)));
+        // What a group won is new to all its clients.
+        let mut winners = match self.groups.purses(a).is_empty() {
+            true => Candidates::new(),
+            false => self.candidates(agent, enough, None),
+        };
         if pass == Pass::Guarantees {
-            candidates.iter_mut().enumerate().for_each(|(index, word)| *word &= self.room.hungry.word(index));
+            for words in [&mut candidates, &mut winners] {
+                words.iter_mut().enumerate().for_each(|(index, word)| *word &= self.room.hungry.word(index));
+            }
         }
         let chargeable = agent.available.iter().all(|r| r.scalar().is_some() && is_chargeable(r));
         if chargeable && self.pass_over_closed(&mut candidates) {
@@ -90,7 +102,8 @@ impl Allocator {
             if share == Share::All {
                 self.walk(&candidates, &mut visit, grants);
             } else {
-                let ours = candidates.iter().enumerate().map(|(index, word)| word & self.mask(a, share, index));
+                let words = if let Share::Won(_) = share { &winners } else { &candidates };
+                let ours = words.iter().enumerate().map(|(index, word)| word & self.mask(a, share, index));
                 let ours: Candidates = ours.collect();
                 self.walk(&ours, &mut visit, grants);
             }
@@ -201,7 +214,8 @@ impl Allocator {
     }
 
     fn grant(&mut self, a: u32, c: u32, portion: Resources, grants: &mut Vec<Grant>) {
-        let Some(client) = self.clients.get(c) else { return };
+        let Some(client) = self.clients.get_mut(c) else { return };
+        client.granted_in = Some(self.cycles);
         let (f, r) = (client.framework, client.role);
         let group = self.group_of_grant(c);
         let (Some(framework), Some(role)) = (self.frameworks.get(f), self.roles.get(r)) else { return };

@@ -51,6 +51,44 @@ proptest! {
         }
     }
 
+    /// With units of one size, every group wins what it is guaranteed if the agents can give it at all.
+    #[test]
+    fn guarantees_are_met_whenever_the_agents_can(
+        rooms in vec(0..6i64, 1..6),
+        groups in vec((1..8u64, any::<u8>(), 0..5u64), 1..6),
+        seed in any::<u64>(),
+    ) {
+        let mut supply = Supply::new(1);
+        for room in &rooms {
+            supply.add(&[*room], 1.0, Owner::Nobody);
+        }
+        let contenders: Vec<Contender> = groups
+            .iter()
+            .map(|(min, eligible, more)| Contender {
+                unit: vec![1],
+                weight: 1.0,
+                unit_share: 0.01,
+                held: 0,
+                min: *min,
+                wanted: min + more,
+                exclusive: false,
+                eligible: (0..rooms.len() as u32).filter(|a| eligible >> a & 1 == 1).collect(),
+            })
+            .collect();
+        let outcome = compete(&mut supply, &contenders, &mut Rng::new(seed));
+        let met: u64 = contenders.iter().zip(&outcome.results).map(|(c, result)| result.won.min(c.min)).sum();
+        // By hand: what a set of groups is missing is what its agents cannot hold.
+        let mut most = u64::MAX;
+        for set in 0..1u32 << groups.len() {
+            let in_set = |number: usize| set >> number & 1 == 1;
+            let outside: u64 = groups.iter().enumerate().filter(|(n, _)| !in_set(*n)).map(|(_, g)| g.0).sum();
+            let reach = groups.iter().enumerate().filter(|(n, _)| in_set(*n)).fold(0, |all, (_, g)| all | g.1);
+            let room: i64 = rooms.iter().enumerate().filter(|(a, _)| reach >> a & 1 == 1).map(|(_, room)| room).sum();
+            most = most.min(outside + room as u64);
+        }
+        prop_assert_eq!(met, most);
+    }
+
     /// Units won and left are what was wanted; nothing is won that was not there; an exclusive group is alone.
     #[test]
     fn nothing_is_won_twice_and_nothing_wanted_is_left_while_there_is_room(

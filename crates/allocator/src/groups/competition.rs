@@ -1,10 +1,13 @@
 //! A competition: groups that want units draw them from agents that are eligible and have room, until nobody wants or
 //! nothing is left. `draw` is one group's draw; this is who draws next, from what, and what of it is still there.
+//! (`exchange` finds room for a guaranteed unit where others could do as well elsewhere.)
 //!
 //! Groups that hold less than their guaranteed minimum come first, the one with the least choice before the others, so that
 //! it is not robbed of what only it depends on. Then the group whose units are the least share of the cluster for its
 //! weight. An agent's chance with a group is fixed when the competition begins: its competition weight times how well the
 //! unit fits into what it has free.
+
+mod exchange;
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -30,6 +33,8 @@ pub enum Owner {
     Group(u32),
     /// An exclusive group by its number: nobody else may.
     Exclusive(u32),
+    /// Several exclusive groups, which became so while they held it: nobody may.
+    Contested,
     Several,
 }
 
@@ -60,6 +65,11 @@ impl Supply {
         self.free.get(at..at + self.columns).unwrap_or_default()
     }
 
+    /// Whether any group may draw it.
+    fn is_drawn(&self, agent: u32) -> bool {
+        self.weights.get(agent as usize).is_some_and(|weight| *weight > 0.0)
+    }
+
     fn owner(&self, agent: u32) -> Owner {
         self.owners.get(agent as usize).copied().unwrap_or(Owner::Several)
     }
@@ -70,6 +80,7 @@ impl Supply {
             Owner::Group(holder) => holder == group || !exclusive,
             Owner::Exclusive(holder) => holder == group,
             Owner::Several => !exclusive,
+            Owner::Contested => false,
         }
     }
 
@@ -89,7 +100,7 @@ impl Supply {
                 Owner::Nobody => Owner::Group(group),
                 Owner::Group(holder) if holder == group => Owner::Group(group),
                 Owner::Group(_) | Owner::Several => Owner::Several,
-                Owner::Exclusive(holder) => Owner::Exclusive(holder),
+                Owner::Exclusive(_) | Owner::Contested => *owner,
             };
         }
     }
@@ -213,12 +224,18 @@ pub fn compete(supply: &mut Supply, contenders: &[Contender], rng: &mut Rng) -> 
     let mut weights: f64 = players.iter().filter(|player| !player.is_done()).map(|player| player.of.weight).sum();
     let mut queue: BinaryHeap<Reverse<Place>> =
         players.iter().filter(|player| !player.is_done()).map(|player| Reverse(player.place())).collect();
+    let mut effort = exchange::EFFORT;
     while let Some(Reverse(place)) = queue.pop() {
-        let Some(player) = players.get_mut(place.group as usize) else { continue };
         loop {
+            let Some(player) = players.get_mut(place.group as usize) else { break };
             if !player.win_one(supply, weights, rng, &mut outcome) {
-                weights -= player.of.weight;
-                break;
+                if player.is_missing() && exchange::exchange(place.group, contenders, supply, &mut outcome, &mut effort)
+                {
+                    player.result.won += 1;
+                } else {
+                    weights -= player.of.weight;
+                    break;
+                }
             }
             let place = player.place();
             if queue.peek().is_some_and(|Reverse(next)| *next < place) {
@@ -281,6 +298,11 @@ impl<'a> Player<'a> {
         }
         player.result.entrants = player.entrants.len() as u64;
         player
+    }
+
+    /// Whether it holds less than it is guaranteed, and wants more.
+    fn is_missing(&self) -> bool {
+        self.of.held + self.result.won < self.of.min && self.result.won < self.of.wanted
     }
 
     fn is_done(&self) -> bool {

@@ -1,12 +1,12 @@
 //! Groups in the allocator's cycle: the competition at its beginning, what each client may have of an agent then, and what
 //! becomes of units that nobody in the group took.
 
-use resources::{Quantity, Resource, Resources};
+use resources::{Quantities, Quantity, Resource, Resources};
 use smallvec::SmallVec;
 use stdx::{Rng, Tick};
 
 use super::{
-    Group, GroupError, check_capacity, check_together,
+    Group, GroupError, GroupStanding, check_capacity, check_together,
     competition::{Contender, Outcome, Owner, Supply, compete},
     is_divided,
     membership::{DEFAULT_GROUP, Entry, Purse, Row},
@@ -46,9 +46,50 @@ impl Allocator {
         self.groups.name(self.groups.serving(role)).map_or(super::DEFAULT, |name| name)
     }
 
+    /// How the groups stand, by name.
+    pub fn group_standings(&self) -> Vec<GroupStanding> {
+        let quantities = |row: &Row| {
+            let mut quantities = Quantities::default();
+            for (name, amount) in self.groups.columns().iter().zip(row) {
+                quantities.add_one(name, Quantity(*amount));
+            }
+            quantities
+        };
+        let standing = |entry: &Entry| {
+            let held = entry.held.iter().zip(&entry.unit).map(|(held, unit)| if *unit > 0 { *held } else { 0 });
+            GroupStanding {
+                name: entry.group.name.clone(),
+                held_units: entry.held_units(),
+                held: quantities(&held.collect()),
+                drawn: entry.drawn,
+                won_total: entry.won_total,
+                returned_total: entry.returned_total,
+            }
+        };
+        self.groups.entries.iter().map(standing).collect()
+    }
+
+    /// How many agents a group selects, and on how many it holds something. Walks all agents.
+    pub fn group_agents(&self, name: &str) -> (u64, u64) {
+        let number = self.groups.entries.iter().position(|entry| *entry.group.name == *name);
+        let Some(group) = number.map(|number| number as u32) else { return (0, 0) };
+        let (mut selected, mut held) = (0, 0);
+        for (a, agent) in self.agents.iter() {
+            selected += u64::from(self.groups.selection(a).is_some_and(|groups| groups.has(group)));
+            held += u64::from(agent.held.iter().any(|(c, _)| self.groups.group_of(*c) == group));
+        }
+        (selected, held)
+    }
+
     /// Whether this group can be added to the others, or take the place of the one of its name. Says what breaks first;
     /// with `force` it does not matter whether the cluster is big enough. Changes nothing.
     pub fn check_group(&self, group: &Group, force: bool) -> Result<(), GroupError> {
+        let taken =
+            |role: &&String| self.groups().find(|other| other.name != group.name && other.roles.contains(*role));
+        if let Some((role, other)) = group.roles.iter().find_map(|role| Some((role, taken(&role)?))) {
+            let (name, other) = (group.name.to_string(), other.name.to_string());
+            return Err(GroupError::RoleTaken { name, role: role.clone(), other });
+        }
         let mut all: std::collections::BTreeMap<_, _> =
             self.groups().map(|group| (group.name.clone(), group.clone())).collect();
         all.insert(group.name.clone(), group.clone());
@@ -72,7 +113,11 @@ impl Allocator {
                 self.groups.account(*c, held, true);
             }
         }
-        self.mark_listed(now, clients);
+        for c in clients {
+            if self.clients.get(c).is_some_and(|client| client.listed) {
+                self.mark_client(now, c);
+            }
+        }
     }
 
     /// Lets the groups compete for the agents of a cycle that begins: `queue` in the order in which they are looked at.
@@ -80,6 +125,7 @@ impl Allocator {
         if self.groups.is_empty() {
             return;
         }
+        let woken = std::mem::take(&mut self.groups.woken);
         let mut contenders: Vec<Contender> = self.groups.entries.iter().map(|entry| self.contender(entry)).collect();
         let mut wanting = Bits::default();
         for (g, contender) in contenders.iter().enumerate() {
@@ -90,7 +136,7 @@ impl Allocator {
         if !wanting.is_empty() {
             // The last one is looked at first.
             for &a in queue.iter().rev() {
-                self.enter_agent(a, clients, &wanting, &mut supply, &mut contenders, &mut numbers);
+                self.enter_agent(a, (clients, &woken), &wanting, &mut supply, &mut contenders, &mut numbers);
             }
         }
         let outcome = compete(&mut supply, &contenders, &mut Rng::new(scramble(seed, DRAW)));
@@ -107,7 +153,7 @@ impl Allocator {
                 woken.extend(entry.clients.iter().filter(|c| !clients.has(*c)));
             }
         }
-        self.mark_listed(now, woken);
+        self.wake_clients(now, woken, true);
     }
 
     /// Lets groups that have room again look at all agents, though none of these changed.
@@ -119,15 +165,7 @@ impl Allocator {
                 woken.extend(entry.clients.iter());
             }
         }
-        self.mark_listed(now, woken);
-    }
-
-    fn mark_listed(&mut self, now: Tick, clients: Vec<u32>) {
-        for c in clients {
-            if self.clients.get(c).is_some_and(|client| client.listed) {
-                self.mark_client(now, c);
-            }
-        }
+        self.wake_clients(now, woken, true);
     }
 
     /// The sorters of roles and of frameworks that a share of an agent goes by.
@@ -165,7 +203,7 @@ impl Allocator {
     fn enter_agent(
         &mut self,
         a: u32,
-        clients: &Bits,
+        (clients, woken): (&Bits, &Bits),
         wanting: &Bits,
         supply: &mut Supply,
         contenders: &mut [Contender],
@@ -181,13 +219,22 @@ impl Allocator {
         let Some(selected) = self.groups.selection(a) else { return };
         let enough = is_allocatable(&self.config.min_allocatable, &agent.available);
         let candidates = self.candidates(agent, enough, (!agent.dirty).then_some((clients, &agent.reopened)));
+        let changed = agent.dirty;
+        let fresh = |c: u32| (clients.has(c) && !woken.has(c)) || agent.reopened.has(c);
         let mut entered = None;
+        let mut forgiven: SmallVec<[u32; 4]> = SmallVec::new();
         for index in 0..wanting.words() {
             for bit in ones(wanting.word(index) & selected.word(index)) {
                 let g = index as u32 * 64 + bit;
                 let Some(entry) = self.groups.entries.get(g as usize) else { continue };
                 if !entry.meets(&candidates) {
                     continue;
+                }
+                if self.groups.has_spurned(g, a) {
+                    if !changed && !entry.clients.iter().any(fresh) {
+                        continue;
+                    }
+                    forgiven.push(g);
                 }
                 let number = *entered.get_or_insert_with(|| {
                     numbers.push(a);
@@ -199,16 +246,21 @@ impl Allocator {
                 }
             }
         }
+        for g in forgiven {
+            self.groups.note_spurned(g, a, false);
+        }
     }
 
     /// Which groups hold something on an agent.
-    fn owner(&self, agent: &Agent) -> Owner {
+    pub(crate) fn owner(&self, agent: &Agent) -> Owner {
         let mut owner = Owner::Nobody;
         for (c, _) in &agent.held {
             let group = self.groups.group_of(*c);
             let exclusive = self.groups.entries.get(group as usize).is_some_and(|entry| entry.group.exclusive);
             owner = match owner {
-                _ if exclusive => return Owner::Exclusive(group),
+                Owner::Exclusive(holder) if exclusive && holder != group => return Owner::Contested,
+                Owner::Exclusive(_) => owner,
+                _ if exclusive => Owner::Exclusive(group),
                 Owner::Nobody => Owner::Group(group),
                 Owner::Group(holder) if holder == group => owner,
                 _ => Owner::Several,
@@ -225,10 +277,24 @@ impl Allocator {
                 let left: Row = entry.unit.iter().map(|amount| amount * i64::from(units)).collect();
                 purses.push(Purse { group, left });
             }
+            #[cfg(test)]
+            self.note_wins(a, &purses);
             if let Some(of) = self.groups.purses_mut(a) {
                 *of = purses;
             }
         }
+    }
+
+    /// Tells the oracle who won what.
+    #[cfg(test)]
+    fn note_wins(&mut self, a: u32, purses: &[Purse]) {
+        let (Some(agent), Some(run)) = (self.agents.get(a), &mut self.last_run) else { return };
+        let units = |purse: &Purse| {
+            let unit =
+                self.groups.entries.get(purse.group as usize).map(|entry| entry.unit.clone()).unwrap_or_default();
+            (purse.group as usize, u64::from(super::competition::room(&unit, &purse.left)))
+        };
+        run.wins.insert(agent.id.clone(), purses.iter().map(units).collect());
     }
 
     /// To whom an agent is offered, in this order.
@@ -269,7 +335,7 @@ impl Allocator {
                 purse.left.clone()
             }
             Share::Unclaimed => {
-                if let Owner::Exclusive(_) = self.owner(agent) {
+                if matches!(self.owner(agent), Owner::Exclusive(_) | Owner::Contested) {
                     return portion.filter(|resource| !resource.is_unreserved());
                 }
                 let purses = self.groups.purses(a);
@@ -283,9 +349,20 @@ impl Allocator {
                 free
             }
         };
+        self.cut_all(&portion, &mut bound)
+    }
+
+    /// So many units of a portion, with all of it that no unit names.
+    pub(crate) fn units_of(&self, portion: &Resources, unit: &Row, units: u64) -> Resources {
+        let units = i64::try_from(units).unwrap_or(i64::MAX);
+        let mut bound: Row = unit.iter().map(|amount| amount.saturating_mul(units)).collect();
+        self.cut_all(portion, &mut bound)
+    }
+
+    fn cut_all(&self, portion: &Resources, bound: &mut Row) -> Resources {
         let mut part = Resources::EMPTY;
-        for resource in &portion {
-            if let Some(resource) = self.cut(resource, &mut bound) {
+        for resource in portion {
+            if let Some(resource) = self.cut(resource, bound) {
                 part.add_one(resource);
             }
         }
@@ -320,17 +397,23 @@ impl Allocator {
     /// Gives back what of the agent was won and not offered: everybody else of `candidates` gets another chance at once.
     pub(crate) fn return_units(&mut self, now: Tick, a: u32, candidates: &[u64]) {
         let Some(purses) = self.groups.purses_mut(a).map(std::mem::take) else { return };
-        let mut returned = false;
+        let mut returned = SmallVec::<[u32; 4]>::new();
         let mut others = SmallVec::<[u64; 32]>::from_slice(candidates);
         for purse in purses.iter().filter(|purse| purse.left.iter().any(|left| *left > 0)) {
-            returned = true;
+            returned.push(purse.group);
             let Some(entry) = self.groups.entries.get_mut(purse.group as usize) else { continue };
             entry.returned_total += u64::from(super::competition::room(&entry.unit, &purse.left));
             for (index, word) in others.iter_mut().enumerate() {
                 *word &= !entry.clients.word(index);
             }
         }
-        if !returned || others.iter().all(|word| *word == 0) {
+        for group in &returned {
+            self.groups.note_spurned(*group, a, true);
+            let clients = self.groups.entries.get(*group as usize).map(|entry| entry.clients.iter().collect());
+            // What it wanted here it still wants: elsewhere, and not so soon that nothing else is done.
+            self.wake_clients(now, clients.unwrap_or_default(), false);
+        }
+        if returned.is_empty() || others.iter().all(|word| *word == 0) {
             return;
         }
         let Some(agent) = self.agents.get_mut(a) else { return };

@@ -30,6 +30,8 @@ pub(crate) struct GroupBook {
     /// Which groups select an agent of the class.
     selections: Vec<Bits>,
     agents: Vec<Standing>,
+    /// Clients that are tried again for their group's sake, though nothing changed about them.
+    pub woken: Bits,
 }
 
 pub(crate) struct Entry {
@@ -53,6 +55,8 @@ struct Standing {
     class: u32,
     weight: f64,
     purses: SmallVec<[Purse; 1]>,
+    /// Groups that won units here since the agent changed last, and had nobody for them.
+    spurned: Bits,
 }
 
 /// What a group won of an agent in this cycle and nobody was offered yet.
@@ -216,6 +220,16 @@ impl GroupBook {
     /// The groups that select an agent.
     pub fn selection(&self, agent: u32) -> Option<&Bits> {
         self.selections.get(self.agents.get(agent as usize)?.class as usize)
+    }
+
+    pub fn has_spurned(&self, group: u32, agent: u32) -> bool {
+        self.agents.get(agent as usize).is_some_and(|standing| standing.spurned.has(group))
+    }
+
+    pub fn note_spurned(&mut self, group: u32, agent: u32, spurned: bool) {
+        if let Some(standing) = self.agents.get_mut(agent as usize) {
+            standing.spurned.put(group, spurned);
+        }
     }
 
     pub fn weight(&self, agent: u32) -> f64 {

@@ -3,7 +3,7 @@
 use model::{AgentId, FrameworkId, capabilities::fault_domain};
 use resources::Resources;
 
-use super::{Oracle, Run};
+use super::{Oracle, Run, groups::Part};
 use crate::{
     cycle::guarantee_seed,
     directory::{hash_text, scramble},
@@ -17,27 +17,47 @@ impl Oracle {
         self.filters.retain(|f| f.deadline > run.cutoff);
         let mut grants = Vec::new();
         let mut shared_offered = std::collections::BTreeMap::new();
+        self.take_wins(run);
         for (pass, seed) in [(Pass::Guarantees, guarantee_seed(run.seed)), (Pass::FairShare, run.seed)] {
             let mut agents: Vec<AgentId> = self.agents.keys().cloned().collect();
             agents.retain(|id| run.only.as_ref().is_none_or(|only| only.contains(id)));
             agents.sort_by_key(|id| scramble(hash_text(id.as_str()), seed));
             for id in agents {
                 let shared = shared_offered.entry(id.clone()).or_default();
-                self.allocate_agent(&id, pass, run.seed, shared, &mut grants);
+                self.allocate_agent(&id, pass, run, shared, &mut grants);
             }
         }
         self.deferred.clear();
         grants
     }
 
-    fn allocate_agent(&mut self, id: &AgentId, pass: Pass, seed: u64, shared: &mut Resources, grants: &mut Vec<Grant>) {
+    fn allocate_agent(&mut self, id: &AgentId, pass: Pass, run: &Run, shared: &mut Resources, grants: &mut Vec<Grant>) {
         if !self.is_offerable(&self.agents[id]) || (pass == Pass::Guarantees && self.quotas.is_empty()) {
             return;
         }
+        for part in self.parts(id, run) {
+            self.allocate_part(id, pass, part, run.seed, shared, grants);
+        }
+    }
+
+    fn allocate_part(
+        &mut self,
+        id: &AgentId,
+        pass: Pass,
+        part: Part,
+        seed: u64,
+        shared: &mut Resources,
+        grants: &mut Vec<Grant>,
+    ) {
         let draw = draw_seed(hash_text(id.as_str()), seed);
-        for role in self.sorted_roles(draw) {
-            for framework in self.sorted_frameworks(&role, draw) {
+        let sorters = self.sorters(part);
+        for role in self.sorted_roles(sorters.0, draw) {
+            if !self.is_for(part, &role, id) {
+                continue;
+            }
+            for framework in self.sorted_frameworks(&role, sorters.1, draw) {
                 let portion = self.portion(&framework, &role, id, shared);
+                let portion = self.cut_to_part(part, id, &portion);
                 let (portion, serves_guarantee) = self.cut_to_quota(&role, &portion);
                 if portion.is_empty() || !self.may_offer(&framework, &role, id, &portion) {
                     continue;
@@ -47,16 +67,18 @@ impl Oracle {
                 }
                 *shared += &portion.shared();
                 let needed = self.needed_by_name();
+                self.spend(part, id, &portion);
                 self.hold(id, &framework, &role, &portion);
                 if role.contains('/') {
                     self.defer(needed);
                 }
+                let group = self.group_of(&role).map_or("default".into(), |group| self.groups[group].name.clone());
                 grants.push(Grant {
                     framework,
                     role: role.as_str().into(),
                     agent: id.clone(),
                     resources: portion.allocate(&role),
-                    group: None,
+                    group: (!self.groups.is_empty()).then_some(group),
                 });
             }
         }

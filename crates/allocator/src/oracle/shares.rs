@@ -13,7 +13,7 @@ type Place = (f64, u64, String);
 
 impl Oracle {
     /// All roles, from the top of the tree down, each level in its order.
-    pub fn sorted_roles(&self, draw: u64) -> Vec<String> {
+    pub fn sorted_roles(&self, sorter: SorterKind, draw: u64) -> Vec<String> {
         let names = self.roles();
         let mut sorted = Vec::new();
         // The places that are still to come, the next one last. A role that stands for itself ends with a dot.
@@ -30,10 +30,10 @@ impl Oracle {
             let mut level: Vec<(Place, String, bool)> = names
                 .iter()
                 .filter(|name| parent_of(name) == owner)
-                .map(|name| (self.place(name, name, false, draw), name.clone(), false))
+                .map(|name| (self.place(name, name, false, sorter, draw), name.clone(), false))
                 .collect();
             if let Some(owner) = owner {
-                level.push((self.place(owner, &format!("{owner}/."), true, draw), owner.to_owned(), true));
+                level.push((self.place(owner, &format!("{owner}/."), true, sorter, draw), owner.to_owned(), true));
             }
             level.sort_by(|(a, ..), (b, ..)| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)).then(b.2.cmp(&a.2)));
             ahead.extend(level.into_iter().map(|(_, name, itself)| Some((name, itself))));
@@ -41,10 +41,10 @@ impl Oracle {
         sorted
     }
 
-    fn place(&self, role: &str, path: &str, itself: bool, draw: u64) -> Place {
+    fn place(&self, role: &str, path: &str, itself: bool, sorter: SorterKind, draw: u64) -> Place {
         let weight = if itself { 1.0 } else { self.weights.get(role).copied().unwrap_or(1.0) };
         let counts = if itself { &self.role_counts } else { &self.subtree_counts };
-        match self.config.role_sorter {
+        match sorter {
             SorterKind::Drf => {
                 let share = if itself { self.own_share(role) } else { self.role_share(role) };
                 (share, counts.get(role).copied().unwrap_or(0), path.to_owned())
@@ -53,12 +53,12 @@ impl Oracle {
         }
     }
 
-    pub fn sorted_frameworks(&self, role: &str, draw: u64) -> Vec<FrameworkId> {
+    pub fn sorted_frameworks(&self, role: &str, sorter: SorterKind, draw: u64) -> Vec<FrameworkId> {
         let listed = self.frameworks.iter().filter(|(_, f)| {
             f.known && f.active && f.profile.roles.contains(role) && !f.profile.suppressed.contains(role)
         });
         let place = |id: &FrameworkId| -> Place {
-            match self.config.framework_sorter {
+            match sorter {
                 SorterKind::Drf => {
                     let count = self.client_counts.get(&(id.clone(), role.to_owned())).copied().unwrap_or(0);
                     (self.client_share(id, role), count, id.as_str().to_owned())

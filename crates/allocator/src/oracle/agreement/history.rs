@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use model::{AgentCapabilities, FrameworkCapabilities};
-use proto::v1;
+use proto::{meseta, v1};
 use resources::{Quantities, Resources};
 use stdx::Rng;
 
 use crate::{
-    AllocatorConfig, ConstraintLimits, FrameworkProfile, Headroom, OfferConstraints, Quota, SorterKind,
+    AllocatorConfig, ConstraintLimits, FrameworkProfile, Group, Headroom, OfferConstraints, Quota, SorterKind,
     profile::AgentProfile,
 };
 
@@ -24,6 +24,7 @@ pub(super) enum Step {
     Revive(u8, Vec<usize>),
     Weight(usize, f64),
     Quota(usize, Box<Quota>),
+    Groups(Vec<Club>),
     AddAgent(u8, Box<Machine>),
     Total(u8, usize),
     Profile(u8, Box<Machine>),
@@ -56,6 +57,39 @@ pub(super) struct Shape {
     caps: [bool; 6],
     min: Option<usize>,
     constraint: Option<usize>,
+}
+
+/// A resource group.
+#[derive(Clone, Debug)]
+pub(super) struct Club {
+    name: u8,
+    roles: BTreeSet<usize>,
+    racks: Option<u8>,
+    unit: usize,
+    weight: f64,
+    min: u64,
+    max: Option<u64>,
+    sorter: Option<i32>,
+    exclusive: bool,
+}
+
+impl Club {
+    pub(super) fn group(&self) -> Group {
+        let scalar = |(name, value): &(&str, f64)| ((*name).to_owned(), v1::value::Scalar { value: *value });
+        let units: [&[(&str, f64)]; 3] = [&[("cpus", 1.0)], &[("cpus", 0.5), ("mem", 64.0)], &[("mem", 100.0)]];
+        let role = |r: &usize| ROLES[*r].to_owned();
+        let spec = meseta::v1::ResourceGroup {
+            name: format!("club{}", self.name),
+            selector: self.racks.map(|rack| role_constraints(rack.into())),
+            roles: self.roles.iter().map(role).collect(),
+            weight: Some(self.weight),
+            unit: units[self.unit].iter().map(scalar).collect(),
+            capacity: Some(meseta::v1::resource_group::Capacity { min: Some(self.min), max: self.max }),
+            sorter: self.sorter,
+            exclusive: Some(self.exclusive),
+        };
+        Group::compile(&spec, ConstraintLimits::default()).unwrap()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -153,6 +187,13 @@ fn sets(index: usize) -> Vec<Quantities> {
 }
 
 fn constraints(index: usize, roles: &BTreeSet<String>) -> OfferConstraints {
+    let spec = role_constraints(index);
+    let role_constraints = roles.iter().take(1).map(|role| (role.clone(), spec.clone())).collect();
+    let spec = v1::scheduler::OfferConstraints { role_constraints };
+    OfferConstraints::compile(&spec, ConstraintLimits::default()).unwrap()
+}
+
+fn role_constraints(index: usize) -> v1::scheduler::offer_constraints::RoleConstraints {
     use v1::scheduler::{
         AttributeConstraint,
         attribute_constraint::{Predicate, Selector, predicate, selector},
@@ -167,10 +208,7 @@ fn constraints(index: usize, roles: &BTreeSet<String>) -> OfferConstraints {
         selector: Selector { selector: Some(selector::Selector::AttributeName("rack".into())) },
         predicate: Predicate { predicate: Some(predicate) },
     };
-    let spec = RoleConstraints { groups: vec![Group { attribute_constraints: vec![constraint] }] };
-    let role_constraints = roles.iter().take(1).map(|role| (role.clone(), spec.clone())).collect();
-    let spec = v1::scheduler::OfferConstraints { role_constraints };
-    OfferConstraints::compile(&spec, ConstraintLimits::default()).unwrap()
+    RoleConstraints { groups: vec![Group { attribute_constraints: vec![constraint] }] }
 }
 
 impl Shape {
@@ -313,6 +351,28 @@ impl Maker {
         Box::new(Quota::from_numbers(guarantees, limits).unwrap())
     }
 
+    fn clubs(&mut self) -> Vec<Club> {
+        let count = self.below(4) as u8;
+        (0..count).map(|name| self.club(name)).collect()
+    }
+
+    fn club(&mut self, name: u8) -> Club {
+        let min = self.rng.below(4);
+        let mut roles = self.roles(2);
+        roles.insert(self.below(ROLES.len()));
+        Club {
+            name,
+            roles,
+            racks: self.coin().then(|| self.below(3) as u8),
+            unit: self.below(3),
+            weight: self.one_of(&[0.5, 1.0, 3.0]),
+            min,
+            max: self.coin().then(|| min.max(1) + self.rng.below(5)),
+            sorter: self.one_of(&[None, Some(0), Some(1)]),
+            exclusive: self.chance(4),
+        }
+    }
+
     pub fn arrival(&mut self) -> Step {
         match self.below(5) {
             0..=1 => Step::AddFramework(self.f(), self.shape()),
@@ -356,6 +416,7 @@ impl Maker {
                 let answer = self.one_of(&[None, Some(true), Some(false)]);
                 Step::AnswerInverse(self.below(1000), answer, self.filter())
             }
+            52..=53 => Step::Groups(self.clubs()),
             51 if self.chance(8) => Step::Recovery(self.below(6) as u8),
             _ => Step::Wait(self.below(1500) as u16),
         }

@@ -11,7 +11,8 @@ use stdx::{Rng, Tick};
 
 use super::history::{ROLES, Step, total};
 use crate::{
-    Allocator, AllocatorConfig, Budget, Grant, InverseAnswer, InverseGrant, Quota, Settlement,
+    Allocator, AllocatorConfig, Budget, Grant, Group, InverseAnswer, InverseGrant, Quota, Settlement,
+    groups::check_together,
     oracle::{Oracle, Run},
 };
 
@@ -28,7 +29,13 @@ fn millis(n: Option<u16>) -> Option<Duration> {
 }
 
 fn text(grants: &[Grant]) -> Vec<String> {
-    grants.iter().map(|g| format!("{} in {} gets of {}: {}", g.framework, g.role, g.agent, g.resources)).collect()
+    grants
+        .iter()
+        .map(|g| {
+            let group = g.group.as_deref().unwrap_or("-");
+            format!("{} in {} ({group}) gets of {}: {}", g.framework, g.role, g.agent, g.resources)
+        })
+        .collect()
 }
 
 pub(super) struct World {
@@ -177,6 +184,15 @@ impl World {
                 }
                 assert_eq!(real.quotas(), oracle.quotas());
             }
+            Step::Groups(specs) => {
+                let groups: Vec<Group> = specs.iter().map(|spec| spec.group()).collect();
+                let by_name = groups.iter().map(|group| (group.name.clone(), group.clone())).collect();
+                if check_together(&by_name, None).is_ok() {
+                    let groups: Vec<Group> = by_name.into_values().collect();
+                    real.set_groups(now, groups.clone());
+                    oracle.set_groups(groups);
+                }
+            }
             Step::Reserve(a, role) => {
                 let free = real.available(&agent(*a)).cloned().unwrap_or_default();
                 let free = free.filter(|r| r.is_unreserved() && !r.is_revocable() && r.scalar().is_some());
@@ -266,6 +282,15 @@ impl World {
     pub fn expect_nothing(&self, at: Tick) {
         let grants = self.oracle.clone().allocate(&Run { cutoff: at, ..Default::default() });
         assert!(grants.is_empty(), "{:?}", text(&grants));
+        let settled = |agent: &AgentId, group: usize| {
+            let a = self.allocator.agents.find(agent);
+            a.is_some_and(|a| self.allocator.groups.has_spurned(group as u32, a))
+        };
+        let run = Run { cutoff: at, ..Default::default() };
+        for run in self.oracle.possible_wins(&run, settled) {
+            let grants = self.oracle.clone().allocate(&run);
+            assert!(grants.is_empty(), "{:?} would bring {:?}", run.wins, text(&grants));
+        }
     }
 
     pub fn check(&mut self) {
