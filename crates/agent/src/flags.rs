@@ -79,6 +79,12 @@ static FLAGS: &[Flag] = &[
         "The fault domain of this machine, as JSON or as the path of a file with it: {\"fault_domain\":{\"region\":{\"name\":\"eu\"},\"zone\":{\"name\":\"a\"}}}.",
     ),
     Flag::new("attributes", Text, None, "What frameworks may know of this machine, such as rack:a7;ssd:true."),
+    Flag::new(
+        "competition_weight",
+        Text,
+        None,
+        "How strongly this agent competes for resource groups against others; 1 unless set, 0 for not at all. Shown as the attribute of this name.",
+    ),
     Flag::new("default_role", Text, Some("*"), "The role of resources that name none."),
     Flag::new(
         "isolation",

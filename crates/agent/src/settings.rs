@@ -179,9 +179,26 @@ fn domain(values: &Values) -> Result<Option<v1::DomainInfo>, SettingsError> {
     model::parse::registration::domain(&text).map(Some).map_err(|why| format!("--domain: {why}"))
 }
 
+/// The attribute that masters with resource groups read the weight from.
+const COMPETITION_WEIGHT: &str = "competition_weight";
+
 fn attributes(values: &Values) -> Result<Vec<v1::Attribute>, SettingsError> {
-    let Some(text) = values.text("attributes") else { return Ok(Vec::new()) };
-    ::resources::attributes::parse(text).map_err(|e| format!("--attributes: {e}"))
+    let mut attributes = match values.text("attributes") {
+        Some(text) => ::resources::attributes::parse(text).map_err(|e| format!("--attributes: {e}"))?,
+        None => Vec::new(),
+    };
+    if let Some(text) = values.text("competition_weight") {
+        let weight = text.trim().parse::<f64>().ok().filter(|weight| *weight >= 0.0 && weight.is_finite());
+        let value = weight.ok_or_else(|| format!("--competition_weight: '{text}' is no number of at least 0"))?;
+        attributes.retain(|attribute| attribute.name != COMPETITION_WEIGHT);
+        attributes.push(v1::Attribute {
+            name: COMPETITION_WEIGHT.to_owned(),
+            r#type: v1::value::Type::Scalar as i32,
+            scalar: Some(v1::value::Scalar { value }),
+            ..Default::default()
+        });
+    }
+    Ok(attributes)
 }
 
 fn executor_environment(values: &Values) -> Result<Vec<(String, String)>, SettingsError> {

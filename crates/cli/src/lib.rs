@@ -12,6 +12,7 @@ mod find;
 mod fit;
 mod follow;
 mod framework;
+mod group;
 mod kill;
 mod logs;
 mod masters;
@@ -28,6 +29,7 @@ mod servers;
 mod sim;
 mod tables;
 mod what_if;
+mod why;
 mod work;
 
 use std::process::ExitCode;
@@ -71,6 +73,8 @@ enum Command {
     Operate(operate::Operate),
     /// The cluster's durable state: write it down, put it back, look it over.
     Registry(registry::RegistryArguments),
+    Group(group::GroupArguments),
+    Why(why::WhyArguments),
     /// Shows what Meseta does: a cluster in this process, two frameworks that compete on it.
     Demo(demo::DemoArguments),
     /// Prints a script that lets a shell complete these commands.
@@ -102,6 +106,8 @@ pub fn main() -> ExitCode {
         Command::Tasks(arguments) => tables::tasks(arguments),
         Command::Logs(arguments) => logs::logs(arguments),
         Command::Kill(arguments) => kill::kill(arguments),
+        Command::Group(arguments) => group::group(arguments),
+        Command::Why(arguments) => why::why(arguments),
         Command::WhatIf(arguments) => what_if::what_if(*arguments),
         Command::Operate(command) => operate::operate(command),
         Command::Registry(arguments) => registry::registry(arguments),

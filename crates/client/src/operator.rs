@@ -5,6 +5,7 @@ use std::{fmt, marker::PhantomData};
 use bytes::Bytes;
 use proto::{
     Message,
+    meseta::v1::{Explain, Explanation, GroupStatus, RemoveGroup, ResourceGroup, SetGroup},
     v1::{agent, master},
 };
 use transport::client::Records;
@@ -271,3 +272,36 @@ macro_rules! files_and_metrics {
 
 files_and_metrics!(MasterClient, master, master_call);
 files_and_metrics!(AgentClient, agent, agent_call);
+
+/// What only Meseta's master answers: its resource groups, and why frameworks get no offers.
+impl MasterClient {
+    pub async fn get_groups(&self) -> Result<Vec<GroupStatus>, Error> {
+        let call = master_call(master::call::Type::GetGroups);
+        self.ask(call, |response| response.get_groups.map(|all| all.groups)).await
+    }
+
+    /// Adds a group, or puts it in place of the one of its name. `force` sets it even if the cluster is too small for what
+    /// groups are guaranteed.
+    pub async fn set_group(&self, group: ResourceGroup, force: bool) -> Result<(), Error> {
+        let set_group = Some(SetGroup { group, force: Some(force) });
+        let call = master::Call { set_group, ..master_call(master::call::Type::SetGroup) };
+        self.call(&call).await.map(drop)
+    }
+
+    pub async fn remove_group(&self, name: &str) -> Result<(), Error> {
+        let remove_group = Some(RemoveGroup { name: name.to_owned() });
+        let call = master::Call { remove_group, ..master_call(master::call::Type::RemoveGroup) };
+        self.call(&call).await.map(drop)
+    }
+
+    /// How frameworks stand in their roles: one framework, or those of one role, or with neither all.
+    pub async fn explain(
+        &self,
+        framework_id: Option<proto::v1::FrameworkId>,
+        role: Option<String>,
+    ) -> Result<Vec<Explanation>, Error> {
+        let explain = Some(Explain { framework_id, role });
+        let call = master::Call { explain, ..master_call(master::call::Type::Explain) };
+        self.ask(call, |response| response.explain.map(|all| all.explanations)).await
+    }
+}

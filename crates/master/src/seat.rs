@@ -122,7 +122,7 @@ pub fn alone(
     let (registrar, registry) =
         Registrar::start(store, runtime::on_outcome(inbox.clone())).map_err(|e| e.to_string())?;
     metrics.timer("registrar/state_fetch").record(opening.elapsed());
-    let registry = first_weights(&settings.weights()?, registry, &registrar)?;
+    let registry = apply_flags(&settings.first_operations()?, registry, &registrar)?;
     let standing = Standing {
         leading: true,
         leader: Some(Box::new(info.clone())),
@@ -165,7 +165,7 @@ pub fn candidate(
     let _ = seat.shared.candidacy.set(candidacy);
     show(&seat, metrics);
     let (fail, failure) = oneshot::channel();
-    tokio::spawn(follow(seat.clone(), news, inbox.clone(), settings.weights()?, fail));
+    tokio::spawn(follow(seat.clone(), news, inbox.clone(), settings.first_operations()?, fail));
     Ok((seat, failure))
 }
 
@@ -192,7 +192,7 @@ async fn follow(
     seat: Seat,
     mut news: mpsc::Receiver<Leadership>,
     inbox: Inbox,
-    weights: Vec<Operation>,
+    first: Vec<Operation>,
     fail: oneshot::Sender<String>,
 ) {
     let mut fail = Some(fail);
@@ -205,7 +205,7 @@ async fn follow(
     while let Some(news) = news.recv().await {
         match news {
             Leadership::Elected { epoch, registry, store, lease } => {
-                match take_office(&seat, epoch, *registry, store, lease, &weights, &inbox) {
+                match take_office(&seat, epoch, *registry, store, lease, &first, &inbox) {
                     Ok(registry) => inbox.put(Event::Elected { registry }).await,
                     Err(why) => failed(why),
                 }
@@ -226,26 +226,32 @@ fn take_office(
     registry: Registry,
     store: Box<dyn Store>,
     lease: Lease,
-    weights: &[Operation],
+    first: &[Operation],
     inbox: &Inbox,
 ) -> Result<Registry, String> {
     let registrar = Registrar::resume(store, registry.clone(), runtime::on_outcome(inbox.clone()));
     let registrar = registrar.map_err(|e| e.to_string())?;
     tracing::info!(epoch, agents = registry.agents.len(), "took over the registry");
-    let registry = first_weights(weights, registry, &registrar)?;
+    let registry = apply_flags(first, registry, &registrar)?;
     seat.sit(registrar, lease);
     Ok(registry)
 }
 
-/// Weights given by flag count only for a registry that has none.
-fn first_weights(operations: &[Operation], mut registry: Registry, registrar: &Registrar) -> Result<Registry, String> {
-    if operations.is_empty() || !registry.weights.is_empty() {
+/// Weights and groups given by flag count only for a registry that has none.
+fn apply_flags(first: &[Operation], mut registry: Registry, registrar: &Registrar) -> Result<Registry, String> {
+    let (has_weights, has_groups) = (!registry.weights.is_empty(), !registry.groups.is_empty());
+    let counts = |operation: &&Operation| match operation {
+        Operation::SetGroup(_) => !has_groups,
+        _ => !has_weights,
+    };
+    let operations: Vec<Operation> = first.iter().filter(counts).cloned().collect();
+    if operations.is_empty() {
         return Ok(registry);
     }
-    for operation in operations {
-        registry::apply(&mut registry, operation).map_err(|e| format!("--weights: {e}"))?;
+    for operation in &operations {
+        registry::apply(&mut registry, operation).map_err(|e| format!("a flag's first entry in the registry: {e}"))?;
     }
-    registrar.persist(NO_TICKET, operations.to_vec())?;
+    registrar.persist(NO_TICKET, operations)?;
     Ok(registry)
 }
 

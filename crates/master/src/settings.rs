@@ -1,16 +1,16 @@
 //! From flags to settings. Every mistake is told with the flag that holds it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     time::Duration,
 };
 
-use allocator::{AllocatorConfig, ConstraintLimits, SorterKind};
+use allocator::{AllocatorConfig, ConstraintLimits, Group, GroupError, SorterKind, groups::check_together};
 use coordination::{EmbeddedStore, MemoryStore, Place, Store};
 use master_core::Config;
-use proto::v1;
+use proto::{meseta::v1::ResourceGroups, v1};
 use registry::Operation;
 use resources::{Quantities, Quantity};
 use stdx::flags::Values;
@@ -163,6 +163,30 @@ impl Settings {
         self.values.path("work_dir").map(|directory| directory.join("cluster"))
     }
 
+    /// The groups of `--resource_groups`, for a registry that has none yet.
+    pub fn groups(&self) -> Result<Vec<Operation>, SettingsError> {
+        let Some(json) = self.values.text_or_file("resource_groups")? else { return Ok(Vec::new()) };
+        let config = self.core()?;
+        let specs: ResourceGroups =
+            proto::json::from_slice(json.as_bytes()).map_err(|e| format!("--resource_groups: {e}"))?;
+        let mut groups = BTreeMap::new();
+        for spec in &specs.groups {
+            let group =
+                Group::compile(spec, config.constraint_limits).map_err(|e| format!("--resource_groups: {e}"))?;
+            if groups.insert(group.name.clone(), group).is_some() {
+                let error = GroupError::Twice { name: spec.name.clone() };
+                return Err(format!("--resource_groups: {error}"));
+            }
+        }
+        check_together(&groups, config.roles.as_ref()).map_err(|e| format!("--resource_groups: {e}"))?;
+        Ok(specs.groups.into_iter().map(|group| Operation::SetGroup(Box::new(group))).collect())
+    }
+
+    /// What flags put into a registry: weights into one that has no weights, groups into one that has no groups.
+    pub fn first_operations(&self) -> Result<Vec<Operation>, SettingsError> {
+        Ok([self.weights()?, self.groups()?].concat())
+    }
+
     /// The registry's store, opened.
     pub fn store(&self) -> Result<Box<dyn Store>, SettingsError> {
         match self.values.text("registry").unwrap_or("embedded") {
@@ -305,6 +329,18 @@ mod tests {
         }
         assert!(settings(&["--port=70000"]).unwrap_err().contains("--port: 70000"));
         assert!(settings(&["--weights=a=0"]).unwrap().weights().unwrap_err().contains("'a=0'"));
+        for (json, expected) in [
+            ("{", "--resource_groups: "),
+            (r#"{"groups": [{"name": "g", "roles": ["a"], "unit": {}}]}"#, "'g' has an empty unit"),
+            (
+                r#"{"groups": [{"name": "g", "roles": ["a"], "unit": {"cpus": {"value": 1}}, "weight": 0}]}"#,
+                "is 0; it must",
+            ),
+            ("/nowhere.json", "/nowhere.json"),
+        ] {
+            let error = settings(&[&format!("--resource_groups={json}")]).unwrap().groups().unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
         assert!(settings(&[]).unwrap().store().err().unwrap().contains("--work_dir is missing"));
     }
 

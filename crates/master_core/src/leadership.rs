@@ -40,6 +40,7 @@ impl Master {
         }
         self.state.registry = Arc::new(registry);
         self.recover_quotas(step);
+        self.load_groups(step);
         self.state.phase = Phase::Recovering;
         self.state.elected = Some(step.wall);
         let info = Box::new(v1::MasterInfo::clone(&self.state.info));
@@ -99,6 +100,7 @@ impl Master {
             Continuation::Noted => {}
             Continuation::Pruned { unreachable } => self.on_pruned(&unreachable),
             Continuation::Quotas { req, roles } => self.on_quotas(req, &roles, step),
+            Continuation::Groups { req } => self.on_groups(req, step),
             Continuation::Weights { req, roles } => self.on_weights(req, &roles, step),
             Continuation::Schedule { req } => self.on_schedule(req, step),
             Continuation::MachinesDown { req, agents } => self.on_machines_down(req, &agents, step),

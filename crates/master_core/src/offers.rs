@@ -38,6 +38,7 @@ impl Master {
             self.send_event(&framework, events::offers(offers), step);
         }
         self.make_inverse_offers(step);
+        self.note_groups();
     }
 
     /// Makes an offer of a grant, unless its framework or agent cannot have one: then the grant goes back.

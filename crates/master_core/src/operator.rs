@@ -1,5 +1,7 @@
 //! Operator calls that change something, one file per family. Reads are answered from the state, elsewhere.
 
+mod explain;
+mod groups;
 mod maintenance;
 mod quota;
 mod resources;
@@ -34,6 +36,10 @@ impl Master {
                 self.on_set_quota(req, &call.set_quota.unwrap_or_default().quota_request, step);
             }
             Type::RemoveQuota => self.on_remove_quota(req, &call.remove_quota.unwrap_or_default().role, step),
+            Type::GetGroups => self.on_get_groups(req, step),
+            Type::SetGroup => self.on_set_group(req, call.set_group.unwrap_or_default(), step),
+            Type::RemoveGroup => self.on_remove_group(req, call.remove_group.unwrap_or_default().name, step),
+            Type::Explain => self.on_explain(req, &call.explain.unwrap_or_default(), step),
             Type::UpdateWeights => {
                 self.on_update_weights(req, &call.update_weights.unwrap_or_default().weight_infos, step);
             }

@@ -52,6 +52,10 @@ pub(crate) enum Continuation {
         req: ReqId,
         roles: Vec<String>,
     },
+    /// The resource groups changed.
+    Groups {
+        req: ReqId,
+    },
     Weights {
         req: ReqId,
         roles: Vec<String>,

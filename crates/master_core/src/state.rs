@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use model::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
-use proto::v1;
+use proto::{meseta, v1};
 use registry::{MachineKey, Registry};
 use resources::Resources;
 use stdx::{Tick, WallTime};
@@ -37,6 +37,8 @@ pub struct State {
     /// By the master's names for them.
     pub operations: Table<Bytes, Operation>,
     pub counters: Counters,
+    /// How the resource groups stood after the latest allocation; which they are stands in the registry.
+    pub groups: Arc<Vec<meseta::v1::GroupStatus>>,
 }
 
 /// How far this process is with leading.
@@ -67,6 +69,7 @@ impl State {
             inverse_offers: Table::default(),
             operations: Table::default(),
             counters: Counters::default(),
+            groups: Arc::default(),
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Options {
     pub master_flags: Vec<String>,
     /// More flags for each agent.
     pub agent_flags: Vec<String>,
+    /// More flags for the first agent, the second, and so on.
+    pub flags_of_agents: Vec<Vec<String>>,
 }
 
 impl Default for Options {
@@ -31,6 +33,7 @@ impl Default for Options {
             resources: "cpus:8;mem:8192;disk:10000;ports:[31000-32000]".into(),
             master_flags: Vec::new(),
             agent_flags: Vec::new(),
+            flags_of_agents: Vec::new(),
         }
     }
 }
@@ -119,6 +122,7 @@ impl Cluster {
             "--no-hostname_lookup".into(),
         ]);
         command.args(&self.options.agent_flags);
+        command.args(self.options.flags_of_agents.get(i).into_iter().flatten());
         self.agents[i] = Some(spawn(command, &work_dir));
     }
 

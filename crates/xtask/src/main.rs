@@ -7,6 +7,7 @@ mod check;
 mod cluster;
 mod demo;
 mod floors;
+mod groups;
 mod prepare;
 mod shell;
 mod sim;
@@ -36,6 +37,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Draws the charts of docs/figures from a suite's figures.
     Charts(charts::Arguments),
+    /// How resource groups keep to the law of their competition, as a table, and a run of theirs as a chart.
+    Groups(groups::Arguments),
     /// The scripted exchanges against a running master, or against a cluster of its own.
     Conformance(test::ConformanceArguments),
     /// A cluster of real processes on loopback: up, status, down.
@@ -58,6 +61,7 @@ fn main() -> anyhow::Result<()> {
         Command::Floors => floors::floors(),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Charts(arguments) => charts::charts(&arguments),
+        Command::Groups(arguments) => groups::groups(&arguments),
         Command::Conformance(arguments) => test::conformance(&arguments),
         Command::Cluster(arguments) => cluster::cluster(&arguments),
         Command::Chaos(arguments) => chaos::chaos(&arguments),

@@ -127,6 +127,9 @@ fn write_state(json: &mut Writer, state: &State, process: Process<'_>) {
     // Nothing is an orphan: an agent that comes back brings the frameworks of its tasks along.
     json.field("orphan_tasks", &[] as &[v1::Task]);
     json.field("unregistered_frameworks", &[] as &[String]);
+    if !state.groups.is_empty() {
+        json.field("resource_groups", &**state.groups);
+    }
 }
 
 fn write_leader(json: &mut Writer, info: &v1::MasterInfo) {

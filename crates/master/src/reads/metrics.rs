@@ -71,6 +71,13 @@ fn add_allocator(state: &State, allocation: &Allocation, snapshot: &mut Snapshot
             }
         }
     }
+    for status in state.groups.iter() {
+        let name = |what: &str| format!("allocator/groups/{}/{what}", status.group.name);
+        snapshot.put(name("held_units"), status.held_units() as f64);
+        snapshot.put(name("supply"), status.supply() as f64);
+        snapshot.put_counter(name("won"), status.won_total() as f64);
+        snapshot.put_counter(name("returned"), status.returned_total() as f64);
+    }
     snapshot.put_counter("allocator/mesos/allocation_runs", allocation.runs as f64);
     // The master calls its allocator; nothing ever waits for it.
     for queue in ["allocator/event_queue_dispatches", "allocator/mesos/event_queue_dispatches"] {
