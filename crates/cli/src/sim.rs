@@ -303,7 +303,8 @@ fn outcome(experiment: &Experiment, parties: &Parties, fleet: &Fleet, ran: &Ran)
         }
     }
     let mut capacity = None;
-    for sample in &ran.samples {
+    // What the master sees is what is up, but for the moments after its own failures.
+    for sample in ran.samples.iter().filter(|_| experiment.failures.master_mtbf.is_none()) {
         let total = quantities(&sample.total);
         if capacity.as_ref() != Some(&total) && !total.is_empty() {
             events.push((sample.at, 0, 0, What::Capacity(total.clone())));
@@ -375,7 +376,13 @@ fn notes(arguments: &SimArguments, trace: &Trace, fleet: &Fleet, ran: &Ran) -> V
     if let Some(least) = ran.samples.iter().map(|sample| sample.agents_up).min()
         && (least as usize) < fleet.agents.len()
     {
-        notes.push(format!("At the worst moment {} agents were up.", number(u64::from(least))));
+        let least = number(u64::from(least));
+        notes.push(match arguments.failing.master_mtbf {
+            Some(_) => {
+                format!("At the worst moment {least} agents were registered with a master; none are while it is away.")
+            }
+            None => format!("At the worst moment {least} agents were up."),
+        });
     }
     notes
 }
