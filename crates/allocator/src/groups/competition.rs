@@ -226,8 +226,7 @@ pub fn compete(supply: &mut Supply, contenders: &[Contender], rng: &mut Rng) -> 
         players.iter().filter(|player| !player.is_done()).map(|player| Reverse(player.place())).collect();
     let mut effort = exchange::EFFORT;
     while let Some(Reverse(place)) = queue.pop() {
-        loop {
-            let Some(player) = players.get_mut(place.group as usize) else { break };
+        while let Some(player) = players.get_mut(place.group as usize) {
             if !player.win_one(supply, weights, rng, &mut outcome) {
                 if player.is_missing() && exchange::exchange(place.group, contenders, supply, &mut outcome, &mut effort)
                 {
