@@ -60,7 +60,7 @@ struct Run<'a> {
     running: Vec<Option<Task>>,
     free_places: Vec<usize>,
     waiting: u64,
-    /// When anything last started or arrived.
+    /// When anything last arrived, started or ended.
     last_progress: Tick,
 }
 
@@ -97,7 +97,7 @@ struct Task {
 const REFUSE: Duration = Duration::from_secs(3600);
 /// How many kinds of waiting tasks a framework tries on one offer.
 const LOOK: usize = 64;
-/// When nothing runs or arrives any more and nothing started for this long, nothing will.
+/// When nothing runs or arrives any more and nothing happened for this long, nothing will.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl<'a> Run<'a> {
@@ -271,6 +271,7 @@ impl<'a> Run<'a> {
             && tick <= self.now
         {
             self.ends.pop();
+            self.last_progress = self.now;
             let Some(task) = self.running.get_mut(place).and_then(Option::take) else { continue };
             self.free_places.push(place);
             let Some(client) = self.clients.get(task.client) else { continue };
