@@ -49,6 +49,9 @@ impl Oracle {
         shared: &mut Resources,
         grants: &mut Vec<Grant>,
     ) {
+        if self.agents[id].available().is_empty() {
+            return;
+        }
         let draw = draw_seed(hash_text(id.as_str()), seed);
         let sorters = self.sorters(part);
         for role in self.sorted_roles(sorters.0, draw) {
