@@ -10,7 +10,17 @@ use allocator::{
     AgentProfile, Allocator, AllocatorConfig, Budget, ConstraintLimits, FrameworkProfile, Group, Settlement,
 };
 use model::{AgentCapabilities, AgentId, FrameworkCapabilities, FrameworkId};
-use proto::{meseta, v1};
+use proto::{
+    meseta,
+    v1::{
+        self,
+        scheduler::{
+            AttributeConstraint,
+            attribute_constraint::{Predicate, Selector, predicate, selector},
+            offer_constraints::{RoleConstraints, role_constraints},
+        },
+    },
+};
 use resources::Resources;
 use stdx::{Rng, Tick};
 
@@ -50,6 +60,7 @@ fn main() {
 /// How long the run is, in seconds of its own time.
 const LENGTH: u64 = 600;
 const AGENTS: usize = 50;
+const GPU_AGENTS: usize = 10;
 const CPUS: f64 = 16.0;
 
 /// Who wants units from when to when, and how long a task of theirs lasts.
@@ -66,8 +77,8 @@ struct Run {
 }
 
 impl Run {
-    /// Four kinds of work: `batch` takes what it can get, `web` is guaranteed 300 units and weighs three times as much, `ml`
-    /// has agents for itself, and `other` is in no group.
+    /// Four kinds of work: `batch` takes what it can get of ordinary agents, `web` is guaranteed 300 units there and weighs three
+    /// times as much, `ml` has the agents with GPUs for itself while it wants them, and `other` is in no group.
     fn new() -> Run {
         let mut run = Run {
             allocator: Allocator::new(AllocatorConfig::default(), Rng::new(1)),
@@ -79,6 +90,7 @@ impl Run {
         let scalar = |value| v1::value::Scalar { value };
         let group = |name: &str, weight, min, max, exclusive, cpus: f64| meseta::v1::ResourceGroup {
             name: name.to_owned(),
+            selector: Some(with_gpus(exclusive)),
             roles: vec![name.to_owned()],
             weight: Some(weight),
             unit: BTreeMap::from([("cpus".to_owned(), scalar(cpus)), ("mem".to_owned(), scalar(cpus * 1024.0))]),
@@ -87,9 +99,9 @@ impl Run {
             ..Default::default()
         };
         let specs = [
-            group("batch", 1.0, None, Some(600), false, 1.0),
+            group("batch", 1.0, None, Some(500), false, 1.0),
             group("web", 3.0, Some(300), Some(400), false, 1.0),
-            group("ml", 2.0, None, Some(10), true, 8.0),
+            group("ml", 1.0, None, None, true, 8.0),
         ];
         let compile = |spec: &meseta::v1::ResourceGroup| Group::compile(spec, ConstraintLimits::default());
         let groups = specs.iter().map(compile).collect::<Result<Vec<_>, _>>();
@@ -97,7 +109,8 @@ impl Run {
         for agent in 0..AGENTS {
             let profile = AgentProfile {
                 hostname: format!("agent{agent}"),
-                attributes: Vec::new(),
+                attributes: resources::attributes::parse(if agent < GPU_AGENTS { "gpu:yes" } else { "" })
+                    .unwrap_or_default(),
                 domain: None,
                 capabilities: AgentCapabilities::ALL,
                 active: true,
@@ -176,4 +189,17 @@ impl Run {
         let fields: Vec<String> = DEMAND.iter().map(|(name, ..)| format!(r#""{name}":{:.4}"#, share(name))).collect();
         println!(r#"{{"second":{second},{}}}"#, fields.join(","));
     }
+}
+
+/// Agents that have the attribute `gpu`, or those that have it not.
+fn with_gpus(wanted: bool) -> RoleConstraints {
+    let predicate = match wanted {
+        true => predicate::Predicate::Exists(predicate::Exists {}),
+        false => predicate::Predicate::NotExists(predicate::NotExists {}),
+    };
+    let constraint = AttributeConstraint {
+        selector: Selector { selector: Some(selector::Selector::AttributeName("gpu".to_owned())) },
+        predicate: Predicate { predicate: Some(predicate) },
+    };
+    RoleConstraints { groups: vec![role_constraints::Group { attribute_constraints: vec![constraint] }] }
 }

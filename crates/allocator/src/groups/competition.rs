@@ -43,6 +43,13 @@ impl Supply {
         Supply { columns, ..Supply::default() }
     }
 
+    /// Makes room for so many agents.
+    pub fn reserve(&mut self, agents: usize) {
+        self.free.reserve(agents * self.columns);
+        self.weights.reserve(agents);
+        self.owners.reserve(agents);
+    }
+
     /// Adds an agent; its number is its position. A weight that is not positive keeps it out.
     pub fn add(&mut self, free: &[i64], weight: f64, owner: Owner) -> u32 {
         self.free.extend((0..self.columns).map(|column| free.get(column).copied().unwrap_or(0)));
@@ -143,6 +150,8 @@ pub struct Outcome {
     /// By agent, the first of its entries in `entries`, and `NONE` for none.
     heads: Vec<u32>,
     entries: Vec<Win>,
+    /// Units won and not yet entered: the agent and the group of each.
+    log: Vec<(u32, u32)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -164,6 +173,40 @@ impl Outcome {
             Some((win.group, win.units))
         })
         .filter(|(_, units)| *units > 0)
+    }
+
+    /// Enters what was logged, agent by agent: their entries lie together then.
+    fn settle(&mut self) {
+        let log = std::mem::take(&mut self.log);
+        if log.len() < self.heads.len() {
+            log.iter().for_each(|(agent, group)| self.enter(*agent, *group));
+            return;
+        }
+        let mut ends = vec![0u32; self.heads.len() + 1];
+        for (agent, _) in &log {
+            if let Some(end) = ends.get_mut(*agent as usize + 1) {
+                *end += 1;
+            }
+        }
+        for at in 1..ends.len() {
+            ends[at] += ends[at - 1];
+        }
+        let mut sorted = vec![(0, 0); log.len()];
+        for entry in log {
+            if let Some(at) = ends.get_mut(entry.0 as usize)
+                && let Some(place) = sorted.get_mut(*at as usize)
+            {
+                *place = entry;
+                *at += 1;
+            }
+        }
+        sorted.into_iter().for_each(|(agent, group)| self.enter(agent, group));
+    }
+
+    fn enter(&mut self, agent: u32, group: u32) {
+        if let Some(win) = self.win_mut(agent, group) {
+            win.units += 1;
+        }
     }
 
     fn win_mut(&mut self, agent: u32, group: u32) -> Option<&mut Win> {
@@ -210,6 +253,9 @@ pub fn fit(unit: &[i64], free: &[i64], room: u32) -> f64 {
     if named > 0.0 { f64::from(room) * used / named } else { 0.0 }
 }
 
+/// How many times its part of the weights a group draws at once.
+const GENEROUS: f64 = 4.0;
+
 /// Holds a competition. What was won is taken out of `supply`.
 pub fn compete(supply: &mut Supply, contenders: &[Contender], rng: &mut Rng) -> Outcome {
     let mut players: Vec<Player<'_>> = Vec::with_capacity(contenders.len());
@@ -220,6 +266,7 @@ pub fn compete(supply: &mut Supply, contenders: &[Contender], rng: &mut Rng) -> 
         results: players.iter().map(|player| player.result).collect(),
         heads: vec![NONE; supply.len()],
         entries: Vec::new(),
+        log: Vec::new(),
     };
     let mut weights: f64 = players.iter().filter(|player| !player.is_done()).map(|player| player.of.weight).sum();
     let mut queue: BinaryHeap<Reverse<Place>> =
@@ -246,6 +293,7 @@ pub fn compete(supply: &mut Supply, contenders: &[Contender], rng: &mut Rng) -> 
     for (result, player) in outcome.results.iter_mut().zip(&players) {
         result.won = player.result.won;
     }
+    outcome.settle();
     outcome
 }
 
@@ -336,15 +384,14 @@ impl<'a> Player<'a> {
             }
             supply.move_unit(agent, &self.of.unit, 1);
             supply.book(agent, self.number, self.of.exclusive);
-            if let Some(win) = outcome.win_mut(agent, self.number) {
-                win.units += 1;
-            }
+            outcome.log.push((agent, self.number));
             self.result.won += 1;
             return true;
         }
     }
 
-    /// Draws what the group may hope for in view of what the others want, so that little of the draw is in vain.
+    /// Draws what the group may hope for in view of what the others want, and some more: a winner that others have won
+    /// meanwhile costs less than another draw.
     fn draw_more(&mut self, supply: &Supply, weights: f64, rng: &mut Rng) -> bool {
         let (number, of) = (self.number, self.of);
         let mut left = 0;
@@ -357,7 +404,7 @@ impl<'a> Player<'a> {
             entrant.room > 0
         });
         let wanted = self.of.wanted - self.result.won;
-        let hoped = (left as f64 * (self.of.weight / weights).min(1.0)).ceil() as u64;
+        let hoped = (left as f64 * (GENEROUS * self.of.weight / weights).min(1.0)).ceil() as u64;
         let missing = self.of.min.saturating_sub(self.of.held + self.result.won);
         let units = wanted.min(hoped.max(missing).max(1));
         while left > 0 && self.winners.is_empty() {

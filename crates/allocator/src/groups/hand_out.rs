@@ -128,10 +128,14 @@ impl Allocator {
         let woken = std::mem::take(&mut self.groups.woken);
         let mut contenders: Vec<Contender> = self.groups.entries.iter().map(|entry| self.contender(entry)).collect();
         let mut wanting = Bits::default();
-        for (g, contender) in contenders.iter().enumerate() {
+        for (g, contender) in contenders.iter_mut().enumerate() {
             wanting.put(g as u32, contender.wanted > 0);
+            if contender.wanted > 0 {
+                contender.eligible.reserve(queue.len());
+            }
         }
         let mut supply = Supply::new(self.groups.columns().len());
+        supply.reserve(queue.len());
         let mut numbers = Vec::with_capacity(queue.len());
         if !wanting.is_empty() {
             // The last one is looked at first.
@@ -219,7 +223,7 @@ impl Allocator {
         let Some(selected) = self.groups.selection(a) else { return };
         let enough = is_allocatable(&self.config.min_allocatable, &agent.available);
         let candidates = self.candidates(agent, enough, (!agent.dirty).then_some((clients, &agent.reopened)));
-        let changed = agent.dirty;
+        let (changed, spurned) = (agent.dirty, self.groups.is_spurned(a));
         let fresh = |c: u32| (clients.has(c) && !woken.has(c)) || agent.reopened.has(c);
         let mut entered = None;
         let mut forgiven: SmallVec<[u32; 4]> = SmallVec::new();
@@ -230,7 +234,7 @@ impl Allocator {
                 if !entry.meets(&candidates) {
                     continue;
                 }
-                if self.groups.has_spurned(g, a) {
+                if spurned && self.groups.has_spurned(g, a) {
                     if !changed && !entry.clients.iter().any(fresh) {
                         continue;
                     }

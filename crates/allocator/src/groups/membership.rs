@@ -39,7 +39,7 @@ pub(crate) struct Entry {
     pub unit: Row,
     pub clients: Bits,
     /// The same: the number of each word that has any, and the word.
-    words: Vec<(u32, u64)>,
+    words: SmallVec<[(u32, u64); 2]>,
     /// What its clients hold.
     pub held: Row,
     /// The latest competition that it took part in.
@@ -117,7 +117,7 @@ impl GroupBook {
             self.entries.push(Entry {
                 unit: self.columns.iter().map(|name| group.unit.get(name).0).collect(),
                 clients: Bits::default(),
-                words: Vec::new(),
+                words: SmallVec::new(),
                 held: SmallVec::from_elem(0, self.columns.len()),
                 drawn: Drawn::default(),
                 won_total: before.as_ref().map_or(0, |entry| entry.won_total),
@@ -224,6 +224,11 @@ impl GroupBook {
 
     pub fn has_spurned(&self, group: u32, agent: u32) -> bool {
         self.agents.get(agent as usize).is_some_and(|standing| standing.spurned.has(group))
+    }
+
+    /// Whether any group has spurned an agent.
+    pub fn is_spurned(&self, agent: u32) -> bool {
+        self.agents.get(agent as usize).is_some_and(|standing| !standing.spurned.is_empty())
     }
 
     pub fn note_spurned(&mut self, group: u32, agent: u32, spurned: bool) {

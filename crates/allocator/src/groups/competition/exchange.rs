@@ -17,6 +17,7 @@ pub(super) fn exchange(
     outcome: &mut Outcome,
     effort: &mut u64,
 ) -> bool {
+    outcome.settle();
     // For each group that is asked to move: who asks, and on which agent.
     let mut asked: Vec<Option<(u32, u32)>> = vec![None; contenders.len()];
     let mut waiting = VecDeque::from([group]);
