@@ -6,7 +6,8 @@
 //! constraints, `groups` resource groups. Inside, `frameworks`, `agents`, `quotas`, `maintenance`, `recovery` and `settlement`
 //! take the changes; `cycle` hands out, agent by agent (`visit`), in the order of `walk`; `schedule` and `waiting` say when
 //! and to whom to look next. They stand on `tree` and `standing` (who is next), `consumption` and `allowance` (how much is
-//! left for whom), `filters` (who refused what), `directory` (ids as dense numbers), `scalars` and `bits`. `invariants` says
+//! left for whom), `filters` (who refused what), `directory` (ids as dense numbers), `scalars` and `bits`. `explain` says why
+//! somebody got nothing. `invariants` says
 //! what always holds, `oracle` is a second, slow and obvious allocator; both are for tests.
 
 mod agents;
