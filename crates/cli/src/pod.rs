@@ -302,7 +302,7 @@ containers:
     fn the_short_form_says_much_with_little() {
         let pod = parse(SHORT).expect("valid");
         assert_eq!(pod.name.as_deref(), Some("web"));
-        assert_eq!(pod.executor.to_string(), "cpus:0.2; mem:32; disk:1");
+        assert_eq!(pod.executor.to_string(), "cpus:0.2; disk:1; mem:32");
         let [server, side] = &pod.parts[..] else { panic!("two containers") };
         assert_eq!(server.needs.to_string(), "cpus:0.5; mem:64");
         let command = server.task.command.clone().expect("a command");

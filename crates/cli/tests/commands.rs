@@ -245,7 +245,7 @@ fn a_run_that_cannot_start_says_why() {
         let read = reader.read_line(&mut told).expect("a line");
         assert!(read > 0, "{told}");
     }
-    assert!(told.contains("has cpus:2; mem:1024"), "{told}");
+    assert!(told.contains("has cpus:2; disk:1024; mem:1024"), "{told}");
     signal(&run, Signal::SIGTERM);
     assert_eq!(code(run.wait_with_output().expect("the run ends").status), 143);
 }

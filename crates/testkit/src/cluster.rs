@@ -121,6 +121,10 @@ impl Cluster {
             "--registration_backoff_factor=10ms".into(),
             "--no-hostname_lookup".into(),
         ]);
+        if !processes::is_root() {
+            // Frameworks of tests are of user root; everything runs as this user instead.
+            command.arg("--no-switch_user");
+        }
         command.args(&self.options.agent_flags);
         command.args(self.options.flags_of_agents.get(i).into_iter().flatten());
         self.agents[i] = Some(spawn(command, &work_dir));

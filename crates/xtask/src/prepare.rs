@@ -42,7 +42,8 @@ pub fn python() -> Result<PathBuf> {
     let home = root().join("target/python");
     let interpreter = home.join("bin/python");
     let ready = home.join("ready");
-    if fs::read_to_string(&ready).is_ok_and(|text| text == PYMESOS) {
+    // The interpreter is a link, which may lead nowhere by now.
+    if interpreter.exists() && fs::read_to_string(&ready).is_ok_and(|text| text == PYMESOS) {
         return Ok(interpreter);
     }
     println!("prepare: {PYMESOS} into target/python");
