@@ -247,7 +247,7 @@ fn poll_turn<C: Future>(
     if turn.is_ready() || !state.owes_flush.load(Ordering::Relaxed) {
         return turn;
     }
-    if state.is_link.load(Ordering::Relaxed) {
+    if state.is_link.load(Ordering::Relaxed) && state.closed_since.load(Ordering::Relaxed) == 0 {
         let end = patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINK_PATIENCE)));
         ready!(end.as_mut().poll(cx));
         *patience = None;

@@ -172,7 +172,7 @@ fn malformed_requests_leave_nothing_behind() {
     let period = limits.period();
     let table = Table::new("master").at("state", 1).at("api/v1/scheduler", 1).at("events", 2).at("big", 3).index(1);
     let shared = Arc::new(Shared::new(Arc::new(Inquisitive(table)), limits));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let _inside = runtime.enter();
     let mut rng = Rng::new(0x6d65_7365);
     let mut cx = Context::from_waker(std::task::Waker::noop());
