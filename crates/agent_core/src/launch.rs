@@ -66,6 +66,10 @@ impl Agent {
             return;
         };
         let Some(first) = order.tasks.first() else { return };
+        if self.state.agent_id.as_ref().is_some_and(|id| order.tasks.iter().any(|task| *id != task.agent_id)) {
+            tracing::warn!(%framework, "ignoring tasks that are meant for another agent");
+            return;
+        }
         let executor = match &order.executor {
             Some(info) => ExecutorId::from(&info.executor_id),
             None => ExecutorId::from(first.task_id.value.as_str()),

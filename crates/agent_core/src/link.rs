@@ -127,6 +127,14 @@ impl Agent {
                 // Once we are registered anew, the master learns what does not run here.
                 tracing::warn!(message = message.name(), "ignoring a message while not registered");
             }
+            // It may come from before an election: the master that knows us next may have been told of this update anew.
+            ToAgent::StatusUpdateAcknowledgement(_)
+                if from.id == "master"
+                    && self.state.phase == Phase::Disconnected
+                    && !stdx::bug!("acknowledged_while_unregistered") =>
+            {
+                tracing::warn!("ignoring an acknowledgement while not registered: the update goes out again");
+            }
             ToAgent::PingSlave(_) => {}
             ToAgent::RunTask(message) => self.on_run_task(*message, out),
             ToAgent::RunTaskGroup(message) => self.on_run_task_group(*message, out),

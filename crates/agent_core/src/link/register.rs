@@ -99,8 +99,10 @@ impl Agent {
             }
             Some(known) if *known == id => {}
             Some(known) => {
-                tracing::error!(%id, %known, "the master calls us by another id; ignoring it");
-                return;
+                // A late repetition of our first registration was taken for a new agent at our address. Only the end of this
+                // process tells the master that nobody of that name is here.
+                let why = format!("the master calls us {id}, and we are {known}");
+                return self.exit(1, why, out);
             }
         }
         self.on_accepted(message.connection, out);

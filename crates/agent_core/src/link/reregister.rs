@@ -45,8 +45,9 @@ impl Agent {
             return;
         }
         if self.state.agent_id.as_ref() != Some(&id) {
-            tracing::error!(%id, "the master calls us by another id; ignoring it");
-            return;
+            let known = self.state.agent_id.as_ref().map_or("nobody", AgentId::as_str);
+            let why = format!("the master calls us {id}, and we are {known}");
+            return self.exit(1, why, out);
         }
         tracing::info!(%id, "reregistered");
         self.on_accepted(message.connection, out);

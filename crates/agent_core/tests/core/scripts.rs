@@ -303,6 +303,9 @@ impl Player {
                 if let Some(user) = words.key("user") {
                     message.task.command.as_mut().unwrap().user = Some(user.into());
                 }
+                if let Some(agent) = words.key("agent") {
+                    message.task.agent_id.value = agent.into();
+                }
                 if words.says("stale") {
                     let uuid = v1::Uuid { value: build::uuid(99) };
                     message.resource_version_uuids.push(internal::ResourceVersionUuid { uuid, ..Default::default() });
