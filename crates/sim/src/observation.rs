@@ -162,7 +162,7 @@ pub enum Fact {
         forgot: Vec<ContainerId>,
         oddities: u64,
     },
-    /// All a machine had is gone, its disk too.
+    /// All a machine had is gone, its disk too, or its agent was shut down and gave it up.
     MachineLost {
         agent: u32,
     },

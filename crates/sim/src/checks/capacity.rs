@@ -15,11 +15,20 @@ pub(super) struct Capacity {
     scenario: Scenario,
     live: BTreeMap<u32, Live>,
     ended: BTreeSet<FrameworkId>,
+    /// Where each task started. Of two that a framework gave one name the master knows, and charges, one.
+    started: BTreeMap<(FrameworkId, TaskId), u32>,
+    twice: BTreeSet<(FrameworkId, TaskId)>,
 }
 
 impl Capacity {
     pub fn new(scenario: &Scenario) -> Capacity {
-        Capacity { scenario: scenario.clone(), live: BTreeMap::new(), ended: BTreeSet::new() }
+        Capacity {
+            scenario: scenario.clone(),
+            live: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            started: BTreeMap::new(),
+            twice: BTreeSet::new(),
+        }
     }
 }
 
@@ -37,15 +46,22 @@ impl Check for Capacity {
                 }
             }
             Fact::TaskStarted { agent, framework, task, cpus, mem_mb, .. } => {
+                let key = (framework.clone(), task.clone());
+                if self.started.insert(key.clone(), *agent).is_some_and(|there| there != *agent) {
+                    self.twice.insert(key.clone());
+                }
                 let live = self.live.entry(*agent).or_default();
-                live.insert((framework.clone(), task.clone()), (*cpus, *mem_mb));
-                let counted = live.iter().filter(|((framework, _), _)| !self.ended.contains(framework));
-                let (cpus, mem) = counted.fold((0.0, 0.0), |sum, (_, used)| (sum.0 + used.0, sum.1 + used.1));
+                live.insert(key, (*cpus, *mem_mb));
+                let counted = live.iter().filter(|(key, _)| !self.ended.contains(&key.0) && !self.twice.contains(*key));
+                let (cpus, mem) = counted.clone().fold((0.0, 0.0), |sum, (_, used)| (sum.0 + used.0, sum.1 + used.1));
                 let has = self.scenario.kind_of(*agent);
                 if cpus > has.cpus + 1e-6 || mem > has.mem_mb + 1e-6 {
+                    let tasks: Vec<&str> = counted.map(|((_, task), _)| task.as_str()).collect();
                     return Err(format!(
-                        "agent {agent} works on {cpus} cpus and {mem} MB, of {} and {}",
-                        has.cpus, has.mem_mb
+                        "agent {agent} works on {cpus} cpus and {mem} MB, of {} and {}: {}",
+                        has.cpus,
+                        has.mem_mb,
+                        tasks.join(" ")
                     ));
                 }
             }

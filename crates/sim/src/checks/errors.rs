@@ -4,7 +4,7 @@ use super::Check;
 use crate::observation::Fact;
 
 /// A core that ends because the world failed it says so.
-const FAIR: [&str; 3] = ["stepping down", "the journal cannot be written", "the master calls us by another id"];
+const FAIR: [&str; 2] = ["stepping down", "the journal cannot be written"];
 
 pub(super) struct Errors;
 

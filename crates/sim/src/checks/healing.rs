@@ -9,6 +9,9 @@ pub fn find_wound(world: &World) -> Option<String> {
     if let Some(id) = state.recovered_agents.keys().next() {
         return Some(format!("the leader still waits for agent {id}"));
     }
+    if leader.allocator().is_recovering() {
+        return Some("the leader makes no offers until more agents of before its election are back".to_owned());
+    }
     for (index, host) in world.agents.iter().enumerate() {
         let id = match &host.core {
             Core::Down => None,

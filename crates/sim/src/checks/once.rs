@@ -14,7 +14,7 @@ use crate::{
 pub(super) struct Once {
     /// Where each task runs, or ran.
     runs: BTreeMap<(FrameworkId, TaskId), (u32, ContainerId, bool)>,
-    /// Frameworks that give names twice, by index: theirs may run one after the other.
+    /// Frameworks that give names twice, by index: theirs may run twice.
     careless: Vec<bool>,
     of: BTreeMap<FrameworkId, u32>,
 }
@@ -38,7 +38,9 @@ impl Check for Once {
                 let key = (framework.clone(), task.clone());
                 let careless = self.of.get(framework).is_some_and(|index| self.careless[*index as usize]);
                 if let Some((other, there, live)) = self.runs.insert(key, (*agent, container.clone(), true)) {
-                    if live {
+                    // A master that does not know of the first cannot refuse the second: between a failover and the
+                    // agent's return, or while the agent is unreachable.
+                    if live && !careless {
                         return Err(format!(
                             "task {task} runs on agent {other} in {there}, and on {agent} in {container}"
                         ));

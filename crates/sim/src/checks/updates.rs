@@ -7,7 +7,11 @@ use bytes::Bytes;
 use model::{FrameworkId, TaskId};
 
 use super::Check;
-use crate::{observation::Fact, scenario::Scenario, world::World};
+use crate::{
+    observation::Fact,
+    scenario::{Scenario, Temper},
+    world::World,
+};
 
 pub(super) struct Updates {
     /// What executors said of each task, in order.
@@ -16,7 +20,11 @@ pub(super) struct Updates {
     heard: BTreeSet<Bytes>,
     /// What agents promised to executors to deliver, by the machine that holds it.
     promised: BTreeMap<Bytes, (u32, FrameworkId, TaskId)>,
+    /// Which agents were told that a framework is over: they forget what they hold of it.
+    shut: BTreeSet<(u32, FrameworkId)>,
     checkpoints: Vec<bool>,
+    /// Frameworks that give names twice: what is said of two tasks of one name has no order.
+    careless: Vec<bool>,
     /// The frameworks that live, and which they are.
     live: BTreeMap<FrameworkId, u32>,
 }
@@ -28,7 +36,9 @@ impl Updates {
             acknowledged: BTreeSet::new(),
             heard: BTreeSet::new(),
             promised: BTreeMap::new(),
+            shut: BTreeSet::new(),
             checkpoints: scenario.frameworks.iter().map(|plan| plan.checkpoint).collect(),
+            careless: scenario.frameworks.iter().map(|plan| plan.temper == Temper::Buggy).collect(),
             live: BTreeMap::new(),
         }
     }
@@ -44,6 +54,7 @@ impl Check for Updates {
             Fact::FrameworkSubscribed { framework, id } => drop(self.live.insert(id.clone(), *framework)),
             Fact::FrameworkEnded { id, .. } => drop(self.live.remove(id)),
             Fact::FrameworkShutDown { agent, id } => {
+                self.shut.insert((*agent, id.clone()));
                 self.promised.retain(|_, (of, framework, _)| of != agent || framework != id);
             }
             Fact::MachineLost { agent } => self.promised.retain(|_, (of, _, _)| of != agent),
@@ -53,9 +64,14 @@ impl Check for Updates {
             Fact::FrameworkAcknowledged { uuid, .. } => drop(self.acknowledged.insert(uuid.clone())),
             Fact::FrameworkHeard { uuid, .. } => drop(self.heard.insert(uuid.clone())),
             Fact::ExecutorAcknowledged { agent, framework, task, uuid, .. } => {
-                self.promised.insert(uuid.clone(), (*agent, framework.clone(), task.clone()));
+                if !self.shut.contains(&(*agent, framework.clone())) {
+                    self.promised.insert(uuid.clone(), (*agent, framework.clone(), task.clone()));
+                }
             }
-            Fact::AgentSaid { framework, task, state, uuid, .. } if self.live.contains_key(framework) => {
+            Fact::AgentSaid { framework, task, state, uuid, .. } => {
+                if self.live.get(framework).is_none_or(|index| self.careless[*index as usize]) {
+                    return Ok(());
+                }
                 let said = self.said.get(&(framework.clone(), task.clone()));
                 let earlier = said.into_iter().flatten().take_while(|other| *other != uuid);
                 let known = said.is_some_and(|said| said.contains(uuid));

@@ -24,7 +24,6 @@ pub const BUGS: &[Bug] = &[
     bug("task_forgotten_at_its_first_update", "the master forgets a task when it starts", "tasks (49)"),
     bug("any_acknowledgement_ends_a_task", "the master forgets a task at any acknowledgement", "tasks (49)"),
     bug("acknowledgement_made_up", "the master passes on another uuid than the framework's", "updates (53)"),
-    bug("the_dead_rise", "a terminal state may be followed by another", "tasks (50)"),
     bug("failed_write_ignored", "the master goes on after a failed write to the registry", "registry (74)"),
     bug("deposed_leads_on", "a deposed master goes on", "Jepsen: two leaders"),
     bug("any_master_obeyed", "an agent obeys a master that leads no longer", "Jepsen: locks without fencing"),
@@ -73,5 +72,10 @@ pub const BUGS: &[Bug] = &[
     bug("delivered_again", "what an executor has is delivered again when it comes back", "executors"),
     bug("end_kept_silent", "tasks of an executor that dies are not said to have ended", "executors (64)"),
     bug("silent_about_the_unknown", "an agent does not answer for tasks it never got", "reregistration (61)"),
+    bug(
+        "acknowledged_while_unregistered",
+        "an agent takes the acknowledgement of a master that has lost it",
+        "updates (53)",
+    ),
     bug("runs_while_unregistered", "an agent takes tasks while no master knows it", "agents (85)"),
 ];

@@ -2,18 +2,19 @@
 //! unknown, calls on other streams.
 
 use bytes::Bytes;
+use model::TaskId;
 use proto::v1::{
     self,
     scheduler::{Call, call},
 };
 use stdx::Tick;
 
-use super::{Say, accept, bare, decline, launch, scalar, swarm::Swarm};
+use super::{Say, accept, bare, decline, scalar, swarm::Swarm};
 
 impl Swarm {
     /// One mistake.
     pub(super) fn blunder(&mut self, now: Tick, out: &mut Vec<Say>) {
-        match self.rng.below(12) {
+        match self.rng.below(11) {
             0 => self.accept_stale(now, out),
             1 => out.push(Say::Call(decline(self.stale.clone(), 1.0))),
             2 => self.acknowledge_nothing(out),
@@ -22,12 +23,11 @@ impl Swarm {
                 let kill = call::Kill { task_id, agent_id: None, kill_policy: None };
                 out.push(Say::Call(Box::new(Call { kill: Some(kill), ..bare(call::Type::Kill) })));
             }
-            4 => self.launch_wrongly(now, out),
-            5 => {
+            4 => {
                 let revive = call::Revive { roles: vec!["of-somebody-else".into()] };
                 out.push(Say::Call(Box::new(Call { revive: Some(revive), ..bare(call::Type::Revive) })));
             }
-            6 => {
+            5 => {
                 let agent_id = v1::AgentId { value: "S?".into() };
                 let message = call::Message {
                     agent_id,
@@ -36,13 +36,13 @@ impl Swarm {
                 };
                 out.push(Say::Call(Box::new(Call { message: Some(message), ..bare(call::Type::Message) })));
             }
-            7 => {
+            6 => {
                 let reconcile = call::Reconcile::default();
                 out.push(Say::Stray(Box::new(Call { reconcile: Some(reconcile), ..bare(call::Type::Reconcile) })));
             }
-            8 => out.push(Say::Call(Box::new(bare(call::Type::Accept)))),
-            9 => out.push(Say::Call(Box::new(bare(call::Type::Unknown)))),
-            10 => out.push(Say::Call(accept(Vec::new(), Vec::new(), f64::NAN))),
+            7 => out.push(Say::Call(Box::new(bare(call::Type::Accept)))),
+            8 => out.push(Say::Call(Box::new(bare(call::Type::Unknown)))),
+            9 => out.push(Say::Call(accept(Vec::new(), Vec::new(), f64::NAN))),
             _ => {
                 let shutdown = self.tasks.values().next().map(|known| call::Shutdown {
                     executor_id: v1::ExecutorId { value: "f0-x".into() },
@@ -73,14 +73,17 @@ impl Swarm {
     }
 
     /// More than was offered, or under a name that is taken.
-    fn launch_wrongly(&mut self, now: Tick, out: &mut Vec<Say>) {
-        let Some((_, offer)) = self.offers.pop_first().map(|(_, waiting)| waiting) else { return };
-        let mut task = self.task(now, &offer);
-        if self.rng.below(2) == 0 {
-            task.resources = vec![scalar(&offer, "cpus", 1e6), scalar(&offer, "mem", -1.0)];
-        } else if let Some(taken) = self.tasks.keys().next() {
-            task.task_id = taken.to_proto();
+    pub(super) fn launch_wrongly(&mut self, now: Tick, offer: &v1::Offer, out: &mut Vec<Say>) {
+        let taken = self.tasks.keys().next().cloned();
+        let mut task = self.task(now, offer);
+        match taken {
+            Some(taken) if self.rng.below(2) == 0 => {
+                self.tasks.remove(&TaskId::from(&task.task_id));
+                task.task_id = taken.to_proto();
+            }
+            _ => task.resources = vec![scalar(offer, "cpus", 1e6), scalar(offer, "mem", self.plan.mem_mb)],
         }
-        out.push(Say::Call(accept(vec![offer.id.clone()], vec![launch(vec![task])], 0.0)));
+        let operation = self.operation(offer, vec![task]);
+        out.push(Say::Call(accept(vec![offer.id.clone()], vec![operation], 0.0)));
     }
 }

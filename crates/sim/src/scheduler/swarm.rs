@@ -94,6 +94,10 @@ impl Swarm {
         for id in due {
             let Some((_, offer)) = self.offers.remove(&id) else { continue };
             self.note_stale(offer.id.clone());
+            if self.plan.temper == Temper::Buggy && !self.resting && self.rng.below(5) == 0 {
+                self.launch_wrongly(now, &offer, out);
+                continue;
+            }
             let picky = self.plan.temper == Temper::Picky && self.rng.below(3) != 0;
             let tasks = if picky || !self.wants_more() { Vec::new() } else { self.tasks_for(now, &offer) };
             if tasks.is_empty() {

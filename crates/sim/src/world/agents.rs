@@ -204,13 +204,18 @@ impl World {
         self.send(Node::Agent(agent), node, Message::ToMaster(from, message));
     }
 
-    /// An agent that was given up is wiped and comes back as a new one; any other is started again by its supervisor.
+    /// An agent that was given up comes back as a new one, mostly on a machine that is set up anew; any other is started
+    /// again by its supervisor.
     fn on_agent_exit(&mut self, agent: u32, code: u8, why: &str) {
         self.say(|| format!("agent {agent} exits with {code}: {why}"));
-        let given_up = code == 0;
+        let wiped = self.faults.calm || self.draws.machines.below(2) == 0;
         self.end_agent(agent, secs(1.0 + self.scenario.faults.agent_away_secs));
-        if given_up && self.agents[agent as usize].machine.is_some() {
-            self.wipe_machine(agent);
+        if code != 0 || self.agents[agent as usize].machine.is_none() {
+            return;
+        }
+        match wiped {
+            true => self.wipe_machine(agent),
+            false => self.fact(Fact::MachineLost { agent }),
         }
     }
 }

@@ -219,7 +219,9 @@ impl Light {
                     task.due = Some(now);
                 }
             }
-            ToAgent::StatusUpdateAcknowledgement(message) => self.on_acknowledgement(now, wall, &message, out),
+            ToAgent::StatusUpdateAcknowledgement(message) if self.registered => {
+                self.on_acknowledgement(now, wall, &message, out)
+            }
             ToAgent::ShutdownFramework(message) => {
                 self.tasks.retain(|task| task.row.framework_id != message.framework_id);
                 self.frameworks.retain(|info| info.id.as_ref() != Some(&message.framework_id));

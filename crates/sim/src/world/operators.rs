@@ -161,7 +161,9 @@ impl World {
         let registry = &state.registry;
         let down = registry.machines.values().filter(|machine| machine.mode() == Mode::Down);
         let down: Vec<v1::MachineId> = down.map(|machine| machine.id.clone()).collect();
-        let call = if let Some(role) = registry.quotas.keys().next() {
+        // A quota of nothing stays listed.
+        let mut set = registry.quotas.values().filter(|quota| !quota.limits.is_empty() || !quota.guarantees.is_empty());
+        let call = if let Some(role) = set.next().map(|quota| &quota.role) {
             update_quota(vec![QuotaConfig { role: role.clone(), ..QuotaConfig::default() }])
         } else if !down.is_empty() {
             stop_maintenance(down)
