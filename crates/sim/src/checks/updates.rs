@@ -63,10 +63,10 @@ impl Check for Updates {
             }
             Fact::FrameworkAcknowledged { uuid, .. } => drop(self.acknowledged.insert(uuid.clone())),
             Fact::FrameworkHeard { uuid, .. } => drop(self.heard.insert(uuid.clone())),
-            Fact::ExecutorAcknowledged { agent, framework, task, uuid, .. } => {
-                if !self.shut.contains(&(*agent, framework.clone())) {
-                    self.promised.insert(uuid.clone(), (*agent, framework.clone(), task.clone()));
-                }
+            Fact::ExecutorAcknowledged { agent, framework, task, uuid, .. }
+                if !self.shut.contains(&(*agent, framework.clone())) =>
+            {
+                self.promised.insert(uuid.clone(), (*agent, framework.clone(), task.clone()));
             }
             Fact::AgentSaid { framework, task, state, uuid, .. } => {
                 if self.live.get(framework).is_none_or(|index| self.careless[*index as usize]) {
