@@ -2,14 +2,12 @@
 //! gathered as one batch, commits what it changed in as few goes as the store's limits allow, and reports every ticket in
 //! the order it came.
 
-use std::{
-    collections::BTreeMap,
-    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
-    thread::JoinHandle,
-};
+use std::{collections::BTreeMap, thread::JoinHandle};
 
 use bytes::Bytes;
 use registry::{Change, Key, Mutation, Operation, Refusal, Registry};
+// A bounded queue that takes memory for what waits, not for what may.
+use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
 
 use crate::{
     space::Limits,
@@ -35,7 +33,7 @@ pub type OnOutcome = Box<dyn FnMut(Ticket, Outcome) + Send>;
 
 /// The sending side. Dropping it stores what is queued and ends the thread.
 pub struct Registrar {
-    queue: Option<SyncSender<(Ticket, Vec<Operation>)>>,
+    queue: Option<Sender<(Ticket, Vec<Operation>)>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -53,7 +51,7 @@ impl Registrar {
 
     /// Starts the thread with a store whose document is known.
     pub fn resume(store: Box<dyn Store>, registry: Registry, on_outcome: OnOutcome) -> Result<Registrar, StoreError> {
-        let (queue, jobs) = sync_channel(QUEUE_CAPACITY);
+        let (queue, jobs) = channel(QUEUE_CAPACITY);
         let worker = Worker { store, registry, on_outcome };
         let thread = std::thread::Builder::new()
             .name("registrar".into())
@@ -67,7 +65,7 @@ impl Registrar {
         let Some(queue) = &self.queue else { return Err("the registrar has stopped".into()) };
         queue.try_send((ticket, operations)).map_err(|e| match e {
             TrySendError::Full(_) => format!("{QUEUE_CAPACITY} registry writes wait for the store"),
-            TrySendError::Disconnected(_) => "the registrar has stopped after a failed write".into(),
+            TrySendError::Closed(_) => "the registrar has stopped after a failed write".into(),
         })
     }
 }
@@ -95,9 +93,10 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self, jobs: Receiver<(Ticket, Vec<Operation>)>) {
-        while let Ok(first) = jobs.recv() {
-            let batch = std::iter::once(first).chain(jobs.try_iter()).take(BATCH_TICKETS_MAX).collect();
+    fn run(mut self, mut jobs: Receiver<(Ticket, Vec<Operation>)>) {
+        while let Some(first) = jobs.blocking_recv() {
+            let waiting = std::iter::from_fn(|| jobs.try_recv().ok());
+            let batch = std::iter::once(first).chain(waiting).take(BATCH_TICKETS_MAX).collect();
             if !self.store_batch(batch) {
                 return;
             }

@@ -14,12 +14,13 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
 };
 
 use bytes::Bytes;
+// A bounded queue that takes memory for what waits, not for what may.
+use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
 
 /// What the caller calls a write it waits for.
 pub type Ticket = u64;
@@ -63,7 +64,7 @@ pub struct Opened {
 
 /// The sending side of the writer thread. Dropping it writes what is queued and ends the thread.
 pub struct Journal {
-    queue: Option<SyncSender<writer::Job>>,
+    queue: Option<Sender<writer::Job>>,
     bytes: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
@@ -93,7 +94,7 @@ impl Journal {
         file.sync_all().map_err(fail("sync"))?;
 
         let bytes = Arc::new(AtomicU64::new(good));
-        let (queue, jobs) = sync_channel(QUEUE_CAPACITY);
+        let (queue, jobs) = channel(QUEUE_CAPACITY);
         let writer = writer::Writer {
             path: path.to_owned(),
             file,
@@ -130,7 +131,7 @@ impl Journal {
         let queue = self.queue.as_ref().ok_or(JournalError::Stopped)?;
         queue.try_send(job).map_err(|e| match e {
             TrySendError::Full(_) => JournalError::Full(QUEUE_CAPACITY),
-            TrySendError::Disconnected(_) => JournalError::Stopped,
+            TrySendError::Closed(_) => JournalError::Stopped,
         })
     }
 }

@@ -7,11 +7,11 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::Receiver,
     },
 };
 
 use bytes::Bytes;
+use tokio::sync::mpsc::Receiver;
 
 use crate::{Durability, OnDurable, Ticket, format};
 
@@ -35,8 +35,8 @@ const BATCH_BYTES_MAX: usize = 4 << 20;
 const BUFFER_BYTES_KEPT: usize = 64 << 10;
 
 impl Writer {
-    pub fn run(mut self, jobs: Receiver<Job>) {
-        while let Ok(job) = jobs.recv() {
+    pub fn run(mut self, mut jobs: Receiver<Job>) {
+        while let Some(job) = jobs.blocking_recv() {
             let mut next = Some(job);
             while let Some(job) = next.take() {
                 match job {
