@@ -78,8 +78,14 @@ pub fn run(program: Program, mut args: Vec<String>) -> ExitCode {
         return hand_over(&values);
     }
     let runtime = || match program {
-        Program::Master => runtime(),
-        Program::Agent => small_runtime(),
+        Program::Master => {
+            let_others_finish(0);
+            runtime()
+        }
+        Program::Agent => {
+            let_others_finish(libc::SCHED_RESET_ON_FORK);
+            small_runtime()
+        }
     };
     match start_log(program.name(), &values).and_then(|log| Ok((log, runtime()?))) {
         Ok((log, runtime)) => match program {
@@ -264,6 +270,18 @@ fn keep_memory_together() {
         libc::mallopt(libc::M_ARENA_MAX, 1);
         libc::mallopt(libc::M_TOP_PAD, 256 << 10);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 20);
+    }
+}
+
+/// A message that arrives while all processors are busy does not interrupt whoever runs: on an idle machine nothing
+/// changes, on a busy one several messages are taken at one waking. Processes that this one starts are as `flags` say.
+fn let_others_finish(flags: libc::c_int) {
+    // SAFETY: all of it is integers.
+    let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+    parameters.sched_priority = 0;
+    // SAFETY: concerns the calling thread and those it starts. A kernel that refuses changes nothing.
+    if unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH | flags, &raw const parameters) } != 0 {
+        tracing::debug!(error = %std::io::Error::last_os_error(), "the scheduling policy stays as it was");
     }
 }
 
