@@ -13,6 +13,8 @@ mod shell;
 mod sim;
 mod test;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// Developer commands of Meseta.
@@ -53,8 +55,8 @@ enum Command {
     Ci,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
         Command::Check => check::check(),
         Command::Fix => check::fix(),
         Command::Test(arguments) => test::test(&arguments),
@@ -68,5 +70,12 @@ fn main() -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Sim(arguments) => sim::sim(&arguments),
         Command::Ci => test::ci(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why:#}");
+            ExitCode::FAILURE
+        }
     }
 }

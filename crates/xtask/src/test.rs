@@ -70,10 +70,11 @@ pub fn test(arguments: &Arguments) -> Result<()> {
             }
         }
     }
-    println!("\n{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
+    let closing = format!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
     if tally.failed > 0 {
-        bail!("{} tests failed", tally.failed);
+        bail!("\n{closing}");
     }
+    println!("\n{closing}");
     Ok(())
 }
 
