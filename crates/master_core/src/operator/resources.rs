@@ -4,7 +4,7 @@
 use allocator::refusal_duration;
 use model::{
     AgentId,
-    parse::operation::{self, Asker, reservation, volume},
+    parse::operation::{self, Asker},
 };
 use proto::v1::{
     master::{Call, call},
@@ -67,28 +67,9 @@ impl Master {
     }
 
     fn check_operator(&self, operation: &Operation, agent: &Agent, asker: Asker<'_>) -> Result<(), String> {
-        let capabilities = agent.capabilities;
-        let checkpointed = || agent.total.checkpointed();
         let kind = operation.r#type();
-        let checked = match kind {
-            Type::Reserve => operation.reserve.iter().try_for_each(|r| reservation::reserve(r, capabilities, asker)),
-            Type::Unreserve => operation.unreserve.iter().try_for_each(reservation::unreserve),
-            Type::Create => {
-                operation.create.iter().try_for_each(|c| volume::create(c, &checkpointed(), capabilities, asker))
-            }
-            Type::Destroy => {
-                operation.destroy.iter().try_for_each(|d| volume::destroy(d, &checkpointed(), &self.held_on(&agent.id)))
-            }
-            Type::GrowVolume => operation.grow_volume.iter().try_for_each(|grow| volume::grow(grow, capabilities)),
-            Type::ShrinkVolume => {
-                operation.shrink_volume.iter().try_for_each(|shrink| volume::shrink(shrink, capabilities))
-            }
-            Type::Unknown | Type::Launch | Type::LaunchGroup | Type::CreateDisk | Type::DestroyDisk => {
-                Err("Operation not supported".to_owned())
-            }
-        };
         let name = kind.as_str_name();
-        checked.map_err(|why| match kind {
+        self.check_conversion(operation, agent, asker).map_err(|why| match kind {
             Type::Unreserve | Type::Destroy => format!("Invalid {name} operation: {why}"),
             _ => format!("Invalid {name} operation on {}: {why}", label(agent)),
         })

@@ -1,10 +1,7 @@
 //! RESERVE, UNRESERVE, CREATE, DESTROY, GROW_VOLUME and SHRINK_VOLUME: what they make takes the place of what they consume, for
 //! the operations that follow in the same ACCEPT too.
 
-use model::{
-    FrameworkId, OfferId,
-    parse::operation::{Asker, reservation, volume},
-};
+use model::{FrameworkId, OfferId, parse::operation::Asker};
 use proto::v1::offer::{Operation, operation::Type};
 use resources::conversion::{self, Conversion};
 
@@ -72,23 +69,9 @@ impl Master {
             principal: framework.info.principal.as_deref(),
             framework: Some((&wire_id, framework.capabilities)),
         };
-        let capabilities = agent.capabilities;
-        let checkpointed = || agent.total.checkpointed();
         match operation.r#type() {
-            Type::Reserve => operation.reserve.iter().try_for_each(|r| reservation::reserve(r, capabilities, asker)),
-            Type::Unreserve => operation.unreserve.iter().try_for_each(reservation::unreserve),
-            Type::Create => {
-                operation.create.iter().try_for_each(|c| volume::create(c, &checkpointed(), capabilities, asker))
-            }
-            Type::Destroy => {
-                operation.destroy.iter().try_for_each(|d| volume::destroy(d, &checkpointed(), &self.held_on(&agent.id)))
-            }
-            Type::GrowVolume => operation.grow_volume.iter().try_for_each(|grow| volume::grow(grow, capabilities)),
-            Type::ShrinkVolume => {
-                operation.shrink_volume.iter().try_for_each(|shrink| volume::shrink(shrink, capabilities))
-            }
             Type::CreateDisk | Type::DestroyDisk => Err("'source' is not managed by a resource provider".to_owned()),
-            Type::Unknown | Type::Launch | Type::LaunchGroup => Err("Operation not supported".to_owned()),
+            _ => self.check_conversion(operation, agent, asker),
         }
     }
 
