@@ -53,6 +53,14 @@ static FLAGS: &[Flag] = &[
         "How long a session with ZooKeeper or etcd lasts without news.",
     )
     .alias("zk_session_timeout"),
+    Flag::new(
+        "etcd_ca_file",
+        Text,
+        None,
+        "Whom to trust as etcd's servers, certificates in PEM, for --master=etcds://…; else Mozilla's authorities. The URL may say the same: ?ca=FILE&cert=FILE&key=FILE.",
+    ),
+    Flag::new("etcd_cert_file", Text, None, "The certificate that this agent shows to etcd, in PEM."),
+    Flag::new("etcd_key_file", Text, None, "The private key of that certificate, in PEM."),
     Flag::new("work_dir", Text, None, "Where the agent keeps sandboxes and its checkpoints. Required."),
     Flag::new(
         "runtime_dir",

@@ -64,7 +64,7 @@ impl Settings {
             Some(other) => return Err(format!("--launcher: '{other}' is neither linux nor posix")),
         };
         Ok(Settings {
-            master: find_master(master, values.needed_duration("master_session_timeout")?)?,
+            master: find_master(&values, master)?,
             listen: SocketAddr::new(values.ip("ip")?, values.port("port")?),
             work_dir,
             runtime_dir,
@@ -158,9 +158,11 @@ fn default_runtime_dir(work_dir: &Path) -> PathBuf {
     if nix::unistd::geteuid().is_root() { PathBuf::from("/var/run/meseta") } else { work_dir.join("run") }
 }
 
-fn find_master(text: &str, session_timeout: Duration) -> Result<MasterAt, SettingsError> {
+fn find_master(values: &Values, text: &str) -> Result<MasterAt, SettingsError> {
     if Place::is_meant_by(text) {
-        return Place::parse(text).map(|at| MasterAt::Place(at, session_timeout)).map_err(|e| format!("--master: {e}"));
+        let session_timeout = values.needed_duration("master_session_timeout")?;
+        let place = Place::parse_flag(values, text).map_err(|e| format!("--master: {e}"))?;
+        return Ok(MasterAt::Place(place, session_timeout));
     }
     resolve_master(text).map(MasterAt::Address)
 }

@@ -1,6 +1,11 @@
 //! Figures of the registry's stores: how many durable operations a second, beside the rate of the store itself in the same
-//! run; and how long a cluster of three masters is without one that serves writes. Each line on standard output is one
-//! figure; `cargo xtask bench store` reads them. Real servers, on loopback; takes a few minutes.
+//! run; what it takes to load a large registry; how long a cluster of three masters is without one that serves writes, and
+//! until ten thousand agents are back. Each line on standard output is one figure; `cargo xtask bench store` reads them.
+//! Real servers, on loopback; takes a few minutes. Arguments choose parts: `embedded`, `zookeeper`, `etcd`; and
+//! `operations`, `takeovers`, `agents`.
+
+#[path = "store/light.rs"]
+mod light;
 
 use std::{
     io::{Read, Write as _},
@@ -24,7 +29,8 @@ use testkit::{
 };
 use tokio::runtime::Runtime;
 
-const OPERATIONS: u64 = 20_000;
+const OPERATIONS: u64 = 50_000;
+const LIGHT_AGENTS: usize = 10_000;
 /// Single writes under way at once, for the store's own rate.
 const RAW_IN_FLIGHT: usize = 256;
 const RAW_WRITES: usize = 10_000;
@@ -33,18 +39,41 @@ const SESSION: Duration = Duration::from_secs(10);
 type Error = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Error> {
-    embedded()?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        // What a second process does.
+        ["be-agents", url, count] => return Runtime::new()?.block_on(light::run(url, count.parse()?)),
+        ["load", url] => return load(url),
+        _ => {}
+    }
+    let chosen = |of: &[&str], one: &str| words.contains(&one) || !words.iter().any(|word| of.contains(word));
+    let stores = ["embedded", "zookeeper", "etcd"];
+    let parts = ["operations", "takeovers", "agents"];
+    if chosen(&stores, "embedded") && chosen(&parts, "operations") {
+        embedded()?;
+    }
     for (kind, name) in [(Kind::ZooKeeper, "zookeeper"), (Kind::Etcd, "etcd")] {
+        if !chosen(&stores, name) {
+            continue;
+        }
         if let Some(package) = kind.missing() {
             eprintln!("skipped: {name} is not installed (apt-get install {package})");
             continue;
         }
         let service = Service::start_with(kind, 3, 2_000);
-        replicated(&service, name)?;
-        for (seconds, rounds) in [(4, 5), (10, 3)] {
-            takeovers(&service, name, seconds, rounds, Ending::Kill)?;
+        if chosen(&parts, "operations") {
+            replicated(&service, name)?;
         }
-        takeovers(&service, name, 10, 20, Ending::HandOver)?;
+        if chosen(&parts, "takeovers") {
+            for (seconds, rounds) in [(4, 10), (10, 5)] {
+                takeovers(&service, name, seconds, rounds, Ending::Kill)?;
+            }
+            takeovers(&service, name, 10, 20, Ending::HandOver)?;
+        }
+        if chosen(&parts, "agents") {
+            returns(&service, name)?;
+        }
     }
     Ok(())
 }
@@ -115,11 +144,67 @@ fn replicated(service: &Service, name: &str) -> Result<(), Error> {
     let reference = format!("single writes, {RAW_IN_FLIGHT} at once");
     figure(&format!("registry operations, {name}"), ours, "op/s", &conditions, Some((&reference, raw)));
 
-    let loading = Instant::now();
+    // In a process of its own, whose memory is the registry's.
+    let output = Command::new(std::env::current_exe()?).args(["load", &service.url("/bench")]).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let numbers: Vec<f64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+    let [agents, took, before, after] = numbers[..] else { return Err(format!("loading: {text}").into()) };
+    assert_eq!(agents as u64, OPERATIONS);
+    let conditions = format!("{OPERATIONS} agents, connecting included");
+    figure(&format!("registry load, {name}"), took, "ms", &conditions, None);
+    let conditions =
+        format!("{OPERATIONS} agents; resident memory of a process that holds the registry, less what it had before");
+    figure(&format!("registry memory, {name}"), (after - before) / f64::from(1 << 20), "MiB", &conditions, None);
+    Ok(())
+}
+
+/// Loads a registry and prints how many agents it has, how long it took, and the memory before and after.
+fn load(url: &str) -> Result<(), Error> {
+    let runtime = Runtime::new()?;
+    let connect = coordination::connect(Place::parse(url)?, SESSION);
+    let memory = || processes::rss_bytes(std::process::id()).unwrap_or_default();
+    let (before, begun) = (memory(), Instant::now());
     let registry = runtime.block_on(async { keep::Keep::connect(&*connect).await?.read().await })?.registry;
-    assert_eq!(registry.agents.len() as u64, OPERATIONS);
-    let took = loading.elapsed().as_secs_f64() * 1e3;
-    figure(&format!("registry load, {name}"), took, "ms", &format!("{OPERATIONS} agents, connecting included"), None);
+    println!("{} {} {before} {}", registry.agents.len(), begun.elapsed().as_secs_f64() * 1e3, memory());
+    Ok(())
+}
+
+/// From an election to the moment when all agents are registered with the new leader.
+fn returns(service: &Service, name: &str) -> Result<(), Error> {
+    const ROUNDS: usize = 3;
+    let patience = Duration::from_secs(120);
+    let mut masters = Masters::new(service, "/agents", 4)?;
+    (0..3).try_for_each(|i| masters.start(i))?;
+    let mut leader = processes::wait_for(patience, || masters.serving(&[0, 1, 2])).ok_or("nobody leads")?;
+    let mut fleet = Command::new(std::env::current_exe()?)
+        .args(["be-agents", &masters.url, &LIGHT_AGENTS.to_string()])
+        .stdout(Stdio::null())
+        .spawn()?;
+    let mut work = || -> Result<Vec<f64>, Error> {
+        let mut took = Vec::new();
+        for _ in 0..ROUNDS {
+            processes::wait_for(patience, || masters.has_agents(leader)).ok_or("the agents do not register")?;
+            processes::wait_for(patience, || masters.are_standbys(leader)).ok_or("there are no standbys")?;
+            let others: Vec<usize> = (0..3).filter(|i| *i != leader).collect();
+            masters.end(leader, Ending::Kill)?;
+            let next = processes::wait_for(patience, || others.iter().copied().find(|i| masters.leads(*i)));
+            let (begun, next) = (Instant::now(), next.ok_or("nobody takes over")?);
+            processes::wait_for(patience, || masters.has_agents(next)).ok_or("the agents do not come back")?;
+            took.push(begun.elapsed().as_secs_f64() * 1e3);
+            masters.start(leader)?;
+            leader = next;
+        }
+        Ok(took)
+    };
+    let took = work();
+    fleet.kill()?;
+    fleet.wait()?;
+    let mut took = took?;
+    took.sort_by(f64::total_cmp);
+    let conditions = format!("{LIGHT_AGENTS} light agents in a second process, {ROUNDS} × kill -9 of the leader");
+    let title = format!("election to all agents registered, {name}");
+    figure(&format!("{title}, median"), took[took.len() / 2], "ms", &conditions, None);
+    figure(&format!("{title}, worst"), took[took.len() - 1], "ms", &conditions, None);
     Ok(())
 }
 
@@ -178,15 +263,7 @@ impl Drop for Masters {
 
 /// From the end of the leader to the first write that the next one serves.
 fn takeovers(service: &Service, name: &str, seconds: u64, rounds: usize, ending: Ending) -> Result<(), Error> {
-    let flag = if service.kind == Kind::ZooKeeper { "zk" } else { "etcd" };
-    let mut masters = Masters {
-        url: service.url(&format!("/masters-{seconds}-{}", rounds)),
-        flag,
-        session: format!("--{flag}_session_timeout={seconds}secs"),
-        home: tempfile::tempdir()?,
-        ports: (0..3).map(|_| processes::free_port()).collect(),
-        running: (0..3).map(|_| None).collect(),
-    };
+    let mut masters = Masters::new(service, &format!("/masters-{seconds}-{rounds}"), seconds)?;
     (0..3).try_for_each(|i| masters.start(i))?;
     let patience = Duration::from_secs(60);
     let mut leader = processes::wait_for(patience, || masters.serving(&[0, 1, 2])).ok_or("nobody leads")?;
@@ -214,6 +291,18 @@ fn takeovers(service: &Service, name: &str, seconds: u64, rounds: usize, ending:
 }
 
 impl Masters {
+    fn new(service: &Service, path: &str, session_seconds: u64) -> Result<Masters, Error> {
+        let flag = if service.kind == Kind::ZooKeeper { "zk" } else { "etcd" };
+        Ok(Masters {
+            url: service.url(path),
+            flag,
+            session: format!("--{flag}_session_timeout={session_seconds}secs"),
+            home: tempfile::tempdir()?,
+            ports: (0..3).map(|_| processes::free_port()).collect(),
+            running: (0..3).map(|_| None).collect(),
+        })
+    }
+
     fn start(&mut self, i: usize) -> Result<(), Error> {
         if let Some(mut former) = self.running[i].take() {
             former.wait()?;
@@ -254,11 +343,23 @@ impl Masters {
         })
     }
 
+    fn leads(&self, i: usize) -> bool {
+        self.get(i, "/standing").is_some_and(|body| body["leading"] == true)
+    }
+
+    fn has_agents(&self, i: usize) -> Option<()> {
+        let active = self.get(i, "/metrics/snapshot")?["master/slaves_active"].as_f64()?;
+        (active as usize == LIGHT_AGENTS).then_some(())
+    }
+
+    fn get(&self, i: usize, path: &str) -> Option<serde_json::Value> {
+        let answer = self.ask(i, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))?;
+        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+
     fn are_standbys(&self, leader: usize) -> Option<()> {
-        let head = "GET /standing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let follows = |i: usize| {
-            let answer = self.ask(i, head)?;
-            let body: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
+            let body = self.get(i, "/standing")?;
             (body["leader"].is_object() && body["replica"].is_object()).then_some(())
         };
         (0..3).filter(|i| *i != leader).try_for_each(follows)

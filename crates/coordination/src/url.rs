@@ -1,7 +1,11 @@
 //! Where a cluster keeps its masters and its registry, as operators write it: `zk://[user:password@]host:port,…/path` and
 //! `http[s]://[user:password@]host:port,…[/path]` or `etcd[s]://…`. A `file://` URL names a file that holds one of these.
+//! For TLS, `?ca=FILE&cert=FILE&key=FILE` may follow: whom to trust, and who we are.
 
 use std::fmt;
+
+use stdx::flags::Values;
+use transport::client::tls;
 
 /// Which service, at which hosts, below which path.
 #[derive(Clone, PartialEq, Eq)]
@@ -12,6 +16,8 @@ pub struct Place {
     /// Begins with a slash and does not end with one.
     pub path: String,
     pub login: Option<Login>,
+    /// Whom to trust and who we are, where connections are encrypted.
+    pub tls: tls::Files,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +71,7 @@ impl Place {
                 ));
             }
         };
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (servers, path) = match rest.find('/') {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
@@ -78,7 +85,22 @@ impl Place {
         if hosts.is_empty() {
             return Err(BadUrl("the URL names no host; write host:port,host:port after the ://".into()));
         }
-        Ok(Place { kind, hosts, path: path_of(kind, path)?, login })
+        Ok(Place { kind, hosts, path: path_of(kind, path)?, login, tls: tls_of(kind, query)? })
+    }
+
+    /// Reads the URL in a server's flag. The files for TLS that other flags name count where the URL names none.
+    pub fn parse_flag(values: &Values, text: &str) -> Result<Place, BadUrl> {
+        let mut place = Place::parse(text)?;
+        let shown = place.to_string();
+        let slots = [&mut place.tls.ca, &mut place.tls.cert, &mut place.tls.key];
+        for (name, slot) in ["etcd_ca_file", "etcd_cert_file", "etcd_key_file"].into_iter().zip(slots) {
+            let file = values.path(name);
+            if file.is_some() && place.kind != (Kind::Etcd { tls: true }) {
+                return Err(BadUrl(format!("--{name} is for TLS, and {shown} is without it; write etcds://")));
+            }
+            *slot = slot.take().or(file);
+        }
+        Ok(place)
     }
 }
 
@@ -131,6 +153,24 @@ fn authority(host: &str, default_port: u16) -> Result<String, BadUrl> {
     Ok(format!("{name}:{port}"))
 }
 
+fn tls_of(kind: Kind, query: &str) -> Result<tls::Files, BadUrl> {
+    let mut files = tls::Files::default();
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        let slot = match (kind, part.split_once('=')) {
+            (Kind::Etcd { tls: true }, Some(("ca", file))) => (&mut files.ca, file),
+            (Kind::Etcd { tls: true }, Some(("cert", file))) => (&mut files.cert, file),
+            (Kind::Etcd { tls: true }, Some(("key", file))) => (&mut files.key, file),
+            _ => {
+                return Err(BadUrl(
+                    "after the path of an https:// or etcds:// URL may come ?ca=FILE&cert=FILE&key=FILE, and nothing else".into(),
+                ));
+            }
+        };
+        *slot.0 = Some(slot.1.into());
+    }
+    Ok(files)
+}
+
 fn path_of(kind: Kind, path: &str) -> Result<String, BadUrl> {
     let path = path.trim_end_matches('/');
     if path.is_empty() {
@@ -162,6 +202,8 @@ mod tests {
         ] {
             assert_eq!(Place::parse(text).unwrap().to_string(), expected);
         }
+        let files = Place::parse("https://a/m?ca=/ca.pem&key=/k.pem").unwrap().tls;
+        assert_eq!((files.ca, files.cert, files.key), (Some("/ca.pem".into()), None, Some("/k.pem".into())));
         let login = Place::parse("zk://u:p:q@a/m").unwrap().login.unwrap();
         assert_eq!((login.user.as_str(), login.secret.as_str()), ("u", "p:q"));
     }
@@ -174,6 +216,8 @@ mod tests {
             ("zk://a:x/mesos", "'a:x' is not host:port"),
             ("zk://secret@a/mesos", "user:password"),
             ("zk://a//b", "is no path"),
+            ("zk://a/b?ca=/x", "https://"),
+            ("https://a/b?cap=/x", "?ca=FILE"),
             ("a:5050", "write zk://"),
             ("file:///nowhere/at/all", "cannot read /nowhere/at/all"),
         ] {

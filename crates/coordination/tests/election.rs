@@ -2,6 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "election/jepsen.rs"]
+mod jepsen;
+#[path = "election/refusals.rs"]
+mod refusals;
+#[path = "election/tls.rs"]
+mod tls;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},

@@ -72,12 +72,15 @@ impl Running {
 
     /// Stops acting, stores what is under way, and lets the next master lead at once.
     pub async fn hand_over(self) {
+        let leads = self.seat.standing.borrow().leading;
+        tracing::info!(leads, "handing over: deciding nothing any more, storing what is under way");
         self.inbox.put(Event::Deposed).await;
         // A standby's loop has nothing to end.
-        if self.seat.standing.borrow().leading {
+        if leads {
             let _ = self.ended.await;
         }
         self.seat.hand_over().await;
+        tracing::info!("handed over; the next master may lead");
     }
 }
 

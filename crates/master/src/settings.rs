@@ -140,7 +140,7 @@ impl Settings {
             (Some(url), None) => ("zk", url),
             (None, Some(url)) => ("etcd", url),
         };
-        let place = Place::parse(url).map_err(|e| format!("--{name}: {e}"))?;
+        let place = Place::parse_flag(values, url).map_err(|e| format!("--{name}: {e}"))?;
         if (place.kind == coordination::url::Kind::ZooKeeper) != (name == "zk") {
             return Err(format!("--{name}: {place} is the URL of another kind of store"));
         }

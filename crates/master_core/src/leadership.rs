@@ -49,7 +49,9 @@ impl Master {
 
     pub(crate) fn on_deposed(&mut self, step: &mut Step<'_>) {
         if matches!(self.state.phase, Phase::Recovering | Phase::Leading { .. }) && !stdx::bug!("deposed_leads_on") {
-            self.step_down("another master leads".to_owned(), step);
+            // Whoever said so knows why, and tells.
+            tracing::info!("this master decides nothing any more");
+            self.end_reign("another master leads".to_owned(), step);
         }
         if !stdx::bug!("deposed_leads_on") {
             self.state.phase = Phase::Deposed;
@@ -118,6 +120,10 @@ impl Master {
 
     pub(crate) fn step_down(&mut self, why: String, step: &mut Step<'_>) {
         tracing::error!(why, "stepping down");
+        self.end_reign(why, step);
+    }
+
+    fn end_reign(&mut self, why: String, step: &mut Step<'_>) {
         self.state.phase = Phase::Deposed;
         self.timers.clear();
         step.out.push(Effect::StepDown { why });

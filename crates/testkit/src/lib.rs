@@ -1,6 +1,7 @@
 //! Knows how to start a real cluster for a test and to leave nothing of it behind. Knows nothing of what is tested.
 
 pub mod cluster;
+pub mod network;
 pub mod processes;
 pub mod services;
 pub mod shape;

@@ -1,15 +1,17 @@
 //! Real ZooKeeper and etcd servers on free ports of loopback, from Debian's packages (`zookeeper`, `etcd-server`). They end
-//! with their owner, and can be hurt before.
+//! with their owner, and can be hurt before. They may stand on hosts of a `network`, and etcd may ask for TLS.
 
 use std::{
     fs::{self, File},
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+
+use crate::network::Host;
 
 /// Which service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +30,54 @@ pub struct Service {
 
 /// How one server of a service is started.
 pub struct Plan {
-    pub port: u16,
+    pub at: SocketAddr,
     pub directory: PathBuf,
     command: Vec<String>,
+    host: Option<Host>,
+    /// Where its health is told without TLS.
+    health: SocketAddr,
+}
+
+/// Where one server will be.
+#[derive(Clone)]
+pub struct Site {
+    pub ip: IpAddr,
+    /// For clients, for the other servers, for their elections, and for who asks about its health.
+    pub ports: [u16; 4],
+    /// A host of a network, if it is not this one.
+    pub host: Option<Host>,
+}
+
+impl Site {
+    /// Sites on loopback, on ports that are free now.
+    pub fn on_loopback(count: usize) -> Vec<Site> {
+        let ports = free_ports(count * 4);
+        let ports = ports.chunks_exact(4).filter_map(|four| four.try_into().ok());
+        ports.map(|ports| Site { ip: Ipv4Addr::LOCALHOST.into(), ports, host: None }).collect()
+    }
+
+    pub fn on(host: &Host) -> Site {
+        Site { ip: host.ip.into(), ports: [2181, 2888, 3888, 8080], host: Some(host.clone()) }
+    }
+}
+
+/// How the servers of a service are to be.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// ZooKeeper's unit of time; sessions last at least two.
+    pub tick_ms: u32,
+    /// ZooKeeper takes disk for its log in small pieces, so that it notices a full disk at once.
+    pub small_log: bool,
+    /// etcd serves clients that show a certificate of this authority, and no others.
+    pub tls: Option<Tls>,
+}
+
+/// Files in PEM.
+#[derive(Clone)]
+pub struct Tls {
+    pub ca: PathBuf,
+    pub cert: PathBuf,
+    pub key: PathBuf,
 }
 
 const JARS: &str = "/usr/share/java";
@@ -48,58 +95,76 @@ impl Kind {
     }
 }
 
-/// Plans `count` servers below `home`, on ports that are free now; `tick_ms` is ZooKeeper's unit of time. Writes what they
-/// read at their start.
-pub fn plan(kind: Kind, count: usize, home: &Path, tick_ms: u32) -> Vec<Plan> {
-    let ports = free_ports(count * 3);
-    let (client, more) = ports.split_at(count);
-    let directories: Vec<PathBuf> = (1..=count).map(|i| home.join(format!("store{i}"))).collect();
-    directories.iter().for_each(|directory| fs::create_dir_all(directory).expect("a directory for a server"));
-    let peers: Vec<(u16, u16)> = more.chunks(2).map(|pair| (pair[0], pair[1])).collect();
-    let plan = |(i, (port, directory)): (usize, (&u16, PathBuf))| {
+/// Plans servers with directories `store1`, `store2` … below `home`. Writes what they read at their start.
+pub fn plan(kind: Kind, sites: &[Site], home: &Path, settings: &Settings) -> Vec<Plan> {
+    let plan = |(i, site): (usize, &Site)| {
+        let directory = home.join(format!("store{}", i + 1));
+        fs::create_dir_all(&directory).expect("a directory for a server");
         let command = match kind {
-            Kind::ZooKeeper => zookeeper(i, *port, &peers, &directory, tick_ms),
-            Kind::Etcd => etcd(i, *port, &peers, &directory),
+            Kind::ZooKeeper => zookeeper(i, sites, &directory, settings),
+            Kind::Etcd => etcd(i, sites, &directory, settings),
         };
-        Plan { port: *port, directory, command }
+        let at = |port| SocketAddr::new(site.ip, port);
+        let health = at(site.ports[if settings.tls.is_some() { 3 } else { 0 }]);
+        Plan { at: at(site.ports[0]), directory, command, host: site.host.clone(), health }
     };
-    client.iter().zip(directories).enumerate().map(plan).collect()
+    sites.iter().enumerate().map(plan).collect()
 }
 
-fn zookeeper(i: usize, port: u16, peers: &[(u16, u16)], directory: &Path, tick_ms: u32) -> Vec<String> {
+fn zookeeper(i: usize, sites: &[Site], directory: &Path, settings: &Settings) -> Vec<String> {
+    let Site { ip, ports, .. } = &sites[i];
     let mut config = format!(
-        "dataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime={tick_ms}\ninitLimit=50\nsyncLimit=25\n\
+        "dataDir={}\nclientPort={}\nclientPortAddress={ip}\ntickTime={}\ninitLimit=50\nsyncLimit=25\n\
          admin.enableServer=false\n4lw.commands.whitelist=srvr\nmaxClientCnxns=0\n",
-        directory.display()
+        directory.display(),
+        ports[0],
+        settings.tick_ms,
     );
-    if peers.len() > 1 {
-        for (j, (follow, elect)) in peers.iter().enumerate() {
-            config += &format!("server.{}=127.0.0.1:{follow}:{elect}\n", j + 1);
+    if sites.len() > 1 {
+        for (j, Site { ip, ports, .. }) in sites.iter().enumerate() {
+            config += &format!("server.{}={ip}:{}:{}\n", j + 1, ports[1], ports[2]);
         }
         fs::write(directory.join("myid"), (i + 1).to_string()).expect("a file for a server");
     }
     let path = directory.join("zoo.cfg");
     fs::write(&path, config).expect("a file for a server");
-    let options = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"].map(str::to_owned);
+    let mut command: Vec<String> =
+        ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"].map(str::to_owned).into();
+    if settings.small_log {
+        command.push("-Dzookeeper.preAllocSize=16".to_owned());
+    }
     let class = "org.apache.zookeeper.server.quorum.QuorumPeerMain".to_owned();
-    [&options[..], &[format!("{JARS}/*"), class, path.display().to_string()]].concat()
+    command.extend(["-cp".to_owned(), format!("{JARS}/*"), class, path.display().to_string()]);
+    command
 }
 
-fn etcd(i: usize, port: u16, peers: &[(u16, u16)], directory: &Path) -> Vec<String> {
-    let url = format!("http://127.0.0.1:{port}");
-    let peer_url = |j: usize| format!("http://127.0.0.1:{}", peers[j].0);
-    let cluster: Vec<String> = (0..peers.len()).map(|j| format!("e{j}={}", peer_url(j))).collect();
-    vec![
+fn etcd(i: usize, sites: &[Site], directory: &Path, settings: &Settings) -> Vec<String> {
+    let Site { ip, ports, .. } = &sites[i];
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{ip}:{}", ports[0]);
+    let peer_url = |site: &Site| format!("http://{}:{}", site.ip, site.ports[1]);
+    let cluster: Vec<String> = sites.iter().enumerate().map(|(j, site)| format!("e{j}={}", peer_url(site))).collect();
+    let mut command = vec![
         ETCD.to_owned(),
         format!("--name=e{i}"),
         format!("--data-dir={}", directory.join("data").display()),
         format!("--listen-client-urls={url}"),
         format!("--advertise-client-urls={url}"),
-        format!("--listen-peer-urls={}", peer_url(i)),
-        format!("--initial-advertise-peer-urls={}", peer_url(i)),
+        format!("--listen-peer-urls={}", peer_url(&sites[i])),
+        format!("--initial-advertise-peer-urls={}", peer_url(&sites[i])),
         format!("--initial-cluster={}", cluster.join(",")),
         "--logger=zap".to_owned(),
-    ]
+    ];
+    if let Some(tls) = &settings.tls {
+        command.extend([
+            format!("--cert-file={}", tls.cert.display()),
+            format!("--key-file={}", tls.key.display()),
+            format!("--trusted-ca-file={}", tls.ca.display()),
+            "--client-cert-auth".to_owned(),
+            format!("--listen-metrics-urls=http://{ip}:{}", ports[3]),
+        ]);
+    }
+    command
 }
 
 impl Plan {
@@ -109,13 +174,16 @@ impl Plan {
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]).stdin(Stdio::null());
         command.stdout(log.try_clone().expect("a second handle")).stderr(log);
+        if let Some(host) = &self.host {
+            host.take(&mut command);
+        }
         command
     }
 }
 
 /// `zk://…` or `etcd://…` of the planned servers.
 pub fn url(kind: Kind, plans: &[Plan], login: &str, path: &str) -> String {
-    let hosts: Vec<String> = plans.iter().map(|plan| format!("127.0.0.1:{}", plan.port)).collect();
+    let hosts: Vec<String> = plans.iter().map(|plan| plan.at.to_string()).collect();
     let scheme = match kind {
         Kind::ZooKeeper => "zk",
         Kind::Etcd => "etcd",
@@ -127,17 +195,17 @@ pub fn url(kind: Kind, plans: &[Plan], login: &str, path: &str) -> String {
 pub fn wait_ready(kind: Kind, plans: &[Plan]) {
     for plan in plans {
         let begun = Instant::now();
-        while !is_ready(kind, plan.port) {
+        while !is_ready(kind, plan.health) {
             assert!(begun.elapsed() < READY, "{kind:?} does not get ready, see {}", plan.directory.display());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 }
 
-fn is_ready(kind: Kind, port: u16) -> bool {
+fn is_ready(kind: Kind, at: SocketAddr) -> bool {
     match kind {
-        Kind::ZooKeeper => ask(port, "srvr").is_some_and(|answer| answer.contains("Mode:")),
-        Kind::Etcd => health(port).is_some_and(|answer| answer.contains("\"true\"")),
+        Kind::ZooKeeper => ask(at, "srvr").is_some_and(|answer| answer.contains("Mode:")),
+        Kind::Etcd => health(at).is_some_and(|answer| answer.contains("\"true\"")),
     }
 }
 
@@ -154,9 +222,17 @@ impl Service {
 
     pub fn start_with(kind: Kind, count: usize, tick_ms: u32) -> Service {
         let home = tempfile::Builder::new().prefix("meseta-store-").tempdir().expect("a temporary directory");
-        let plans = plan(kind, count, home.path(), tick_ms);
-        let mut service = Service { kind, servers: plans.iter().map(|_| None).collect(), plans, _home: Some(home) };
-        (0..count).for_each(|i| service.start_server(i));
+        let settings = Settings { tick_ms, ..Settings::default() };
+        let mut service = Service::start_at(kind, &Site::on_loopback(count), home.path(), &settings);
+        service._home = Some(home);
+        service
+    }
+
+    /// Servers at those sites; their directories below `home` stay when they end.
+    pub fn start_at(kind: Kind, sites: &[Site], home: &Path, settings: &Settings) -> Service {
+        let plans = plan(kind, sites, home, settings);
+        let mut service = Service { kind, servers: plans.iter().map(|_| None).collect(), plans, _home: None };
+        (0..sites.len()).for_each(|i| service.start_server(i));
         wait_ready(kind, &service.plans);
         service
     }
@@ -187,6 +263,17 @@ impl Service {
         self.servers[i] = Some(command.spawn().expect("a server"));
     }
 
+    /// Starts those that ended by themselves.
+    pub fn revive(&mut self) {
+        let ended = |server: &mut Option<Child>| server.as_mut().is_some_and(|s| !matches!(s.try_wait(), Ok(None)));
+        let ended: Vec<usize> = (0..self.servers.len()).filter(|i| ended(&mut self.servers[*i])).collect();
+        ended.into_iter().for_each(|i| self.start_server(i));
+    }
+
+    pub fn directory(&self, i: usize) -> &Path {
+        &self.plans[i].directory
+    }
+
     /// SIGKILL.
     pub fn kill_server(&mut self, i: usize) {
         if let Some(mut server) = self.servers[i].take() {
@@ -198,8 +285,8 @@ impl Service {
     /// The server that leads the others.
     pub fn leader(&self) -> Option<usize> {
         let leads = |plan: &Plan| match self.kind {
-            Kind::ZooKeeper => ask(plan.port, "srvr").is_some_and(|answer| answer.contains("Mode: leader")),
-            Kind::Etcd => post(plan.port, "/v3/maintenance/status", "{}").is_some_and(|answer| {
+            Kind::ZooKeeper => ask(plan.at, "srvr").is_some_and(|answer| answer.contains("Mode: leader")),
+            Kind::Etcd => post(plan.at, "/v3/maintenance/status", "{}").is_some_and(|answer| {
                 let field = |name: &str| {
                     let at = answer.find(&format!("\"{name}\":\""))? + name.len() + 4;
                     answer[at..].split('"').next().map(str::to_owned)
@@ -222,8 +309,8 @@ fn free_ports(count: usize) -> Vec<u16> {
     listeners.iter().map(|listener| listener.local_addr().expect("local address").port()).collect()
 }
 
-fn ask(port: u16, words: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+fn ask(at: SocketAddr, words: &str) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&at, Duration::from_secs(5)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     stream.write_all(words.as_bytes()).ok()?;
     let mut answer = String::new();
@@ -231,13 +318,13 @@ fn ask(port: u16, words: &str) -> Option<String> {
     Some(answer)
 }
 
-fn health(port: u16) -> Option<String> {
-    ask(port, "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+fn health(at: SocketAddr) -> Option<String> {
+    ask(at, "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 }
 
-fn post(port: u16, path: &str, body: &str) -> Option<String> {
+fn post(at: SocketAddr, path: &str, body: &str) -> Option<String> {
     let length = body.len();
     let head =
         format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
-    ask(port, &(head + body))
+    ask(at, &(head + body))
 }

@@ -4,6 +4,7 @@
 mod lines;
 mod pool;
 mod records;
+pub mod tls;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -31,6 +32,8 @@ pub struct ClientConfig {
     pub answer: usize,
     /// Connections to one server that are kept unused.
     pub kept: usize,
+    /// Connections are encrypted, and the servers prove who they are.
+    pub tls: Option<tls::Tls>,
 }
 
 impl Default for ClientConfig {
@@ -40,6 +43,7 @@ impl Default for ClientConfig {
             answer_timeout: Duration::from_secs(60),
             answer: 256 << 20,
             kept: 8,
+            tls: None,
         }
     }
 }

@@ -1,11 +1,15 @@
 //! `cargo xtask chaos --store zk|etcd`: three masters, three servers of a store and three agents under faults, with
-//! frameworks that run tasks all the while.
+//! frameworks that run tasks all the while. One of them is on PyMesos, and one on Mesos's own driver where
+//! `MESETA_LIBMESOS` names a program that runs it.
 
 use std::process::Command;
 
 use anyhow::Result;
 
-use crate::shell::{built, cargo, run};
+use crate::{
+    prepare,
+    shell::{built, cargo, run},
+};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -24,20 +28,33 @@ pub struct Arguments {
     /// How many tasks the frameworks run at most.
     #[arg(long, default_value_t = 2_000)]
     pub tasks: u64,
+    /// Runs optimised programs.
+    #[arg(long)]
+    pub release: bool,
 }
 
 /// A few rounds on each store, for `cargo xtask test`.
 pub fn smoke() -> Result<()> {
     for store in ["zk", "etcd"] {
-        chaos(&Arguments { store: store.to_owned(), minutes: None, rounds: Some(3), seed: Some(1), tasks: 100 })?;
+        chaos(&Arguments {
+            store: store.to_owned(),
+            minutes: None,
+            rounds: Some(3),
+            seed: Some(1),
+            tasks: 100,
+            release: false,
+        })?;
     }
     Ok(())
 }
 
 pub fn chaos(arguments: &Arguments) -> Result<()> {
-    run(cargo().args(["build", "--quiet", "--package", "meseta"]))?;
-    run(cargo().args(["build", "--quiet", "--package", "conformance", "--example", "chaos"]))?;
-    let mut program = Command::new(built("debug", "examples/chaos"));
+    prepare::python()?;
+    let (profile, directory) = if arguments.release { ("release", "release") } else { ("dev", "debug") };
+    let build = ["build", "--quiet", "--profile", profile, "--package"];
+    run(cargo().args(build).arg("meseta"))?;
+    run(cargo().args(build).args(["conformance", "--example", "chaos"]))?;
+    let mut program = Command::new(built(directory, "examples/chaos"));
     program.args(["--store", &arguments.store, "--tasks", &arguments.tasks.to_string()]);
     for (name, value) in [("--minutes", arguments.minutes), ("--rounds", arguments.rounds), ("--seed", arguments.seed)]
     {

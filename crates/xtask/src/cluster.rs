@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use testkit::services::{self, Kind};
+use testkit::services::{self, Kind, Settings, Site};
 
 use crate::shell::{built, cargo, root, run};
 
@@ -119,7 +119,8 @@ fn start_store(store: Store) -> Result<Option<(&'static str, String)>> {
     if let Some(package) = kind.missing() {
         bail!("{package} is not installed: apt-get install {package}");
     }
-    let plans = services::plan(kind, STORE_SERVERS, &home(), 2_000);
+    let settings = Settings { tick_ms: 2_000, ..Settings::default() };
+    let plans = services::plan(kind, &Site::on_loopback(STORE_SERVERS), &home(), &settings);
     for plan in &plans {
         let server = plan.command().process_group(0).spawn().context("cannot start a server of the store")?;
         fs::write(plan.directory.join("pid"), server.id().to_string())?;

@@ -1,8 +1,10 @@
-//! The processes that suffer, and what is done to them.
+//! The processes that suffer: masters, agents and the servers of their store, each on a host of its own network where that
+//! is possible, else all on loopback. What is done to them is in `suffer`.
 
 use std::{
     collections::BTreeSet,
     fs::{self, File},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -12,71 +14,89 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use testkit::{
-    processes::{self, wait_for},
-    services::{Kind, Service},
+    network::{self, Host, Network},
+    processes,
+    services::{Kind, Service, Settings, Site},
 };
 
-use crate::{Fault, PATIENCE, watch};
+use crate::{PATIENCE, watch};
 
-const SESSION: Duration = Duration::from_secs(2);
+pub const SESSION: Duration = Duration::from_secs(2);
+/// Enough for a server of the store, or an agent, in a run; little enough to be filled.
+const DISK_MEGABYTES: usize = 320;
+const STORES: usize = 3;
 
 pub struct Cluster {
-    service: Service,
+    pub service: Service,
     home: Option<tempfile::TempDir>,
-    path: PathBuf,
-    masters: Vec<Process>,
-    agents: Vec<Process>,
+    pub path: PathBuf,
+    pub masters: Vec<Process>,
+    pub agents: Vec<Process>,
+    /// Hosts of the store's servers; none on loopback.
+    pub stores: Vec<Host>,
 }
 
-struct Process {
-    name: String,
-    port: u16,
+pub struct Process {
+    pub name: String,
+    at: SocketAddr,
+    pub host: Option<Host>,
     args: Vec<String>,
     child: Option<Child>,
 }
 
 impl Cluster {
-    pub fn start(kind: Kind, masters: usize, agents: usize) -> Result<Cluster> {
-        let service = Service::start_with(kind, 3, 200);
+    pub fn start(kind: Kind, mut network: Option<Network>, masters: usize, agents: usize) -> Result<Cluster> {
         let home = tempfile::Builder::new().prefix("meseta-chaos-").tempdir()?;
         let path = home.path().to_owned();
         fs::create_dir_all(path.join("traces"))?;
+        let mut host = || network.as_mut().map(Network::add_host).transpose();
+        let stores: Vec<Host> = (0..STORES).filter_map(|_| host().transpose()).collect::<Result<_, _>>()?;
+        let master_hosts: Vec<Option<Host>> = (0..masters).map(|_| host()).collect::<Result<_, _>>()?;
+        let agent_hosts: Vec<Option<Host>> = (0..agents).map(|_| host()).collect::<Result<_, _>>()?;
+        let small_disks = (1..=STORES).map(|i| format!("store{i}")).chain(["agent1".to_owned()]);
+        for name in small_disks.filter(|_| !stores.is_empty()) {
+            fs::create_dir_all(path.join(&name))?;
+            network::mount_small_disk(&path.join(&name), DISK_MEGABYTES)?;
+        }
+        let sites = if stores.is_empty() { Site::on_loopback(STORES) } else { stores.iter().map(Site::on).collect() };
+        let settings = Settings { tick_ms: 200, small_log: true, tls: None };
+        let service = Service::start_at(kind, &sites, &path, &settings);
+
         let url = service.url("/mesos");
         let flag = if kind == Kind::ZooKeeper { "zk" } else { "etcd" };
-        let process = |kind: &str, i: usize, more: Vec<String>| {
-            let (name, port) = (format!("{kind}{i}"), processes::free_port());
-            let mut args = vec![kind.to_owned(), format!("--port={port}"), "--no-hostname_lookup".into()];
-            args.push(format!("--work_dir={}", path.join(&name).display()));
-            args.extend(more);
-            Process { name, port, args, child: None }
-        };
         let session = format!("={}secs", SESSION.as_secs());
-        let master = |i| {
-            let more = vec![format!("--{flag}={url}"), format!("--{flag}_session_timeout{session}")];
-            process("master", i, more)
+        let master = |(i, host): (usize, Option<Host>)| {
+            let more = vec![
+                format!("--{flag}={url}"),
+                format!("--{flag}_session_timeout{session}"),
+                "--agent_ping_timeout=1secs".into(),
+                "--max_agent_ping_timeouts=4".into(),
+            ];
+            Process::new(&path, "master", i + 1, host, more)
         };
-        let agent = |i: usize| {
+        let agent = |(i, host): (usize, Option<Host>)| {
             let more = vec![
                 format!("--master={url}"),
                 format!("--master_session_timeout{session}"),
-                format!("--runtime_dir={}", path.join(format!("agent{i}/run")).display()),
+                format!("--runtime_dir={}", path.join(format!("agent{}/run", i + 1)).display()),
                 format!("--cgroups_root=meseta-chaos-{}-{i}", std::process::id()),
                 "--resources=cpus:8;mem:4096;disk:10000".into(),
                 "--registration_backoff_factor=100ms".into(),
                 "--executor_reregistration_timeout=1secs".into(),
             ];
-            process("agent", i, more)
+            Process::new(&path, "agent", i + 1, host, more)
         };
         let mut cluster = Cluster {
-            masters: (1..=masters).map(master).collect(),
-            agents: (1..=agents).map(agent).collect(),
+            masters: master_hosts.into_iter().enumerate().map(master).collect(),
+            agents: agent_hosts.into_iter().enumerate().map(agent).collect(),
             service,
             home: Some(home),
             path,
+            stores,
         };
-        (0..masters).try_for_each(|i| cluster.masters[i].start(&cluster.path))?;
+        cluster.masters.iter_mut().try_for_each(|master| master.start(&cluster.path))?;
         cluster.wait_leader()?;
-        (0..agents).try_for_each(|i| cluster.agents[i].start(&cluster.path))?;
+        cluster.agents.iter_mut().try_for_each(|agent| agent.start(&cluster.path))?;
         Ok(cluster)
     }
 
@@ -93,79 +113,65 @@ impl Cluster {
         self.path.join("traces")
     }
 
-    pub fn master_ports(&self) -> Vec<u16> {
-        self.masters.iter().map(|master| master.port).collect()
+    pub fn masters(&self) -> Vec<SocketAddr> {
+        self.masters.iter().map(|master| master.at).collect()
     }
 
-    /// Leaves logs and files where they are.
+    /// Where this process is reached from the others.
+    pub fn here(&self) -> IpAddr {
+        if self.stores.is_empty() { Ipv4Addr::LOCALHOST.into() } else { Network::HERE.into() }
+    }
+
+    /// Leaves logs and files where they are; a network's small disks vanish with it.
     pub fn keep(&mut self) {
         if let Some(home) = self.home.take() {
             println!("kept {}", home.keep().display());
         }
     }
 
-    /// Does it, and waits until a leader serves writes again; how long that took comes back.
-    pub fn suffer(&mut self, fault: Fault) -> Result<Duration> {
-        self.revive()?;
-        let leader = self.wait_leader()?;
-        let standby = (leader + 1) % self.masters.len();
-        let mut begun = Instant::now();
-        match fault {
-            Fault::KillLeader => self.masters[leader].kill(),
-            Fault::HandOver => self.masters[leader].signal(libc::SIGTERM),
-            Fault::KillStandby => self.masters[standby].kill(),
-            Fault::PauseLeader => {
-                self.masters[leader].signal(libc::SIGSTOP);
-                sleep(SESSION * 2);
-                self.masters[leader].signal(libc::SIGCONT);
-            }
-            Fault::KillStoreLeader => {
-                let server = self.service.leader().unwrap_or(0);
-                self.service.kill_server(server);
-                self.wait_leader()?;
-                let took = begun.elapsed();
-                self.service.start_server(server);
-                return Ok(took);
-            }
-            Fault::NoQuorum => {
-                (0..2).for_each(|i| self.service.kill_server(i));
-                sleep(SESSION * 2);
-                (0..2).for_each(|i| self.service.start_server(i));
-                begun = Instant::now();
-            }
-            Fault::KillAgent => self.agents[0].kill(),
-        }
-        if matches!(fault, Fault::KillLeader | Fault::HandOver) {
-            let gone = self.masters[leader].port;
-            wait_for(PATIENCE, || self.serving().filter(|port| *port != gone)).context("nobody leads")?;
-        } else {
-            self.wait_serving()?;
-        }
-        Ok(begun.elapsed())
-    }
-
-    /// Everything runs again.
+    /// Everything runs again, and all agents are at work.
     pub fn heal(&mut self) -> Result<()> {
         self.revive()?;
-        self.wait_leader().map(drop)
+        self.wait_leader()?;
+        self.wait_agents()
     }
 
     /// The roles that have a weight.
     pub fn weights(&self) -> Option<BTreeSet<String>> {
-        watch::weights(self.serving()?)
+        watch::weights(self.masters[self.serving()?].at)
     }
 
-    fn revive(&mut self) -> Result<()> {
+    pub fn revive(&mut self) -> Result<()> {
         let path = self.path.clone();
+        self.service.revive();
         self.masters.iter_mut().chain(&mut self.agents).try_for_each(|process| process.start(&path))
     }
 
-    /// As what starts masters would: those that ended are started again meanwhile.
-    fn wait_serving(&mut self) -> Result<()> {
+    /// As what starts masters would: those that ended are started again meanwhile. The leader comes back.
+    pub fn wait_serving(&mut self, wanted: impl Fn(usize) -> bool) -> Result<usize> {
         let begun = Instant::now();
-        while self.serving().is_none() {
+        loop {
+            if let Some(leader) = self.serving().filter(|leader| wanted(*leader)) {
+                return Ok(leader);
+            }
             if begun.elapsed() > PATIENCE {
                 bail!("nobody serves a write");
+            }
+            self.revive()?;
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn wait_leader(&mut self) -> Result<usize> {
+        self.wait_serving(|_| true)
+    }
+
+    pub fn wait_agents(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        let wanted = self.agents.len() as u64;
+        while !self.masters.iter().any(|master| watch::active_agents(master.at) == Some(wanted)) {
+            if begun.elapsed() > PATIENCE {
+                bail!("the agents do not come back");
             }
             self.revive()?;
             sleep(Duration::from_millis(20));
@@ -173,14 +179,8 @@ impl Cluster {
         Ok(())
     }
 
-    fn wait_leader(&mut self) -> Result<usize> {
-        self.wait_serving()?;
-        let port = wait_for(PATIENCE, || self.serving()).context("nobody leads")?;
-        self.masters.iter().position(|master| master.port == port).context("a strange leader")
-    }
-
-    fn serving(&self) -> Option<u16> {
-        self.masters.iter().map(|master| master.port).find(|port| watch::write(*port, "probe"))
+    pub fn serving(&self) -> Option<usize> {
+        self.masters.iter().position(|master| watch::write(master.at, "probe"))
     }
 }
 
@@ -192,6 +192,18 @@ impl Drop for Cluster {
 }
 
 impl Process {
+    fn new(home: &Path, kind: &str, i: usize, host: Option<Host>, more: Vec<String>) -> Process {
+        let name = format!("{kind}{i}");
+        let (ip, port) = match &host {
+            Some(host) => (host.ip, if kind == "master" { 5050 } else { 5051 }),
+            None => (Ipv4Addr::LOCALHOST, processes::free_port()),
+        };
+        let mut args = vec![kind.to_owned(), format!("--ip={ip}"), format!("--port={port}")];
+        args.extend(["--no-hostname_lookup".to_owned(), format!("--work_dir={}", home.join(&name).display())]);
+        args.extend(more);
+        Process { name, at: SocketAddr::new(ip.into(), port), host, args, child: None }
+    }
+
     /// Starts it, unless it runs.
     fn start(&mut self, home: &Path) -> Result<()> {
         if let Some(child) = &mut self.child
@@ -201,8 +213,11 @@ impl Process {
         }
         let log = File::options().create(true).append(true).open(home.join(format!("{}.log", self.name)))?;
         let mut command = Command::new(processes::meseta());
-        command.args(&self.args).env("MESETA_TEST_HOME", home).stdin(Stdio::null());
-        command.stdout(log.try_clone()?).stderr(log);
+        command.args(&self.args).env("MESETA_TEST_HOME", home).env("MESETA_CLOCK_SHIFT", self.clock(home));
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        if let Some(host) = &self.host {
+            host.take(&mut command);
+        }
         // SAFETY: prctl is async-signal-safe. The process ends when the thread that started it does.
         unsafe {
             command.pre_exec(|| {
@@ -214,14 +229,19 @@ impl Process {
         Ok(())
     }
 
-    fn kill(&mut self) {
+    /// The file that says how far its calendar is off.
+    pub fn clock(&self, home: &Path) -> PathBuf {
+        home.join(format!("{}.clock", self.name))
+    }
+
+    pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 
-    fn signal(&self, signal: i32) {
+    pub fn signal(&self, signal: i32) {
         if let Some(child) = &self.child {
             // SAFETY: kill has no memory effects.
             unsafe { libc::kill(child.id() as i32, signal) };

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,10 +13,12 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
+
 pub struct Watch {
     stop: Arc<AtomicBool>,
     looking: JoinHandle<(u64, Vec<String>)>,
-    writing: JoinHandle<Vec<String>>,
+    writing: Vec<JoinHandle<Vec<String>>>,
 }
 
 /// What was seen.
@@ -28,30 +30,31 @@ pub struct Seen {
 }
 
 impl Watch {
-    pub fn start(masters: Vec<u16>) -> Watch {
+    pub fn start(masters: &[SocketAddr]) -> Watch {
         let stop = Arc::new(AtomicBool::new(false));
         let looking = spawn({
-            let (stop, masters) = (Arc::clone(&stop), masters.clone());
+            let (stop, masters) = (Arc::clone(&stop), masters.to_vec());
             move || look(&masters, &stop)
         });
-        let writing = spawn({
-            let stop = Arc::clone(&stop);
-            move || write_on(&masters, &stop)
-        });
-        Watch { stop, looking, writing }
+        let write = |(i, master): (usize, &SocketAddr)| {
+            let (stop, master) = (Arc::clone(&stop), *master);
+            spawn(move || write_on(i, master, &stop))
+        };
+        Watch { looking, writing: masters.iter().enumerate().map(write).collect(), stop }
     }
 
     pub fn stop(self) -> Seen {
         self.stop.store(true, Ordering::Relaxed);
         let (looks, problems) = self.looking.join().unwrap_or_default();
-        Seen { looks, problems, acknowledged: self.writing.join().unwrap_or_default() }
+        let acknowledged = self.writing.into_iter().flat_map(|writer| writer.join().unwrap_or_default()).collect();
+        Seen { looks, problems, acknowledged }
     }
 }
 
-fn look(masters: &[u16], stop: &AtomicBool) -> (u64, Vec<String>) {
+fn look(masters: &[SocketAddr], stop: &AtomicBool) -> (u64, Vec<String>) {
     let (mut looks, mut problems) = (0, Vec::new());
     while !stop.load(Ordering::Relaxed) {
-        let leading: Vec<(u16, u64)> = masters.iter().filter_map(|port| Some((*port, epoch(*port)?))).collect();
+        let leading: Vec<(SocketAddr, u64)> = masters.iter().filter_map(|at| Some((*at, epoch(*at)?))).collect();
         if let [(first, before), (second, other), ..] = leading[..]
             && epoch(first) == Some(before)
         {
@@ -63,33 +66,39 @@ fn look(masters: &[u16], stop: &AtomicBool) -> (u64, Vec<String>) {
     (looks, problems)
 }
 
+/// The one that says that it leads.
+pub fn leader(masters: &[SocketAddr]) -> Option<SocketAddr> {
+    masters.iter().copied().find(|at| epoch(*at).is_some())
+}
+
 /// The epoch a master leads in, if it says that it leads.
-fn epoch(port: u16) -> Option<u64> {
-    let standing = standing(port)?;
+fn epoch(at: SocketAddr) -> Option<u64> {
+    let standing = get(at, "/standing")?;
     (standing["leading"] == true).then(|| standing["epoch"].as_u64())?
 }
 
-fn standing(port: u16) -> Option<serde_json::Value> {
-    let answer = ask(port, "GET /standing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+/// How a role is called whose weight was asked of that master.
+pub fn role(master: usize, n: u64) -> String {
+    format!("chaos-{master}-{n}")
 }
 
-fn write_on(masters: &[u16], stop: &AtomicBool) -> Vec<String> {
+/// Each master is asked, also one that is deposed and does not know it.
+fn write_on(i: usize, at: SocketAddr, stop: &AtomicBool) -> Vec<String> {
     let mut acknowledged = Vec::new();
     let mut n = 0;
     while !stop.load(Ordering::Relaxed) {
-        let role = format!("chaos-{n}");
-        if masters.iter().any(|port| write(*port, &role)) {
+        let role = role(i, n);
+        n += 1;
+        if write(at, &role) {
             acknowledged.push(role);
-            n += 1;
         }
-        sleep(Duration::from_millis(20));
+        sleep(Duration::from_millis(50));
     }
     acknowledged
 }
 
 /// Gives a role a weight; true once this master, as the leader, has stored it.
-pub fn write(port: u16, role: &str) -> bool {
+pub fn write(at: SocketAddr, role: &str) -> bool {
     let call = format!(
         r#"{{"type":"UPDATE_WEIGHTS","update_weights":{{"weight_infos":[{{"role":"{role}","weight":2.0}}]}}}}"#
     );
@@ -98,20 +107,30 @@ pub fn write(port: u16, role: &str) -> bool {
          Content-Length: {}\r\n\r\n",
         call.len()
     );
-    ask(port, &(head + &call)).is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    ask(at, &(head + &call)).is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 
 /// The roles that have a weight in a master's registry.
-pub fn weights(port: u16) -> Option<BTreeSet<String>> {
-    let answer = ask(port, "GET /registrar(1)/registry HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let registry: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
+pub fn weights(at: SocketAddr) -> Option<BTreeSet<String>> {
+    let registry = get(at, "/registrar(1)/registry")?;
     let weights = registry["weights"].as_array()?;
     Some(weights.iter().filter_map(|weight| weight["info"]["role"].as_str().map(str::to_owned)).collect())
 }
 
-fn ask(port: u16, request: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
+/// How many agents are registered with a master and at work.
+pub fn active_agents(at: SocketAddr) -> Option<u64> {
+    get(at, "/metrics/snapshot")?["master/slaves_active"].as_f64().map(|n| n as u64)
+}
+
+fn get(at: SocketAddr, path: &str) -> Option<Value> {
+    let answer = ask(at, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))?;
+    serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+}
+
+fn ask(at: SocketAddr, request: &str) -> Option<String> {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    let mut stream = TcpStream::connect_timeout(&at, PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;

@@ -45,6 +45,13 @@ impl Etcd {
                 Err(error) if error.is_passing() && Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
+                Err(SpaceError::Unsure(why)) => {
+                    return Err(SpaceError::Unreachable(format!(
+                        "{} does not answer as etcd does: {why}; check that most of its servers run, the hosts and ports in \
+                         the URL, and whether they ask for TLS (https://, with certificates) or not (http://)",
+                        self.place
+                    )));
+                }
                 Err(error) => return Err(error),
             }
         }

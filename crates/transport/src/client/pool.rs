@@ -10,7 +10,10 @@ use std::{
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use stdx::hosts;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 use super::{ClientConfig, ClientError, OutBody};
 
@@ -69,6 +72,20 @@ pub(super) async fn connect(authority: &str, config: &ClientConfig) -> Result<Se
         .unwrap_or_else(|elapsed| Err(elapsed.into()))
         .map_err(failed)?;
     socket.set_nodelay(true).map_err(failed)?;
+    match &config.tls {
+        None => speak(authority, socket).await,
+        Some(tls) => {
+            let shaking = tokio::time::timeout(config.connect_timeout, tls.shake_hands(authority, socket));
+            let encrypted = shaking.await.unwrap_or_else(|elapsed| Err(elapsed.into())).map_err(failed)?;
+            speak(authority, encrypted).await
+        }
+    }
+}
+
+async fn speak(
+    authority: &str,
+    socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> Result<Sender, ClientError> {
     let (sender, connection) = http1::Builder::new()
         .title_case_headers(true)
         .handshake(TokioIo::new(socket))

@@ -13,7 +13,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use transport::{
     StatusCode,
-    client::{Call, Client, ClientConfig, ClientError, Lines, Reply},
+    client::{Call, Client, ClientConfig, ClientError, Lines, Reply, tls::Tls},
     header,
 };
 
@@ -31,6 +31,8 @@ pub struct Gateway {
     current: AtomicUsize,
     login: Option<Login>,
     token: Mutex<Option<String>>,
+    /// Why the last connection was not made.
+    failure: Mutex<String>,
 }
 
 #[derive(Serialize, Default, Clone)]
@@ -146,15 +148,20 @@ pub struct Change {
 
 impl Gateway {
     pub fn new(place: &Place, patience: Duration) -> Result<Gateway, SpaceError> {
-        if matches!(place.kind, Kind::Etcd { tls: true }) {
-            return Err(SpaceError::Denied(format!(
-                "{place}: etcd over TLS is not supported yet; give an http:// URL of servers in a trusted network"
-            )));
-        }
+        let tls = match place.kind {
+            Kind::Etcd { tls: true } => Some(Tls::new(&place.tls).map_err(|why| {
+                SpaceError::Denied(format!(
+                    "TLS to {place}: {why}; name the files in the URL (?ca=FILE&cert=FILE&key=FILE) or by \
+                     --etcd_ca_file, --etcd_cert_file and --etcd_key_file"
+                ))
+            })?),
+            _ => None,
+        };
         let config = ClientConfig {
             connect_timeout: patience / 4,
             answer_timeout: patience / 2,
             answer: ANSWER_BYTES_MAX,
+            tls,
             ..ClientConfig::default()
         };
         Ok(Gateway {
@@ -163,6 +170,7 @@ impl Gateway {
             current: AtomicUsize::new(0),
             login: place.login.clone(),
             token: Mutex::default(),
+            failure: Mutex::default(),
         })
     }
 
@@ -279,10 +287,10 @@ impl Gateway {
             match self.client.open_lines(call).await {
                 Ok(Ok(lines)) => return Ok(Watch { lines }),
                 Ok(Err(reply)) => return Err(self.refusal(&reply)),
-                Err(ClientError::Connect { .. }) => self.turn_to_next(),
+                Err(ClientError::Connect { source, .. }) => self.on_failure(&source),
                 Err(error) => {
                     self.turn_to_next();
-                    return Err(SpaceError::Unsure(error.to_string()));
+                    return Err(SpaceError::Unsure(with_causes(&error)));
                 }
             }
         }
@@ -295,13 +303,13 @@ impl Gateway {
             let authority = call.authority.clone();
             let reply = match self.client.send(call).await {
                 Ok(reply) => reply,
-                Err(ClientError::Connect { .. }) => {
-                    self.turn_to_next();
+                Err(ClientError::Connect { source, .. }) => {
+                    self.on_failure(&source);
                     continue;
                 }
                 Err(error) => {
                     self.turn_to_next();
-                    return Err(SpaceError::Unsure(error.to_string()));
+                    return Err(SpaceError::Unsure(with_causes(&error)));
                 }
             };
             if !reply.status.is_success() {
@@ -333,10 +341,16 @@ impl Gateway {
         self.current.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn on_failure(&self, error: &std::io::Error) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+        self.turn_to_next();
+    }
+
     fn unreachable(&self) -> SpaceError {
         SpaceError::Unreachable(format!(
-            "no etcd server answers at {}; check that most of them run, and the hosts and ports in the URL",
-            self.hosts.join(",")
+            "no etcd server answers at {} ({}); check that most of them run, and the hosts and ports in the URL",
+            self.hosts.join(","),
+            self.failure.lock().unwrap_or_else(PoisonError::into_inner)
         ))
     }
 
@@ -476,6 +490,19 @@ fn to_body(request: &impl Serialize) -> Vec<u8> {
 
 fn encode(bytes: &[u8]) -> String {
     BASE64_STANDARD.encode(bytes)
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let why = error.to_string();
+        if !text.contains(&why) {
+            text = format!("{text}: {why}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// The first key after all that begin with `prefix`.
