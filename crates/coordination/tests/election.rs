@@ -307,3 +307,27 @@ fn many_agents_load_and_move() {
         assert_eq!(second.elected().await.registry, registry);
     });
 }
+
+/// Whoever looks for members just when the path is made hears of them all the same.
+#[test]
+fn members_are_seen_whenever_the_path_is_made() {
+    let Some(server) = Service::start(Kind::ZooKeeper, 1) else { return };
+    Runtime::new().unwrap().block_on(async {
+        for n in 0..300 {
+            let path = format!("/late/{n}");
+            let connect = connect(&server, &path, Duration::from_secs(4));
+            let (one, other) = (connect.connect().await.unwrap(), connect.connect().await.unwrap());
+            let looks = tokio::spawn(async move {
+                loop {
+                    let (members, changed) = other.members().await.unwrap();
+                    if !members.is_empty() {
+                        return;
+                    }
+                    changed.await;
+                }
+            });
+            one.join(Bytes::from_static(b"{}")).await.unwrap();
+            assert!(tokio::time::timeout(PATIENCE, looks).await.is_ok(), "nobody tells of the member at {path}");
+        }
+    });
+}

@@ -367,14 +367,19 @@ impl Space for Session {
 
     fn members(&self) -> Work<'_, (Vec<(Member, Bytes)>, Signal)> {
         Box::pin(async move {
-            let (names, changed): (Vec<String>, Signal) = match self.client.list_and_watch_children(&self.path).await {
-                Ok((names, watcher)) => (names, Box::pin(async move { drop(watcher.changed().await) })),
-                Err(Error::NoNode) => {
-                    let watched = self.client.check_and_watch_stat(&self.path).await;
-                    let (_, watcher) = watched.map_err(|e| self.error(e, &self.path))?;
-                    (Vec::new(), Box::pin(async move { drop(watcher.changed().await) }))
+            let (names, changed): (Vec<String>, Signal) = loop {
+                match self.client.list_and_watch_children(&self.path).await {
+                    Ok((names, watcher)) => break (names, Box::pin(async move { drop(watcher.changed().await) })),
+                    Err(Error::NoNode) => {
+                        let watched = self.client.check_and_watch_stat(&self.path).await;
+                        let (found, watcher) = watched.map_err(|e| self.error(e, &self.path))?;
+                        // Had it been made meanwhile, this watch would not tell of its children.
+                        if found.is_none() {
+                            break (Vec::new(), Box::pin(async move { drop(watcher.changed().await) }));
+                        }
+                    }
+                    Err(error) => return Err(self.error(error, &self.path)),
                 }
-                Err(error) => return Err(self.error(error, &self.path)),
             };
             let mut members: Vec<Member> = names.into_iter().filter_map(member_of).collect();
             members.sort_by_key(|member| member.number);
