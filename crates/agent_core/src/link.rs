@@ -127,13 +127,14 @@ impl Agent {
                 // Once we are registered anew, the master learns what does not run here.
                 tracing::warn!(message = message.name(), "ignoring a message while not registered");
             }
-            // It may come from before an election: the master that knows us next may have been told of this update anew.
-            ToAgent::StatusUpdateAcknowledgement(_)
+            // These may come from before an election. The next master may have been told of the update anew, and its
+            // framework may be back; what is over after all, we hear of when we are registered.
+            ToAgent::StatusUpdateAcknowledgement(_) | ToAgent::ShutdownFramework(_)
                 if from.id == "master"
                     && self.state.phase == Phase::Disconnected
-                    && !stdx::bug!("acknowledged_while_unregistered") =>
+                    && !stdx::bug!("heard_while_unregistered") =>
             {
-                tracing::warn!("ignoring an acknowledgement while not registered: the update goes out again");
+                tracing::warn!(message = message.name(), "ignoring a message while not registered");
             }
             ToAgent::PingSlave(_) => {}
             ToAgent::RunTask(message) => self.on_run_task(*message, out),

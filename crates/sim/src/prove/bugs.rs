@@ -73,8 +73,8 @@ pub const BUGS: &[Bug] = &[
     bug("end_kept_silent", "tasks of an executor that dies are not said to have ended", "executors (64)"),
     bug("silent_about_the_unknown", "an agent does not answer for tasks it never got", "reregistration (61)"),
     bug(
-        "acknowledged_while_unregistered",
-        "an agent takes the acknowledgement of a master that has lost it",
+        "heard_while_unregistered",
+        "an agent takes the words of a master that has lost it",
         "updates (53)",
     ),
     bug("runs_while_unregistered", "an agent takes tasks while no master knows it", "agents (85)"),

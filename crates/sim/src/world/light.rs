@@ -222,7 +222,7 @@ impl Light {
             ToAgent::StatusUpdateAcknowledgement(message) if self.registered => {
                 self.on_acknowledgement(now, wall, &message, out)
             }
-            ToAgent::ShutdownFramework(message) => {
+            ToAgent::ShutdownFramework(message) if self.registered => {
                 self.tasks.retain(|task| task.row.framework_id != message.framework_id);
                 self.frameworks.retain(|info| info.id.as_ref() != Some(&message.framework_id));
             }
