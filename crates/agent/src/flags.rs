@@ -68,6 +68,12 @@ static FLAGS: &[Flag] = &[
         None,
         "Where the state of running containers is kept until the machine restarts. The default is /var/run/meseta for root and a folder in --work_dir for others.",
     ),
+    Flag::new(
+        "flight_recorder",
+        Text,
+        None,
+        "Record every input in this file, as PATH,SIZE (/var/log/flight,64MB); the size is a bound. `cargo xtask sim --replay` steps through it.",
+    ),
     Flag::new("ip", Text, Some("127.0.0.1"), "The address to listen on."),
     Flag::new("port", Integer, Some("5051"), "The port to listen on; 0 takes a free one."),
     Flag::new("advertise_ip", Text, None, "The address others reach this agent at, if not --ip."),

@@ -14,12 +14,12 @@ mod world;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
-use agent_core::{Agent, Event, Record};
+use agent_core::{Agent, Event, Record, recording::Beginning};
 use containers::Containers;
 use coordination::{Detected, Detector};
 use endpoints::Common;
 use journal::{Journal, Opened};
-use observe::{files::Files, metrics};
+use observe::{files::Files, flight::Flight, metrics};
 use proto::{
     upid::Upid,
     v1::{MasterInfo, agent_info::Capability},
@@ -72,7 +72,11 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
     );
 
     let (inbox, arrivals) = inbox::inbox();
-    let (journal, state) = open_journal(&settings, inbox.clone())?;
+    let (journal, records) = open_journal(&settings, inbox.clone())?;
+    let seed = stdx::rng::system_seed();
+    let beginning = || Beginning { seed, config: config.clone(), journal: records.clone() }.encode();
+    let flight = Flight::open(settings.values.text("flight_recorder"), beginning)?;
+    let state = agent_core::replay(records);
     let (containers, not_isolated) = Containers::new(containers_config(&settings)).map_err(|e| e.to_string())?;
     for sentence in &not_isolated {
         tracing::warn!("{sentence}");
@@ -101,9 +105,10 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
         executors: ExecutorsV0::new(node.clone(), inbox.clone()),
         authenticatee: credential.map(|one| authentication::authenticatee(one, node.clone(), inbox.clone())),
     };
-    let core = Agent::new(config, stdx::rng::system_seed());
+    let core = Agent::new(config, seed);
     let common = common(&settings, log_file);
-    let ended = tokio::spawn(Loop::new(core, journal, node, world.clone(), peers.clone()).run(arrivals));
+    let core = Loop::new(core, journal, node, world.clone(), peers.clone()).recorded_by(flight);
+    let ended = tokio::spawn(core.run(arrivals));
     inbox.put(recovered).await;
     common.metrics.gauge("slave/recovery_time_secs").set(recovering.elapsed().as_secs_f64());
     let shown_master = detect_master(settings.master.clone(), &inbox).await;
@@ -170,8 +175,8 @@ struct V0 {
     authenticatee: Option<Authenticatee>,
 }
 
-/// Opens the journal and adds up what it holds.
-fn open_journal(settings: &Settings, inbox: Inbox) -> Result<(Journal, agent_core::RecoveredState), String> {
+/// Opens the journal and reads what it holds.
+fn open_journal(settings: &Settings, inbox: Inbox) -> Result<(Journal, Vec<Record>), String> {
     let on_durable = Box::new(move |tickets: &[journal::Ticket], outcome: Result<(), &io::Error>| {
         for ticket in tickets.iter().copied().filter(|ticket| *ticket != NO_TICKET) {
             let outcome = outcome.map_err(ToString::to_string);
@@ -196,7 +201,7 @@ fn open_journal(settings: &Settings, inbox: Inbox) -> Result<(Journal, agent_cor
             Err(error) => tracing::warn!(%error, "passed over a checkpoint"),
         }
     }
-    Ok((journal, agent_core::replay(read)))
+    Ok((journal, read))
 }
 
 fn containers_config(settings: &Settings) -> containers::Config {

@@ -3,8 +3,9 @@
 
 use std::time::Instant;
 
-use agent_core::{Agent, ConnId, Effect, Effects, Event, Input, Record, Reply, State};
+use agent_core::{Agent, ConnId, Effect, Effects, Event, Input, Record, Reply, State, recording};
 use journal::Journal;
+use observe::flight::Flight;
 use proto::v1;
 use stdx::clock::{self, Clock};
 use transport::{
@@ -60,6 +61,7 @@ pub struct Loop {
     peers: Peers<AgentTraffic>,
     effects: Effects,
     ending: Option<(u8, String)>,
+    flight: Flight,
 }
 
 impl Loop {
@@ -75,7 +77,14 @@ impl Loop {
             peers: Peers::default(),
             effects: Effects::new(),
             ending: None,
+            flight: Flight::default(),
         }
+    }
+
+    /// Every input is recorded by `flight` before the core has it.
+    pub fn recorded_by(mut self, flight: Flight) -> Loop {
+        self.flight = flight;
+        self
     }
 
     /// Runs until the core is done; its exit code and reason come back.
@@ -151,6 +160,7 @@ impl Owner for Loop {
     fn step(&mut self, event: Event) {
         let input = Input { now: self.clock.now(), wall: clock::wall(), event };
         let mut effects = std::mem::take(&mut self.effects);
+        self.flight.note(|| Some(recording::encode(&input)));
         self.core.handle(input, &mut effects);
         effects.drain().for_each(|effect| self.carry_out(effect));
         self.effects = effects;

@@ -5,7 +5,6 @@
 
 mod authentication;
 pub mod flags;
-mod flight;
 mod http;
 mod reads;
 mod runtime;
@@ -16,7 +15,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use endpoints::Common;
 use master_core::{Event, Master, recording::Beginning};
-use observe::{files::Files, metrics};
+use observe::{files::Files, flight::Flight, metrics};
 use stdx::{
     clock::{self, Clock},
     flags::Values,
@@ -26,7 +25,6 @@ use transport::{Limits, Node, Server, inbox, libprocess::NodeConfig};
 
 use crate::{
     authentication::Authentication,
-    flight::Flight,
     http::{About, Endpoints},
     runtime::{Inbox, Loop},
     seat::{Failure, Seat},
@@ -105,7 +103,7 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
 
     let (inbox, arrivals) = inbox::inbox();
     let (node, mut exits) = Node::new(NodeConfig::new(advertised));
-    let beginning = || Beginning { info: info.clone(), seed, config: config.clone() };
+    let beginning = || Beginning { info: info.clone(), seed, config: config.clone() }.encode();
     let flight = Flight::open(settings.values.text("flight_recorder"), beginning)?;
     let core = Master::new(config, info.clone(), seed);
     let clock = Clock::start();

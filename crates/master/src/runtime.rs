@@ -8,9 +8,9 @@ use std::{
 
 use coordination::{Outcome, registrar::OnOutcome};
 use master_core::{
-    Actor, ConnId, Effect, Effects, Event, Input, Lap, Master, PersistError, Reply, State, Stopwatch, Ticket,
+    Actor, ConnId, Effect, Effects, Event, Input, Lap, Master, PersistError, Reply, State, Stopwatch, Ticket, recording,
 };
-use observe::metrics;
+use observe::{flight::Flight, metrics};
 use proto::v1;
 use resources::Quantities;
 use stdx::clock::{self, Clock};
@@ -22,7 +22,7 @@ use transport::{
     },
 };
 
-use crate::{flight::Flight, seat::Seat};
+use crate::seat::Seat;
 
 /// The ticket of a write that nobody waits for.
 pub const NO_TICKET: Ticket = Ticket::MAX;
@@ -151,7 +151,7 @@ impl Owner for Loop {
             return;
         }
         let input = Input { now: self.clock.now(), wall: clock::wall(), event };
-        self.flight.note(&input);
+        self.flight.note(|| recording::encode(&input));
         let mut effects = std::mem::take(&mut self.effects);
         self.core.handle(input, &mut effects);
         effects.drain().for_each(|effect| self.carry_out(effect));

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use stdx::units::parse_bytes;
+
 const MAGIC: &[u8; 8] = b"MSFLIGHT";
 /// Longer ones are damage.
 const RECORD_MAX: u32 = 1 << 30;
@@ -73,6 +75,35 @@ impl Recorder {
         self.written += self.buffer.len() as u64;
         self.count += 1;
         Ok(())
+    }
+}
+
+/// The recorder of a process that may have been asked for none.
+#[derive(Debug, Default)]
+pub struct Flight(Option<Recorder>);
+
+impl Flight {
+    /// `setting` is PATH,SIZE, as in `/var/log/flight,64MB`. The first record says what the core was made from.
+    pub fn open(setting: Option<&str>, beginning: impl FnOnce() -> Vec<u8>) -> Result<Flight, String> {
+        let Some(setting) = setting else { return Ok(Flight(None)) };
+        let form = || format!("--flight_recorder: '{setting}' is not PATH,SIZE as in /var/log/flight,64MB");
+        let (path, size) = setting.rsplit_once(',').ok_or_else(form)?;
+        let size = parse_bytes(size).map_err(|why| format!("{}: {why}", form()))?;
+        let failed = |error: io::Error| format!("--flight_recorder: {path}: {error}");
+        let mut recorder = Recorder::create(Path::new(path), size).map_err(failed)?;
+        recorder.append(&beginning()).map_err(failed)?;
+        Ok(Flight(Some(recorder)))
+    }
+
+    /// Records what `encode` makes, if it makes anything. A recorder that cannot write is given up; the process goes on.
+    pub fn note(&mut self, encode: impl FnOnce() -> Option<Vec<u8>>) {
+        if let Some(recorder) = &mut self.0
+            && let Some(record) = encode()
+            && let Err(error) = recorder.append(&record)
+        {
+            tracing::warn!(%error, "the flight recorder cannot write; it stops");
+            self.0 = None;
+        }
     }
 }
 
@@ -154,5 +185,14 @@ mod tests {
         Recorder::create(&path, 1 << 20)?;
         assert_eq!(read(&before(&path))?.records.len(), 1);
         Ok(())
+    }
+
+    #[test]
+    fn a_setting_names_a_file_and_a_size() {
+        assert!(Flight::open(None, Vec::new).is_ok());
+        for wrong in ["/tmp/x", "/tmp/x,much", "/no/such/place/x,1MB"] {
+            let error = Flight::open(Some(wrong), Vec::new).err().unwrap_or_default();
+            assert!(error.starts_with("--flight_recorder"), "{error}");
+        }
     }
 }

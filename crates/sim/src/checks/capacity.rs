@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{FrameworkId, TaskId};
+use proto::v1::TaskState;
 
 use super::Check;
 use crate::{observation::Fact, scenario::Scenario};
@@ -32,6 +33,14 @@ impl Capacity {
     }
 }
 
+impl Capacity {
+    fn note_start(&mut self, key: &(FrameworkId, TaskId), agent: u32) {
+        if self.started.insert(key.clone(), agent).is_some_and(|there| there != agent) {
+            self.twice.insert(key.clone());
+        }
+    }
+}
+
 impl Check for Capacity {
     fn name(&self) -> &'static str {
         "capacity"
@@ -40,6 +49,10 @@ impl Check for Capacity {
     fn note(&mut self, fact: &Fact) -> Result<(), String> {
         match fact {
             Fact::FrameworkEnded { id, .. } | Fact::FrameworkShutDown { id, .. } => drop(self.ended.insert(id.clone())),
+            // Of a light agent's tasks nothing else is heard.
+            Fact::AgentSaid { agent, framework, task, state: TaskState::TaskStarting, .. } => {
+                self.note_start(&(framework.clone(), task.clone()), *agent);
+            }
             Fact::TaskStopped { agent, framework, task, .. } => {
                 if let Some(live) = self.live.get_mut(agent) {
                     live.remove(&(framework.clone(), task.clone()));
@@ -47,9 +60,7 @@ impl Check for Capacity {
             }
             Fact::TaskStarted { agent, framework, task, cpus, mem_mb, .. } => {
                 let key = (framework.clone(), task.clone());
-                if self.started.insert(key.clone(), *agent).is_some_and(|there| there != *agent) {
-                    self.twice.insert(key.clone());
-                }
+                self.note_start(&key, *agent);
                 let live = self.live.entry(*agent).or_default();
                 live.insert(key, (*cpus, *mem_mb));
                 let counted = live.iter().filter(|(key, _)| !self.ended.contains(&key.0) && !self.twice.contains(*key));

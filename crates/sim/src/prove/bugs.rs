@@ -72,10 +72,6 @@ pub const BUGS: &[Bug] = &[
     bug("delivered_again", "what an executor has is delivered again when it comes back", "executors"),
     bug("end_kept_silent", "tasks of an executor that dies are not said to have ended", "executors (64)"),
     bug("silent_about_the_unknown", "an agent does not answer for tasks it never got", "reregistration (61)"),
-    bug(
-        "heard_while_unregistered",
-        "an agent takes the words of a master that has lost it",
-        "updates (53)",
-    ),
+    bug("heard_while_unregistered", "an agent takes the words of a master that has lost it", "updates (53)"),
     bug("runs_while_unregistered", "an agent takes tasks while no master knows it", "agents (85)"),
 ];

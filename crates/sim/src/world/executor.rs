@@ -40,6 +40,8 @@ pub(crate) struct Executor {
     tasks: BTreeMap<TaskId, Run>,
     /// Had work, and when it last had.
     used: Option<Tick>,
+    /// When it is woken next.
+    wake: Option<Tick>,
     unacknowledged: Vec<v1::TaskStatus>,
     held: Vec<v1::TaskInfo>,
 }
@@ -65,6 +67,7 @@ impl Executor {
             tells_killing: false,
             tasks: BTreeMap::new(),
             used: None,
+            wake: None,
             unacknowledged: Vec::new(),
             held: Vec::new(),
         }
@@ -94,9 +97,10 @@ impl Executor {
 
     fn next_deadline(&self) -> Option<Tick> {
         let ends = self.tasks.values().map(|run| run.ends);
-        let waits = self.used.filter(|_| self.tasks.is_empty()).map(|used| match self.kind {
-            ExecutorKind::Custom => used + IDLE,
-            ExecutorKind::Command | ExecutorKind::Pod => used + SETTLE,
+        let waits = self.used.filter(|_| self.tasks.is_empty()).and_then(|used| match self.kind {
+            // It leaves with the last acknowledgement, or later.
+            ExecutorKind::Custom => self.unacknowledged.is_empty().then(|| used + IDLE),
+            ExecutorKind::Command | ExecutorKind::Pod => Some(used + SETTLE),
         });
         ends.chain(self.retry).chain(self.resend).chain(waits).min()
     }
@@ -122,8 +126,11 @@ impl World {
         let mut actor = Actor { world: self, agent, container, executor, left: None };
         act(&mut actor);
         actor.leave_if_done();
-        let Actor { executor, left, .. } = actor;
-        let deadline = executor.next_deadline();
+        let Actor { mut executor, left, .. } = actor;
+        let earliest = self.now + Duration::from_millis(1);
+        let deadline = executor.next_deadline().map(|deadline| deadline.max(earliest));
+        let deadline = deadline.filter(|deadline| executor.wake.is_none_or(|wake| *deadline < wake));
+        executor.wake = deadline.or(executor.wake);
         if let Some(row) = self.machine(agent).and_then(|machine| machine.containers.get_mut(container)) {
             row.executor = Some(executor);
         }
@@ -131,13 +138,17 @@ impl World {
             let termination = Termination { status: Some(status), ..Termination::default() };
             self.end_container(agent, container, termination, Duration::from_millis(2));
         } else if let Some(deadline) = deadline {
-            let wait = deadline.since(self.now).max(Duration::from_millis(1));
-            self.plan(agent, wait, Local::Executor(container.clone()));
+            self.plan(agent, deadline.since(self.now), Local::Executor(container.clone()));
         }
     }
 
     pub(crate) fn wake_executor(&mut self, agent: u32, container: &ContainerId) {
-        self.with_executor(agent, container, |actor| actor.on_wake());
+        self.with_executor(agent, container, |actor| {
+            if actor.executor.wake.is_none_or(|wake| wake <= actor.world.now) {
+                actor.executor.wake = None;
+                actor.on_wake();
+            }
+        });
     }
 
     pub(crate) fn on_executor_answer(&mut self, agent: u32, container: &ContainerId, req: ReqId, reply: Option<Reply>) {

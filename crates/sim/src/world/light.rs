@@ -197,17 +197,24 @@ impl Light {
             return;
         }
         match message {
-            ToAgent::SlaveRegistered(message) if self.info.id.as_ref().is_none_or(|id| *id == message.agent_id) => {
-                self.info.id = Some(message.agent_id);
+            ToAgent::SlaveRegistered(message) => {
+                if self.info.id.get_or_insert(message.agent_id.clone()) != &message.agent_id {
+                    return exit_renamed(out);
+                }
                 self.on_accepted(now, wall, message.connection, out);
             }
-            ToAgent::SlaveReregistered(message) if self.info.id.as_ref() == Some(&message.agent_id) => {
+            ToAgent::SlaveReregistered(message) => {
+                if self.info.id.as_ref() != Some(&message.agent_id) {
+                    return exit_renamed(out);
+                }
                 self.on_accepted(now, wall, message.connection, out);
                 for reconciliation in message.reconciliations {
                     self.reconcile(now, wall, reconciliation, out);
                 }
             }
-            ToAgent::RunTask(message) if self.registered => self.run(now, *message),
+            ToAgent::RunTask(message) if self.registered && self.info.id.as_ref() == Some(&message.task.agent_id) => {
+                self.run(now, *message);
+            }
             ToAgent::KillTask(message) => {
                 let of =
                     |task: &Task| task.row.task_id == message.task_id && task.row.framework_id == message.framework_id;
@@ -405,6 +412,10 @@ impl Light {
             self.send_head(index, now, wall, out);
         }
     }
+}
+
+fn exit_renamed(out: &mut Effects) {
+    out.push(Effect::Exit { code: 1, why: "the master calls us by another id".to_owned() });
 }
 
 fn resource_version() -> v1::Uuid {
