@@ -11,7 +11,7 @@ use stdx::never;
 
 use crate::{
     Master, Step,
-    effect::{Effect, Reply},
+    effect::Effect,
     event::{PersistError, Ticket},
     pending::Continuation,
     state::Phase,
@@ -106,7 +106,7 @@ impl Master {
             Continuation::Weights { req, roles } => self.on_weights(req, &roles, step),
             Continuation::Schedule { req } => self.on_schedule(req, step),
             Continuation::MachinesDown { req, agents } => self.on_machines_down(req, &agents, step),
-            Continuation::MachinesUp { req } => step.reply(req, Reply::Ok(None)),
+            Continuation::MachinesUp { req, machines } => self.on_machines_up(req, &machines, step),
         }
     }
 

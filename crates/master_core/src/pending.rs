@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::AgentId;
 use proto::{internal, upid::Upid, v1};
-use registry::Operation;
+use registry::{MachineKey, Operation};
 use stdx::WallTime;
 
 use crate::event::{ReqId, Ticket};
@@ -71,6 +71,7 @@ pub(crate) enum Continuation {
     },
     MachinesUp {
         req: ReqId,
+        machines: Vec<MachineKey>,
     },
 }
 

@@ -58,7 +58,7 @@ impl Checks {
             Box::new(once::Once::new(scenario)),
             Box::new(quota::Quota),
             Box::new(recovery::Recovery),
-            Box::new(states::States::default()),
+            Box::new(states::States::new(scenario)),
             Box::new(updates::Updates::new(scenario)),
             Box::new(views::Views),
         ])

@@ -30,7 +30,7 @@ impl Master {
             self.renew_reregistration(&from, &id, message);
             return;
         }
-        if self.state.registry.gone.contains_key(&id) && !stdx::bug!("gone_agent_returns") {
+        if self.state.registry.gone.contains_key(&id) {
             self.tell_of_gone_tasks(&id, &message.tasks, step);
             self.shut_down_agent(&from, GONE, step);
             return;
@@ -87,7 +87,7 @@ impl Master {
     /// An agent that waits to be let in says anew what it runs: it may have restarted meanwhile.
     fn renew_reregistration(&mut self, from: &Upid, id: &AgentId, mut message: Box<ReregisterSlaveMessage>) {
         upgrade(&mut message);
-        let waiting = self.pending.find_reregistration(from, id).filter(|_| !stdx::bug!("older_word_counts"));
+        let waiting = self.pending.find_reregistration(from, id);
         if let Some(waiting) = waiting.filter(|waiting| waiting.agent == message.agent)
             && model::parse::registration::reregister(&message).is_ok()
         {

@@ -101,7 +101,19 @@ impl Master {
             step.reply(req, Reply::BadRequest(why));
             return;
         }
-        self.persist(vec![Operation::StopMaintenance(machines)], Continuation::MachinesUp { req }, step);
+        let keys = machines.iter().map(MachineKey::from).collect();
+        let next = Continuation::MachinesUp { req, machines: keys };
+        self.persist(vec![Operation::StopMaintenance(machines)], next, step);
+    }
+
+    /// An agent that was being let in when its machine went down may still be there, told to end but not gone.
+    pub(crate) fn on_machines_up(&mut self, req: ReqId, machines: &[MachineKey], step: &mut Step<'_>) {
+        let agents = machines.iter().flat_map(|machine| self.state.agents_on(machine));
+        let agents: Vec<AgentId> = agents.map(|agent| agent.id.clone()).collect();
+        for id in agents {
+            self.announce(&id, None, step);
+        }
+        step.reply(req, Reply::Ok(None));
     }
 
     fn check_machines(&self, machines: &[MachineId], wanted: Mode) -> Result<(), String> {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{FrameworkId, TaskId};
-use proto::v1::TaskState;
+use proto::v1::{TaskState, task_status::Source};
 
 use super::Check;
 use crate::{observation::Fact, scenario::Scenario};
@@ -18,7 +18,8 @@ pub(super) struct Capacity {
     ended: BTreeSet<FrameworkId>,
     /// Where each task started. Of two that a framework gave one name the master knows, and charges, one.
     started: BTreeMap<(FrameworkId, TaskId), u32>,
-    twice: BTreeSet<(FrameworkId, TaskId)>,
+    /// These, and what a master has said to be lost: it may yet start when its launch was late.
+    uncharged: BTreeSet<(FrameworkId, TaskId)>,
 }
 
 impl Capacity {
@@ -28,7 +29,7 @@ impl Capacity {
             live: BTreeMap::new(),
             ended: BTreeSet::new(),
             started: BTreeMap::new(),
-            twice: BTreeSet::new(),
+            uncharged: BTreeSet::new(),
         }
     }
 }
@@ -36,7 +37,7 @@ impl Capacity {
 impl Capacity {
     fn note_start(&mut self, key: &(FrameworkId, TaskId), agent: u32) {
         if self.started.insert(key.clone(), agent).is_some_and(|there| there != agent) {
-            self.twice.insert(key.clone());
+            self.uncharged.insert(key.clone());
         }
     }
 }
@@ -53,6 +54,9 @@ impl Check for Capacity {
             Fact::AgentSaid { agent, framework, task, state: TaskState::TaskStarting, .. } => {
                 self.note_start(&(framework.clone(), task.clone()), *agent);
             }
+            Fact::FrameworkHeard { id, task, source: Source::Master, state, .. } if is_given_up(*state) => {
+                self.uncharged.insert((id.clone(), task.clone()));
+            }
             Fact::TaskStopped { agent, framework, task, .. } => {
                 if let Some(live) = self.live.get_mut(agent) {
                     live.remove(&(framework.clone(), task.clone()));
@@ -63,7 +67,8 @@ impl Check for Capacity {
                 self.note_start(&key, *agent);
                 let live = self.live.entry(*agent).or_default();
                 live.insert(key, (*cpus, *mem_mb));
-                let counted = live.iter().filter(|(key, _)| !self.ended.contains(&key.0) && !self.twice.contains(*key));
+                let counted =
+                    live.iter().filter(|(key, _)| !self.ended.contains(&key.0) && !self.uncharged.contains(*key));
                 let (cpus, mem) = counted.clone().fold((0.0, 0.0), |sum, (_, used)| (sum.0 + used.0, sum.1 + used.1));
                 let has = self.scenario.kind_of(*agent);
                 if cpus > has.cpus + 1e-6 || mem > has.mem_mb + 1e-6 {
@@ -80,4 +85,9 @@ impl Check for Capacity {
         }
         Ok(())
     }
+}
+
+fn is_given_up(state: TaskState) -> bool {
+    use TaskState::{TaskDropped, TaskGone, TaskGoneByOperator, TaskLost, TaskUnknown, TaskUnreachable};
+    matches!(state, TaskDropped | TaskGone | TaskGoneByOperator | TaskLost | TaskUnknown | TaskUnreachable)
 }

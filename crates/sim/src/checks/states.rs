@@ -7,12 +7,24 @@ use model::{FrameworkId, TaskId, task_state};
 use proto::v1::TaskState;
 
 use super::Check;
-use crate::observation::Fact;
+use crate::{
+    observation::Fact,
+    scenario::{Scenario, Temper},
+};
 
-#[derive(Default)]
 pub(super) struct States {
     last: BTreeMap<(FrameworkId, TaskId, u32), TaskState>,
     seen: BTreeSet<Bytes>,
+    /// Frameworks that give names twice: a second task of a name begins anew.
+    careless: Vec<bool>,
+    of: BTreeMap<FrameworkId, u32>,
+}
+
+impl States {
+    pub fn new(scenario: &Scenario) -> States {
+        let careless = scenario.frameworks.iter().map(|plan| plan.temper == Temper::Buggy).collect();
+        States { last: BTreeMap::new(), seen: BTreeSet::new(), careless, of: BTreeMap::new() }
+    }
 }
 
 impl Check for States {
@@ -22,14 +34,17 @@ impl Check for States {
 
     fn note(&mut self, fact: &Fact) -> Result<(), String> {
         match fact {
+            Fact::FrameworkSubscribed { framework, id } => drop(self.of.insert(id.clone(), *framework)),
             // A machine set up anew has no past.
             Fact::MachineLost { agent } => self.last.retain(|(_, _, of), _| of != agent),
             Fact::AgentSaid { agent, framework, task, state, uuid, .. } => {
+                let careless = self.of.get(framework).is_some_and(|index| self.careless[*index as usize]);
+                let begins = careless && matches!(state, TaskState::TaskStaging | TaskState::TaskStarting);
                 if !self.seen.insert(uuid.clone()) {
                     return Ok(());
                 }
                 let key = (framework.clone(), task.clone(), *agent);
-                let from = self.last.insert(key, *state).unwrap_or(TaskState::TaskStaging);
+                let from = self.last.insert(key, *state).filter(|_| !begins).unwrap_or(TaskState::TaskStaging);
                 if let Err(why) = task_state::check_transition(from, *state)
                     && !is_said_of_the_forgotten(from, *state)
                 {

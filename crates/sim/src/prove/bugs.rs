@@ -29,11 +29,8 @@ pub const BUGS: &[Bug] = &[
     bug("any_master_obeyed", "an agent obeys a master that leads no longer", "Jepsen: locks without fencing"),
     bug("transitions_overlap", "an agent is given up while another transition of it is under way", "agents (74)"),
     bug("registered_twice", "an agent that asks twice gets two ids", "agents"),
-    bug("gone_agent_returns", "an agent that was marked gone is let in", "agents (77)"),
-    bug("older_word_counts", "an agent that waits to be let in is believed its first word, not its last", "agents"),
     bug("lost_launches_forgotten", "a launch that never arrived is not asked about", "reregistration (61)"),
     bug("unknown_tasks_left_out", "what an agent runs and the master gave up stays given up", "reregistration (60)"),
-    bug("ended_executor_stays", "an executor that an agent no longer reports stays charged", "executors (45)"),
     bug(
         "failover_forgets_tasks",
         "a new master does not take in the tasks that agents report",
