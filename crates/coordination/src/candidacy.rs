@@ -52,6 +52,20 @@ pub struct Standing {
     pub replica: Option<Reader>,
 }
 
+impl Standing {
+    /// The present reign and since when it lasts. A standby reads it off its copy, which hears of it after the members.
+    pub fn reign(&self) -> (Option<Epoch>, Option<WallTime>) {
+        match self.replica.as_ref().and_then(Reader::reign) {
+            Some(reign) => (Some(reign.epoch), Some(began(&reign))),
+            None => (self.epoch, self.since),
+        }
+    }
+}
+
+fn began(reign: &Reign) -> WallTime {
+    WallTime((reign.since * 1e9) as i64)
+}
+
 /// How a master stands for election.
 pub struct Config {
     pub info: MasterInfo,
@@ -280,7 +294,7 @@ impl Candidate {
             standing.standbys = standbys;
             if let Some((reign, _)) = reign {
                 standing.epoch = Some(reign.epoch);
-                standing.since = Some(WallTime((reign.since * 1e9) as i64));
+                standing.since = Some(began(&reign));
             }
         });
     }

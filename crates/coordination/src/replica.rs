@@ -36,6 +36,12 @@ struct Copy {
     complete: bool,
 }
 
+impl Copy {
+    fn reign(&self) -> Option<(Reign, Instant)> {
+        Some((serde_json::from_slice(self.values.get(REIGN)?).ok()?, self.heard))
+    }
+}
+
 impl Drop for Replica {
     fn drop(&mut self) {
         self.follower.abort();
@@ -99,8 +105,7 @@ impl Replica {
 
     /// The leader's last heartbeat, and when it was seen.
     pub fn reign(&self) -> Option<(Reign, Instant)> {
-        let copy = self.shared.copy();
-        Some((serde_json::from_slice(copy.values.get(REIGN)?).ok()?, copy.heard))
+        self.shared.copy().reign()
     }
 
     /// The number of the last transaction in this copy.
@@ -134,6 +139,10 @@ impl Reader {
 
     pub fn commit(&self) -> u64 {
         self.shared.copy().values.get(COMMIT).map(|bytes| layout::number(bytes)).unwrap_or_default()
+    }
+
+    pub fn reign(&self) -> Option<Reign> {
+        self.shared.copy().reign().map(|(reign, _)| reign)
     }
 
     /// How long nothing was heard of the leader.

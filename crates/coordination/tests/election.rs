@@ -91,6 +91,15 @@ impl Master {
         let seen = tokio::time::timeout(PATIENCE, standing.wait_for(|s| s.leader.is_some() && s.replica.is_some()));
         assert!(seen.await.is_ok(), "a standby");
     }
+
+    /// A standby knows the leader's epoch, also one that began after it last heard of members.
+    async fn knows(&self, epoch: u64) {
+        let begun = Instant::now();
+        while self.candidacy.standing.borrow().reign().0 != Some(epoch) {
+            assert!(begun.elapsed() < PATIENCE, "the standby does not hear of epoch {epoch}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }
 
 async fn admit(reign: &mut Reign, n: u64) -> Result<(), StoreError> {
@@ -120,6 +129,7 @@ fn the_laws_hold(connect: Arc<dyn Connect>) {
         // A standby follows, and leads at once when the leader resigns.
         let mut second = stand(&connect, config("second"));
         second.standing_by().await;
+        second.knows(reign.epoch).await;
         admit(&mut reign, 300).await.unwrap();
         let left = Instant::now();
         first.candidacy.resign().await;

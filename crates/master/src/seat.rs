@@ -275,7 +275,7 @@ fn show(seat: &Seat, metrics: &Arc<metrics::Registry>) {
     let standing = seat.standing.clone();
     metrics.pull_many("coordination", move |snapshot| {
         let standing = standing.borrow();
-        snapshot.put("coordination/epoch", standing.epoch.unwrap_or_default() as f64);
+        snapshot.put("coordination/epoch", standing.reign().0.unwrap_or_default() as f64);
         snapshot.put("coordination/standbys", standing.standbys.len() as f64);
         snapshot.put_counter("coordination/elections", standing.elections as f64);
         if let Some(replica) = &standing.replica {

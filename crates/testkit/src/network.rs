@@ -9,6 +9,7 @@ use std::{
         fd::{AsRawFd, OwnedFd},
         unix::process::CommandExt,
     },
+    path::PathBuf,
     process::{Command, Stdio},
     sync::Arc,
 };
@@ -96,15 +97,29 @@ impl Host {
     }
 }
 
-/// Puts a file system of its own, that holds so many megabytes, over a directory. For processes in a network of ours.
-pub fn mount_small_disk(directory: &std::path::Path, megabytes: usize) -> Result<()> {
-    let size = format!("size={megabytes}m");
-    let status = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-        .arg(directory)
-        .stdin(Stdio::null())
-        .status()?;
-    if status.success() { Ok(()) } else { Err(Error::other(format!("mount ended with {status}"))) }
+/// A file system of its own over a directory; gone when it is dropped.
+pub struct SmallDisk {
+    directory: PathBuf,
+}
+
+impl SmallDisk {
+    /// For processes in a network of ours, whose mounts nobody else sees.
+    pub fn mount(directory: PathBuf, megabytes: usize) -> Result<SmallDisk> {
+        std::fs::create_dir_all(&directory)?;
+        let size = format!("size={megabytes}m");
+        let mut command = Command::new("mount");
+        let status = command.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&directory).stdin(Stdio::null()).status()?;
+        match status.success() {
+            true => Ok(SmallDisk { directory }),
+            false => Err(Error::other(format!("mount ended with {status}"))),
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.directory).stdin(Stdio::null()).status();
+    }
 }
 
 fn ip(host: Option<&Host>, words: &str) -> Result<()> {

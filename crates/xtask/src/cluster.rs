@@ -83,7 +83,7 @@ fn up(masters: u16, store: Store, agents: u16, port: u16, resources: &str) -> Re
     if masters == 0 || (masters > 1 && store == Store::Embedded) {
         bail!("several masters need a store that they can share: add --store zk or --store etcd");
     }
-    run(cargo().args(["build", "--release", "--quiet", "--package", "meseta"]))?;
+    let program = program()?;
     down()?;
     fs::create_dir_all(home())?;
     let place = start_store(store)?;
@@ -92,7 +92,7 @@ fn up(masters: u16, store: Store, agents: u16, port: u16, resources: &str) -> Re
         let port = port + i - 1;
         let mut flags = vec!["master".into(), format!("--port={port}")];
         flags.extend(place.as_ref().map(|(flag, url)| format!("--{flag}={url}")));
-        start(&format!("master{i}"), port, &flags)?;
+        start(&program, &format!("master{i}"), port, &flags)?;
     }
     let port = port + masters - 1;
     for i in 1..=agents {
@@ -106,11 +106,20 @@ fn up(masters: u16, store: Store, agents: u16, port: u16, resources: &str) -> Re
             format!("--cgroups_root=meseta-cluster-{i}"),
             "--isolation=all".into(),
         ];
-        start(&name, port + i, &flags)?;
+        start(&program, &name, port + i, &flags)?;
     }
     println!("cluster: {masters} master(s), {master}; {agents} agents; logs below {}", home().display());
-    println!("try: {} run --master {master} 'echo hello'", built("release", "meseta").display());
+    println!("try: {} run --master {master} 'echo hello'", program.display());
     Ok(())
+}
+
+/// What `MESETA_BIN` names, or else the optimised program, built.
+fn program() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("MESETA_BIN") {
+        return Ok(path.into());
+    }
+    run(cargo().args(["build", "--release", "--quiet", "--package", "meseta"]))?;
+    Ok(built("release", "meseta"))
 }
 
 /// The flag of the masters and its value; none if they need no service.
@@ -129,11 +138,11 @@ fn start_store(store: Store) -> Result<Option<(&'static str, String)>> {
     Ok(Some((flag, services::url(kind, &plans, "", "/mesos"))))
 }
 
-fn start(name: &str, port: u16, flags: &[String]) -> Result<()> {
+fn start(program: &Path, name: &str, port: u16, flags: &[String]) -> Result<()> {
     let directory = home().join(name);
     fs::create_dir_all(&directory)?;
     let log = File::create(directory.join("log"))?;
-    let mut command = Command::new(built("release", "meseta"));
+    let mut command = Command::new(program);
     command.args(flags).arg(format!("--work_dir={}", directory.display())).arg("--no-hostname_lookup");
     command.stdout(log.try_clone()?).stderr(log).process_group(0);
     let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use testkit::{
-    network::{self, Host, Network},
+    network::{Host, Network, SmallDisk},
     processes,
     services::{Kind, Service, Settings, Site},
 };
@@ -28,6 +28,8 @@ const STORES: usize = 3;
 
 pub struct Cluster {
     pub service: Service,
+    /// They go before the home that they are in.
+    _disks: Vec<SmallDisk>,
     home: Option<tempfile::TempDir>,
     pub path: PathBuf,
     pub masters: Vec<Process>,
@@ -54,10 +56,9 @@ impl Cluster {
         let master_hosts: Vec<Option<Host>> = (0..masters).map(|_| host()).collect::<Result<_, _>>()?;
         let agent_hosts: Vec<Option<Host>> = (0..agents).map(|_| host()).collect::<Result<_, _>>()?;
         let small_disks = (1..=STORES).map(|i| format!("store{i}")).chain(["agent1".to_owned()]);
-        for name in small_disks.filter(|_| !stores.is_empty()) {
-            fs::create_dir_all(path.join(&name))?;
-            network::mount_small_disk(&path.join(&name), DISK_MEGABYTES)?;
-        }
+        let small_disks = small_disks.filter(|_| !stores.is_empty());
+        let disks: Vec<SmallDisk> =
+            small_disks.map(|name| SmallDisk::mount(path.join(name), DISK_MEGABYTES)).collect::<Result<_, _>>()?;
         let sites = if stores.is_empty() { Site::on_loopback(STORES) } else { stores.iter().map(Site::on).collect() };
         let settings = Settings { tick_ms: 200, small_log: true, tls: None };
         let service = Service::start_at(kind, &sites, &path, &settings);
@@ -90,6 +91,7 @@ impl Cluster {
             masters: master_hosts.into_iter().enumerate().map(master).collect(),
             agents: agent_hosts.into_iter().enumerate().map(agent).collect(),
             service,
+            _disks: disks,
             home: Some(home),
             path,
             stores,

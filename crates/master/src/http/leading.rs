@@ -69,12 +69,13 @@ impl Endpoints {
     pub(super) fn standing(&self, request: &Request) -> Response {
         let standing = self.seat.standing.borrow();
         let master = |info: &v1::MasterInfo| json!({ "id": info.id, "hostname": info.hostname, "address": announce::address(info) });
+        let (epoch, since) = standing.reign();
         let body = json!({
             "id": self.seat.id(),
             "leading": standing.leading && self.seat.may_act(),
             "leader": standing.leader.as_deref().map(master),
-            "epoch": standing.epoch,
-            "since": standing.since.map(|since| since.0 as f64 / 1e9),
+            "epoch": epoch,
+            "since": since.map(|since| since.0 as f64 / 1e9),
             "elections": standing.elections,
             "standbys": standing.standbys.iter().map(master).collect::<Vec<_>>(),
             "store": self.seat.store(),
