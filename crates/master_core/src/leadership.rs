@@ -116,6 +116,7 @@ impl Master {
         tracing::info!(agents = self.state.recovered_agents.len(), "leading; waiting for the registry's agents");
         self.timers.set(step.now, self.config.agent_reregister_timeout, Timer::Recovery);
         self.timers.set(step.now, self.config.registry_gc_interval, Timer::RegistryGc);
+        self.take_early(step);
     }
 
     pub(crate) fn step_down(&mut self, why: String, step: &mut Step<'_>) {

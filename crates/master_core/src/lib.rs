@@ -10,6 +10,7 @@ mod authentication;
 mod calls;
 mod config;
 pub mod counters;
+mod early;
 mod effect;
 mod event;
 mod frameworks;
@@ -59,6 +60,7 @@ pub struct Master {
     by_conn: BTreeMap<ConnId, FrameworkId>,
     by_driver: BTreeMap<Upid, FrameworkId>,
     authentication: authentication::Authentication,
+    early: early::Early,
     removals: agents::unreachable::Removals,
     stopwatch: Option<Stopwatch>,
 }
@@ -98,6 +100,7 @@ impl Master {
             by_conn: BTreeMap::new(),
             by_driver: BTreeMap::new(),
             authentication: Default::default(),
+            early: early::Early::default(),
             removals: agents::unreachable::Removals::default(),
             stopwatch: None,
             config,
@@ -122,6 +125,7 @@ impl Master {
             }
             Event::Exited { peer } => {
                 self.authentication.forget(&peer);
+                self.early.forget(&peer);
                 self.on_exited(&peer, &mut step);
                 self.on_driver_exited(&peer, &mut step);
             }
@@ -163,7 +167,9 @@ impl Master {
 
     fn on_agent_message(&mut self, from: Upid, message: ToMaster, step: &mut Step<'_>) {
         if !self.state.is_leading() {
-            self.state.counters.add(Counter::DroppedMessages);
+            if !self.holds_early(&from, &message, step.now) {
+                self.state.counters.add(Counter::DroppedMessages);
+            }
             return;
         }
         match message {

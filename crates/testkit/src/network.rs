@@ -108,7 +108,8 @@ impl SmallDisk {
         std::fs::create_dir_all(&directory)?;
         let size = format!("size={megabytes}m");
         let mut command = Command::new("mount");
-        let status = command.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&directory).stdin(Stdio::null()).status()?;
+        let status =
+            command.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&directory).stdin(Stdio::null()).status()?;
         match status.success() {
             true => Ok(SmallDisk { directory }),
             false => Err(Error::other(format!("mount ended with {status}"))),
