@@ -135,8 +135,7 @@ impl Allocator {
             self.schedule.agents.retain(|other| *other != a);
         }
         if let Some(cycle) = &mut self.cycle {
-            cycle.queue.retain(|other| *other != a);
-            cycle.first.retain(|other| *other != a);
+            cycle.forget(a);
         }
         self.schedule_waiting(now);
     }

@@ -233,6 +233,11 @@ impl Allocator {
         self.cycle.is_some()
     }
 
+    /// Whether what a cut call goes on with is a competition of resource groups.
+    pub fn is_competing(&self) -> bool {
+        self.cycle.as_ref().is_some_and(|cycle| cycle.contest.is_some())
+    }
+
     pub fn total(&self, agent: &AgentId) -> Option<&Resources> {
         Some(&self.agents.get(self.agents.find(agent)?)?.total)
     }

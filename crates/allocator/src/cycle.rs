@@ -14,12 +14,15 @@ use crate::{
     bits::Bits,
     config::Budget,
     directory::scramble,
+    groups::Contest,
     profile::Grant,
     visit::Pass,
 };
 
 /// A cycle under way.
 pub(crate) struct Cycle {
+    /// The competition of resource groups before all else; nothing once it is over.
+    pub contest: Option<Contest>,
     /// The agents that are still to come for guarantees, the next one last.
     pub first: Vec<u32>,
     /// And those for fair shares.
@@ -27,6 +30,20 @@ pub(crate) struct Cycle {
     /// Clients that are tried on every agent.
     pub clients: Bits,
     pub seed: u64,
+}
+
+impl Cycle {
+    /// An agent is gone.
+    pub fn forget(&mut self, a: u32) {
+        let at = self.queue.iter().position(|other| *other == a);
+        if let Some(at) = at {
+            self.queue.remove(at);
+        }
+        self.first.retain(|other| *other != a);
+        if let Some(contest) = &mut self.contest {
+            contest.forget(a, at);
+        }
+    }
 }
 
 impl Allocator {
@@ -42,8 +59,15 @@ impl Allocator {
         }
         let Some(mut cycle) = self.cycle.take() else { return grants };
         let mut steps = 0usize;
-        while steps < budget.steps.max(1) {
-            if let Some(a) = cycle.first.pop() {
+        let most = budget.steps.max(1);
+        while steps < most {
+            if let Some(contest) = &mut cycle.contest {
+                let queue = (cycle.queue.as_slice(), &cycle.clients);
+                steps = steps.saturating_add(self.go_on(now, contest, queue, most - steps));
+                if contest.is_over() {
+                    cycle.contest = None;
+                }
+            } else if let Some(a) = cycle.first.pop() {
                 steps = steps.saturating_add(self.visit(now, a, Pass::Guarantees, &cycle, &mut grants));
             } else if let Some(a) = cycle.queue.pop() {
                 steps = steps.saturating_add(self.visit(now, a, Pass::FairShare, &cycle, &mut grants));
@@ -52,12 +76,22 @@ impl Allocator {
                 break;
             }
         }
-        if cycle.queue.is_empty() {
+        if cycle.contest.is_none() && cycle.queue.is_empty() {
             self.end_cycle(now);
         } else {
             self.cycle = Some(cycle);
         }
         grants
+    }
+
+    /// Gives up a cycle that is cut: the next one does what was left of it.
+    pub(crate) fn abandon_cycle(&mut self, now: Tick) {
+        let Some(cycle) = self.cycle.take() else { return };
+        self.schedule.clients.add(&cycle.clients);
+        for a in cycle.queue {
+            self.mark_reopened(now, a);
+        }
+        self.end_cycle(now);
     }
 
     fn end_cycle(&mut self, now: Tick) {
@@ -78,21 +112,21 @@ impl Allocator {
                 let cutoff = Tick(batch.0.saturating_sub(1));
                 self.note_run(cutoff);
                 self.expire_until(cutoff, now);
-                return self.begin_everywhere(now);
+                return self.begin_everywhere();
             }
             if due(self.schedule.urgent_at) && !due(self.schedule.all_at) {
                 self.expire_until(now, now);
-                return self.begin_urgent(now);
+                return self.begin_urgent();
             }
         }
         if ![self.schedule.all_at, self.schedule.batch_at, self.expiry_deadline()].into_iter().any(due) {
             return None;
         }
         self.expire_until(now, now);
-        if due(self.schedule.all_at) || due(self.schedule.batch_at) { self.begin_everywhere(now) } else { None }
+        if due(self.schedule.all_at) || due(self.schedule.batch_at) { self.begin_everywhere() } else { None }
     }
 
-    fn begin_everywhere(&mut self, now: Tick) -> Option<Cycle> {
+    fn begin_everywhere(&mut self) -> Option<Cycle> {
         let clients = std::mem::take(&mut self.schedule.clients);
         self.schedule.all_at = None;
         self.schedule.batch_at = None;
@@ -109,11 +143,11 @@ impl Allocator {
             let free = |agent: &Agent| agent.is_offerable() && (agent.has_shared || !agent.available.is_empty());
             queue.extend(self.agents.iter().filter(|(_, agent)| free(agent)).map(|(a, _)| a));
         }
-        self.start(now, queue, clients)
+        self.start(queue, clients)
     }
 
     /// Looks only at agents that are new or changed, as Mesos does between batches.
-    fn begin_urgent(&mut self, now: Tick) -> Option<Cycle> {
+    fn begin_urgent(&mut self) -> Option<Cycle> {
         self.schedule.urgent_at = None;
         let urgent = std::mem::take(&mut self.schedule.urgent);
         self.schedule.agents.retain(|a| !urgent.contains(a));
@@ -126,10 +160,10 @@ impl Allocator {
         if let Some(run) = &mut self.last_run {
             run.only = Some(urgent.iter().filter_map(|a| Some(self.agents.get(*a)?.id.clone())).collect());
         }
-        self.start(now, urgent.into_iter().collect(), Bits::default())
+        self.start(urgent.into_iter().collect(), Bits::default())
     }
 
-    fn start(&mut self, now: Tick, queue: Vec<u32>, clients: Bits) -> Option<Cycle> {
+    fn start(&mut self, queue: Vec<u32>, clients: Bits) -> Option<Cycle> {
         self.cycles += 1;
         let seed = scramble(self.cycles, self.seed);
         #[cfg(test)]
@@ -138,15 +172,15 @@ impl Allocator {
             run.began = true;
         }
         let queue = self.in_random_order(queue, seed);
-        self.compete(now, &queue, &clients, seed);
-        if queue.is_empty() {
+        let contest = self.begin_contest(&queue, seed);
+        if queue.is_empty() && contest.is_none() {
             return None;
         }
         let first = match self.room.hungry.is_empty() {
             true => Vec::new(),
             false => self.in_random_order(queue.clone(), guarantee_seed(seed)),
         };
-        Some(Cycle { first, queue, clients, seed })
+        Some(Cycle { contest, first, queue, clients, seed })
     }
 
     /// A place by lot for each agent, the same whoever else takes part; the first one stands last.

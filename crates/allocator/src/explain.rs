@@ -69,6 +69,8 @@ pub enum Cause {
     Exclusive(Arc<str>),
     /// Others won the agent's units: this group.
     LostDraw(Arc<str>),
+    /// What is free is kept until a unit of this group, which has less than its minimum, has come together.
+    KeptForGroup(Arc<str>),
     BelowMinimum,
     /// The quota of this role leaves no room for more.
     Limit(Arc<str>),
@@ -228,7 +230,19 @@ impl Allocator {
         if let Some(name) = holder.and_then(|holder| self.groups.name(holder)) {
             return Err(Cause::Exclusive(name.clone()));
         }
-        let Some(entry) = self.groups.entries.get(group as usize) else { return Ok(whole.clone()) };
+        let mut free = self.groups.divided(&agent.available);
+        let kept = self.kept_of(a, agent).filter(|(keeper, _)| *keeper != group);
+        let keeper = kept.as_ref().and_then(|(keeper, _)| self.groups.name(*keeper));
+        if let Some((_, kept)) = &kept {
+            free.iter_mut().zip(kept).for_each(|(free, kept)| *free -= kept);
+        }
+        let Some(entry) = self.groups.entries.get(group as usize) else {
+            let part = self.cut_all(whole, &mut free);
+            return match keeper.filter(|_| !is_allocatable(&self.config.min_allocatable, &part)) {
+                Some(keeper) => Err(Cause::KeptForGroup(keeper.clone())),
+                None => Ok(part),
+            };
+        };
         let name = || entry.group.name.clone();
         if !self.groups.selection(a).is_some_and(|selected| selected.has(group)) || self.groups.weight(a) <= 0.0 {
             return Err(Cause::NotInGroup(name()));
@@ -238,9 +252,12 @@ impl Allocator {
         if wanted == 0 {
             return Err(Cause::GroupFull(name()));
         }
-        let units = u64::from(room(&entry.unit, &self.groups.divided(&agent.available))).min(wanted);
+        let units = u64::from(room(&entry.unit, &free)).min(wanted);
         if units > 0 {
             return Ok(self.units_of(whole, &entry.unit, units));
+        }
+        if let Some(keeper) = keeper {
+            return Err(Cause::KeptForGroup(keeper.clone()));
         }
         let others = agent.held.iter().map(|(holder, _)| self.groups.group_of(*holder));
         match others.filter(|other| *other != group).find_map(|other| self.groups.name(other)) {
@@ -294,6 +311,9 @@ impl Reason {
             Cause::NoRoomForUnit(group) => format!("{agents}: no room for a unit of resource group '{group}'"),
             Cause::Exclusive(group) => format!("{agents}: held by the exclusive resource group '{group}'"),
             Cause::LostDraw(group) => format!("{agents}: resource group '{group}' won the draw"),
+            Cause::KeptForGroup(group) => {
+                format!("{agents}: kept until a unit has come together for resource group '{group}', which is below its min")
+            }
             Cause::Limit(role) => format!("{agents}: the quota limit of role '{role}' leaves no room for an offer"),
             Cause::Headroom(Some(role)) => format!("{agents}: kept free for guarantees, most for role '{role}'"),
             Cause::Headroom(None) => format!("{agents}: kept free for guarantees"),

@@ -231,8 +231,9 @@ impl Allocator {
         }
         let r = client.role;
         self.count_listed(r, listed);
-        if listed {
-            self.mark_client(now, c);
+        match listed {
+            true => self.mark_client(now, c),
+            false => self.look_at_kept(now, c),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Resource groups: parts of the cluster that agents compete to be in, each shared among some roles. Here is what a group
-//! is and which definitions make sense together; `competition` and `draw` hand out units, `membership` keeps track of who
-//! is in which group inside the allocator.
+//! is and which definitions make sense together; `competition` and `draw` hand out units, `contest` holds the competition
+//! of a cycle, `kept` collects pieces for it, `membership` keeps track of who is in which group inside the allocator.
 
 pub mod competition;
+mod contest;
 pub mod draw;
 mod hand_out;
+mod kept;
 mod membership;
 
 use std::{
@@ -21,6 +23,7 @@ use crate::{
     profile::AgentProfile,
 };
 
+pub(crate) use contest::Contest;
 pub(crate) use hand_out::Share;
 pub(crate) use membership::GroupBook;
 

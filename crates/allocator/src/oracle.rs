@@ -37,6 +37,10 @@ pub(crate) struct Run {
     pub began: bool,
     /// How many units each group, by number, won of an agent.
     pub wins: BTreeMap<AgentId, Vec<(usize, u64)>>,
+    /// On which agents pieces are kept, and for which group.
+    pub kept: BTreeMap<AgentId, usize>,
+    /// The agents of the cycle, on which it was judged what is kept.
+    pub judged: BTreeSet<AgentId>,
 }
 
 #[derive(Clone, Default)]
@@ -74,6 +78,8 @@ pub(crate) struct Oracle {
     groups: Vec<Group>,
     /// What groups, by number, won of agents in this cycle and were not offered yet.
     purses: BTreeMap<(AgentId, usize), Quantities>,
+    /// On which agents pieces are kept for which group.
+    kept: BTreeMap<AgentId, usize>,
     /// Of each agent that will be unavailable, who was asked to leave.
     asked: BTreeMap<AgentId, BTreeMap<FrameworkId, maintenance::Asked>>,
     /// How many agents must come back, and until when.
@@ -98,6 +104,7 @@ impl Oracle {
             quotas: BTreeMap::new(),
             groups: Vec::new(),
             purses: BTreeMap::new(),
+            kept: BTreeMap::new(),
             asked: BTreeMap::new(),
             recovery: None,
             deferred: BTreeMap::new(),

@@ -105,7 +105,11 @@ impl Allocator {
                 let words = if let Share::Won(_) = share { &winners } else { &candidates };
                 let ours = words.iter().enumerate().map(|(index, word)| word & self.mask(a, share, index));
                 let ours: Candidates = ours.collect();
+                let before = grants.len();
                 self.walk(&ours, &mut visit, grants);
+                if share == Share::SetApart && grants.len() > before {
+                    self.look_again_at_exclusive(now, a);
+                }
             }
         }
         if pass == Pass::FairShare {

@@ -317,3 +317,146 @@ fn what_does_not_fit_together_or_into_the_cluster_is_refused_and_changes_nothing
     assert_eq!(check(exclusive("y", "b", 9), true), Ok(()));
     assert_eq!(cluster.allocator.groups().count(), 1);
 }
+
+/// A framework in `role` that runs tasks of so many cpus in whatever it is offered.
+fn run_tasks(cluster: &mut Cluster, cpus: f64, running: &mut Vec<Grant>) {
+    loop {
+        let grants = cluster.grants();
+        if grants.is_empty() {
+            return;
+        }
+        for grant in grants {
+            let task = parse(&format!("cpus:{cpus}")).allocate(&grant.role);
+            let (mut used, mut rest) = (Resources::EMPTY, grant.resources.clone());
+            while rest.contains(&task) {
+                used += &task;
+                rest -= &task;
+                running.push(Grant { resources: task.clone(), ..grant.clone() });
+            }
+            let settlement = Settlement { offered: grant.resources.clone(), used, ..Default::default() };
+            cluster.allocator.settle(cluster.now, &grant.framework, &grant.agent, settlement);
+        }
+    }
+}
+
+fn cpus_of(framework: &str, running: &[Grant]) -> i64 {
+    let mine = running.iter().filter(|grant| grant.framework == FrameworkId::from(framework));
+    mine.map(|grant| grant.resources.cpus().unwrap().0).sum()
+}
+
+/// Tasks end one at a time, and are smaller than a unit of the group that is below its minimum: each piece alone is less than
+/// it can win.
+fn pieces_come_together(agents: u8, unit: f64, min: u64, pinned: u8, seed: u64) -> Cluster {
+    let mut cluster = Cluster::new();
+    cluster.framework("other", "other");
+    for a in 0..agents {
+        cluster.agent(&format!("A{a}"), "cpus:8;mem:8192", "");
+    }
+    let mut running = Vec::new();
+    run_tasks(&mut cluster, 0.5, &mut running);
+    assert_eq!(cpus_of("other", &running), i64::from(agents) * 8000);
+    cluster.framework("web", "web");
+    let specs = [meseta::v1::ResourceGroup { capacity: capacity(min, None), ..group("front", &["web"], &[("cpus", unit)]) }];
+    cluster.groups(&specs);
+    let mut rng = Rng::new(seed);
+    for _ in 0..6000 {
+        cluster.now = cluster.now + SECOND / 4;
+        // On these agents nothing ends.
+        let ends: Vec<usize> = (0..running.len())
+            .filter(|n| (0..pinned).all(|a| running[*n].agent != AgentId::from(format!("A{a}"))))
+            .collect();
+        let ended = running.swap_remove(ends[rng.below(ends.len() as u64) as usize]);
+        cluster.finish(&ended);
+        run_tasks(&mut cluster, 0.5, &mut running);
+        if cpus_of("web", &running) >= (unit * 1000.0) as i64 * min as i64 {
+            return cluster;
+        }
+    }
+    panic!("web has {} of {min} units", cpus_of("web", &running) as f64 / 1000.0 / unit);
+}
+
+#[test]
+fn a_minimum_of_units_larger_than_tasks_is_reached() {
+    pieces_come_together(3, 1.0, 6, 0, 1);
+    pieces_come_together(3, 4.0, 3, 0, 2);
+    pieces_come_together(12, 8.0, 2, 0, 3);
+}
+
+/// Keeping pieces where nothing more comes free does not help; after a while it is tried elsewhere, too.
+#[test]
+fn a_minimum_is_reached_though_most_agents_are_busy_for_ever() {
+    pieces_come_together(8, 4.0, 1, 6, 4);
+}
+
+/// Once the minimum is there, nothing is kept any more.
+#[test]
+fn nothing_is_kept_for_a_group_that_has_its_minimum() {
+    let mut cluster = pieces_come_together(4, 2.0, 2, 0, 5);
+    cluster.now = cluster.now + 10 * SECOND;
+    cluster.grants();
+    let free: i64 =
+        (0..4).map(|a| cluster.allocator.available(&AgentId::from(format!("A{a}"))).unwrap().cpus().unwrap_or_default().0).sum();
+    assert_eq!(free, 0);
+}
+
+#[test]
+fn what_is_kept_comes_back_when_its_group_wants_no_more() {
+    let mut cluster = Cluster::new();
+    cluster.framework("other", "other");
+    cluster.agent("A", "cpus:2", "");
+    let mut running = Vec::new();
+    run_tasks(&mut cluster, 0.5, &mut running);
+    cluster.framework("web", "web");
+    let specs = [meseta::v1::ResourceGroup { capacity: capacity(1, None), ..group("front", &["web"], &[("cpus", 1.0)]) }];
+    cluster.groups(&specs);
+    cluster.now = cluster.now + 2 * SECOND;
+    let ended = running.pop().unwrap();
+    cluster.finish(&ended);
+    assert_eq!(cluster.granted(), Vec::<String>::new(), "half a unit waits for the other half");
+    let why = cluster.allocator.explain(cluster.now, Some(&FrameworkId::from("other")), None);
+    assert_eq!(why[0].reasons[0].cause, allocator::explain::Cause::KeptForGroup("front".into()));
+    cluster.allocator.suppress(cluster.now, &FrameworkId::from("web"), &[]);
+    cluster.now = cluster.now + SECOND;
+    assert_eq!(cluster.granted(), ["other@A [default] cpus:0.5"]);
+}
+
+fn crowded(budget: Budget) -> (Vec<String>, usize) {
+    let mut cluster = Cluster::new();
+    let mut rng = Rng::new(8);
+    let names: Vec<String> = (0..6).map(|n| format!("g{n}")).collect();
+    let specs: Vec<meseta::v1::ResourceGroup> = (names.iter().enumerate())
+        .map(|(n, name)| meseta::v1::ResourceGroup {
+            selector: (n % 2 == 0).then(|| select("disk", "ssd")).flatten(),
+            capacity: capacity(20 * n as u64, None),
+            exclusive: Some(n == 5),
+            ..group(name, &[name], &[("cpus", 1.0 + n as f64 / 2.0)])
+        })
+        .collect();
+    cluster.groups(&specs);
+    names.iter().for_each(|name| cluster.framework(name, name));
+    cluster.framework("rest", "rest");
+    for a in 0..200 {
+        let disk = if rng.below(2) == 0 { "disk:ssd" } else { "" };
+        cluster.agent(&format!("A{a}"), &format!("cpus:{};mem:4096", 1 + rng.below(9)), disk);
+    }
+    let (mut texts, mut calls) = (Vec::new(), 0);
+    while cluster.allocator.next_deadline().is_some_and(|(at, _)| at <= cluster.now) {
+        texts.extend(cluster.allocator.allocate(cluster.now, budget).iter().map(show));
+        cluster.allocator.check_invariants().unwrap();
+        calls += 1;
+    }
+    (texts, calls)
+}
+
+/// A competition is cut by the budget like all else of a cycle, and that changes nothing about who wins.
+#[test]
+fn a_competition_in_pieces_has_the_same_winners() {
+    let (whole, calls) = crowded(Budget::UNLIMITED);
+    assert!(whole.len() > 400 && calls < 5, "{} grants in {calls} calls", whole.len());
+    for steps in [1, 7, 100] {
+        let (pieces, calls) = crowded(Budget { steps });
+        assert_eq!(pieces, whole);
+        // All 200 agents come in, are drawn, and are looked at.
+        assert!(calls > 500 / steps, "{calls} calls of {steps} steps");
+    }
+}

@@ -15,7 +15,6 @@ pub static TABLE: Table = Table {
         "modules",
         "modules_dir",
         "rate_limits",
-        "whitelist",
     ],
 };
 
@@ -66,6 +65,7 @@ static FLAGS: &[Flag] = &[
     Flag::new("root_submissions", Switch, Some("true"), "Whether frameworks may run as root."),
     Flag::new("roles", Text, None, "The only roles that frameworks may be in, separated by commas; without it any."),
     Flag::new("weights", Text, None, "Weights of roles, such as ads=2,web=3; a role that is not named weighs 1."),
+    Flag::new("whitelist", Text, Some("*"), "A file with the hostnames of the agents that are offered, one a line, as /path or file:///path. It is read again every 5 seconds; while it cannot be read, what it said last holds. * offers all agents."),
     Flag::new("resource_groups", Text, None, "The resource groups of a cluster that has none yet, as JSON or the absolute path of a file with it: {\"groups\": [...]}. docs/groups.md tells what is in it."),
     Flag::new("max_completed_frameworks", Integer, Some("50"), "How many completed frameworks are remembered."),
     Flag::new("max_completed_tasks_per_framework", Integer, Some("1000"), "How many completed tasks of a framework are remembered."),

@@ -10,6 +10,7 @@ mod reads;
 mod runtime;
 mod seat;
 mod settings;
+mod whitelist;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -29,6 +30,7 @@ use crate::{
     runtime::{Inbox, Loop},
     seat::{Failure, Seat},
     settings::Settings,
+    whitelist::Whitelist,
 };
 
 /// A master at work.
@@ -91,6 +93,8 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
     let place = settings.place()?;
     let store = if place.is_none() { Some(settings.store()?) } else { None };
 
+    let whitelist = Whitelist::open(settings.values.text("whitelist"))?;
+
     let listen = settings.listen;
     let server = Server::bind(listen, Limits::default())
         .await
@@ -127,6 +131,10 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
             to_loop.put(Event::Exited { peer }).await;
         }
     });
+    if let Some((whitelist, first)) = whitelist {
+        inbox.put(Event::Whitelist { hostnames: Some(first) }).await;
+        tokio::spawn(whitelist.watch(inbox.clone()));
+    }
     let about = About { address: format!("{hostname}:{}", advertised.port()), clock, started: clock::wall() };
     let running = server.serve(Endpoints::new(inbox.clone(), common, about, seat.clone(), doors, peers));
     tracing::info!(%address, api = endpoints::API_VERSION, version = endpoints::OWN_VERSION, "the master listens");

@@ -1,5 +1,7 @@
 //! Everything that can happen to a master. What it does in return is `effect`; who reacts to what is `lib`'s `handle`.
 
+use std::collections::BTreeSet;
+
 use proto::{driver::FromDriver, link::ToMaster, upid::Upid, v1};
 use registry::Registry;
 use stdx::{Tick, WallTime};
@@ -51,6 +53,8 @@ pub enum Event {
     },
     /// An operator call that changes something; reads are answered from `Master::view`.
     FromOperator { req: ReqId, principal: Option<String>, call: Box<v1::master::Call> },
+    /// Only agents with these hostnames are offered from now on; without any list, all are.
+    Whitelist { hostnames: Option<BTreeSet<String>> },
     /// A scheduler's event stream ended: the peer left, or its outbox overflowed.
     Closed { conn: ConnId },
 }

@@ -133,6 +133,7 @@ impl Master {
                 self.on_scheduler_call(calls::Request { req, conn, principal, stream_id }, *call, &mut step);
             }
             Event::FromOperator { req, principal, call } => self.on_operator_call(req, principal, *call, &mut step),
+            Event::Whitelist { hostnames } => self.allocator.set_whitelist(step.now, hostnames),
             Event::Closed { conn } => self.on_closed(conn, &mut step),
         }
         self.fire_timers(&mut step);

@@ -1,7 +1,7 @@
 //! Inputs as bytes, so that a master's run can be recorded and stepped through again. Messages stand as they travel; the
 //! rest is a tag and its fields. Where recordings are kept is `observe`'s.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use proto::{
     driver::FromDriver,
@@ -130,6 +130,12 @@ pub fn encode(input: &Input) -> Option<Vec<u8>> {
             out.number(10).number(*req).maybe_text(principal.as_deref()).bytes(&wire::encode(&**call))
         }
         Event::Closed { conn } => out.number(11).number(*conn),
+        Event::Whitelist { hostnames } => {
+            out.number(12).number(u64::from(hostnames.is_some()));
+            let hostnames = hostnames.iter().flatten();
+            out.number(hostnames.clone().count() as u64);
+            hostnames.fold(&mut out, |out, hostname| out.text(hostname))
+        }
     };
     Some(out.take())
 }
@@ -170,6 +176,11 @@ pub fn decode(bytes: &[u8]) -> Option<Input> {
             call: wire::decode(from.bytes()?).ok().map(Box::new)?,
         },
         11 => Event::Closed { conn: from.number()? },
+        12 => {
+            let (is_list, count) = (from.number()? != 0, from.number()?);
+            let hostnames: BTreeSet<String> = (0..count).map(|_| from.text()).collect::<Option<_>>()?;
+            Event::Whitelist { hostnames: is_list.then_some(hostnames) }
+        }
         _ => return None,
     };
     Some(Input { now, wall, event })
@@ -193,6 +204,7 @@ pub fn kind_of(event: &Event) -> Arc<str> {
         Event::Exited { .. } => "Exited",
         Event::FromScheduler { call, .. } => call.r#type().as_str_name(),
         Event::FromOperator { call, .. } => call.r#type().as_str_name(),
+        Event::Whitelist { .. } => "Whitelist",
         Event::Closed { .. } => "Closed",
     };
     name.into()
@@ -223,6 +235,9 @@ mod tests {
                 call: Box::new(call),
             },
             Event::FromOperator { req: 3, principal: Some("o".into()), call: Box::default() },
+            Event::Whitelist { hostnames: None },
+            Event::Whitelist { hostnames: Some(BTreeSet::new()) },
+            Event::Whitelist { hostnames: Some(BTreeSet::from(["a".into(), "b".into()])) },
             Event::Closed { conn: 9 },
             Event::Deposed,
         ];

@@ -33,20 +33,32 @@ const GROUPS: usize = 50;
 /// Agents differ by an attribute with so many values; a group selects half of them.
 const SETS: usize = 10;
 const FRAMEWORKS: usize = 100;
+/// What a master lets the allocator do in one step.
+const MASTERS: Budget = Budget { steps: 20_000 };
 
 pub fn competition() {
     let (mut whole, mut competitions) = (Vec::new(), Vec::new());
     let (mut won, mut busy) = (0, Vec::new());
-    let mut single = Vec::new();
+    let (mut single, mut pieces) = (Vec::new(), Vec::new());
     for seed in 0..5 {
         let mut allocator = cluster(seed);
         let now = Tick::ZERO + Duration::from_secs(1);
         let (begin, cpu) = (Instant::now(), cpu_time());
-        // Looks at one agent only; the competition is held before.
-        let mut grants = allocator.allocate(now, Budget { steps: 1 });
+        let mut grants = Vec::new();
+        // The competition comes first, in the pieces that a master would make of it.
+        while allocator.is_competing() || grants.is_empty() {
+            let piece = Instant::now();
+            grants.extend(allocator.allocate(now, MASTERS));
+            pieces.push(piece.elapsed());
+        }
+        // The last piece looks at the first agents, too.
         competitions.push(begin.elapsed());
         busy.push(cpu_time().saturating_sub(cpu));
-        grants.extend(allocator.allocate(now, Budget::UNLIMITED));
+        while allocator.is_cut() {
+            let piece = Instant::now();
+            grants.extend(allocator.allocate(now, MASTERS));
+            pieces.push(piece.elapsed());
+        }
         whole.push(begin.elapsed());
         won = allocator.group_standings().iter().map(|standing| standing.won_total).sum();
         for grant in grants.iter().take(100) {
@@ -68,6 +80,14 @@ pub fn competition() {
         median_ms(&mut competitions),
         "ms",
         &format!("one competition, {:.0} ms of it on a CPU; {conditions}", median_ms(&mut busy)),
+        None,
+    );
+    pieces.sort();
+    print(
+        "groups.50000x50_longest_step_ms",
+        pieces.last().map_or(0.0, |piece| piece.as_secs_f64() * 1000.0),
+        "ms",
+        &format!("the longest call with the master's budget of {} steps, of {}; {conditions}", MASTERS.steps, pieces.len()),
         None,
     );
     print("groups.50000x50_cycle_ms", median_ms(&mut whole), "ms", &format!("the cycle with it; {conditions}"), None);

@@ -42,11 +42,10 @@ pub fn level(entrants: &[Entrant], units: u64) -> f64 {
     for _ in 0..PASSES {
         let (mut taken, mut chances) = (0.0, 0.0);
         for entrant in entrants {
-            if entrant.room as f64 <= level * entrant.chance {
-                taken += f64::from(entrant.room);
-            } else {
-                chances += entrant.chance;
-            }
+            let room = f64::from(entrant.room);
+            let runs_out = room <= level * entrant.chance;
+            taken += if runs_out { room } else { 0.0 };
+            chances += if runs_out { 0.0 } else { entrant.chance };
         }
         if chances <= 0.0 {
             return f64::INFINITY;
@@ -84,10 +83,10 @@ pub fn draw(entrants: &[Entrant], units: u64, rng: &mut Rng, winners: &mut Vec<u
     let level = level(entrants, units);
     let mut reached = rng.unit();
     for entrant in entrants {
-        let steps_before = reached.floor();
+        let steps_before = reached as u64;
         reached += entrant.expectation(level);
-        let won = ((reached.floor() - steps_before) as u64).min(u64::from(entrant.room)) as usize;
-        winners.extend(std::iter::repeat_n(entrant.agent, won));
+        let won = (reached as u64 - steps_before).min(u64::from(entrant.room));
+        (0..won).for_each(|_| winners.push(entrant.agent));
     }
     rng.shuffle(winners);
 }

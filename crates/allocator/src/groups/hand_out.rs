@@ -1,22 +1,21 @@
-//! Groups in the allocator's cycle: the competition at its beginning, what each client may have of an agent then, and what
-//! becomes of units that nobody in the group took.
+//! Groups in the allocator's cycle: how they are set, what each client may have of an agent after the competition (`contest`),
+//! and what becomes of units that nobody in the group took.
 
 use resources::{Quantities, Quantity, Resource, Resources};
 use smallvec::SmallVec;
-use stdx::{Rng, Tick};
+use stdx::Tick;
 
 use super::{
     Group, GroupError, GroupStanding, check_capacity, check_together,
-    competition::{Contender, Outcome, Owner, Supply, compete},
+    competition::Owner,
     is_divided,
-    membership::{DEFAULT_GROUP, Entry, Purse, Row},
+    membership::{DEFAULT_GROUP, Entry, Row},
 };
 use crate::{
     allocator::{Agent, Allocator},
-    bits::{Bits, ones},
+    bits::ones,
     config::SorterKind,
-    directory::scramble,
-    visit::is_allocatable,
+    schedule::Urgency,
 };
 
 /// Who an agent is offered to, and what of it.
@@ -31,9 +30,6 @@ pub(crate) enum Share {
     /// Only what roles and operators set apart, to those whose group won nothing here.
     SetApart,
 }
-
-/// Keeps a competition's draws apart from the cycle's other lots.
-const DRAW: u64 = 0x6c6f_7473;
 
 impl Allocator {
     /// All groups but the default one, by name.
@@ -100,6 +96,10 @@ impl Allocator {
 
     /// Puts these groups in place of all there are. To be checked before. Nobody loses what he holds.
     pub fn set_groups(&mut self, now: Tick, groups: Vec<Group>) {
+        self.abandon_cycle(now);
+        for a in self.groups.kept.keys().copied().collect::<Vec<u32>>() {
+            self.give_up_kept(now, a);
+        }
         self.groups.replace(groups);
         let clients: Vec<u32> = self.clients.iter().map(|(c, _)| c).collect();
         for &c in &clients {
@@ -120,58 +120,6 @@ impl Allocator {
         }
     }
 
-    /// Lets the groups compete for the agents of a cycle that begins: `queue` in the order in which they are looked at.
-    pub(crate) fn compete(&mut self, now: Tick, queue: &[u32], clients: &Bits, seed: u64) {
-        if self.groups.is_empty() {
-            return;
-        }
-        let woken = std::mem::take(&mut self.groups.woken);
-        let mut contenders: Vec<Contender> = self.groups.entries.iter().map(|entry| self.contender(entry)).collect();
-        let mut wanting = Bits::default();
-        for (g, contender) in contenders.iter_mut().enumerate() {
-            wanting.put(g as u32, contender.wanted > 0);
-            if contender.wanted > 0 {
-                contender.eligible.reserve(queue.len());
-            }
-        }
-        let mut supply = Supply::new(self.groups.columns().len());
-        supply.reserve(queue.len());
-        let mut numbers = Vec::with_capacity(queue.len());
-        if !wanting.is_empty() {
-            // The last one is looked at first.
-            for &a in queue.iter().rev() {
-                self.enter_agent(a, (clients, &woken), &wanting, &mut supply, &mut contenders, &mut numbers);
-            }
-        }
-        let outcome = compete(&mut supply, &contenders, &mut Rng::new(scramble(seed, DRAW)));
-        self.fill_purses(&numbers, &outcome);
-        let mut woken = Vec::new();
-        for (entry, result) in self.groups.entries.iter_mut().zip(&outcome.results) {
-            entry.won_total += result.won;
-            if result.wanted == 0 || result.supply > 0 {
-                entry.drawn = *result;
-            }
-            let was_full = std::mem::replace(&mut entry.was_full, result.won >= result.wanted);
-            if was_full && !entry.was_full {
-                // It has room again; agents that did not change since may have what it wants.
-                woken.extend(entry.clients.iter().filter(|c| !clients.has(*c)));
-            }
-        }
-        self.wake_clients(now, woken, true);
-    }
-
-    /// Lets groups that have room again look at all agents, though none of these changed.
-    pub(crate) fn wake_groups(&mut self, now: Tick) {
-        let mut woken = Vec::new();
-        for entry in &mut self.groups.entries {
-            if entry.was_full && entry.group.max.is_none_or(|max| entry.held_units() < max) {
-                entry.was_full = false;
-                woken.extend(entry.clients.iter());
-            }
-        }
-        self.wake_clients(now, woken, true);
-    }
-
     /// The sorters of roles and of frameworks that a share of an agent goes by.
     pub(crate) fn sorters(&self, share: Share) -> (SorterKind, SorterKind) {
         let own = match share {
@@ -179,126 +127,6 @@ impl Allocator {
             Share::All | Share::Unclaimed | Share::SetApart => None,
         };
         own.map_or((self.config.role_sorter, self.config.framework_sorter), |sorter| (sorter, sorter))
-    }
-
-    fn contender(&self, entry: &Entry) -> Contender {
-        let has_listed = entry.clients.iter().any(|c| self.clients.get(c).is_some_and(|client| client.listed));
-        let held = entry.held_units();
-        let group = &entry.group;
-        let mut unit_share = 0.0;
-        for (name, amount) in self.groups.columns().iter().zip(&entry.unit) {
-            let total = self.scalars.find(name).map_or(0, |position| self.totals.amounts.get(position));
-            if *amount > 0 && total > 0 {
-                unit_share = f64::max(unit_share, *amount as f64 / total as f64);
-            }
-        }
-        Contender {
-            unit: entry.unit.to_vec(),
-            weight: group.weight,
-            unit_share,
-            held,
-            min: group.min,
-            wanted: if has_listed { group.max.map_or(u64::from(u32::MAX), |max| max.saturating_sub(held)) } else { 0 },
-            exclusive: group.exclusive,
-            eligible: Vec::new(),
-        }
-    }
-
-    fn enter_agent(
-        &mut self,
-        a: u32,
-        (clients, woken): (&Bits, &Bits),
-        wanting: &Bits,
-        supply: &mut Supply,
-        contenders: &mut [Contender],
-        numbers: &mut Vec<u32>,
-    ) {
-        let Some(agent) = self.agents.get(a) else { return };
-        if !agent.is_offerable() || agent.available.is_empty() {
-            return;
-        }
-        let plain = agent.is_plain();
-        self.judge(a, plain);
-        let Some(agent) = self.agents.get(a) else { return };
-        let Some(selected) = self.groups.selection(a) else { return };
-        let enough = is_allocatable(&self.config.min_allocatable, &agent.available);
-        let candidates = self.candidates(agent, enough, (!agent.dirty).then_some((clients, &agent.reopened)));
-        let (changed, spurned) = (agent.dirty, self.groups.is_spurned(a));
-        let fresh = |c: u32| (clients.has(c) && !woken.has(c)) || agent.reopened.has(c);
-        let mut entered = None;
-        let mut forgiven: SmallVec<[u32; 4]> = SmallVec::new();
-        for index in 0..wanting.words() {
-            for bit in ones(wanting.word(index) & selected.word(index)) {
-                let g = index as u32 * 64 + bit;
-                let Some(entry) = self.groups.entries.get(g as usize) else { continue };
-                if !entry.meets(&candidates) {
-                    continue;
-                }
-                if spurned && self.groups.has_spurned(g, a) {
-                    if !changed && !entry.clients.iter().any(fresh) {
-                        continue;
-                    }
-                    forgiven.push(g);
-                }
-                let number = *entered.get_or_insert_with(|| {
-                    numbers.push(a);
-                    let free = self.groups.divided(&agent.available);
-                    supply.add(&free, self.groups.weight(a), self.owner(agent))
-                });
-                if let Some(contender) = contenders.get_mut(g as usize) {
-                    contender.eligible.push(number);
-                }
-            }
-        }
-        for g in forgiven {
-            self.groups.note_spurned(g, a, false);
-        }
-    }
-
-    /// Which groups hold something on an agent.
-    pub(crate) fn owner(&self, agent: &Agent) -> Owner {
-        let mut owner = Owner::Nobody;
-        for (c, _) in &agent.held {
-            let group = self.groups.group_of(*c);
-            let exclusive = self.groups.entries.get(group as usize).is_some_and(|entry| entry.group.exclusive);
-            owner = match owner {
-                Owner::Exclusive(holder) if exclusive && holder != group => return Owner::Contested,
-                Owner::Exclusive(_) => owner,
-                _ if exclusive => Owner::Exclusive(group),
-                Owner::Nobody => Owner::Group(group),
-                Owner::Group(holder) if holder == group => owner,
-                _ => Owner::Several,
-            };
-        }
-        owner
-    }
-
-    fn fill_purses(&mut self, numbers: &[u32], outcome: &Outcome) {
-        for (number, &a) in numbers.iter().enumerate() {
-            let mut purses: SmallVec<[Purse; 1]> = SmallVec::new();
-            for (group, units) in outcome.wins(number as u32) {
-                let Some(entry) = self.groups.entries.get(group as usize) else { continue };
-                let left: Row = entry.unit.iter().map(|amount| amount * i64::from(units)).collect();
-                purses.push(Purse { group, left });
-            }
-            #[cfg(test)]
-            self.note_wins(a, &purses);
-            if let Some(of) = self.groups.purses_mut(a) {
-                *of = purses;
-            }
-        }
-    }
-
-    /// Tells the oracle who won what.
-    #[cfg(test)]
-    fn note_wins(&mut self, a: u32, purses: &[Purse]) {
-        let (Some(agent), Some(run)) = (self.agents.get(a), &mut self.last_run) else { return };
-        let units = |purse: &Purse| {
-            let unit =
-                self.groups.entries.get(purse.group as usize).map(|entry| entry.unit.clone()).unwrap_or_default();
-            (purse.group as usize, u64::from(super::competition::room(&unit, &purse.left)))
-        };
-        run.wins.insert(agent.id.clone(), purses.iter().map(units).collect());
     }
 
     /// To whom an agent is offered, in this order.
@@ -342,14 +170,13 @@ impl Allocator {
                 if matches!(self.owner(agent), Owner::Exclusive(_) | Owner::Contested) {
                     return portion.filter(|resource| !resource.is_unreserved());
                 }
-                let purses = self.groups.purses(a);
-                if purses.is_empty() {
+                let (purses, kept) = (self.groups.purses(a), self.kept_of(a, agent));
+                if purses.is_empty() && kept.is_none() {
                     return portion;
                 }
                 let mut free = self.groups.divided(&agent.available);
-                for purse in purses {
-                    free.iter_mut().zip(&purse.left).for_each(|(free, left)| *free -= left);
-                }
+                let others = purses.iter().map(|purse| &purse.left).chain(kept.as_ref().map(|(_, kept)| kept));
+                others.for_each(|left| free.iter_mut().zip(left).for_each(|(free, left)| *free -= left));
                 free
             }
         };
@@ -363,7 +190,7 @@ impl Allocator {
         self.cut_all(portion, &mut bound)
     }
 
-    fn cut_all(&self, portion: &Resources, bound: &mut Row) -> Resources {
+    pub(crate) fn cut_all(&self, portion: &Resources, bound: &mut Row) -> Resources {
         let mut part = Resources::EMPTY;
         for resource in portion {
             if let Some(resource) = self.cut(resource, bound) {
@@ -387,6 +214,14 @@ impl Allocator {
         *left -= taken;
         let mut resource = resource.clone();
         resource.shrink(Quantity(taken)).then_some(resource)
+    }
+
+    /// An exclusive group that was offered what is set apart has the agent to itself now, and may draw the rest.
+    pub(crate) fn look_again_at_exclusive(&mut self, now: Tick, a: u32) {
+        let Some(agent) = self.agents.get(a) else { return };
+        if matches!(self.owner(agent), Owner::Exclusive(_)) && !agent.available.is_empty() {
+            self.mark_agent(now, a, Urgency::Freed);
+        }
     }
 
     /// Notes that a group spent some of what it won.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use resources::{Name, Resources};
 use smallvec::SmallVec;
+use stdx::Tick;
 
 use super::{Group, competition::Result as Drawn, competition_weight, is_divided};
 use crate::{bits::Bits, profile::AgentProfile, quota};
@@ -32,6 +33,8 @@ pub(crate) struct GroupBook {
     agents: Vec<Standing>,
     /// Clients that are tried again for their group's sake, though nothing changed about them.
     pub woken: Bits,
+    /// Agents on which pieces are kept until a unit has come together, and for which group.
+    pub kept: BTreeMap<u32, u32>,
 }
 
 pub(crate) struct Entry {
@@ -48,6 +51,8 @@ pub(crate) struct Entry {
     pub returned_total: u64,
     /// It had enough when it last competed; there may be free units on agents that did not change since.
     pub was_full: bool,
+    /// Since when it has less than its minimum and wants more.
+    pub lacking_since: Option<Tick>,
 }
 
 #[derive(Default)]
@@ -71,6 +76,12 @@ impl Entry {
     pub fn held_units(&self) -> u64 {
         let named = self.unit.iter().zip(&self.held).filter(|(unit, _)| **unit > 0);
         named.map(|(unit, held)| (*held).max(0).unsigned_abs().div_ceil(unit.unsigned_abs())).max().unwrap_or(0)
+    }
+
+    /// Whole units held, of whatever most units are held of: parts of one do not meet a minimum.
+    pub fn whole_units(&self) -> u64 {
+        let named = self.unit.iter().zip(&self.held).filter(|(unit, _)| **unit > 0);
+        named.map(|(unit, held)| (*held).max(0).unsigned_abs() / unit.unsigned_abs()).max().unwrap_or(0)
     }
 
     /// Whether any of its clients is among `words`.
@@ -123,6 +134,7 @@ impl GroupBook {
                 won_total: before.as_ref().map_or(0, |entry| entry.won_total),
                 returned_total: before.as_ref().map_or(0, |entry| entry.returned_total),
                 was_full: false,
+                lacking_since: None,
                 group,
             });
         }
@@ -212,6 +224,7 @@ impl GroupBook {
     }
 
     pub fn forget(&mut self, agent: u32) {
+        self.kept.remove(&agent);
         if let Some(standing) = self.agents.get_mut(agent as usize) {
             *standing = Standing::default();
         }

@@ -54,8 +54,11 @@ impl Oracle {
         self.groups[group].unit.iter().map(units).max().unwrap() as u64
     }
 
-    fn unit_room(&self, group: usize, agent: &Agent) -> u64 {
-        let free = agent.available().filter(is_divided).scalar_quantities();
+    fn unit_room(&self, group: usize, id: &AgentId) -> u64 {
+        let mut free = self.agents[id].available().filter(is_divided).scalar_quantities();
+        if self.kept.get(id) != Some(&group) {
+            self.kept_of(id).iter().for_each(|(name, amount)| free.sub_one(name, amount));
+        }
         self.groups[group].unit.iter().map(|(name, amount)| (free.get(name).0 / amount.0) as u64).min().unwrap()
     }
 
@@ -106,9 +109,32 @@ impl Oracle {
             let free = agent.available().filter(is_divided).scalar_quantities();
             assert!(free.contains(&taken), "{taken} won of {id}, which has {free}");
         }
-        for (group, won) in won {
-            assert!(won <= self.wants(group), "group {group} wins {won} units and wants {}", self.wants(group));
+        for (group, won) in &won {
+            assert!(*won <= self.wants(*group), "group {group} wins {won} units and wants {}", self.wants(*group));
         }
+        self.kept = run.kept.clone();
+        for (id, group) in run.kept.iter().filter(|(id, _)| run.judged.contains(*id)) {
+            let won = won.get(group).copied().unwrap_or(0);
+            assert!(self.lacks(*group, won), "pieces of {id} are kept for group {group}, which lacks none");
+            assert!(self.groups[*group].selects(&self.agents[id].profile), "{id} is kept for {group}");
+        }
+    }
+
+    /// Whether a group has less than its minimum and wants more, after it won so much.
+    pub fn lacks(&self, group: usize, won: u64) -> bool {
+        let held = self.held_by_group(group);
+        let whole = self.groups[group].unit.iter().map(|(name, amount)| (held.get(name).0 / amount.0) as u64).max();
+        self.wants(group) > won && whole.unwrap() + won < self.groups[group].min
+    }
+
+    /// What of an agent is kept for a group.
+    fn kept_of(&self, id: &AgentId) -> Quantities {
+        let Some(group) = self.kept.get(id).map(|group| &self.groups[*group]) else { return Quantities::default() };
+        let free = self.agents[id].available().filter(is_divided).scalar_quantities();
+        let bound = |(name, amount): (&resources::Name, Quantity)| {
+            (name.clone(), if group.exclusive { amount } else { amount.min(group.unit.get(name)) })
+        };
+        free.iter().map(bound).collect()
     }
 
     /// The parts of an agent, in the order in which they are offered.
@@ -152,6 +178,7 @@ impl Oracle {
                 let mut free = agent.available().filter(is_divided).scalar_quantities();
                 let purses = self.purses.iter().filter(|((of, _), _)| of == id);
                 purses.for_each(|(_, left)| left.iter().for_each(|(name, amount)| free.sub_one(name, amount)));
+                self.kept_of(id).iter().for_each(|(name, amount)| free.sub_one(name, amount));
                 free
             }
         };
@@ -181,11 +208,12 @@ impl Oracle {
     }
 
     /// Runs in each of which one group wins of one agent all that it could; `settled` tells pairs that had their chance.
-    pub fn possible_wins(&self, run: &Run, settled: impl Fn(&AgentId, usize) -> bool) -> Vec<Run> {
+    pub fn possible_wins(&mut self, run: &Run, settled: impl Fn(&AgentId, usize) -> bool) -> Vec<Run> {
+        self.kept = run.kept.clone();
         let mut runs = Vec::new();
         for group in 0..self.groups.len() {
             for (id, agent) in &self.agents {
-                let units = self.unit_room(group, agent).min(self.wants(group));
+                let units = self.unit_room(group, id).min(self.wants(group));
                 if units > 0 && self.may_join(group, agent) && !settled(id, group) {
                     runs.push(Run { wins: BTreeMap::from([(id.clone(), vec![(group, units)])]), ..run.clone() });
                 }

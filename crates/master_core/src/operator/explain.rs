@@ -75,6 +75,7 @@ fn kind(cause: &Cause) -> (Type, Option<String>) {
         Cause::NoRoomForUnit(group) => (Type::NoRoomForUnit, Some(group.to_string())),
         Cause::Exclusive(group) => (Type::Exclusive, Some(group.to_string())),
         Cause::LostDraw(group) => (Type::LostDraw, Some(group.to_string())),
+        Cause::KeptForGroup(group) => (Type::KeptForGroup, Some(group.to_string())),
         Cause::Limit(role) => (Type::QuotaLimit, Some(role.to_string())),
         Cause::Headroom(role) => (Type::Headroom, role.as_ref().map(|role| role.to_string())),
         Cause::BelowMinimum => (Type::BelowMinimum, None),

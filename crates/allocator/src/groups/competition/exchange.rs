@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Contender, Outcome, Supply, room};
+use super::{Contender, Outcome, Supply};
 
 /// How many looks at agents all exchanges of a competition may cost.
 pub(super) const EFFORT: u64 = 1_000_000;
@@ -31,7 +31,7 @@ pub(super) fn exchange(
             if !supply.is_drawn(agent) || !supply.admits(agent, mover, false) {
                 continue;
             }
-            if room(&contender.unit, supply.free(agent)) > 0 {
+            if supply.has_room(agent, &contender.unit) {
                 let chain = chain_to(mover, group, &asked);
                 if chain.iter().all(|(_, _, at)| *at != agent) {
                     win(mover, agent, contenders, supply, outcome, 1);
@@ -49,10 +49,10 @@ pub(super) fn exchange(
                 if holder == group || holder == mover || asked.get(holder as usize).is_none_or(|by| by.is_some()) {
                     continue;
                 }
-                let freed: Vec<i64> =
-                    supply.free(agent).iter().zip(&other.unit).map(|(free, amount)| free + amount).collect();
+                let mut after = supply.free(agent).iter().zip(&other.unit).zip(&contender.unit);
+                let suffices = after.all(|((free, back), amount)| *amount <= 0 || free + back >= *amount);
                 let is_on_the_way = chain_to(mover, group, &asked).iter().any(|(_, _, at)| *at == agent);
-                if room(&contender.unit, &freed) > 0
+                if suffices
                     && !is_on_the_way
                     && let Some(by) = asked.get_mut(holder as usize)
                 {

@@ -242,10 +242,10 @@ impl World {
             None => self.expect_nothing(self.now),
             Some((deadline, _)) if deadline <= self.now => {
                 let mut grants = self.allocator.allocate(self.now, budget);
-                let run = self.allocator.last_run.clone().unwrap();
                 while self.allocator.cycle.is_some() {
                     grants.extend(self.allocator.allocate(self.now, budget));
                 }
+                let run = self.allocator.last_run.clone().unwrap();
                 assert!(!run.began || !self.oracle.is_recovering(self.now), "offers while recovering");
                 if run.began {
                     let before = self.oracle.bounds();
@@ -280,14 +280,17 @@ impl World {
 
     /// Nothing could be granted at `at`.
     pub fn expect_nothing(&self, at: Tick) {
-        let grants = self.oracle.clone().allocate(&Run { cutoff: at, ..Default::default() });
+        let run = Run { cutoff: at, kept: self.allocator.kept(), ..Default::default() };
+        for (id, group) in &run.kept {
+            assert!(self.oracle.lacks(*group, 0), "pieces of {id} are still kept for group {group}");
+        }
+        let grants = self.oracle.clone().allocate(&run);
         assert!(grants.is_empty(), "{:?}", text(&grants));
         let settled = |agent: &AgentId, group: usize| {
             let a = self.allocator.agents.find(agent);
             a.is_some_and(|a| self.allocator.groups.has_spurned(group as u32, a))
         };
-        let run = Run { cutoff: at, ..Default::default() };
-        for run in self.oracle.possible_wins(&run, settled) {
+        for run in self.oracle.clone().possible_wins(&run, settled) {
             let grants = self.oracle.clone().allocate(&run);
             assert!(grants.is_empty(), "{:?} would bring {:?}", run.wins, text(&grants));
         }
