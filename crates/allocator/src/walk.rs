@@ -62,14 +62,7 @@ impl Allocator {
             candidates.extend(ones(*word).map(|bit| index as u32 * 64 + bit));
         }
         if candidates.len() > 1 {
-            self.refresh_level(None);
-            for &c in &candidates {
-                let Some(r) = self.clients.get(c).map(|client| client.role) else { continue };
-                for &r in &self.path_to(r) {
-                    self.refresh_level(Some(r));
-                }
-                self.refresh_clients(r);
-            }
+            self.refresh_orders(&candidates);
             let seed = self.draw_seed_of(visit);
             let sorters = visit.sorters;
             candidates.sort_by(|x, y| self.compare(*x, *y, sorters, seed));
@@ -78,6 +71,23 @@ impl Allocator {
             if self.offer_to(c, visit, grants) {
                 return;
             }
+        }
+    }
+
+    /// Brings the orders up to date that set these candidates apart.
+    fn refresh_orders(&mut self, candidates: &[u32]) {
+        let role = |this: &Allocator, c: u32| this.clients.get(c).map(|client| client.role);
+        let Some(first) = candidates.first().and_then(|c| role(self, *c)) else { return };
+        if candidates.iter().all(|c| role(self, *c) == Some(first)) {
+            return self.refresh_clients(first);
+        }
+        self.refresh_level(None);
+        for &c in candidates {
+            let Some(r) = role(self, c) else { continue };
+            for &r in &self.path_to(r) {
+                self.refresh_level(Some(r));
+            }
+            self.refresh_clients(r);
         }
     }
 

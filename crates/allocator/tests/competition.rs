@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use allocator::groups::{
-    competition::{Contender, Owner, Supply, compete, room},
+    competition::{Contender, Eligible, Owner, Supply, compete, room},
     draw::{Entrant, draw, level},
 };
 use proptest::{collection::vec, prelude::*};
@@ -64,7 +64,7 @@ proptest! {
         }
         let contenders: Vec<Contender> = groups
             .iter()
-            .map(|(min, eligible, more)| Contender {
+            .map(|(min, _, more)| Contender {
                 unit: vec![1],
                 weight: 1.0,
                 unit_share: 0.01,
@@ -72,10 +72,12 @@ proptest! {
                 min: *min,
                 wanted: min + more,
                 exclusive: false,
-                eligible: (0..rooms.len() as u32).filter(|a| eligible >> a & 1 == 1).collect(),
             })
             .collect();
-        let outcome = compete(&mut supply, &contenders, &mut Rng::new(seed));
+        let of = |eligible: u8| (0..rooms.len() as u32).filter(|a| eligible >> a & 1 == 1).collect();
+        let eligible: Vec<Vec<u32>> = groups.iter().map(|group| of(group.1)).collect();
+        let eligible = Eligible::of_groups(rooms.len(), &eligible);
+        let outcome = compete(&mut supply, &contenders, eligible, &mut Rng::new(seed));
         let met: u64 = contenders.iter().zip(&outcome.results).map(|(c, result)| result.won.min(c.min)).sum();
         // By hand: what a set of groups is missing is what its agents cannot hold.
         let mut most = u64::MAX;
@@ -107,7 +109,7 @@ proptest! {
         }
         let contenders: Vec<Contender> = groups
             .iter()
-            .map(|(cpus, mem, weight, wanted, min, exclusive, eligible)| Contender {
+            .map(|(cpus, mem, weight, wanted, min, exclusive, _)| Contender {
                 unit: vec![*cpus, *mem],
                 weight: f64::from(*weight),
                 unit_share: *cpus as f64 / 100.0,
@@ -115,11 +117,13 @@ proptest! {
                 min: (*min).min(*wanted),
                 wanted: *wanted,
                 exclusive: *exclusive,
-                eligible: (0..agents.len() as u32).filter(|a| eligible >> a & 1 == 1).collect(),
             })
             .collect();
+        let of = |eligible: u32| (0..agents.len() as u32).filter(|a| eligible >> a & 1 == 1).collect();
+        let eligible: Vec<Vec<u32>> = groups.iter().map(|group| of(group.6)).collect();
         let before = supply.clone();
-        let outcome = compete(&mut supply, &contenders, &mut Rng::new(seed));
+        let of_groups = Eligible::of_groups(agents.len(), &eligible);
+        let outcome = compete(&mut supply, &contenders, of_groups, &mut Rng::new(seed));
         for (number, contender) in contenders.iter().enumerate() {
             let g = number as u32;
             let won: u64 = (0..agents.len() as u32)
@@ -132,7 +136,7 @@ proptest! {
                 others || (contender.exclusive && agents[a as usize].3 == 2) || (contender.exclusive && agents[a as usize].3 == 3 && g != 0)
             };
             if won < contender.wanted {
-                for a in contender.eligible.iter().copied().filter(|a| agents[*a as usize].2 > 0 && !excluded(*a)) {
+                for a in eligible[number].iter().copied().filter(|a| agents[*a as usize].2 > 0 && !excluded(*a)) {
                     prop_assert_eq!(room(&contender.unit, supply.free(a)), 0, "agent {} has room for group {}", a, g);
                 }
             }

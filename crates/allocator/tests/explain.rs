@@ -7,8 +7,8 @@ use std::{
 };
 
 use allocator::{
-    AgentProfile, Allocator, AllocatorConfig, Budget, ConstraintLimits, FrameworkProfile, Grant, Group, Quota,
-    Settlement,
+    AgentProfile, Allocator, AllocatorConfig, Budget, ConstraintLimits, FrameworkProfile, Grant, Group, OfferConstraints,
+    Quota, Settlement,
     explain::{Cause, Reason},
 };
 use model::{AgentCapabilities, AgentId, FrameworkCapabilities, FrameworkId};
@@ -200,4 +200,44 @@ fn groups_are_named() {
     cluster.agent("B", "cpus:2;mem:640");
     let full = cluster.causes(last.as_str());
     assert!(full.iter().any(|(cause, _)| matches!(cause, Cause::GroupFull(_))), "{full:?}");
+}
+
+#[test]
+fn constraints_that_no_agent_passes_are_told() {
+    use v1::scheduler::{
+        AttributeConstraint,
+        attribute_constraint::{Predicate, Selector, predicate, selector},
+        offer_constraints::{RoleConstraints, role_constraints},
+    };
+    let constraint = AttributeConstraint {
+        selector: Selector { selector: Some(selector::Selector::AttributeName("rack".to_owned())) },
+        predicate: Predicate { predicate: Some(predicate::Predicate::Exists(Default::default())) },
+    };
+    let rule = RoleConstraints { groups: vec![role_constraints::Group { attribute_constraints: vec![constraint] }] };
+    let spec = v1::scheduler::OfferConstraints { role_constraints: BTreeMap::from([("a".to_owned(), rule)]) };
+    let mut cluster = Cluster::new();
+    cluster.framework_with("F", "a", |profile| {
+        profile.constraints = Some(OfferConstraints::compile(&spec, ConstraintLimits::default()).unwrap());
+    });
+    for agent in ["A", "B", "C"] {
+        cluster.agent(agent, "cpus:1;mem:64");
+    }
+    assert_eq!(cluster.allocate(), []);
+    assert_eq!(cluster.causes("F"), [(Cause::Constraints, 3)]);
+    cluster.allocator.set_whitelist(cluster.now, Some(BTreeSet::from(["A".to_owned()])));
+    assert_eq!(cluster.causes("F"), [(Cause::NotWhitelisted, 2), (Cause::Constraints, 1)]);
+}
+
+#[test]
+fn a_lost_draw_is_told_with_the_group_that_won() {
+    let mut cluster = Cluster::new();
+    let groups = vec![cluster.group("lucky", "a", None, false), cluster.group("late", "b", None, false)];
+    cluster.allocator.set_groups(cluster.now, groups);
+    cluster.framework("F", "a");
+    cluster.agent("A", "cpus:2");
+    let grants = cluster.allocate();
+    cluster.accept(&grants[0]);
+    cluster.framework("G", "b");
+    assert_eq!(cluster.allocate(), []);
+    assert_eq!(cluster.causes("G"), [(Cause::LostDraw("lucky".into()), 1)]);
 }

@@ -78,7 +78,16 @@ fn leaves(value: &Value, path: &mut Vec<String>, options: &Options, neutral: &Ne
             }
         }
         Value::Array(items) if !items.is_empty() && !hidden => {
-            let items = in_fixed_order(items);
+            let mut items = in_fixed_order(items);
+            if options.unordered.iter().any(|pattern| matches(pattern, path)) {
+                items.sort_by_cached_key(|item| {
+                    let mut lines = Vec::new();
+                    path.push("[]".into());
+                    leaves(item, path, options, neutral, &mut lines);
+                    path.pop();
+                    lines
+                });
+            }
             for (i, item) in items.iter().take(if options.shape { 1 } else { usize::MAX }).enumerate() {
                 path.push(if options.shape { "[]".into() } else { format!("[{i}]") });
                 leaves(item, path, options, neutral, lines);

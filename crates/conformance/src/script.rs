@@ -123,6 +123,8 @@ pub struct Options {
     pub hide: Vec<String>,
     /// What is at these paths is left out.
     pub skip: Vec<String>,
+    /// Of lists at these paths the order is not compared.
+    pub unordered: Vec<String>,
     /// `keep PATTERN`, `drop PATTERN`: only lines of the answer that fit all of the one and none of the other.
     pub keep: Vec<Regex>,
     pub drop: Vec<Regex>,
@@ -258,6 +260,7 @@ fn parse_option(line: &str, statement: &mut Statement) -> Result<(), String> {
         "within" => options.within = Some(rest.to_owned()),
         "hide" => options.hide.extend(rest.split_whitespace().map(str::to_owned)),
         "skip" => options.skip.extend(rest.split_whitespace().map(str::to_owned)),
+        "unordered" => options.unordered.extend(rest.split_whitespace().map(str::to_owned)),
         "where" => {
             let (path, value) = rest.split_once('=').ok_or("where PATH=VALUE")?;
             options.wherever = Some((path.to_owned(), value.to_owned()));

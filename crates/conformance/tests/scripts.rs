@@ -19,6 +19,11 @@ fn spoils_its_cluster(script: &Script) -> bool {
     script.name.starts_with('9')
 }
 
+/// Scripts from 30 to 39 ask who is offered what of three agents, and leave quotas and weights behind.
+fn asks_who_gets_what(script: &Script) -> bool {
+    script.name.starts_with('3')
+}
+
 /// Files belong to whoever runs the agent, which was root when a real Mesos was recorded.
 fn as_of_root(mut told: Vec<Told>) -> Vec<Told> {
     // SAFETY: these have no preconditions.
@@ -47,9 +52,13 @@ fn meseta_answers_as_a_real_mesos_does() {
             scope.spawn(|| {
                 let mut cluster = Cluster::start(Options::conformance());
                 while let Some(script) = { waiting.lock().unwrap().pop() } {
-                    if spoils_its_cluster(&script) {
+                    let mut own = None;
+                    if asks_who_gets_what(&script) {
+                        own = Some(Cluster::start(Options::allocation()));
+                    } else if spoils_its_cluster(&script) {
                         cluster = Cluster::start(Options::conformance());
                     }
+                    let cluster = own.as_ref().unwrap_or(&cluster);
                     let target = Target {
                         master: cluster.master_address(),
                         agent: cluster.agent_address(0),

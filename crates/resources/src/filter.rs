@@ -21,6 +21,11 @@ impl Resources {
         if kept.len() == self.len() { self.clone() } else { Resources::from_sorted(kept) }
     }
 
+    /// Each row as `cut` leaves it: as it is, with less of it, or not at all.
+    pub fn cut(&self, cut: impl FnMut(&Resource) -> Option<Resource>) -> Resources {
+        Resources::from_sorted(self.iter().filter_map(cut).collect())
+    }
+
     /// All resources called `name`.
     pub fn get(&self, name: &str) -> Resources {
         self.filter(|row| *row.name() == name)

@@ -48,6 +48,18 @@ impl Options {
             ..Options::default()
         }
     }
+
+    /// The cluster that the scripts about who is offered what expect: three equal agents, and a master that allocates exactly
+    /// as Mesos does.
+    pub fn allocation() -> Options {
+        let mut options = Options { agents: 3, ..Options::conformance() };
+        options.master_flags = vec![
+            "--hostname=localhost".into(),
+            "--allocation_interval=50ms".into(),
+            "--allocation_compatibility".into(),
+        ];
+        options
+    }
 }
 
 pub struct Cluster {

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use allocator::Settlement;
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, framework},
     figure::{median_ms, mesos, print},
 };
 
 pub fn all() {
     one_cycle(20_000, 2_000, 1, 5);
     one_cycle(50_000, 6_000, 1, 3);
+    explain(20_000, 2_000);
     for agents in [1_000, 2_000, 5_000, 10_000, 20_000, 50_000] {
         one_cycle(agents, 1_000, 100, 3);
         one_cycle(agents, 100, 100, 3);
@@ -51,6 +52,31 @@ fn one_cycle(agents: usize, frameworks: usize, roles: usize, runs: usize) {
         let conditions = format!("{size}; then nothing changed");
         print(&format!("{name}_idle_ms"), median_ms(&mut idle), "ms", &conditions, None);
     }
+}
+
+/// What an explanation costs: a cycle only notes who was granted what when, and the rest is worked out when somebody asks.
+fn explain(agents: usize, frameworks: usize) {
+    let (mut cycles, mut answers, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    for run in 0..5 {
+        let mut cluster = Cluster::half_used(agents, frameworks, 1);
+        let (grants, took) = cluster.allocate();
+        cycles.push(took);
+        let begin = Instant::now();
+        std::hint::black_box(cluster.allocator.explain(cluster.now, Some(&framework(run)), None));
+        answers.push(begin.elapsed());
+        let mut noted = vec![(None, None); grants.len()];
+        let begin = Instant::now();
+        for (number, note) in noted.iter_mut().enumerate() {
+            *std::hint::black_box(note) = (Some((1u64, number as u32)), Some(1u64));
+        }
+        notes.push(begin.elapsed());
+    }
+    let (cycle, answer, note) = (median_ms(&mut cycles), median_ms(&mut answers), median_ms(&mut notes));
+    let size = format!("{agents} agents, {frameworks} frameworks, median of 5; the cycle took {cycle:.1} ms");
+    let conditions = format!("why one framework has no more offers, asked after the cycle; {size}");
+    print(&format!("explain.{agents}x{frameworks}_ms"), answer, "ms", &conditions, None);
+    let conditions = format!("of a cycle for noting, in a row for each offer, who was granted what when; {size}");
+    print(&format!("explain.{agents}x{frameworks}_percent"), 100.0 * note / cycle, "%", &conditions, None);
 }
 
 /// Every grant is used as a whole, runs, and comes back.

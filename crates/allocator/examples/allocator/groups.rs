@@ -45,20 +45,13 @@ pub fn competition() {
         let now = Tick::ZERO + Duration::from_secs(1);
         let (begin, cpu) = (Instant::now(), cpu_time());
         let mut grants = Vec::new();
-        // The competition comes first, in the pieces that a master would make of it.
+        // The competition comes first; small pieces, so that the last one does not go on with the agents for long.
         while allocator.is_competing() || grants.is_empty() {
-            let piece = Instant::now();
-            grants.extend(allocator.allocate(now, MASTERS));
-            pieces.push(piece.elapsed());
+            grants.extend(allocator.allocate(now, Budget { steps: 500 }));
         }
-        // The last piece looks at the first agents, too.
         competitions.push(begin.elapsed());
         busy.push(cpu_time().saturating_sub(cpu));
-        while allocator.is_cut() {
-            let piece = Instant::now();
-            grants.extend(allocator.allocate(now, MASTERS));
-            pieces.push(piece.elapsed());
-        }
+        grants.extend(allocator.allocate(now, Budget::UNLIMITED));
         whole.push(begin.elapsed());
         won = allocator.group_standings().iter().map(|standing| standing.won_total).sum();
         for grant in grants.iter().take(100) {
@@ -71,6 +64,12 @@ pub fn competition() {
             assert!(!allocator.allocate(next, Budget::UNLIMITED).is_empty());
             single.push(begin.elapsed());
         }
+    }
+    let mut allocator = cluster(9);
+    while pieces.is_empty() || allocator.is_cut() {
+        let piece = Instant::now();
+        std::hint::black_box(allocator.allocate(Tick::ZERO + Duration::from_secs(1), MASTERS));
+        pieces.push(piece.elapsed());
     }
     let conditions = format!(
         "{AGENTS} agents, {GROUPS} groups that select half of them each, {FRAMEWORKS} frameworks; {won} units won; median of 5; one thread"

@@ -9,6 +9,7 @@
 //!
 //! A large competition can be held in pieces, which changes nothing about what comes of it.
 
+mod eligible;
 mod exchange;
 mod outcome;
 mod supply;
@@ -22,6 +23,7 @@ use stdx::Rng;
 
 use super::draw::{Entrant, draw};
 
+pub use eligible::Eligible;
 pub use outcome::{Outcome, Result};
 pub use supply::{Owner, Shape, Supply, fit, room};
 
@@ -40,8 +42,6 @@ pub struct Contender {
     /// How many more it wants.
     pub wanted: u64,
     pub exclusive: bool,
-    /// The agents that it may win units of.
-    pub eligible: Vec<u32>,
 }
 
 /// How many times its part of the weights a group draws at once.
@@ -51,8 +51,8 @@ const GENEROUS: f64 = 4.0;
 const WIN: u64 = 12;
 
 /// Holds a competition. What was won is taken out of `supply`.
-pub fn compete(supply: &mut Supply, contenders: &[Contender], rng: &mut Rng) -> Outcome {
-    let mut competition = Competition::new(std::mem::take(supply), contenders.to_vec(), rng.clone());
+pub fn compete(supply: &mut Supply, contenders: &[Contender], eligible: Eligible, rng: &mut Rng) -> Outcome {
+    let mut competition = Competition::new(std::mem::take(supply), contenders.to_vec(), eligible, rng.clone());
     competition.go_on(u64::MAX);
     *rng = competition.rng.clone();
     let (left, _, outcome) = competition.finish();
@@ -64,6 +64,7 @@ pub fn compete(supply: &mut Supply, contenders: &[Contender], rng: &mut Rng) -> 
 pub struct Competition {
     supply: Supply,
     contenders: Vec<Contender>,
+    eligible: Eligible,
     rng: Rng,
     /// Of the contenders, those that looked at the agents they may win.
     players: Vec<Player>,
@@ -75,7 +76,8 @@ pub struct Competition {
 }
 
 impl Competition {
-    pub fn new(supply: Supply, contenders: Vec<Contender>, rng: Rng) -> Competition {
+    pub fn new(mut supply: Supply, contenders: Vec<Contender>, eligible: Eligible, rng: Rng) -> Competition {
+        supply.note_exclusive(contenders.iter().any(|contender| contender.exclusive));
         Competition {
             outcome: Outcome::new(supply.len()),
             players: Vec::with_capacity(contenders.len()),
@@ -84,6 +86,7 @@ impl Competition {
             effort: exchange::EFFORT,
             supply,
             contenders,
+            eligible,
             rng,
         }
     }
@@ -114,13 +117,13 @@ impl Competition {
     /// The next contender looks at the agents it may win.
     fn enter(&mut self) -> u64 {
         let Some(contender) = self.contenders.get(self.players.len()) else { return 0 };
-        let player = Player::new(self.players.len() as u32, contender, &self.supply);
+        let player = Player::new(self.players.len() as u32, contender, &self.supply, &self.eligible);
         if !player.is_done(contender) {
             self.weights += contender.weight;
             self.queue.push(Reverse(player.place(contender)));
         }
         self.players.push(player);
-        1 + contender.eligible.len() as u64
+        1 + self.supply.len() as u64 / 2
     }
 
     /// Whoever comes first wins a unit, or leaves.
@@ -137,7 +140,7 @@ impl Competition {
         if !player.win_one(contender, &mut self.supply, self.weights, &mut self.rng, &mut self.outcome, &mut looks) {
             let before = self.effort;
             let found = player.is_missing(contender)
-                && exchange::exchange(group, &self.contenders, &mut self.supply, &mut self.outcome, &mut self.effort);
+                && exchange::exchange(group, (&self.contenders, &self.eligible), &mut self.supply, &mut self.outcome, &mut self.effort);
             looks += before - self.effort;
             if !found {
                 self.weights -= contender.weight;
@@ -172,7 +175,7 @@ struct Player {
 }
 
 impl Player {
-    fn new(number: u32, of: &Contender, supply: &Supply) -> Player {
+    fn new(number: u32, of: &Contender, supply: &Supply, eligible: &Eligible) -> Player {
         let mut player = Player {
             number,
             shape: Shape::new(&of.unit),
@@ -183,8 +186,8 @@ impl Player {
         if of.wanted == 0 {
             return player;
         }
-        player.entrants.reserve_exact(of.eligible.len());
-        for &agent in &of.eligible {
+        player.entrants.reserve_exact(eligible.agents(number).count());
+        for agent in eligible.agents(number) {
             let (room, chance) = supply.judge(agent, &player.shape);
             if room > 0 && chance > 0.0 && chance.is_finite() && supply.admits(agent, number, of.exclusive) {
                 player.entrants.push(Entrant { agent, room, chance });

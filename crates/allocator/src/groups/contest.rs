@@ -6,14 +6,14 @@ use smallvec::SmallVec;
 use stdx::{Rng, Tick};
 
 use super::{
-    competition::{Competition, Contender, Outcome, Owner, Supply},
+    competition::{Competition, Contender, Eligible, Outcome, Owner, Supply},
     membership::{Entry, Purse, Row},
 };
 use crate::{
     allocator::{Agent, Allocator},
     bits::{Bits, ones},
     directory::scramble,
-    visit::is_allocatable,
+    visit::{Candidates, is_allocatable},
 };
 
 /// A competition under way.
@@ -27,11 +27,13 @@ pub(crate) struct Contest {
     wanting: Bits,
     /// The agents that came in, by their number in the competition; none for one that is gone since.
     pub(super) numbers: Vec<Option<u32>>,
+    /// Of the candidates of the agent that came in last, which groups they are in: most agents have the same.
+    met: (Candidates, SmallVec<[u64; 2]>),
     seed: u64,
 }
 
 enum Stage {
-    Entering(Supply, Vec<Contender>),
+    Entering(Supply, Vec<Contender>, Eligible),
     Drawing(Box<Competition>),
     /// Up to which number the winners have their purses.
     Paying(Box<Held>, usize),
@@ -73,24 +75,24 @@ impl Allocator {
         if self.groups.is_empty() {
             return None;
         }
-        let mut contenders: Vec<Contender> = self.groups.entries.iter().map(|entry| self.contender(entry)).collect();
+        let contenders: Vec<Contender> = self.groups.entries.iter().map(|entry| self.contender(entry)).collect();
         let mut wanting = Bits::default();
-        for (g, contender) in contenders.iter_mut().enumerate() {
+        for (g, contender) in contenders.iter().enumerate() {
             wanting.put(g as u32, contender.wanted > 0);
-            if contender.wanted > 0 {
-                contender.eligible.reserve(queue.len());
-            }
         }
         let mut supply = Supply::new(self.groups.columns().len());
         supply.reserve(queue.len());
+        let mut eligible = Eligible::new(contenders.len());
+        eligible.reserve(queue.len());
         #[cfg(test)]
         self.note_kept(&[]);
         Some(Contest {
-            stage: Stage::Entering(supply, contenders),
+            stage: Stage::Entering(supply, contenders, eligible),
             left: if wanting.is_empty() { 0 } else { queue.len() },
             woken: std::mem::take(&mut self.groups.woken),
             wanting,
             numbers: Vec::with_capacity(queue.len()),
+            met: Default::default(),
             seed,
         })
     }
@@ -106,20 +108,20 @@ impl Allocator {
         let mut steps = 0;
         while steps < most && !contest.is_over() {
             contest.stage = match std::mem::replace(&mut contest.stage, Stage::Over) {
-                Stage::Entering(mut supply, mut contenders) => {
+                Stage::Entering(mut supply, contenders, mut eligible) => {
                     // The last one in the queue is looked at first.
                     while contest.left > 0 && steps < most {
                         contest.left -= 1;
                         steps += 1;
                         let Some(&a) = queue.get(contest.left) else { continue };
-                        self.enter_agent(now, a, clients, contest, &mut supply, &mut contenders);
+                        self.enter_agent(now, a, clients, contest, &contenders, (&mut supply, &mut eligible));
                     }
                     match contest.left {
                         0 => {
                             let rng = Rng::new(scramble(contest.seed, DRAW));
-                            Stage::Drawing(Box::new(Competition::new(supply, contenders, rng)))
+                            Stage::Drawing(Box::new(Competition::new(supply, contenders, eligible, rng)))
                         }
-                        _ => Stage::Entering(supply, contenders),
+                        _ => Stage::Entering(supply, contenders, eligible),
                     }
                 }
                 Stage::Drawing(mut competition) => {
@@ -222,7 +224,6 @@ impl Allocator {
             min: group.min,
             wanted: if self.has_listed(entry) { most } else { 0 },
             exclusive: group.exclusive,
-            eligible: Vec::new(),
         }
     }
 
@@ -237,8 +238,8 @@ impl Allocator {
         a: u32,
         clients: &Bits,
         contest: &mut Contest,
-        supply: &mut Supply,
-        contenders: &mut [Contender],
+        contenders: &[Contender],
+        (supply, eligible): (&mut Supply, &mut Eligible),
     ) {
         let Some(agent) = self.agents.get(a) else { return };
         if !agent.is_offerable() || agent.available.is_empty() {
@@ -251,39 +252,43 @@ impl Allocator {
         let Some(selected) = self.groups.selection(a) else { return };
         let enough = is_allocatable(&self.config.min_allocatable, &agent.available);
         let candidates = self.candidates(agent, enough, (!agent.dirty).then_some((clients, &agent.reopened)));
-        let (changed, spurned) = (agent.dirty, self.groups.is_spurned(a));
-        let fresh = |c: u32| (clients.has(c) && !contest.woken.has(c)) || agent.reopened.has(c);
-        let mut entered = None;
-        let mut forgiven: SmallVec<[u32; 4]> = SmallVec::new();
-        for index in 0..contest.wanting.words() {
-            for bit in ones(contest.wanting.word(index) & selected.word(index)) {
-                let g = index as u32 * 64 + bit;
-                let Some(entry) = self.groups.entries.get(g as usize) else { continue };
-                if !entry.meets(&candidates) {
-                    continue;
-                }
-                if spurned && self.groups.has_spurned(g, a) {
-                    if !changed && !entry.clients.iter().any(fresh) {
+        if candidates != contest.met.0 {
+            contest.met = (candidates.clone(), self.groups.met_by(&candidates));
+        }
+        let meeting = contest.met.1.iter().enumerate();
+        let mut groups: SmallVec<[u64; 2]> =
+            meeting.map(|(index, word)| word & selected.word(index) & contest.wanting.word(index)).collect();
+        if self.groups.is_spurned(a) {
+            let fresh = |c: u32| (clients.has(c) && !contest.woken.has(c)) || agent.reopened.has(c);
+            let mut forgiven: SmallVec<[u32; 4]> = SmallVec::new();
+            for (index, word) in groups.iter_mut().enumerate() {
+                for bit in ones(*word) {
+                    let g = index as u32 * 64 + bit;
+                    let Some(entry) = self.groups.entries.get(g as usize) else { continue };
+                    if !self.groups.has_spurned(g, a) {
                         continue;
                     }
-                    forgiven.push(g);
-                }
-                let number = *entered.get_or_insert_with(|| {
-                    contest.numbers.push(Some(a));
-                    let mut free = self.groups.divided(&agent.available);
-                    if let Some(kept) = &kept {
-                        free.iter_mut().zip(kept).for_each(|(free, kept)| *free -= kept);
+                    match agent.dirty || entry.clients.iter().any(fresh) {
+                        true => forgiven.push(g),
+                        false => *word &= !(1 << bit),
                     }
-                    supply.add(&free, self.groups.weight(a), self.owner(agent))
-                });
-                if let Some(contender) = contenders.get_mut(g as usize) {
-                    contender.eligible.push(number);
                 }
             }
+            for g in forgiven {
+                self.groups.note_spurned(g, a, false);
+            }
         }
-        for g in forgiven {
-            self.groups.note_spurned(g, a, false);
+        let Some(agent) = self.agents.get(a) else { return };
+        if groups.iter().all(|word| *word == 0) {
+            return;
         }
+        let mut free = self.groups.divided(&agent.available);
+        if let Some(kept) = &kept {
+            free.iter_mut().zip(kept).for_each(|(free, kept)| *free -= kept);
+        }
+        contest.numbers.push(Some(a));
+        supply.add(&free, self.groups.weight(a), self.owner(agent));
+        eligible.push(groups);
     }
 
     /// Which groups hold something on an agent.
@@ -305,7 +310,7 @@ impl Allocator {
     }
 
     fn fill_purses(&mut self, a: u32, number: u32, outcome: &Outcome) {
-        let mut purses: SmallVec<[Purse; 1]> = SmallVec::new();
+        let mut purses: SmallVec<[Purse; 1]> = SmallVec::with_capacity(outcome.wins(number).count());
         for (group, units) in outcome.wins(number) {
             let Some(entry) = self.groups.entries.get(group as usize) else { continue };
             let left: Row = entry.unit.iter().map(|amount| amount * i64::from(units)).collect();

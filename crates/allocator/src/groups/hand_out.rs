@@ -191,13 +191,7 @@ impl Allocator {
     }
 
     pub(crate) fn cut_all(&self, portion: &Resources, bound: &mut Row) -> Resources {
-        let mut part = Resources::EMPTY;
-        for resource in portion {
-            if let Some(resource) = self.cut(resource, bound) {
-                part.add_one(resource);
-            }
-        }
-        part
+        portion.cut(|resource| self.cut(resource, bound))
     }
 
     /// Cuts one resource down to what its column still allows.

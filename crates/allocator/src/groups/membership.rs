@@ -105,6 +105,17 @@ impl GroupBook {
         self.entries.is_empty()
     }
 
+    /// The groups that any of these candidates is in, as words of bits.
+    pub fn met_by(&self, candidates: &[u64]) -> SmallVec<[u64; 2]> {
+        let mut met = SmallVec::from_elem(0, self.entries.len().div_ceil(64));
+        for (g, entry) in self.entries.iter().enumerate() {
+            if let Some(word) = met.get_mut(g / 64) {
+                *word |= u64::from(entry.meets(candidates)) << (g % 64);
+            }
+        }
+        met
+    }
+
     pub fn columns(&self) -> &[Name] {
         &self.columns
     }

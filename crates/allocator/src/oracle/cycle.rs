@@ -1,5 +1,7 @@
 //! One cycle of the oracle: every agent, every role, every framework, for guarantees and then for fair shares.
 
+use std::collections::BTreeSet;
+
 use model::{AgentId, FrameworkId, capabilities::fault_domain};
 use resources::Resources;
 
@@ -54,11 +56,17 @@ impl Oracle {
         }
         let draw = draw_seed(hash_text(id.as_str()), seed);
         let sorters = self.sorters(part);
-        for role in self.sorted_roles(sorters.0, draw) {
-            if !self.is_for(part, &role, id) {
-                continue;
-            }
+        // Whom not even all that is there now could be offered cannot be offered less of it later.
+        let could = self.could_be_offered(part, id, shared);
+        let roles: BTreeSet<&str> = could.iter().map(|(role, _)| role.as_str()).collect();
+        if roles.is_empty() {
+            return;
+        }
+        for role in self.sorted_roles(&roles, sorters.0, draw) {
             for framework in self.sorted_frameworks(&role, sorters.1, draw) {
+                if !could.contains(&(role.clone(), framework.clone())) {
+                    continue;
+                }
                 let portion = self.portion(&framework, &role, id, shared);
                 let portion = self.cut_to_part(part, id, &portion);
                 let (portion, serves_guarantee) = self.cut_to_quota(&role, &portion);
@@ -85,6 +93,19 @@ impl Oracle {
                 });
             }
         }
+    }
+
+    fn could_be_offered(&self, part: Part, id: &AgentId, shared: &Resources) -> BTreeSet<(String, FrameworkId)> {
+        let mut could = BTreeSet::new();
+        for (framework, f) in self.frameworks.iter().filter(|(_, f)| f.known && f.active) {
+            for role in f.profile.roles.iter().filter(|role| self.is_for(part, role, id)) {
+                let portion = self.cut_to_part(part, id, &self.portion(framework, role, id, shared));
+                if !portion.is_empty() && self.may_offer(framework, role, id, &portion) {
+                    could.insert((role.clone(), framework.clone()));
+                }
+            }
+        }
+        could
     }
 
     fn portion(&self, id: &FrameworkId, role: &str, agent: &AgentId, shared_offered: &Resources) -> Resources {

@@ -1,20 +1,20 @@
 //! Who is next, by the oracle: shares are added up from what everybody holds, each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::FrameworkId;
 use resources::{Resources, role::is_strict_subrole_of};
 
-use super::{Agent, Oracle};
+use super::{Agent, Oracle, with_ancestors};
 use crate::{config::SorterKind, directory::hash_text, quota::parent_of, standing::lot};
 
 /// A place in an order: the least first.
 type Place = (f64, u64, String);
 
 impl Oracle {
-    /// All roles, from the top of the tree down, each level in its order.
-    pub fn sorted_roles(&self, sorter: SorterKind, draw: u64) -> Vec<String> {
-        let names = self.roles();
+    /// These roles and those above them, from the top of the tree down, each level in its order.
+    pub fn sorted_roles(&self, roles: &BTreeSet<&str>, sorter: SorterKind, draw: u64) -> Vec<String> {
+        let names: BTreeSet<String> = roles.iter().flat_map(|name| with_ancestors(name)).map(str::to_owned).collect();
         let mut sorted = Vec::new();
         // The places that are still to come, the next one last. A role that stands for itself ends with a dot.
         let mut ahead = vec![None];

@@ -2,7 +2,7 @@
 //! Shared by a test, which asserts, and by an example, which prints.
 
 use allocator::groups::{
-    competition::{Contender, Owner, Supply, compete, fit, room},
+    competition::{Contender, Eligible, Owner, Supply, compete, fit, room},
     draw::{Entrant, draw, level},
 };
 use stdx::Rng;
@@ -93,6 +93,8 @@ pub fn measure(shape: &'static Shape, seed: u64) -> Row {
     });
     let (chi_square, freedom) = (chi_square.sum(), entrants.len() - 1);
 
+    let everywhere = (0..entrants.len() as u32).collect();
+    let eligible = Eligible::of_groups(entrants.len(), &[everywhere]);
     let contender = Contender {
         unit: shape.unit.to_vec(),
         weight: 1.0,
@@ -101,11 +103,10 @@ pub fn measure(shape: &'static Shape, seed: u64) -> Row {
         min: 0,
         wanted: shape.units,
         exclusive: false,
-        eligible: (0..entrants.len() as u32).collect(),
     };
     let mut competed = vec![0u64; entrants.len()];
     for _ in 0..COMPETITIONS {
-        let outcome = compete(&mut supply.clone(), std::slice::from_ref(&contender), &mut rng);
+        let outcome = compete(&mut supply.clone(), std::slice::from_ref(&contender), eligible.clone(), &mut rng);
         for (agent, count) in competed.iter_mut().enumerate() {
             *count += outcome.wins(agent as u32).map(|(_, units)| u64::from(units)).sum::<u64>();
         }

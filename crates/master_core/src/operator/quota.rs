@@ -29,6 +29,9 @@ impl Master {
     }
 
     fn plan_quotas(&self, configs: &[QuotaConfig], force: bool) -> Result<(), String> {
+        if let Some(config) = configs.iter().find(|config| !self.is_known_role(&config.role)) {
+            return Err(format!("Invalid QuotaConfig: '{}' is not on the roles whitelist", config.role));
+        }
         let nested = self.config.allocator.nested_quota;
         if let Some(config) = configs.iter().find(|config| config.role.contains('/') && !nested) {
             return Err(QuotaError::Nested(config.role.clone()).to_string());
@@ -46,6 +49,11 @@ impl Master {
         self.check_promises(&all, force).map_err(|why| why.to_string())
     }
 
+    /// Whether a role is on the list of roles there may be, if there is one.
+    pub(super) fn is_known_role(&self, role: &str) -> bool {
+        self.config.roles.as_ref().is_none_or(|roles| roles.contains(role))
+    }
+
     /// Whether all quotas together fit into each other and, unless forced, into the cluster.
     fn check_promises(&self, quotas: &BTreeMap<String, Quota>, force: bool) -> Result<(), QuotaError> {
         quota::check_tree(quotas)?;
@@ -60,6 +68,10 @@ impl Master {
             return;
         }
         let config = parse::quota::config_of(request);
+        if !self.is_known_role(&config.role) {
+            step.reply(req, invalid(format!("Unknown role '{}'", config.role)));
+            return;
+        }
         if self.state.registry.quotas.get(&config.role).is_some_and(is_set) {
             step.reply(req, invalid(format!("Cannot set quota for role '{}' which already has quota", config.role)));
             return;

@@ -9,7 +9,13 @@ use crate::{Master, Step, effect::Reply, event::ReqId, pending::Continuation};
 
 impl Master {
     pub(super) fn on_update_weights(&mut self, req: ReqId, infos: &[WeightInfo], step: &mut Step<'_>) {
-        let checked: Result<Vec<WeightInfo>, String> = infos.iter().map(weights::weight).collect();
+        let read = |info: &WeightInfo| match info.role().trim() {
+            role if resources::role::check(role).is_ok() && !self.is_known_role(role) => {
+                Err(format!("Failed to validate update weights request JSON: Unknown role '{role}'"))
+            }
+            _ => weights::weight(info),
+        };
+        let checked: Result<Vec<WeightInfo>, String> = infos.iter().map(read).collect();
         let infos = match checked {
             Ok(infos) => infos,
             Err(why) => {

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Contender, Outcome, Supply};
+use super::{Contender, Eligible, Outcome, Supply};
 
 /// How many looks at agents all exchanges of a competition may cost.
 pub(super) const EFFORT: u64 = 1_000_000;
@@ -12,7 +12,7 @@ pub(super) const EFFORT: u64 = 1_000_000;
 /// Moves units until `group` has won one more. False if no chain of moves brings that about.
 pub(super) fn exchange(
     group: u32,
-    contenders: &[Contender],
+    (contenders, eligible): (&[Contender], &Eligible),
     supply: &mut Supply,
     outcome: &mut Outcome,
     effort: &mut u64,
@@ -23,7 +23,7 @@ pub(super) fn exchange(
     let mut waiting = VecDeque::from([group]);
     while let Some(mover) = waiting.pop_front() {
         let Some(contender) = contenders.get(mover as usize).filter(|contender| !contender.exclusive) else { continue };
-        for &agent in &contender.eligible {
+        for agent in eligible.agents(mover) {
             if *effort == 0 {
                 return false;
             }

@@ -12,6 +12,8 @@ pub struct Supply {
     inverse: Vec<f64>,
     weights: Vec<f64>,
     owners: Vec<Owner>,
+    /// Whether any owner matters.
+    any_exclusive: bool,
 }
 
 /// Who holds something on an agent, as far as exclusive groups care.
@@ -82,6 +84,7 @@ impl Supply {
         }
         self.weights.push(weight);
         self.owners.push(owner);
+        self.any_exclusive |= matches!(owner, Owner::Exclusive(_) | Owner::Contested);
         (self.weights.len() - 1) as u32
     }
 
@@ -133,8 +136,16 @@ impl Supply {
         self.owners.get(agent as usize).copied().unwrap_or(Owner::Several)
     }
 
+    /// Says whether a group that takes part is exclusive.
+    pub(super) fn note_exclusive(&mut self, any: bool) {
+        self.any_exclusive |= any;
+    }
+
     #[inline]
     pub(super) fn admits(&self, agent: u32, group: u32, exclusive: bool) -> bool {
+        if !self.any_exclusive {
+            return true;
+        }
         match self.owner(agent) {
             Owner::Nobody => true,
             Owner::Group(holder) => holder == group || !exclusive,
@@ -156,6 +167,9 @@ impl Supply {
 
     #[inline]
     pub(super) fn book(&mut self, agent: u32, group: u32, exclusive: bool) {
+        if !self.any_exclusive {
+            return;
+        }
         if let Some(owner) = self.owners.get_mut(agent as usize) {
             *owner = match *owner {
                 _ if exclusive => Owner::Exclusive(group),
