@@ -312,7 +312,9 @@ impl Reason {
             Cause::Exclusive(group) => format!("{agents}: held by the exclusive resource group '{group}'"),
             Cause::LostDraw(group) => format!("{agents}: resource group '{group}' won the draw"),
             Cause::KeptForGroup(group) => {
-                format!("{agents}: kept until a unit has come together for resource group '{group}', which is below its min")
+                format!(
+                    "{agents}: kept until a unit has come together for resource group '{group}', which is below its min"
+                )
             }
             Cause::Limit(role) => format!("{agents}: the quota limit of role '{role}' leaves no room for an offer"),
             Cause::Headroom(Some(role)) => format!("{agents}: kept free for guarantees, most for role '{role}'"),

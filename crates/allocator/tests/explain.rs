@@ -7,8 +7,8 @@ use std::{
 };
 
 use allocator::{
-    AgentProfile, Allocator, AllocatorConfig, Budget, ConstraintLimits, FrameworkProfile, Grant, Group, OfferConstraints,
-    Quota, Settlement,
+    AgentProfile, Allocator, AllocatorConfig, Budget, ConstraintLimits, FrameworkProfile, Grant, Group,
+    OfferConstraints, Quota, Settlement,
     explain::{Cause, Reason},
 };
 use model::{AgentCapabilities, AgentId, FrameworkCapabilities, FrameworkId};

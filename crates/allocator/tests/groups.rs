@@ -356,7 +356,8 @@ fn pieces_come_together(agents: u8, unit: f64, min: u64, pinned: u8, seed: u64) 
     run_tasks(&mut cluster, 0.5, &mut running);
     assert_eq!(cpus_of("other", &running), i64::from(agents) * 8000);
     cluster.framework("web", "web");
-    let specs = [meseta::v1::ResourceGroup { capacity: capacity(min, None), ..group("front", &["web"], &[("cpus", unit)]) }];
+    let specs =
+        [meseta::v1::ResourceGroup { capacity: capacity(min, None), ..group("front", &["web"], &[("cpus", unit)]) }];
     cluster.groups(&specs);
     let mut rng = Rng::new(seed);
     for _ in 0..6000 {
@@ -394,8 +395,9 @@ fn nothing_is_kept_for_a_group_that_has_its_minimum() {
     let mut cluster = pieces_come_together(4, 2.0, 2, 0, 5);
     cluster.now = cluster.now + 10 * SECOND;
     cluster.grants();
-    let free: i64 =
-        (0..4).map(|a| cluster.allocator.available(&AgentId::from(format!("A{a}"))).unwrap().cpus().unwrap_or_default().0).sum();
+    let free: i64 = (0..4)
+        .map(|a| cluster.allocator.available(&AgentId::from(format!("A{a}"))).unwrap().cpus().unwrap_or_default().0)
+        .sum();
     assert_eq!(free, 0);
 }
 
@@ -407,7 +409,8 @@ fn what_is_kept_comes_back_when_its_group_wants_no_more() {
     let mut running = Vec::new();
     run_tasks(&mut cluster, 0.5, &mut running);
     cluster.framework("web", "web");
-    let specs = [meseta::v1::ResourceGroup { capacity: capacity(1, None), ..group("front", &["web"], &[("cpus", 1.0)]) }];
+    let specs =
+        [meseta::v1::ResourceGroup { capacity: capacity(1, None), ..group("front", &["web"], &[("cpus", 1.0)]) }];
     cluster.groups(&specs);
     cluster.now = cluster.now + 2 * SECOND;
     let ended = running.pop().unwrap();

@@ -86,7 +86,11 @@ pub fn competition() {
         "groups.50000x50_longest_step_ms",
         pieces.last().map_or(0.0, |piece| piece.as_secs_f64() * 1000.0),
         "ms",
-        &format!("the longest call with the master's budget of {} steps, of {}; {conditions}", MASTERS.steps, pieces.len()),
+        &format!(
+            "the longest call with the master's budget of {} steps, of {}; {conditions}",
+            MASTERS.steps,
+            pieces.len()
+        ),
         None,
     );
     print("groups.50000x50_cycle_ms", median_ms(&mut whole), "ms", &format!("the cycle with it; {conditions}"), None);

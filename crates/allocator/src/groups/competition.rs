@@ -140,7 +140,13 @@ impl Competition {
         if !player.win_one(contender, &mut self.supply, self.weights, &mut self.rng, &mut self.outcome, &mut looks) {
             let before = self.effort;
             let found = player.is_missing(contender)
-                && exchange::exchange(group, (&self.contenders, &self.eligible), &mut self.supply, &mut self.outcome, &mut self.effort);
+                && exchange::exchange(
+                    group,
+                    (&self.contenders, &self.eligible),
+                    &mut self.supply,
+                    &mut self.outcome,
+                    &mut self.effort,
+                );
             looks += before - self.effort;
             if !found {
                 self.weights -= contender.weight;

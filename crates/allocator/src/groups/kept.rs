@@ -203,7 +203,8 @@ impl Allocator {
     /// A client left its group's offers: if it was the last one, nothing is kept for the group any more.
     pub(crate) fn look_at_kept(&mut self, now: Tick, c: u32) {
         let g = self.groups.group_of(c);
-        if self.groups.kept.is_empty() || self.groups.entries.get(g as usize).is_none_or(|entry| self.has_listed(entry)) {
+        if self.groups.kept.is_empty() || self.groups.entries.get(g as usize).is_none_or(|entry| self.has_listed(entry))
+        {
             return;
         }
         let kept: Vec<u32> = self.groups.kept.iter().filter(|(_, of)| **of == g).map(|(a, _)| *a).collect();

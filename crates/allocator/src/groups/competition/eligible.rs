@@ -42,6 +42,7 @@ impl Eligible {
     pub fn agents(&self, group: u32) -> impl Iterator<Item = u32> + '_ {
         let (word, bit) = (group as usize / 64, group % 64);
         let rows = self.bits.chunks_exact(self.words.max(1)).enumerate();
-        rows.filter(move |(_, row)| row.get(word).is_some_and(|word| word >> bit & 1 == 1)).map(|(agent, _)| agent as u32)
+        rows.filter(move |(_, row)| row.get(word).is_some_and(|word| word >> bit & 1 == 1))
+            .map(|(agent, _)| agent as u32)
     }
 }
