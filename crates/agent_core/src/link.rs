@@ -121,8 +121,7 @@ impl Agent {
             | ToAgent::RunTaskGroup(_)
             | ToAgent::ApplyOperation(_)
             | ToAgent::CheckpointResources(_)
-                if !stdx::bug!("runs_while_unregistered")
-                    && (!self.is_registered() || self.state.phase != Phase::Running) =>
+                if !self.is_registered() || self.state.phase != Phase::Running =>
             {
                 // Once we are registered anew, the master learns what does not run here.
                 tracing::warn!(message = message.name(), "ignoring a message while not registered");
@@ -130,9 +129,7 @@ impl Agent {
             // These may come from before an election. The next master may have been told of the update anew, and its
             // framework may be back; what is over after all, we hear of when we are registered.
             ToAgent::StatusUpdateAcknowledgement(_) | ToAgent::ShutdownFramework(_)
-                if from.id == "master"
-                    && self.state.phase == Phase::Disconnected
-                    && !stdx::bug!("heard_while_unregistered") =>
+                if from.id == "master" && self.state.phase == Phase::Disconnected =>
             {
                 tracing::warn!(message = message.name(), "ignoring a message while not registered");
             }

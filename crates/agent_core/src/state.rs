@@ -289,8 +289,7 @@ impl Executor {
     /// Whether all that is known of it is that it should start.
     pub(crate) fn awaits_launch(&self) -> bool {
         let has_work = self.tasks.values().any(|task| task.phase == TaskPhase::Queued);
-        let unused = !self.used || stdx::bug!("started_again");
-        self.phase == ExecutorPhase::Registering && unused && has_work
+        self.phase == ExecutorPhase::Registering && !self.used && has_work
     }
 
     /// Whether it has not come back since the agent restarted. One that was launched since has a timer of its own.

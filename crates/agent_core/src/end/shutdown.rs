@@ -69,9 +69,6 @@ impl Agent {
     }
 
     pub(crate) fn on_shutdown_framework(&mut self, message: internal::ShutdownFrameworkMessage, out: &mut Effects) {
-        if stdx::bug!("framework_never_shut_down") {
-            return;
-        }
         self.shutdown_framework(&FrameworkId::from(&message.framework_id), out);
     }
 

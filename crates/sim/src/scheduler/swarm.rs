@@ -249,8 +249,9 @@ impl Swarm {
             .map(|(id, known)| call::reconcile::Task { task_id: id.to_proto(), agent_id: Some(known.agent.clone()) })
             .collect();
         let mut asked = vec![call::Reconcile { tasks: Vec::new() }];
-        if !tasks.is_empty() {
-            asked.push(call::Reconcile { tasks });
+        // The answers must fit into the smallest outbox there is.
+        if let Some(some) = tasks.chunks(32).next() {
+            asked.push(call::Reconcile { tasks: some.to_vec() });
         }
         for reconcile in asked {
             out.push(Say::Call(Box::new(Call { reconcile: Some(reconcile), ..bare(call::Type::Reconcile) })));
