@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use model::{AgentId, FrameworkId};
-use resources::Resources;
+use resources::{Resources, role::is_strict_subrole_of};
 use stdx::Tick;
 
 use crate::{
@@ -12,6 +12,15 @@ use crate::{
     groups::competition::{Owner, room},
     visit::is_allocatable,
 };
+
+/// How frameworks stand in their roles.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// By framework and role.
+    pub explanations: Vec<Explanation>,
+    /// How many more there are, for which there were no looks left.
+    pub left_out: usize,
+}
 
 /// How a framework stands in one of its roles.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,17 +93,24 @@ pub enum Cause {
 }
 
 impl Allocator {
-    /// How frameworks stand in their roles: one framework, or those of one role, or all.
-    pub fn explain(&self, now: Tick, framework: Option<&FrameworkId>, role: Option<&str>) -> Vec<Explanation> {
-        let mut all = Vec::new();
+    /// How frameworks stand in their roles: one framework, or those of one role and the roles below it, or all. Each costs a
+    /// look at every agent; after `looks_max` no more are begun, but the first is told in any case.
+    pub fn explain(&self, now: Tick, framework: Option<&FrameworkId>, role: Option<&str>, looks_max: usize) -> Answer {
+        let mut all = Answer::default();
+        let room = looks_max / self.agents.iter().count().max(1);
+        let asked = |name: &str| role.is_none_or(|role| name == role || is_strict_subrole_of(name, role));
         for (c, client) in self.clients.iter() {
             let (Some(f), Some(r)) = (self.frameworks.get(client.framework), self.roles.get(client.role)) else {
                 continue;
             };
-            if framework.is_some_and(|id| f.id != *id) || role.is_some_and(|role| *r.name != *role) {
+            if framework.is_some_and(|id| f.id != *id) || !asked(&r.name) {
                 continue;
             }
-            all.push(Explanation {
+            if all.explanations.len() >= room.max(1) {
+                all.left_out += 1;
+                continue;
+            }
+            all.explanations.push(Explanation {
                 framework: f.id.clone(),
                 role: r.name.clone(),
                 group: self.group_of_role(&r.name).into(),
@@ -105,7 +121,7 @@ impl Allocator {
                 reasons: self.reasons(now, c),
             });
         }
-        all.sort_by(|a, b| a.framework.cmp(&b.framework).then(a.role.cmp(&b.role)));
+        all.explanations.sort_by(|a, b| a.framework.cmp(&b.framework).then(a.role.cmp(&b.role)));
         all
     }
 

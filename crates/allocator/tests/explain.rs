@@ -88,7 +88,8 @@ impl Cluster {
     }
 
     fn reasons(&self, framework: &str) -> Vec<Reason> {
-        let mut all = self.allocator.explain(self.now, Some(&FrameworkId::from(framework)), None);
+        let mut all =
+            self.allocator.explain(self.now, Some(&FrameworkId::from(framework)), None, usize::MAX).explanations;
         assert_eq!(all.len(), 1);
         all.remove(0).reasons
     }
@@ -240,4 +241,21 @@ fn a_lost_draw_is_told_with_the_group_that_won() {
     cluster.framework("G", "b");
     assert_eq!(cluster.allocate(), []);
     assert_eq!(cluster.causes("G"), [(Cause::LostDraw("lucky".into()), 1)]);
+}
+
+#[test]
+fn a_role_stands_for_those_below_it_and_what_was_not_looked_at_is_counted() {
+    let mut cluster = Cluster::new();
+    for (id, role) in [("a", "eng/web"), ("b", "eng"), ("c", "engine"), ("d", "ops")] {
+        cluster.framework(id, role);
+    }
+    for agent in ["x", "y"] {
+        cluster.agent(agent, "cpus:1;mem:64");
+    }
+    let ask = |role, looks| cluster.allocator.explain(cluster.now, None, role, looks);
+    let roles = |role, looks| ask(role, looks).explanations.iter().map(|one| one.role.to_string()).collect::<Vec<_>>();
+    assert_eq!(roles(Some("eng"), usize::MAX), ["eng/web", "eng"]);
+    assert_eq!(roles(Some("ops"), 0), ["ops"], "one is told in any case");
+    assert_eq!((ask(None, 6).explanations.len(), ask(None, 6).left_out), (3, 1));
+    assert_eq!(ask(None, 8).left_out, 0);
 }

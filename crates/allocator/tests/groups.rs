@@ -416,7 +416,7 @@ fn what_is_kept_comes_back_when_its_group_wants_no_more() {
     let ended = running.pop().unwrap();
     cluster.finish(&ended);
     assert_eq!(cluster.granted(), Vec::<String>::new(), "half a unit waits for the other half");
-    let why = cluster.allocator.explain(cluster.now, Some(&FrameworkId::from("other")), None);
+    let why = cluster.allocator.explain(cluster.now, Some(&FrameworkId::from("other")), None, usize::MAX).explanations;
     assert_eq!(why[0].reasons[0].cause, allocator::explain::Cause::KeptForGroup("front".into()));
     cluster.allocator.suppress(cluster.now, &FrameworkId::from("web"), &[]);
     cluster.now = cluster.now + SECOND;

@@ -32,6 +32,8 @@ pub struct WhyArguments {
 #[derive(Serialize)]
 struct Why {
     explanations: Vec<Row>,
+    /// How many more there are.
+    left_out: u32,
 }
 
 #[derive(Serialize)]
@@ -82,8 +84,8 @@ pub fn why(arguments: WhyArguments) -> ExitCode {
             let mut mine = infos.filter(|info| info.id.as_ref().is_some_and(|of| of.value == id));
             mine.next().map_or_else(String::new, |info| info.name.clone())
         };
-        let explanations = found.iter().map(|one| row(one, name(&one.framework_id.value))).collect();
-        arguments.format.print(&Why { explanations }, text)?;
+        let explanations = found.explanations.iter().map(|one| row(one, name(&one.framework_id.value))).collect();
+        arguments.format.print(&Why { explanations, left_out: found.left_out() }, text)?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -114,7 +116,11 @@ fn text(why: &Why) -> String {
     if why.explanations.is_empty() {
         return "no framework is subscribed".to_owned();
     }
-    why.explanations.iter().map(one).collect::<Vec<_>>().join("\n\n")
+    let mut parts: Vec<String> = why.explanations.iter().map(one).collect();
+    if why.left_out > 0 {
+        parts.push(format!("and {} more; name a framework or a role", why.left_out));
+    }
+    parts.join("\n\n")
 }
 
 fn one(row: &Row) -> String {

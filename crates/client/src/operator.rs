@@ -5,7 +5,7 @@ use std::{fmt, marker::PhantomData};
 use bytes::Bytes;
 use proto::{
     Message,
-    meseta::v1::{Explain, Explanation, GroupStatus, RemoveGroup, ResourceGroup, SetGroup},
+    meseta::v1::{Explain, Explanations, GroupStatus, RemoveGroup, ResourceGroup, SetGroup},
     v1::{agent, master},
 };
 use transport::client::Records;
@@ -294,14 +294,14 @@ impl MasterClient {
         self.call(&call).await.map(drop)
     }
 
-    /// How frameworks stand in their roles: one framework, or those of one role, or with neither all.
+    /// How frameworks stand in their roles: one framework, or those of one role and the roles below it, or with neither all.
     pub async fn explain(
         &self,
         framework_id: Option<proto::v1::FrameworkId>,
         role: Option<String>,
-    ) -> Result<Vec<Explanation>, Error> {
+    ) -> Result<Explanations, Error> {
         let explain = Some(Explain { framework_id, role });
         let call = master::Call { explain, ..master_call(master::call::Type::Explain) };
-        self.ask(call, |response| response.explain.map(|all| all.explanations)).await
+        self.ask(call, |response| response.explain).await
     }
 }

@@ -117,12 +117,17 @@ impl Settings {
     /// The weights of `--weights`, for a registry that has none yet.
     pub fn weights(&self) -> Result<Vec<Operation>, SettingsError> {
         let Some(text) = self.values.text("weights") else { return Ok(Vec::new()) };
+        let allowed = self.core()?.roles;
         let weight = |pair: &str| {
             let wrong = || format!("--weights: '{pair}' is not role=weight with a weight above 0");
             let (role, weight) = pair.split_once('=').ok_or_else(wrong)?;
             let weight: f64 = weight.trim().parse().map_err(|_| wrong())?;
-            resources::role::check(role.trim()).map_err(|e| format!("--weights: {e}"))?;
-            let info = v1::WeightInfo { weight, role: Some(role.trim().to_owned()) };
+            let role = role.trim();
+            resources::role::check(role).map_err(|e| format!("--weights: {e}"))?;
+            if allowed.as_ref().is_some_and(|allowed| !allowed.contains(role)) {
+                return Err(format!("--weights: the role '{role}' is not one of --roles"));
+            }
+            let info = v1::WeightInfo { weight, role: Some(role.to_owned()) };
             if weight > 0.0 && weight.is_finite() { Ok(info) } else { Err(wrong()) }
         };
         let weights = text.split(',').map(weight).collect::<Result<Vec<_>, _>>()?;
@@ -281,9 +286,10 @@ fn min_allocatable(text: &str) -> Result<Vec<Quantities>, SettingsError> {
 
 fn quantities(text: &str) -> Result<Quantities, SettingsError> {
     let one = |part: &str| {
-        let wrong = || format!("--min_allocatable_resources: '{part}' is not name:amount");
+        let wrong = || format!("--min_allocatable_resources: '{part}' is not name:amount with an amount of 0 or more");
         let (name, amount) = part.split_once(':').ok_or_else(wrong)?;
-        let amount: f64 = amount.trim().parse().map_err(|_| wrong())?;
+        let amount: f64 =
+            amount.trim().parse().ok().filter(|amount| (0.0..f64::INFINITY).contains(amount)).ok_or_else(wrong)?;
         Ok((name.trim().into(), Quantity::from_f64(amount)))
     };
     text.split(';').map(str::trim).filter(|part| !part.is_empty()).map(one).collect()
@@ -323,11 +329,15 @@ mod tests {
             ("--agent_removal_rate_limit=often", "'often' is not number/duration"),
             ("--roles=a,b c", "--roles: Role component 'b c'"),
             ("--min_allocatable_resources=cpus", "'cpus' is not name:amount"),
+            ("--min_allocatable_resources=cpus:-1", "'cpus:-1' is not name:amount"),
+            ("--min_allocatable_resources=cpus:nan", "'cpus:nan' is not name:amount"),
         ] {
             let error = settings(&[flag]).and_then(|s| s.core()).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
         assert!(settings(&["--port=70000"]).unwrap_err().contains("--port: 70000"));
+        let strange = settings(&["--roles=a,b", "--weights=a=2,c=2"]).unwrap().weights().unwrap_err();
+        assert!(strange.contains("'c' is not one of --roles"), "{strange}");
         assert!(settings(&["--weights=a=0"]).unwrap().weights().unwrap_err().contains("'a=0'"));
         for (json, expected) in [
             ("{", "--resource_groups: "),

@@ -62,7 +62,7 @@ fn explain(agents: usize, frameworks: usize) {
         let (grants, took) = cluster.allocate();
         cycles.push(took);
         let begin = Instant::now();
-        std::hint::black_box(cluster.allocator.explain(cluster.now, Some(&framework(run)), None));
+        std::hint::black_box(cluster.allocator.explain(cluster.now, Some(&framework(run)), None, usize::MAX));
         answers.push(begin.elapsed());
         let mut noted = vec![(None, None); grants.len()];
         let begin = Instant::now();

@@ -9,6 +9,9 @@ use proto::{
 
 use crate::{Master, Step, effect::Reply, event::ReqId};
 
+/// How many looks at agents one answer may cost: some tens of milliseconds.
+const LOOKS_MAX: usize = 200_000;
+
 impl Master {
     pub(super) fn on_explain(&mut self, req: ReqId, call: &ours::Explain, step: &mut Step<'_>) {
         let framework = call.framework_id.as_ref().map(FrameworkId::from);
@@ -16,14 +19,17 @@ impl Master {
             step.reply(req, Reply::NotFound(format!("there is no framework '{id}'")));
             return;
         }
-        let all = self.allocator.explain(step.now, framework.as_ref(), call.role.as_deref());
-        if let Some(role) = call.role.as_deref().filter(|_| all.is_empty()) {
-            step.reply(req, Reply::NotFound(format!("no framework is in role '{role}'")));
+        let all = self.allocator.explain(step.now, framework.as_ref(), call.role.as_deref(), LOOKS_MAX);
+        if let Some(role) = call.role.as_deref().filter(|_| all.explanations.is_empty()) {
+            step.reply(req, Reply::NotFound(format!("no framework is in role '{role}' or below it")));
             return;
         }
         let answer = Response {
             r#type: Some(response::Type::Explain as i32),
-            explain: Some(ours::Explanations { explanations: all.iter().map(explanation).collect() }),
+            explain: Some(ours::Explanations {
+                explanations: all.explanations.iter().map(explanation).collect(),
+                left_out: u32::try_from(all.left_out).ok().filter(|more| *more > 0),
+            }),
             ..Default::default()
         };
         step.reply(req, Reply::Ok(Some(Box::new(answer))));
