@@ -109,8 +109,14 @@ impl Candidacy {
     /// have stopped.
     pub async fn resign(&self) {
         let (done, wait) = oneshot::channel();
-        if self.orders.send(done).await.is_ok() {
+        if self.orders.send(done).await.is_err() {
+            return;
+        }
+        if self.standing.borrow().leading {
             let _ = wait.await;
+        } else if tokio::time::timeout(LEAVE_MAX, wait).await.is_err() {
+            // It waits for a service that does not answer, and has nothing to hand over.
+            self.task.abort();
         }
     }
 }
@@ -148,6 +154,8 @@ impl From<SpaceError> for End {
     }
 }
 
+/// How long a candidate that does not lead may take to leave.
+const LEAVE_MAX: Duration = Duration::from_secs(1);
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 

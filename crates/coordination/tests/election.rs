@@ -341,3 +341,25 @@ fn members_are_seen_whenever_the_path_is_made() {
         }
     });
 }
+
+/// A service that never answers.
+struct Nowhere;
+
+impl Connect for Nowhere {
+    fn connect(&self) -> coordination::space::Work<'_, Arc<dyn coordination::space::Space>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn describe(&self) -> String {
+        "nowhere".into()
+    }
+}
+
+#[test]
+fn a_candidate_can_leave_while_the_service_does_not_answer() {
+    Runtime::new().unwrap().block_on(async {
+        let (news, _seen) = mpsc::channel(4);
+        let candidacy = Candidacy::start(Arc::new(Nowhere), config("a"), news);
+        tokio::time::timeout(PATIENCE, candidacy.resign()).await.unwrap();
+    });
+}

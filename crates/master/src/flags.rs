@@ -35,6 +35,7 @@ static FLAGS: &[Flag] = &[
     Flag::new("etcd_cert_file", Text, None, "The certificate that this master shows to etcd, in PEM."),
     Flag::new("etcd_key_file", Text, None, "The private key of that certificate, in PEM."),
     Flag::new("quorum", Integer, None, "Read for compatibility and not needed: the registry is kept by ZooKeeper or etcd, which have quorums of their own."),
+    Flag::new("log_auto_initialize", Switch, Some("true"), "Read for compatibility and not needed: an empty registry is begun by the first leader."),
     Flag::new("registry", Text, Some("embedded"), "Where the cluster's state is kept: embedded (a file in --work_dir, safe through crashes) or in_memory (for tests). replicated_log, Mesos's default, is read as embedded. With --zk or --etcd the registry is kept there."),
     Flag::new("registry_fetch_timeout", Duration, Some("1mins"), "How long reading the registry may take."),
     Flag::new("registry_store_timeout", Duration, Some("20secs"), "How long one write to the registry may take."),
