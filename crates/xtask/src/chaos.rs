@@ -39,7 +39,7 @@ pub fn smoke() -> Result<()> {
         chaos(&Arguments {
             store: store.to_owned(),
             minutes: None,
-            rounds: Some(3),
+            rounds: Some(5),
             seed: Some(1),
             tasks: 100,
             release: false,
