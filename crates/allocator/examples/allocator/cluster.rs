@@ -44,9 +44,13 @@ impl Cluster {
     }
 
     pub fn add_framework(&mut self, id: &FrameworkId, role: &str) {
+        self.add_framework_with(id, role, FrameworkCapabilities::default());
+    }
+
+    pub fn add_framework_with(&mut self, id: &FrameworkId, role: &str, capabilities: FrameworkCapabilities) {
         let profile = FrameworkProfile {
             roles: BTreeSet::from([role.to_owned()]),
-            capabilities: FrameworkCapabilities { reservation_refinement: true, ..Default::default() },
+            capabilities: FrameworkCapabilities { reservation_refinement: true, ..capabilities },
             active: true,
             ..Default::default()
         };

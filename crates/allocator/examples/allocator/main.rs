@@ -1,23 +1,29 @@
 //! The allocator's figures, one JSON object a line. Mesos's own benchmarks are rebuilt from their definitions and printed
 //! beside what was published for them; the others show how the cost grows. Everything runs in this process, on one thread,
-//! without offers going anywhere. Arguments choose suites: `decline`, `quota`, `cycle`, `update`, `placements`, `memory`,
-//! `groups`.
+//! without offers going anywhere. Arguments choose suites: `decline`, `suppress`, `agents`, `mixed`, `quota`, `cycle`, `update`,
+//! `placements`, `memory`, `groups`.
 
+mod agents;
 mod cluster;
 mod cycles;
 mod decline;
 mod figure;
 mod groups;
 mod memory;
+mod mixed;
 mod quota;
+mod suppress;
 mod update;
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     // Memory first, while nothing was freed yet that could serve again.
-    let suites: [(&str, fn()); 7] = [
+    let suites: [(&str, fn()); 10] = [
         ("memory", memory::all),
         ("decline", decline::all),
+        ("suppress", suppress::all),
+        ("agents", agents::all),
+        ("mixed", mixed::all),
         ("quota", quota::all),
         ("update", update::all),
         ("cycle", cycles::all),
