@@ -25,6 +25,10 @@ pub trait Check {
     fn name(&self) -> &'static str;
     /// A fact, in the order of the run.
     fn note(&mut self, fact: &Fact) -> Result<(), String>;
+    /// What must still come before all is at rest.
+    fn owed(&self) -> Option<String> {
+        None
+    }
     /// Faults are over, all is healed and nothing moves.
     fn at_rest(&mut self, world: &World) -> Result<(), String> {
         let _ = world;
@@ -69,6 +73,10 @@ impl Checks {
             check.note(fact).map_err(|why| Broken { check: check.name(), why })?;
         }
         Ok(())
+    }
+
+    pub fn owed(&self) -> Option<Broken> {
+        self.0.iter().find_map(|check| check.owed().map(|why| Broken { check: check.name(), why }))
     }
 
     pub fn at_rest(&mut self, world: &World) -> Result<(), Broken> {

@@ -122,7 +122,19 @@ impl Course {
         self.world.rest();
         self.until(deadline + WORK, "healing", healing::find_wound)?;
         self.until(deadline + WORK, "views", views::find_difference)?;
+        self.settle(deadline + WORK)?;
         self.checks.at_rest(&self.world).map_err(|broken| self.failure(Kind::Correctness, broken.check, broken.why))
+    }
+
+    /// Views may agree while an agent still waits to send an update once more.
+    fn settle(&mut self, deadline: Tick) -> Result<(), Failure> {
+        while let Some(broken) = self.checks.owed() {
+            if self.world.now() >= deadline {
+                return Err(self.failure(Kind::Correctness, broken.check, broken.why));
+            }
+            self.pass(POLL)?;
+        }
+        Ok(())
     }
 
     /// Lets time pass until nothing is wrong any more.

@@ -217,7 +217,7 @@ where
     M: Message + Send + 'static,
     T: Traffic<Streamed = Box<M>>,
 {
-    /// A stream for at most `capacity` unread events, whose end is told to the loop.
+    /// A stream for `capacity` unread events beyond those of one step, whose end is told to the loop.
     pub fn open_stream(
         &self,
         capacity: usize,

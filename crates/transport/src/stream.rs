@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame};
 use proto::{Message, content::ContentType, json};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// Room for a record's length in front of it: the digits of `usize::MAX` and a line feed.
 const PREFIX: usize = 21;
@@ -34,11 +34,36 @@ pub enum SendError {
 pub struct Outbox<E> {
     queue: mpsc::Sender<E>,
     link: Arc<Link>,
+    capacity: usize,
+    /// The owner's turn of the last event.
+    turn: u64,
 }
 
 impl<E> Outbox<E> {
     /// Queues an event. Never waits.
     pub fn send(&self, event: E) -> Result<(), SendError> {
+        if self.unread() >= self.capacity && !self.queue.is_closed() {
+            return Err(SendError::Full);
+        }
+        self.queue(event)
+    }
+
+    /// Queues an event of the owner's `turn`, and only the first of a turn is refused for what is unread: one turn may
+    /// say more than the capacity, as when a framework asks after all its tasks, and no peer can read that meanwhile.
+    pub fn send_in(&mut self, turn: u64, event: E) -> Result<(), SendError> {
+        if self.turn == turn {
+            return self.queue(event);
+        }
+        self.turn = turn;
+        self.send(event)
+    }
+
+    /// Events that the connection has not taken yet.
+    fn unread(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    fn queue(&self, event: E) -> Result<(), SendError> {
         self.queue.try_send(event).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => SendError::Full,
             mpsc::error::TrySendError::Closed(_) => SendError::Closed,
@@ -62,7 +87,7 @@ impl<E> Outbox<E> {
 
 impl<E> fmt::Debug for Outbox<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbox").field("free", &self.queue.capacity()).finish_non_exhaustive()
+        f.debug_struct("Outbox").field("unread", &self.unread()).finish_non_exhaustive()
     }
 }
 
@@ -73,16 +98,20 @@ pub struct EventStream {
     on_close: Option<Box<dyn FnOnce() + Send>>,
 }
 
-/// An event stream for at most `capacity` events that are not yet encoded. `encode` appends an event's bytes; it runs
-/// in the connection's task.
+/// An event stream for `capacity` events that are not yet encoded, beyond what one turn says (`Outbox::send_in`).
+/// `encode` appends an event's bytes; it runs in the connection's task.
 pub fn outbox<E: Send + 'static>(
     capacity: usize,
     encode: impl FnMut(&E, &mut Vec<u8>) + Send + 'static,
 ) -> (Outbox<E>, EventStream) {
-    let (queue, events) = mpsc::channel(capacity.max(1));
+    // The queue's own bound is never met; it takes memory only for what is in it.
+    let (queue, events) = mpsc::channel(Semaphore::MAX_PERMITS);
     let link = Arc::new(Link::default());
     let records = Box::new(Encoded { events, encode });
-    (Outbox { queue, link: link.clone() }, EventStream { records, link, on_close: None })
+    (
+        Outbox { queue, link: link.clone(), capacity: capacity.max(1), turn: 0 },
+        EventStream { records, link, on_close: None },
+    )
 }
 
 /// An event stream of messages in the negotiated encoding.

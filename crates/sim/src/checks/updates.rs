@@ -10,7 +10,6 @@ use super::Check;
 use crate::{
     observation::Fact,
     scenario::{Scenario, Temper},
-    world::World,
 };
 
 pub(super) struct Updates {
@@ -84,15 +83,12 @@ impl Check for Updates {
         Ok(())
     }
 
-    fn at_rest(&mut self, _: &World) -> Result<(), String> {
-        for (uuid, (agent, framework, task)) in &self.promised {
-            let Some(index) = self.live.get(framework) else { continue };
-            if self.checkpoints[*index as usize] && !self.heard.contains(uuid) {
-                return Err(format!(
-                    "framework {index} never heard of an update of task {task} that agent {agent} took"
-                ));
-            }
-        }
-        Ok(())
+    fn owed(&self) -> Option<String> {
+        let (agent, index, task) = self.promised.iter().find_map(|(uuid, (agent, framework, task))| {
+            let index = self.live.get(framework)?;
+            let unheard = self.checkpoints[*index as usize] && !self.heard.contains(uuid);
+            unheard.then_some((agent, index, task))
+        })?;
+        Some(format!("framework {index} never heard of an update of task {task} that agent {agent} took"))
     }
 }

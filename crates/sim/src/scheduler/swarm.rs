@@ -38,6 +38,7 @@ pub(crate) struct Swarm {
     connected: bool,
     tick: Tick,
     reconcile: Tick,
+    asks_all: bool,
 }
 
 pub(super) struct Known {
@@ -69,6 +70,7 @@ impl Swarm {
             connected: false,
             tick: Tick::ZERO,
             reconcile: Tick::ZERO,
+            asks_all: false,
         }
     }
 
@@ -242,19 +244,20 @@ impl Swarm {
         }
     }
 
-    /// Asks about every task, now and then about all that the master knows.
+    /// Asks in turn about all that the master knows, and about the tasks it has itself: not at once, as the answers to
+    /// the first may be more than what an outbox keeps while the second arrives.
     fn reconcile_all(&mut self, now: Tick, out: &mut Vec<Say>) {
+        self.asks_all = !self.asks_all;
+        if self.asks_all {
+            out.push(reconcile(Vec::new()));
+            return;
+        }
         let old = self.tasks.iter().filter(|(_, known)| now.since(known.since) > Duration::from_secs(10));
         let tasks: Vec<call::reconcile::Task> = old
             .map(|(id, known)| call::reconcile::Task { task_id: id.to_proto(), agent_id: Some(known.agent.clone()) })
             .collect();
-        let mut asked = vec![call::Reconcile { tasks: Vec::new() }];
-        // The answers must fit into the smallest outbox there is.
-        if let Some(some) = tasks.chunks(32).next() {
-            asked.push(call::Reconcile { tasks: some.to_vec() });
-        }
-        for reconcile in asked {
-            out.push(Say::Call(Box::new(Call { reconcile: Some(reconcile), ..bare(call::Type::Reconcile) })));
+        if !tasks.is_empty() {
+            out.push(reconcile(tasks));
         }
     }
 
@@ -290,6 +293,7 @@ impl Scheduler for Swarm {
                 self.connected = true;
                 self.offers.clear();
                 self.reconcile = now;
+                self.asks_all = false;
                 self.tick = now + Duration::from_millis(200);
             }
             event::Type::Offers => {
@@ -347,4 +351,9 @@ impl Scheduler for Swarm {
     fn is_hungry(&self) -> bool {
         self.wants_more() && !self.suppressed
     }
+}
+
+fn reconcile(tasks: Vec<call::reconcile::Task>) -> Say {
+    let reconcile = call::Reconcile { tasks };
+    Say::Call(Box::new(Call { reconcile: Some(reconcile), ..bare(call::Type::Reconcile) }))
 }

@@ -47,6 +47,8 @@ struct Stream {
     framework: u32,
     /// Sent and not yet read.
     unread: u32,
+    /// The step of the last event.
+    turn: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -168,7 +170,7 @@ impl World {
         let opens = call.subscribe.is_some().then_some(conn);
         host.callers.insert(req, Caller::Scheduler { framework, life, opens });
         if call.subscribe.is_some() {
-            host.streams.insert(conn, Stream { framework, unread: 0 });
+            host.streams.insert(conn, Stream { framework, unread: 0, turn: 0 });
         }
         let kind = call.r#type().as_str_name();
         self.step_master(master, Event::FromScheduler { req, conn, principal: None, stream_id, call });
@@ -353,13 +355,14 @@ impl World {
         self.send(Node::Master(master), node, Message::ToAgent(from, message));
     }
 
-    /// A scheduler that does not read is cut off, and the core hears of it a little later.
+    /// A scheduler that has not read what earlier steps said is cut off, and the core hears of it a little later.
     fn master_to_scheduler(&mut self, master: u32, conn: ConnId, event: Box<v1::scheduler::Event>) {
         let outbox = self.scenario.network.outbox;
         let host = &mut self.masters[master as usize];
         let Some(stream) = host.streams.get_mut(&conn) else { return };
         let framework = stream.framework;
-        if stream.unread >= outbox {
+        let first = std::mem::replace(&mut stream.turn, self.steps) != self.steps;
+        if first && stream.unread >= outbox {
             host.streams.remove(&conn);
             self.say(|| format!("master {master} cuts stream {conn} of framework {framework}, which does not read"));
             let at = self.now + Duration::from_micros(100);

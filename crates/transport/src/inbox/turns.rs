@@ -37,6 +37,7 @@ pub async fn run<O: Owner>(owner: &mut O, mut arrivals: Arrivals<O::Traffic>) ->
             biased;
             Some(conn) = arrivals.closings.recv() => {
                 owner.peers().close(conn);
+                owner.peers().turn += 1;
                 owner.step(O::Traffic::closed(conn));
             }
             count = arrivals.posts.recv_many(&mut posts, BATCH) => {
@@ -48,7 +49,10 @@ pub async fn run<O: Owner>(owner: &mut O, mut arrivals: Arrivals<O::Traffic>) ->
                     on_post(owner, post);
                 }
             }
-            () = sleep_until(deadline) => owner.step(O::Traffic::wake()),
+            () = sleep_until(deadline) => {
+                owner.peers().turn += 1;
+                owner.step(O::Traffic::wake());
+            }
         }
         if let Some(end) = owner.end_turn() {
             return Some(end);
@@ -57,6 +61,7 @@ pub async fn run<O: Owner>(owner: &mut O, mut arrivals: Arrivals<O::Traffic>) ->
 }
 
 fn on_post<O: Owner>(owner: &mut O, post: Post<O::Traffic>) {
+    owner.peers().turn += 1;
     match post {
         Post::Message(event) | Post::Event(event) => owner.step(event),
         Post::Call(call) => {
@@ -80,11 +85,13 @@ async fn sleep_until(deadline: Option<Instant>) {
 pub struct Peers<T: Traffic> {
     replies: HashMap<ReqId, oneshot::Sender<T::Reply>>,
     streams: HashMap<ConnId, Outbox<T::Streamed>>,
+    /// Counts the owner's steps: what one of them says to a peer is taken as a whole.
+    turn: u64,
 }
 
 impl<T: Traffic> Default for Peers<T> {
     fn default() -> Peers<T> {
-        Peers { replies: HashMap::new(), streams: HashMap::new() }
+        Peers { replies: HashMap::new(), streams: HashMap::new(), turn: 0 }
     }
 }
 
@@ -102,11 +109,11 @@ impl<T: Traffic> Peers<T> {
         }
     }
 
-    /// Sends on a stream without waiting. A peer that does not read is cut off, and false comes back; it hears of it by
-    /// the end of its stream. A stream that is gone takes everything.
+    /// Sends on a stream without waiting. A peer that has not read what earlier steps said is cut off, and false comes
+    /// back; it hears of it by the end of its stream. A stream that is gone takes everything.
     pub fn tell(&mut self, conn: ConnId, event: T::Streamed) -> bool {
-        let Some(outbox) = self.streams.get(&conn) else { return true };
-        if outbox.send(event).is_ok() {
+        let Some(outbox) = self.streams.get_mut(&conn) else { return true };
+        if outbox.send_in(self.turn, event).is_ok() {
             return true;
         }
         if let Some(outbox) = self.streams.remove(&conn) {

@@ -78,6 +78,22 @@ async fn a_slow_reader_fills_its_outbox_and_is_cut() {
 }
 
 #[tokio::test]
+async fn what_one_turn_says_is_taken_as_a_whole() {
+    let site = Site::start().await;
+    let mut raw = subscribe(&site, "?8").await;
+    raw.read_until("\r\n\r\n").await;
+    let mut outbox = site.world.take_outbox();
+    for _ in 0..1_000 {
+        outbox.send_in(1, "e".repeat(1 << 16)).unwrap();
+    }
+    // Sixty megabytes are in no socket's buffer, so the next turn finds them unread.
+    assert_eq!(outbox.send_in(2, "late".to_owned()), Err(SendError::Full));
+    drop(outbox);
+    let body = raw.rest().await;
+    assert!(body.len() > 1_000 << 16 && body.ends_with("\r\n0\r\n\r\n"), "{} bytes", body.len());
+}
+
+#[tokio::test]
 async fn a_dropped_outbox_cannot_hold_its_connection() {
     let site = Site::with(Limits { stall: Duration::from_millis(40), ..Limits::default() }).await;
     let mut raw = subscribe(&site, "?64").await;
