@@ -6,6 +6,7 @@ mod answers;
 mod books;
 mod capacity;
 mod containers;
+mod durable;
 mod errors;
 pub mod healing;
 mod hunger;
@@ -54,6 +55,7 @@ impl Checks {
             Box::new(books::Books),
             Box::new(capacity::Capacity::new(scenario)),
             Box::new(containers::Containers),
+            Box::new(durable::Durable),
             Box::new(errors::Errors),
             Box::new(hunger::Hunger::new(scenario)),
             Box::new(ids::Ids::default()),

@@ -51,6 +51,12 @@ pub enum Fact {
         master: u32,
         id: AgentId,
     },
+    /// A master told an agent that it is registered. `recorded`: the store has it.
+    LetIn {
+        master: u32,
+        id: AgentId,
+        recorded: bool,
+    },
     Offered {
         master: u32,
         framework: u32,

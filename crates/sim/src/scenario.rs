@@ -84,6 +84,20 @@ pub struct Faults {
     pub store_slow_secs: f64,
     pub store_fail: f64,
     pub store_fail_after: f64,
+    /// The store has no quorum: nothing is written, read, elected or detected until it is back.
+    pub store_outage_every: f64,
+    pub store_outage_secs: f64,
+    /// It takes no writes and answers everything else.
+    pub store_full_every: f64,
+    pub store_full_secs: f64,
+    /// The leader reaches everybody but the store.
+    pub store_parted_every: f64,
+    pub store_parted_secs: f64,
+    /// A master stops and goes on later as if nothing had happened.
+    pub pause_every: f64,
+    pub pause_secs: f64,
+    /// The leader is asked to let another one lead.
+    pub hand_over_every: f64,
     pub disk_slow: f64,
     pub disk_fail: f64,
     pub launch_fail: f64,
@@ -121,6 +135,8 @@ pub struct Tuning {
     pub random_sorters: bool,
     pub backoff_secs: f64,
     pub executor_reregister_secs: f64,
+    /// How long a master waits for a write to the registry.
+    pub store_timeout_secs: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -220,6 +236,7 @@ impl Default for Tuning {
             random_sorters: false,
             backoff_secs: 1.0,
             executor_reregister_secs: 2.0,
+            store_timeout_secs: 20.0,
         }
     }
 }

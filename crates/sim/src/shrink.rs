@@ -63,6 +63,11 @@ fn candidates(scenario: &Scenario) -> Vec<(String, Scenario)> {
             s.faults.store_fail = 0.0;
             s.faults.store_fail_after = 0.0;
         }),
+        ("without outages of the store".into(), |s| s.faults.store_outage_every = 0.0),
+        ("with room in the store".into(), |s| s.faults.store_full_every = 0.0),
+        ("without a leader parted from the store".into(), |s| s.faults.store_parted_every = 0.0),
+        ("without pauses".into(), |s| s.faults.pause_every = 0.0),
+        ("without handing over".into(), |s| s.faults.hand_over_every = 0.0),
         ("with good disks".into(), |s| {
             s.faults.disk_slow = 0.0;
             s.faults.disk_fail = 0.0;

@@ -167,9 +167,9 @@ impl World {
             Happening::Elect => self.elect(),
             Happening::Elected { master, life, epoch } => self.on_elected(master, life, epoch),
             Happening::Deposed { master, life } => self.on_deposed(master, life),
-            Happening::Store { master, life, epoch, ticket, operations } => {
-                self.on_store(master, life, epoch, ticket, &operations);
-            }
+            Happening::SessionEnds { master, epoch, late } => self.on_session_end(master, epoch, late),
+            Happening::Resumes { master, life } => self.on_resumption(master, life),
+            Happening::Store(writing) => self.on_store(*writing),
             Happening::Persisted { master, life, ticket, outcome } => self.on_persisted(master, life, ticket, outcome),
             Happening::StreamEnds { at, conn } => self.on_stream_end(at, conn),
             Happening::CallFails { framework, life, req } => self.on_call_failure(framework, life, req),

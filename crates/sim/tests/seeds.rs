@@ -44,6 +44,28 @@ fn a_cluster_without_faults_is_well() {
 }
 
 #[test]
+fn masters_lose_their_store_and_their_time_and_the_cluster_heals() {
+    let faults = Faults {
+        store_outage_every: 15.0,
+        store_outage_secs: 12.0,
+        store_full_every: 20.0,
+        store_full_secs: 5.0,
+        store_parted_every: 15.0,
+        store_parted_secs: 12.0,
+        pause_every: 10.0,
+        pause_secs: 20.0,
+        hand_over_every: 15.0,
+        deposed_late_secs: 5.0,
+        master_away_secs: 2.0,
+        ..Faults::default()
+    };
+    for masters in [1, 3] {
+        let scenario = Scenario { masters, faults: faults.clone(), fault_secs: 60.0, ..Scenario::default() };
+        assert_eq!(run(&scenario, Watch::default()).failure, None, "{masters} masters");
+    }
+}
+
+#[test]
 fn a_cluster_that_cannot_heal_is_said_not_to() {
     // Nobody has the time to register.
     let faults = Faults { agent_crash_every: 5.0, agent_away_secs: 500.0, ..Faults::default() };

@@ -92,6 +92,15 @@ fn faults(rng: &mut Rng) -> Faults {
         slow_reader_every: maybe(rng, 40.0),
         clock_drift_ppm: *pick(rng, &[0, 100, 50_000]),
         wall_step_every: maybe(rng, 60.0),
+        store_outage_every: maybe(rng, 80.0),
+        store_outage_secs: *pick(rng, &[2.0, 10.0, 40.0]),
+        store_full_every: maybe(rng, 100.0),
+        store_full_secs: *pick(rng, &[2.0, 20.0]),
+        store_parted_every: maybe(rng, 100.0),
+        store_parted_secs: *pick(rng, &[5.0, 20.0]),
+        pause_every: maybe(rng, 60.0),
+        pause_secs: *pick(rng, &[2.0, 12.0, 40.0]),
+        hand_over_every: maybe(rng, 80.0),
     }
 }
 
@@ -121,6 +130,7 @@ fn tuning(rng: &mut Rng) -> Tuning {
         random_sorters: rng.below(4) == 0,
         backoff_secs: *pick(rng, &[0.1, 1.0]),
         executor_reregister_secs: *pick(rng, &[0.5, 2.0, 10.0]),
+        store_timeout_secs: *pick(rng, &[3.0, 20.0]),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Who leads: one master after the other, each under a number of its own. Everybody hears of it in their own time, the
-//! one who leads no longer perhaps last.
+//! Who leads: one master after the other, each under a number of its own. Everybody hears of a change in their own time,
+//! the one who leads no longer perhaps last.
 
 use std::time::Duration;
 
@@ -15,6 +15,9 @@ pub(crate) struct Election {
     pub leader: Option<u32>,
 }
 
+/// How long the service of the elections waits for a silent leader.
+pub(crate) const SESSION: Duration = Duration::from_secs(8);
+
 impl World {
     /// Elects somebody who can lead, if nobody leads.
     pub(crate) fn elect(&mut self) {
@@ -22,10 +25,9 @@ impl World {
             return;
         }
         let now = self.now;
-        let network = &self.network;
         let able: Vec<u32> = (0..self.masters.len() as u32)
             .filter(|master| self.masters[*master as usize].is_candidate())
-            .filter(|master| network.island_until(Node::Master(*master), now).is_none())
+            .filter(|master| self.store_silent_until(Node::Master(*master)).is_none())
             .collect();
         if able.is_empty() {
             self.heap.put(now + Duration::from_millis(500), Happening::Elect);
@@ -47,6 +49,11 @@ impl World {
 
     /// The leader's session is over: it is dead, cut off, or taken for that.
     pub(crate) fn end_session(&mut self, deposed_after: Option<Duration>) {
+        let wait = Duration::from_millis(self.draws.store.below(2_000));
+        self.end_reign(deposed_after, wait);
+    }
+
+    fn end_reign(&mut self, deposed_after: Option<Duration>, elect_after: Duration) {
         let Some(master) = self.election.leader.take() else { return };
         self.say(|| format!("the session of master {master} is over"));
         // Whatever it writes from here on comes from another age.
@@ -58,8 +65,48 @@ impl World {
         if self.draws.store.below(2) == 0 {
             self.announce();
         }
-        let wait = Duration::from_millis(self.draws.store.below(2_000));
-        self.heap.put(self.now + wait, Happening::Elect);
+        self.heap.put(self.now + elect_after, Happening::Elect);
+    }
+
+    /// The leader is not heard for this long: its session ends, if that is too long.
+    pub(crate) fn end_session_of_the_silent(&mut self, master: u32, silence: Duration) {
+        let expires = silence > SESSION || (silence > SESSION / 2 && self.draws.store.below(4) == 0);
+        if expires {
+            let late = silence.saturating_sub(SESSION) + self.draw_away(self.scenario.faults.deposed_late_secs);
+            let epoch = self.election.epoch;
+            self.heap.put(self.now + silence.min(SESSION), Happening::SessionEnds { master, epoch, late: Some(late) });
+        }
+    }
+
+    pub(crate) fn on_session_end(&mut self, master: u32, epoch: u64, late: Option<Duration>) {
+        if self.election.leader != Some(master) || self.election.epoch != epoch {
+            return;
+        }
+        match late {
+            Some(_) => self.end_session(late),
+            // Who resigned is not waited for.
+            None => self.end_reign(None, Duration::from_millis(20)),
+        }
+    }
+
+    /// The leader stops acting, stores what is under way, and leaves; the next one need not wait.
+    pub(crate) fn hand_over(&mut self) {
+        let Some(master) = self.election.leader else { return };
+        let host = &mut self.masters[master as usize];
+        if host.core.is_none() || host.deposed || host.is_paused() {
+            return;
+        }
+        self.say(|| format!("master {master} hands over"));
+        let host = &mut self.masters[master as usize];
+        host.deposed = true;
+        let epoch = host.epoch;
+        self.fact(Fact::Deposed { master, epoch });
+        self.step_master(master, master_core::Event::Deposed);
+        // What the core wanted when it heard of it ends a program; a core that was not ready yet wants nothing.
+        let away = secs(self.scenario.faults.master_away_secs);
+        self.end_process(master, away);
+        let stored = self.store.last_answer().max(self.now) + Duration::from_millis(1);
+        self.heap.put(stored, Happening::SessionEnds { master, epoch, late: None });
     }
 
     /// Everybody will detect who leads.
@@ -76,7 +123,7 @@ impl World {
     pub(crate) fn detect(&mut self, node: Node, wait: Duration) {
         let (leader, epoch, life) = (self.election.leader, self.election.epoch, self.life_of(node));
         let mut at = self.now + wait;
-        if let Some(until) = self.network.island_until(node, self.now) {
+        if let Some(until) = self.store_silent_until(node) {
             at = at.max(until);
         }
         self.heap.put(at, Happening::Detect { node, life, leader, epoch });
@@ -86,6 +133,11 @@ impl World {
         if self.masters[master as usize].life != life || self.masters[master as usize].epoch != epoch {
             return;
         }
+        // Reading the registry waits for the store, too.
+        if let Some(until) = self.store_silent_until(Node::Master(master)) {
+            self.heap.put(until, Happening::Elected { master, life, epoch });
+            return;
+        }
         let registry = self.store.registry.clone();
         self.step_master(master, master_core::Event::Elected { registry });
     }
@@ -93,6 +145,11 @@ impl World {
     pub(crate) fn on_deposed(&mut self, master: u32, life: Life) {
         let host = &mut self.masters[master as usize];
         if host.life != life || host.core.is_none() {
+            return;
+        }
+        if let Some(until) = host.paused_until() {
+            // It hears of it after what it has not yet heard of.
+            self.heap.put(until + Duration::from_micros(1), Happening::Deposed { master, life });
             return;
         }
         if host.deposed {

@@ -32,9 +32,14 @@ pub(crate) enum Fault {
     Compact,
     SlowReader,
     WallStep,
+    StoreOutage,
+    StoreFull,
+    StoreParted,
+    Pause,
+    HandOver,
 }
 
-const ALL: [Fault; 12] = [
+const ALL: [Fault; 17] = [
     Fault::Partition,
     Fault::OneWay,
     Fault::BreakLink,
@@ -47,6 +52,11 @@ const ALL: [Fault; 12] = [
     Fault::Compact,
     Fault::SlowReader,
     Fault::WallStep,
+    Fault::StoreOutage,
+    Fault::StoreFull,
+    Fault::StoreParted,
+    Fault::Pause,
+    Fault::HandOver,
 ];
 
 impl Fault {
@@ -65,6 +75,11 @@ impl Fault {
             Fault::Compact => faults.compact_every,
             Fault::SlowReader => faults.slow_reader_every,
             Fault::WallStep => faults.wall_step_every,
+            Fault::StoreOutage => faults.store_outage_every,
+            Fault::StoreFull => faults.store_full_every,
+            Fault::StoreParted => faults.store_parted_every,
+            Fault::Pause => faults.pause_every,
+            Fault::HandOver => faults.hand_over_every,
         }
     }
 }
@@ -77,8 +92,10 @@ impl World {
     /// From here on the world is kind.
     pub(crate) fn end_faults(&mut self) {
         self.faults.calm = true;
-        self.store.calm = true;
+        let now = self.now;
+        self.store.heal(now);
         self.network.heal();
+        self.resume_all();
     }
 
     fn schedule(&mut self, fault: Fault) {
@@ -120,10 +137,7 @@ impl World {
                 self.reboot(agent);
             }
             Fault::MasterCrash => {
-                let master = match self.election.leader {
-                    Some(leader) if self.draws.faults.below(3) != 0 => leader,
-                    _ => self.draws.faults.below(self.masters.len() as u64) as u32,
-                };
+                let master = self.draw_master();
                 let away = self.draw_away(self.scenario.faults.master_away_secs);
                 self.end_master(master, away);
             }
@@ -151,15 +165,40 @@ impl World {
                 }
             }
             Fault::WallStep => self.step_some_wall(),
+            Fault::StoreOutage => {
+                let time = self.draw_away(self.scenario.faults.store_outage_secs);
+                self.take_store_away(time);
+            }
+            Fault::StoreFull => {
+                let time = self.draw_away(self.scenario.faults.store_full_secs);
+                self.fill_store(time);
+            }
+            Fault::StoreParted => {
+                let time = self.draw_away(self.scenario.faults.store_parted_secs);
+                self.part_leader_from_store(time);
+            }
+            Fault::Pause => {
+                let (master, time) = (self.draw_master(), self.draw_away(self.scenario.faults.pause_secs));
+                self.pause_master(master, time);
+            }
+            Fault::HandOver => self.hand_over(),
         }
         self.schedule(fault);
+    }
+
+    /// Most often the one that leads.
+    fn draw_master(&mut self) -> u32 {
+        match self.election.leader {
+            Some(leader) if self.draws.faults.below(3) != 0 => leader,
+            _ => self.draws.faults.below(self.masters.len() as u64) as u32,
+        }
     }
 
     fn draw_agent(&mut self) -> u32 {
         self.draws.faults.below(self.agents.len() as u64) as u32
     }
 
-    fn draw_away(&mut self, most_secs: f64) -> Duration {
+    pub(crate) fn draw_away(&mut self, most_secs: f64) -> Duration {
         secs(0.05 + self.draws.faults.unit() * most_secs)
     }
 
@@ -183,9 +222,8 @@ impl World {
         // A leader that the ensemble does not see for long loses its session.
         let leader = self.election.leader.filter(|leader| island.contains(&Node::Master(*leader)));
         self.network.cut(Cut { island, inward, outward, until });
-        if leader.is_some() && outward && until.since(now) > Duration::from_secs(8) {
-            let late = until.since(now) + self.draw_away(self.scenario.faults.deposed_late_secs);
-            self.end_session(Some(late));
+        if let Some(leader) = leader.filter(|_| outward) {
+            self.end_session_of_the_silent(leader, until.since(now));
         }
     }
 

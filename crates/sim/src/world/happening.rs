@@ -1,5 +1,7 @@
 //! Everything that can be on the heap: the closed list of what happens in a simulated world.
 
+use std::time::Duration;
+
 use agent_core::{ContainerId, Termination};
 use bytes::Bytes;
 use master_core::{ConnId, PersistError, ReqId, Ticket};
@@ -9,7 +11,7 @@ use proto::{
     v1,
 };
 
-use super::faults::Fault;
+use super::{faults::Fault, store::Writing};
 
 /// A process on the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,14 +52,19 @@ pub(crate) enum Happening {
         master: u32,
         life: Life,
     },
-    /// A write reaches the registry's store.
-    Store {
+    /// A master's session ends, if it still leads in this epoch. `late`: how long after that it hears of it, if ever.
+    SessionEnds {
+        master: u32,
+        epoch: u64,
+        late: Option<Duration>,
+    },
+    /// A paused process goes on.
+    Resumes {
         master: u32,
         life: Life,
-        epoch: u64,
-        ticket: Ticket,
-        operations: Vec<registry::Operation>,
     },
+    /// A write reaches the registry's store.
+    Store(Box<Writing>),
     Persisted {
         master: u32,
         life: Life,

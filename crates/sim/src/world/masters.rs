@@ -1,5 +1,8 @@
 //! The masters: real cores, with what their program does around them, and processes that end and start anew.
 
+mod noted;
+mod pause;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
@@ -7,7 +10,7 @@ use std::{
 
 use allocator::SorterKind;
 use master_core::{Actor, Config, ConnId, Effect, Effects, Event, Input, Master, Reply, ReqId};
-use model::{AgentId, FrameworkId, OfferId, TaskId};
+use model::{AgentId, FrameworkId, TaskId};
 use proto::{
     link::{ToAgent, ToMaster},
     upid::Upid,
@@ -40,6 +43,9 @@ pub(crate) struct MasterHost {
     streams: BTreeMap<ConnId, Stream>,
     callers: HashMap<ReqId, Caller>,
     effects: Effects,
+    /// To the registry, asked for and not heard of again.
+    pub writes: u32,
+    pause: pause::Pause,
 }
 
 /// A scheduler's event stream, from the master's side.
@@ -76,11 +82,13 @@ impl MasterHost {
             streams: BTreeMap::new(),
             callers: HashMap::new(),
             effects: Effects::new(),
+            writes: 0,
+            pause: pause::Pause::default(),
         }
     }
 
     pub fn is_candidate(&self) -> bool {
-        self.core.is_some() && self.epoch == 0 && !self.deposed
+        self.core.is_some() && self.epoch == 0 && !self.deposed && !self.is_paused()
     }
 }
 
@@ -112,13 +120,22 @@ impl World {
         self.say(|| format!("master {master} starts"));
     }
 
-    /// The process is no more; another may come.
+    /// The process is no more, and so is its session; another may come.
     pub(crate) fn end_master(&mut self, master: u32, away: Duration) {
+        if self.end_process(master, away) && self.election.leader == Some(master) {
+            self.end_session(None);
+        }
+    }
+
+    /// Whether there was a process to end.
+    pub(crate) fn end_process(&mut self, master: u32, away: Duration) -> bool {
         let host = &mut self.masters[master as usize];
         if host.core.take().is_none() {
-            return;
+            return false;
         }
         host.life += 1;
+        host.writes = 0;
+        host.pause = pause::Pause::default();
         host.wake = None;
         host.links.clear();
         host.callers.clear();
@@ -136,9 +153,7 @@ impl World {
         self.fail_calls_to(master);
         let away = away + Duration::from_millis(self.draws.faults.below(1_000));
         self.heap.put(self.now + away, Happening::Start(Node::Master(master)));
-        if self.election.leader == Some(master) {
-            self.end_session(None);
-        }
+        true
     }
 
     /// A peer finds that nobody listens any more, at once or when a partition ends.
@@ -174,7 +189,8 @@ impl World {
         }
         let kind = call.r#type().as_str_name();
         self.step_master(master, Event::FromScheduler { req, conn, principal: None, stream_id, call });
-        if self.masters[master as usize].callers.contains_key(&req) {
+        let host = &self.masters[master as usize];
+        if host.callers.contains_key(&req) && !host.is_paused() {
             self.fact(Fact::Unanswered { what: format!("master {master} did not answer {kind}") });
         }
     }
@@ -227,6 +243,10 @@ impl World {
 
     pub(crate) fn step_master(&mut self, master: u32, event: Event) {
         let host = &mut self.masters[master as usize];
+        let Some(event) = host.hear(event) else { return };
+        if let Event::Persisted { .. } = event {
+            host.writes = host.writes.saturating_sub(1);
+        }
         let Some(core) = &mut host.core else { return };
         let mut effects = std::mem::take(&mut host.effects);
         let input = Input { now: host.clock.local(self.now), wall: host.clock.wall(self.now), event };
@@ -247,24 +267,6 @@ impl World {
         if host.wake.is_none_or(|wake| at < wake) {
             host.wake = Some(at);
             self.heap.put(at, Happening::Wake(Node::Master(master)));
-        }
-    }
-
-    /// The core's own laws, now and then, and whether it leads.
-    fn check_master(&mut self, master: u32) {
-        let Some(every) = self.watched else { return };
-        let steps = self.steps;
-        let host = &mut self.masters[master as usize];
-        let epoch = host.epoch;
-        let Some(core) = &mut host.core else { return };
-        let leads = core.view().is_leading();
-        let looks = leads && steps.is_multiple_of(u64::from(every.max(1)));
-        let broken = if looks { core.check_invariants().err() } else { None };
-        if let Some(why) = broken {
-            self.fact(Fact::Broken { who: format!("master {master}"), why });
-        }
-        if leads && !std::mem::replace(&mut self.masters[master as usize].leads, leads) {
-            self.fact(Fact::Leads { master, epoch });
         }
     }
 
@@ -308,30 +310,16 @@ impl World {
             Effect::Publish { .. } | Effect::ToDriver { .. } => {}
             Effect::StepDown { why } => {
                 self.say(|| format!("master {master} steps down: {why}"));
-                let epoch = self.masters[master as usize].epoch;
-                self.masters[master as usize].deposed = true;
-                self.fact(Fact::Deposed { master, epoch });
-                self.end_master(master, secs(self.scenario.faults.master_away_secs));
-            }
-        }
-    }
-
-    fn spoke(&mut self, master: u32, deposed: bool, what: &'static str) {
-        if deposed {
-            self.fact(Fact::MasterSpoke { master, deposed, what });
-        }
-    }
-
-    fn note_minted(&mut self, master: u32, operations: &[registry::Operation]) {
-        if self.watched.is_none() {
-            return;
-        }
-        for operation in operations {
-            if let registry::Operation::AdmitAgent(info) = operation
-                && let Some(id) = &info.id
-            {
-                let id = AgentId::from(id);
-                self.fact(Fact::MintedAgent { master, id });
+                let away = secs(self.scenario.faults.master_away_secs);
+                let host = &mut self.masters[master as usize];
+                let epoch = host.epoch;
+                if std::mem::replace(&mut host.deposed, true) {
+                    // Its session is over, or ends when it has handed over.
+                    self.end_process(master, away);
+                } else {
+                    self.fact(Fact::Deposed { master, epoch });
+                    self.end_master(master, away);
+                }
             }
         }
     }
@@ -346,6 +334,8 @@ impl World {
             ToAgent::ShutdownFramework(over) => {
                 self.fact(Fact::FrameworkShutDown { agent, id: FrameworkId::from(&over.framework_id) });
             }
+            ToAgent::SlaveRegistered(m) => self.note_let_in(master, AgentId::from(&m.agent_id)),
+            ToAgent::SlaveReregistered(m) => self.note_let_in(master, AgentId::from(&m.agent_id)),
             _ => {}
         }
         let mut from = master_upid(master);
@@ -375,40 +365,6 @@ impl World {
             self.note_event(master, framework, &event);
         }
         self.send(Node::Master(master), Node::Framework(framework), Message::Event { conn, event });
-    }
-
-    fn note_event(&mut self, master: u32, framework: u32, event: &v1::scheduler::Event) {
-        if let Some(subscribed) = &event.subscribed {
-            let id = FrameworkId::from(&subscribed.framework_id);
-            self.fact(Fact::MintedFramework { master, id });
-        }
-        for offer in event.offers.iter().flat_map(|offers| &offers.offers) {
-            let (id, agent) = (OfferId::from(&offer.id), AgentId::from(&offer.agent_id));
-            self.fact(Fact::Offered { master, framework, offer: id, agent });
-        }
-        // Offers of one event may be of several roles, but here frameworks have one.
-        let mut offers = event.offers.iter().flat_map(|offers| &offers.offers);
-        let with_cpus = offers.find(|offer| offer.resources.iter().any(|resource| resource.name == "cpus"));
-        let info = with_cpus.and_then(|offer| offer.allocation_info.as_ref());
-        if let Some(role) = info.and_then(|info| info.role.clone()) {
-            self.note_quota(master, role);
-        }
-    }
-
-    /// What a role with a limit has after it was offered more.
-    fn note_quota(&mut self, master: u32, role: String) {
-        let Some(core) = &self.masters[master as usize].core else { return };
-        let state = core.view();
-        let quota = state.registry.quotas.get(&role).and_then(|quota| quota.limits.get("cpus"));
-        let Some(limit) = quota.map(|limit| limit.value) else { return };
-        let mut held = resources::Resources::default();
-        for framework in state.frameworks.values() {
-            for resources in state.used_by(framework).into_values().chain([state.offered_to(framework)]) {
-                held += resources.allocations().remove(&role).unwrap_or_default();
-            }
-        }
-        let cpus = held.cpus().map_or(0.0, |cpus| cpus.as_f64());
-        self.fact(Fact::RoleOffered { role, cpus, limit });
     }
 
     fn master_replies(&mut self, master: u32, req: ReqId, reply: Reply) {

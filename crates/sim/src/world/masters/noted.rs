@@ -1,0 +1,94 @@
+//! What checkers are told about masters: their own laws, what they say after they must not, ids, offers, quota.
+
+use model::{AgentId, FrameworkId, OfferId};
+use proto::v1;
+
+use super::World;
+use crate::observation::Fact;
+
+impl World {
+    /// The core's own laws, now and then, and whether it leads.
+    pub(super) fn check_master(&mut self, master: u32) {
+        let Some(every) = self.watched else { return };
+        let steps = self.steps;
+        let host = &mut self.masters[master as usize];
+        let epoch = host.epoch;
+        let Some(core) = &mut host.core else { return };
+        let leads = core.view().is_leading();
+        let looks = leads && steps.is_multiple_of(u64::from(every.max(1)));
+        let broken = if looks { core.check_invariants().err() } else { None };
+        let settled = looks && host.writes == 0 && epoch == self.election.epoch;
+        if settled && *core.view().registry != self.store.registry {
+            let why = "what it takes for the registry is not what the store has".to_owned();
+            self.fact(Fact::Broken { who: format!("master {master}"), why });
+        }
+        if let Some(why) = broken {
+            self.fact(Fact::Broken { who: format!("master {master}"), why });
+        }
+        if leads && !std::mem::replace(&mut self.masters[master as usize].leads, leads) {
+            self.fact(Fact::Leads { master, epoch });
+        }
+    }
+
+    pub(super) fn spoke(&mut self, master: u32, deposed: bool, what: &'static str) {
+        if deposed {
+            self.fact(Fact::MasterSpoke { master, deposed, what });
+        }
+    }
+
+    /// Whether an agent that is told it is in stands in the registry. A former leader's agents may be gone from it.
+    pub(super) fn note_let_in(&mut self, master: u32, id: AgentId) {
+        if self.masters[master as usize].epoch == self.election.epoch {
+            let recorded = self.store.registry.agents.contains_key(&id);
+            self.fact(Fact::LetIn { master, id, recorded });
+        }
+    }
+
+    pub(super) fn note_minted(&mut self, master: u32, operations: &[registry::Operation]) {
+        if self.watched.is_none() {
+            return;
+        }
+        for operation in operations {
+            if let registry::Operation::AdmitAgent(info) = operation
+                && let Some(id) = &info.id
+            {
+                let id = AgentId::from(id);
+                self.fact(Fact::MintedAgent { master, id });
+            }
+        }
+    }
+
+    pub(super) fn note_event(&mut self, master: u32, framework: u32, event: &v1::scheduler::Event) {
+        if let Some(subscribed) = &event.subscribed {
+            let id = FrameworkId::from(&subscribed.framework_id);
+            self.fact(Fact::MintedFramework { master, id });
+        }
+        for offer in event.offers.iter().flat_map(|offers| &offers.offers) {
+            let (id, agent) = (OfferId::from(&offer.id), AgentId::from(&offer.agent_id));
+            self.fact(Fact::Offered { master, framework, offer: id, agent });
+        }
+        // Offers of one event may be of several roles, but here frameworks have one.
+        let mut offers = event.offers.iter().flat_map(|offers| &offers.offers);
+        let with_cpus = offers.find(|offer| offer.resources.iter().any(|resource| resource.name == "cpus"));
+        let info = with_cpus.and_then(|offer| offer.allocation_info.as_ref());
+        if let Some(role) = info.and_then(|info| info.role.clone()) {
+            self.note_quota(master, role);
+        }
+    }
+
+    /// What a role with a limit has after it was offered more.
+    pub(super) fn note_quota(&mut self, master: u32, role: String) {
+        let Some(core) = &self.masters[master as usize].core else { return };
+        let state = core.view();
+        let quota = state.registry.quotas.get(&role).and_then(|quota| quota.limits.get("cpus"));
+        let Some(limit) = quota.map(|limit| limit.value) else { return };
+        let mut held = resources::Resources::default();
+        for framework in state.frameworks.values() {
+            for resources in state.used_by(framework).into_values().chain([state.offered_to(framework)]) {
+                held += resources.allocations().remove(&role).unwrap_or_default();
+            }
+        }
+        let cpus = held.cpus().map_or(0.0, |cpus| cpus.as_f64());
+        self.fact(Fact::RoleOffered { role, cpus, limit });
+    }
+}
