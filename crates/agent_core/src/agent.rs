@@ -113,6 +113,7 @@ impl Agent {
             while let Some((_, timer)) = self.timers.take_due(self.now) {
                 self.on_timer(timer, out);
             }
+            self.settle_drain(out);
         }
     }
 

@@ -6,13 +6,13 @@ use crate::{
     recovery::{Record, record},
     state::{Drain, TaskPhase},
 };
-use model::{ExecutorId, FrameworkId, TaskId, task_state};
+use model::{ExecutorId, FrameworkId, TaskId};
 use proto::v1::{self, TaskState, task_status::Reason};
 
 impl Agent {
     pub(crate) fn on_drain(&mut self, config: v1::DrainConfig, out: &mut Effects) {
         let drain = Drain { config, since: self.wall };
-        if self.state.drain.as_ref().is_some_and(|known| known.config == drain.config) {
+        if self.is_empty() || self.state.drain.as_ref().is_some_and(|known| known.config == drain.config) {
             return;
         }
         tracing::info!("draining");
@@ -36,33 +36,38 @@ impl Agent {
         for (framework, executor, task, policy) in kills {
             self.kill_task(&framework, &executor, &task, policy, out);
         }
-        if self.state.frameworks.is_empty() {
-            self.end_drain(out);
-        }
     }
 
-    /// Nothing runs any more: the master decides what comes next.
-    pub(crate) fn end_drain(&mut self, out: &mut Effects) {
-        if self.state.drain.take().is_some() {
+    /// Ends the draining once nothing is left to end or to tell. That is when the master sees it too: whatever it then
+    /// sends is new, and must not be refused because an executor without tasks takes its time to leave.
+    pub(crate) fn settle_drain(&mut self, out: &mut Effects) {
+        if self.state.drain.is_some() && self.is_empty() && !self.exited {
             tracing::info!("drained");
+            self.state.drain = None;
             self.record(Record::Drain(record::DrainRecord::default()), out);
         }
     }
 
-    /// Tells frameworks why their tasks end on a draining agent.
+    /// Whether every task's and operation's end is acknowledged.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.streams.is_empty() && self.state.operations.is_empty()
+    }
+
+    /// Tells frameworks why their tasks are killed on a draining agent.
     pub(crate) fn mark_draining(&self, framework: &FrameworkId, status: &mut v1::TaskStatus) {
         let Some(drain) = &self.state.drain else { return };
         match status.state() {
-            // These never ran here.
-            TaskState::TaskError | TaskState::TaskDropped | TaskState::TaskLost => {}
-            state if !task_state::is_terminal(state) => {}
-            _ if drain.config.mark_gone() => {
-                let aware = self.state.frameworks.get(framework).is_some_and(|row| row.is_partition_aware());
-                status.set_state(task_state::as_seen_by(TaskState::TaskGoneByOperator, aware));
+            TaskState::TaskKilling => status.set_reason(Reason::AgentDraining),
+            TaskState::TaskKilled => {
                 status.set_reason(Reason::AgentDraining);
+                if drain.config.mark_gone()
+                    && self.state.frameworks.get(framework).is_some_and(|row| row.is_partition_aware())
+                {
+                    status.set_state(TaskState::TaskGoneByOperator);
+                }
             }
-            TaskState::TaskFinished => {}
-            _ => status.set_reason(Reason::AgentDraining),
+            // The others say themselves what happened.
+            _ => {}
         }
     }
 }

@@ -142,13 +142,11 @@ impl Agent {
         }
     }
 
-    /// No framework is left: a shutdown or a drain may now be complete.
+    /// No framework is left: a shutdown may now be complete.
     pub(crate) fn on_idle(&mut self, out: &mut Effects) {
         if self.state.phase == Phase::Terminating && !self.exited {
             self.record(Record::Forgotten(record::Nothing {}), out);
             self.exit(0, "the agent was shut down".into(), out);
-        } else if self.state.drain.is_some() {
-            self.end_drain(out);
         }
     }
 }

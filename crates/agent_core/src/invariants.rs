@@ -58,6 +58,7 @@ impl Agent {
                 row.is_some_and(|row| matches!(row.life, ContainerLife::Launching | ContainerLife::Destroying));
             law!(launching, "a launch of {container} is never answered");
         }
+        law!(self.state.drain.is_none() || !self.is_empty(), "nothing is left to drain");
         self.check_streams()?;
         self.check_timers()
     }

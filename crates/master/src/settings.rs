@@ -46,8 +46,6 @@ impl Settings {
             None if self.values.switch("hostname_lookup") => observe::host::hostname(address.ip()),
             None => address.ip().to_string(),
         };
-        let capability =
-            |kind: v1::master_info::capability::Type| v1::master_info::Capability { r#type: Some(kind as i32) };
         Ok(v1::MasterInfo {
             id,
             ip: packed(address.ip()),
@@ -61,7 +59,7 @@ impl Settings {
                 port: i32::from(address.port()),
             }),
             domain: domain(&self.values)?,
-            capabilities: vec![capability(v1::master_info::capability::Type::AgentUpdate)],
+            capabilities: model::capabilities::master_capabilities(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! Agents come, answer, change, fall silent and leave. One file per way; `membership` has what they share.
 
+mod drain;
 mod gone;
 mod link;
 pub(crate) mod membership;

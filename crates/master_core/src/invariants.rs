@@ -30,6 +30,11 @@ impl Master {
                     format!("framework {framework} holds {ours:?} on {id}, and for the allocator {theirs:?}")
                 })?;
             }
+            let waits = self.pending.is_in_transition(id) || self.pending.draining.contains(id);
+            let empty = agent.tasks.is_empty() && agent.operations.is_empty() && !agent.awaits_operations;
+            require(!agent.is_draining() || !empty || waits || !self.state.is_leading(), || {
+                format!("agent {id} is empty, and still draining")
+            })?;
             require(expected.is_empty(), || format!("unknown frameworks hold {expected:?} on {id}"))?;
         }
         Ok(())
@@ -53,6 +58,10 @@ fn check_agents(state: &State) -> Result<(), String> {
     for (id, agent) in state.agents.iter() {
         require(agent.id == *id, || format!("agent {id} stands under another id"))?;
         require(state.registry.agents.contains_key(id), || format!("agent {id} is not in the registry"))?;
+        let registered = state.registry.agents.get(id).map(|row| (row.deactivated, row.drain_info));
+        require(registered == Some((agent.deactivated, agent.drain_info)), || {
+            format!("agent {id} is {registered:?} in the registry, and here {:?}", (agent.deactivated, agent.drain_info))
+        })?;
         require(!state.recovered_agents.contains(id), || format!("agent {id} is registered and recovering"))?;
         for (framework, task) in &agent.tasks {
             let row = state.find_task(framework, task);

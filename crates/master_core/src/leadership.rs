@@ -99,6 +99,10 @@ impl Master {
             Continuation::Unrecovered { agents } => self.on_unrecovered(&agents, step),
             Continuation::Gone { agent } => self.on_marked_gone(&agent, step),
             Continuation::Unregistered { agent } => self.on_unregistered(&agent, step),
+            Continuation::Draining { req, agent } => self.on_draining(req, &agent, step),
+            Continuation::Drained { agent } => self.on_drained(&agent, step),
+            Continuation::Deactivated { req, agent } => self.on_deactivated(req, &agent, step),
+            Continuation::Reactivated { req, agent } => self.on_reactivated(req, &agent, step),
             Continuation::Noted => {}
             Continuation::Pruned { unreachable } => self.on_pruned(&unreachable),
             Continuation::Quotas { req, roles } => self.on_quotas(req, &roles, step),

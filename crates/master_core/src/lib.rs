@@ -137,6 +137,7 @@ impl Master {
             Event::Closed { conn } => self.on_closed(conn, &mut step),
         }
         self.fire_timers(&mut step);
+        self.settle_drains(&mut step);
         self.make_offers(&mut step);
     }
 

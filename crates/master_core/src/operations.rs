@@ -104,6 +104,9 @@ impl Master {
         let Some(operation) = self.state.operations.take(uuid) else { return };
         if let Some(agent) = self.state.agents.get_mut(&operation.agent) {
             agent.operations.remove(uuid);
+            if agent.is_draining() {
+                self.pending.emptied.insert(operation.agent.clone());
+            }
         }
         if let Some(framework) = operation.framework.as_ref().and_then(|id| self.state.frameworks.get_mut(id)) {
             framework.operations.remove(uuid);

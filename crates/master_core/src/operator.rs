@@ -31,6 +31,15 @@ impl Master {
                 let gone = call.mark_agent_gone.unwrap_or_default();
                 self.on_mark_agent_gone(req, AgentId::from(&gone.agent_id), step);
             }
+            Type::DrainAgent => self.on_drain_agent(req, call.drain_agent.unwrap_or_default(), step),
+            Type::DeactivateAgent => {
+                let id = AgentId::from(&call.deactivate_agent.unwrap_or_default().agent_id);
+                self.on_deactivate_agent(req, id, step);
+            }
+            Type::ReactivateAgent => {
+                let id = AgentId::from(&call.reactivate_agent.unwrap_or_default().agent_id);
+                self.on_reactivate_agent(req, id, step);
+            }
             Type::UpdateQuota => self.on_update_quota(req, call.update_quota.unwrap_or_default(), step),
             Type::SetQuota => {
                 self.on_set_quota(req, &call.set_quota.unwrap_or_default().quota_request, step);
@@ -79,9 +88,6 @@ fn not_built(kind: Type) -> Reply {
     let instead = match kind {
         Type::Subscribe => "ask again and again with GET_STATE or GET_TASKS",
         Type::SetLoggingLevel => "start the master with --logging_level",
-        Type::DrainAgent | Type::DeactivateAgent | Type::ReactivateAgent => {
-            "announce maintenance of the agent's machine with UPDATE_MAINTENANCE_SCHEDULE"
-        }
         _ => "docs/compat.md tells how this version differs from Mesos",
     };
     Reply::NotImplemented(format!("{} is not implemented; {instead}", kind.as_str_name()))

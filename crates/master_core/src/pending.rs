@@ -39,6 +39,23 @@ pub(crate) enum Continuation {
     Gone {
         agent: AgentId,
     },
+    /// The agent shall be emptied.
+    Draining {
+        req: ReqId,
+        agent: AgentId,
+    },
+    /// It is empty.
+    Drained {
+        agent: AgentId,
+    },
+    Deactivated {
+        req: ReqId,
+        agent: AgentId,
+    },
+    Reactivated {
+        req: ReqId,
+        agent: AgentId,
+    },
     /// Nothing waits for it.
     Noted,
     Unregistered {
@@ -95,11 +112,15 @@ pub(crate) struct Pending {
     pub(crate) admitting: BTreeSet<AgentId>,
     pub(crate) reregistering: BTreeSet<AgentId>,
     pub(crate) marking_unreachable: BTreeSet<AgentId>,
-    /// With the operator request that waits for it.
-    pub(crate) marking_gone: BTreeMap<AgentId, ReqId>,
+    /// With the operator request that waits for it, unless it is the end of a drain.
+    pub(crate) marking_gone: BTreeMap<AgentId, Option<ReqId>>,
     pub(crate) removing: BTreeSet<AgentId>,
     /// Unreachable for so long that they are forgotten.
     pub(crate) pruning: BTreeSet<AgentId>,
+    /// The registry is being told that these are drained.
+    pub(crate) draining: BTreeSet<AgentId>,
+    /// Draining agents that may have become empty in this step.
+    pub(crate) emptied: BTreeSet<AgentId>,
 }
 
 impl Pending {

@@ -104,7 +104,7 @@ pub(crate) fn agent_to_proto(state: &State, agent: &Agent) -> get_agents::Agent 
         capabilities: agent.capability_list.clone(),
         resource_providers: Vec::new(),
         drain_info: agent.drain_info,
-        estimated_drain_start_time: None,
+        estimated_drain_start_time: agent.drain_started.filter(|_| agent.drain_info.is_some()).map(time),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use model::{AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
 use proto::{meseta, v1};
-use registry::{MachineKey, Registry};
+use registry::Registry;
 use resources::Resources;
 use stdx::{Tick, WallTime};
 
@@ -130,9 +130,7 @@ impl State {
         if self.registry.machines.is_empty() {
             return None;
         }
-        let hostname = agent.info.hostname.to_ascii_lowercase();
-        let key = MachineKey { hostname, ip: agent.pid.host.clone() };
-        self.registry.machines.get(&key)?.unavailability
+        self.registry.machines.get(&agent.machine())?.unavailability
     }
 
     /// An outstanding offer as readers see it.

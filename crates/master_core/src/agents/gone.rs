@@ -30,6 +30,11 @@ impl Master {
             step.reply(req, Reply::NotFound(format!("Agent '{id}' not found")));
             return;
         }
+        self.mark_gone(id, Some(req), step);
+    }
+
+    /// `req` waits for it, if anybody does.
+    pub(super) fn mark_gone(&mut self, id: AgentId, req: Option<ReqId>, step: &mut Step<'_>) {
         tracing::info!(agent = %id, "marking gone");
         self.pending.marking_gone.insert(id.clone(), req);
         let operation = Operation::MarkGone { agent: id.clone(), since: step.wall };
@@ -45,7 +50,7 @@ impl Master {
         } else if self.state.recovered_agents.take(id).is_none() {
             self.end_unreachable_tasks(id, step);
         }
-        if let Some(req) = waiting {
+        if let Some(Some(req)) = waiting {
             step.reply(req, Reply::Ok(None));
         }
     }

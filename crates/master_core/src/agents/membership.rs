@@ -66,6 +66,7 @@ impl Master {
             connected: true,
             deactivated: admitted.is_some_and(|a| a.deactivated),
             drain_info: admitted.and_then(|a| a.drain_info),
+            drain_started: None,
             registered: step.wall,
             reregistered: newcomer.reregistered,
             tasks: Default::default(),
@@ -75,6 +76,7 @@ impl Master {
             inverse_offers: Default::default(),
             inverse_answers: Default::default(),
             killed: Default::default(),
+            awaits_operations: false,
             observer: Observer { number: self.ids.observer(), ..Observer::default() },
             reregister_timer: None,
         }

@@ -17,6 +17,11 @@ impl Master {
         if let Some(operations) = &message.operations {
             self.compare_operations(&id, &operations.operations, step);
         }
+        if let Some(agent) = self.state.agents.get_mut(&id)
+            && std::mem::take(&mut agent.awaits_operations)
+        {
+            self.pending.emptied.insert(id.clone());
+        }
         let Some(agent) = self.state.agents.get(&id) else { return };
         let own = agent.total.without_provider();
         // Agents from before the flag always mean to set them.

@@ -76,7 +76,7 @@ impl Master {
             .state
             .agents
             .values()
-            .filter(|agent| keys.contains(&machine_of(agent)) && !self.pending.is_in_transition(&agent.id))
+            .filter(|agent| keys.contains(&agent.machine()) && !self.pending.is_in_transition(&agent.id))
             .map(|agent| agent.id.clone())
             .collect();
         let mut operations = vec![Operation::StartMaintenance(machines)];
@@ -134,13 +134,9 @@ impl Master {
     }
 }
 
-fn machine_of(agent: &Agent) -> MachineKey {
-    MachineKey { hostname: agent.info.hostname.to_ascii_lowercase(), ip: agent.pid.host.clone() }
-}
-
 impl State {
     /// The agents of a machine.
     pub fn agents_on<'a>(&'a self, machine: &'a MachineKey) -> impl Iterator<Item = &'a Agent> {
-        self.agents.values().filter(move |agent| machine_of(agent) == *machine)
+        self.agents.values().filter(move |agent| agent.machine() == *machine)
     }
 }

@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 use model::{AgentCapabilities, AgentId, ExecutorId, FrameworkId, OfferId, TaskId};
 use proto::{upid::Upid, v1};
+use registry::MachineKey;
 use resources::Resources;
 use stdx::WallTime;
 
@@ -28,6 +29,8 @@ pub struct Agent {
     pub connected: bool,
     pub deactivated: bool,
     pub drain_info: Option<v1::DrainInfo>,
+    /// When this master told it to drain.
+    pub drain_started: Option<WallTime>,
     pub registered: WallTime,
     pub reregistered: Option<WallTime>,
     pub tasks: BTreeSet<(FrameworkId, TaskId)>,
@@ -39,6 +42,8 @@ pub struct Agent {
     pub inverse_answers: BTreeMap<FrameworkId, (allocator::InverseAnswer, WallTime)>,
     /// Tasks that a framework asked to kill, until they are gone: an agent that was away must hear it again.
     pub(crate) killed: BTreeSet<(FrameworkId, TaskId)>,
+    /// It has reregistered, and not yet told of its operations.
+    pub(crate) awaits_operations: bool,
     pub(crate) observer: Observer,
     pub(crate) reregister_timer: Option<TimerKey>,
 }
@@ -65,6 +70,16 @@ impl Agent {
     /// Whether its resources may be offered.
     pub fn is_active(&self) -> bool {
         self.connected && !self.deactivated
+    }
+
+    /// Whether it is being emptied, and not yet empty.
+    pub fn is_draining(&self) -> bool {
+        self.drain_info.is_some_and(|drain| drain.state() == v1::DrainState::Draining)
+    }
+
+    /// The machine it is on, as maintenance schedules name machines.
+    pub fn machine(&self) -> MachineKey {
+        MachineKey { hostname: self.info.hostname.to_ascii_lowercase(), ip: self.pid.host.clone() }
     }
 
     pub fn find_executor(&self, framework: &FrameworkId, executor: &ExecutorId) -> Option<&Arc<Executor>> {

@@ -150,6 +150,9 @@ impl Master {
             let key = (framework.clone(), id.clone());
             agent.tasks.remove(&key);
             agent.killed.remove(&key);
+            if agent.is_draining() {
+                self.pending.emptied.insert(task.agent.clone());
+            }
         }
         if task.holds_resources() || stdx::bug!("resources_recovered_twice") {
             self.allocator.recover(step.now, framework, &task.agent, &task.resources, None);

@@ -124,7 +124,9 @@ pub fn state(state: &State) -> Vec<String> {
         lines.push(format!(
             "agent {id}: {}{} total [{}] used [{used}] offered [{}]",
             if agent.connected { "connected" } else { "disconnected" },
-            if agent.deactivated { " deactivated" } else { "" },
+            agent.drain_info.map_or(if agent.deactivated { " deactivated" } else { "" }.to_owned(), |drain| {
+                format!(" deactivated {}", drain.state().as_str_name())
+            }),
             agent.total,
             state.offered_on(agent)
         ));
@@ -153,7 +155,8 @@ pub fn state(state: &State) -> Vec<String> {
         lines.push(format!("recovered agent {id}"));
     }
     for (id, since) in &state.registry.unreachable {
-        lines.push(format!("unreachable agent {id} since {}", since.since));
+        let drain = since.drain_info.map_or("", |drain| drain.state().as_str_name());
+        lines.push(format!("unreachable agent {id} since {} {drain}", since.since).trim_end().to_owned());
     }
     for (id, since) in &state.registry.gone {
         lines.push(format!("gone agent {id} since {since}"));

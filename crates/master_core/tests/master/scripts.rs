@@ -2,7 +2,7 @@
 //!
 //! Commands: `manual` (writes wait for `persist [fail]`), `set OPTION VALUE`, `admitted ID N RESOURCES` (before `elected`),
 //! `recorded ID {FRAMEWORK INFO}`, `removed ID` (frameworks of the registry, too),
-//! `elected`, `deposed`,
+//! `elected`, `failover` (another master `m1000` takes over), `deposed`,
 //! `advance SECONDS` (without heartbeats and answered pings), `watch SECONDS` (with them), `silent N...` (answer no pings),
 //! `register N [host=H] [RESOURCES]`, `reregister N ID {MORE}`,
 //! `from N MESSAGE {JSON}`, `update N TASK STATE [FIELD=VALUE]`, `pong N`, `exited N`, `subscribe CONN {FRAMEWORK INFO}`,
@@ -161,6 +161,7 @@ impl Script {
                 Vec::new()
             }
             "elected" => world.elect(self.registry.clone()),
+            "failover" => world.fail_over(1000),
             "deposed" => world.step(Event::Deposed),
             "persist" => {
                 let ticket = world.unwritten.pop_front().expect("something is to be written");

@@ -45,6 +45,7 @@ fn walks() {
     }
     // The walks get around: what they never meet, they do not test.
     for name in [
+        "drained",
         "master/messages_launch_tasks",
         "master/tasks_finished",
         "master/tasks_lost",
@@ -99,6 +100,8 @@ fn walk(seed: u64, steps: usize) -> (Vec<String>, BTreeMap<String, u64>) {
         let effects = walk.step();
         log.extend(effects.iter().map(render::effect));
     }
+    let drained = log.iter().filter(|line| line.starts_with("persist MarkDrained")).count() as u64;
+    walk.counts.insert("drained".to_owned(), drained);
     walk.world.auto_persist = true;
     walk.world.advance(Duration::from_secs(1));
     while let Some(ticket) = walk.world.unwritten.pop_front() {
@@ -553,8 +556,27 @@ impl Walk {
 
     fn operator(&mut self) -> Vec<Effect> {
         use v1::master::{Call, call};
-        let call = match self.rng.below(9) {
-            3.. => self.resource_call(),
+        let call = match self.rng.below(16) {
+            3..12 => self.resource_call(),
+            12 => {
+                let max_grace_period = (self.rng.below(2) == 0).then(Default::default);
+                let mark_gone = (self.rng.below(3) == 0).then_some(true);
+                Call {
+                    r#type: Some(call::Type::DrainAgent.into()),
+                    drain_agent: Some(call::DrainAgent { agent_id: self.agent_id(), max_grace_period, mark_gone }),
+                    ..Default::default()
+                }
+            }
+            13 => Call {
+                r#type: Some(call::Type::DeactivateAgent.into()),
+                deactivate_agent: Some(call::DeactivateAgent { agent_id: self.agent_id() }),
+                ..Default::default()
+            },
+            14.. => Call {
+                r#type: Some(call::Type::ReactivateAgent.into()),
+                reactivate_agent: Some(call::ReactivateAgent { agent_id: self.agent_id() }),
+                ..Default::default()
+            },
             0 => Call {
                 r#type: Some(call::Type::MarkAgentGone.into()),
                 mark_agent_gone: Some(call::MarkAgentGone { agent_id: self.agent_id() }),

@@ -49,7 +49,12 @@ pub fn write_fields(json: &mut Writer, state: &State, agent: &Agent) {
     json.field("version", &agent.version);
     json.key("capabilities");
     v0json::agent_capabilities(json, &agent.capability_list);
-    json.optional_field("drain_info", agent.drain_info.as_ref());
+    if let Some(drain) = &agent.drain_info {
+        json.field("drain_info", drain);
+        if let Some(started) = agent.drain_started {
+            json.field("estimated_drain_start_time_seconds", &started.as_secs_f64());
+        }
+    }
 }
 
 /// The same resources once more, in full.

@@ -48,12 +48,9 @@ impl Master {
         }
         self.state.counters.add(Counter::AgentReregistrations);
         tracing::info!(agent = %id, %from, ?was, tasks = agent.tasks.len(), "reregistered");
-        let drain = agent.drain_info;
         self.add_agent(agent, step);
         self.add_completed(m.completed_frameworks);
-        if let Some(drain) = drain {
-            step.send(&from, internal::DrainSlaveMessage { config: drain.config });
-        }
+        self.resend_drain(id, step);
         let connection = Some(self.connection());
         let reply = internal::SlaveReregisteredMessage { agent_id: id.to_proto(), reconciliations: vec![], connection };
         step.send(&from, reply);

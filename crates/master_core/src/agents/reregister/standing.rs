@@ -47,7 +47,7 @@ impl Master {
         self.readd_unknown(id, m.tasks, m.executor_infos, step);
 
         let Some(agent) = self.state.agents.get(id) else { return };
-        let (profile, drain) = (self.profile_of(agent), agent.drain_info);
+        let profile = self.profile_of(agent);
         let active = agent.is_active();
         if changed {
             self.rescind_all_on(id, step);
@@ -60,9 +60,7 @@ impl Master {
         if !was_connected && let Some(unavailability) = self.allocator.unavailability(id).copied() {
             self.allocator.set_unavailability(step.now, id, Some(unavailability));
         }
-        if let Some(drain) = drain {
-            step.send(&from, internal::DrainSlaveMessage { config: drain.config });
-        }
+        self.resend_drain(id, step);
         self.tell_frameworks(&from, &m.frameworks, step);
     }
 
