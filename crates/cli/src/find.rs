@@ -1,10 +1,10 @@
-//! Which task or framework a person means: its whole id, or a beginning that only it has. Pure.
+//! Which task, framework or agent a person means: its whole id, or a beginning that only it has. Pure.
 
 use model::task_state::is_terminal;
 use proto::v1;
 
 use crate::{
-    cluster::{Cluster, FrameworkRow, address, short_state},
+    cluster::{AgentRow, Cluster, FrameworkRow, address, short_state},
     sandbox::{self, Place},
 };
 
@@ -66,6 +66,22 @@ pub fn framework(cluster: &Cluster, text: &str) -> Result<FrameworkRow, String> 
         0 => Err(format!("no framework is called '{text}', and no id begins so; `meseta frameworks` lists them")),
         _ => {
             let lines = rows.iter().map(|row| format!("  {} ({})", row.id, row.name));
+            Err(several_mean(text, lines.collect(), "write more of the id"))
+        }
+    }
+}
+
+/// The one agent that is meant: by its id, a beginning of that, or its hostname. `None` if no agent is.
+pub fn agent<'a>(rows: &'a [AgentRow], text: &str) -> Result<Option<&'a AgentRow>, String> {
+    if let Some(row) = rows.iter().find(|row| row.id == text) {
+        return Ok(Some(row));
+    }
+    let found: Vec<&AgentRow> = rows.iter().filter(|row| row.id.starts_with(text) || row.hostname == text).collect();
+    match found.as_slice() {
+        [] => Ok(None),
+        [row] => Ok(Some(row)),
+        several => {
+            let lines = several.iter().map(|row| format!("  {} ({})", row.id, row.hostname));
             Err(several_mean(text, lines.collect(), "write more of the id"))
         }
     }

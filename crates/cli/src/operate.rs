@@ -1,12 +1,13 @@
-//! `meseta quota | weights | maintenance | reserve | unreserve`: what operators set. One file per command below; here is how
+//! `meseta quota | weights | maintenance | reserve | unreserve | agents drain` and its kin: what operators set. One file per command below; here is how
 //! they read amounts and say what went wrong.
 
+pub mod agents;
 mod maintenance;
 mod quota;
 mod reserve;
 mod weights;
 
-use std::{collections::BTreeMap, process::ExitCode};
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use clap::Subcommand;
 use client::{Error, MasterClient};
@@ -87,6 +88,10 @@ fn amounts(text: &str) -> Result<BTreeMap<String, Scalar>, String> {
         }
     }
     Ok(amounts)
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    stdx::units::parse_duration(text).map_err(|_| format!("'{text}' is not a duration, as in 30mins"))
 }
 
 fn print_amounts(amounts: &BTreeMap<String, Scalar>) -> String {

@@ -10,6 +10,7 @@ use crate::{
     cluster::{AgentRow, Amounts, Cluster, FrameworkRow, TaskRow, short_state},
     connect::{self, Connect},
     masters::{self, Masters},
+    operate,
     output::{Column, Format, age, table},
 };
 
@@ -22,7 +23,10 @@ pub struct StatusArguments {
 }
 
 #[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct AgentsArguments {
+    #[command(subcommand)]
+    verb: Option<operate::agents::Verb>,
     #[command(flatten)]
     connect: Connect,
     #[command(flatten)]
@@ -56,12 +60,18 @@ pub struct TasksArguments {
 
 pub fn agents(arguments: AgentsArguments) -> ExitCode {
     connect::run(async {
-        let rows = fetch(&arguments.connect).await?.agent_rows();
-        arguments.format.print(&Named { agents: Some(rows), ..Named::default() }, |named| {
-            agents_table(named.agents.as_deref().unwrap_or_default())
-        })?;
-        Ok(ExitCode::SUCCESS)
+        match arguments.verb {
+            Some(verb) => operate::agents::agents(verb).await,
+            None => print_agents(fetch(&arguments.connect).await?.agent_rows(), arguments.format),
+        }
     })
+}
+
+pub fn print_agents(rows: Vec<AgentRow>, format: Format) -> Result<ExitCode, String> {
+    format.print(&Named { agents: Some(rows), ..Named::default() }, |named| {
+        agents_table(named.agents.as_deref().unwrap_or_default())
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub fn frameworks(arguments: FrameworksArguments) -> ExitCode {

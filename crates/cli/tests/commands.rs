@@ -236,6 +236,38 @@ fn a_signal_ends_the_tasks_and_then_the_run() {
 }
 
 #[test]
+fn agents_are_drained_and_put_back() {
+    let cluster = cluster(1);
+    // It answers the kill with an end of its own.
+    let run = start(&cluster, &["run", "--name", "long", "trap '' TERM; echo up; sleep 600 & wait; wait"]);
+    wait_running(&cluster, "long", 1);
+    let agents = json(&cluster, &["agents", "--json"]);
+    let id = agents["agents"][0]["id"].as_str().expect("an id").to_owned();
+    let state = |args: &[&str]| {
+        let args = [&["agents"], args, &["--json", &id]].concat();
+        json(&cluster, &args)["agents"][0]["state"].as_str().unwrap_or("not there").to_owned()
+    };
+    assert_eq!(state(&["deactivate"]), "deactivated");
+    assert_eq!(state(&["reactivate"]), "active");
+    assert_eq!(state(&["drain", "--max-grace-period", "200ms", "--wait"]), "drained");
+    let run = run.wait_with_output().expect("the run ends");
+    assert_eq!(stdout(&run), "up\n");
+    let tasks = json(&cluster, &["tasks", "--all", "--json"]);
+    assert_eq!(tasks["tasks"][0]["state"], "TASK_KILLED", "{tasks}");
+    assert_eq!(tasks["tasks"][0]["reason"], "REASON_AGENT_DRAINING", "{tasks}");
+    assert_eq!(state(&["reactivate"]), "active");
+    // Whatever is launched now is not taken for a late launch.
+    let run = output(&cluster, &["run", "-q", "echo again"]);
+    assert_eq!((code(run.status), stdout(&run).as_str()), (0, "again\n"), "{}", stderr(&run));
+
+    let told = output(&cluster, &["agents", "reactivate", &id]);
+    assert!(code(told.status) == 1 && stderr(&told).contains("not deactivated"), "{}", stderr(&told));
+    assert_eq!(state(&["drain", "--mark-gone", "--wait"]), "not there");
+    let told = output(&cluster, &["agents", "drain", &id]);
+    assert!(code(told.status) == 1 && stderr(&told).contains("Unknown agent"), "{}", stderr(&told));
+}
+
+#[test]
 fn a_run_that_cannot_start_says_why() {
     let cluster = cluster(1);
     let mut run = start(&cluster, &["run", "--cpus", "64", "true"]);

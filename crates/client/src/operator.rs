@@ -149,6 +149,12 @@ changes! {
     update_weights UpdateWeights UpdateWeights,
     /// Replaces the whole schedule.
     update_maintenance_schedule UpdateMaintenanceSchedule UpdateMaintenanceSchedule,
+    /// Empties an agent: its tasks are ended, and nothing of it is offered.
+    drain_agent DrainAgent DrainAgent,
+    /// Nothing of the agent is offered; its tasks go on.
+    deactivate_agent DeactivateAgent DeactivateAgent,
+    /// Back to the offers, after either.
+    reactivate_agent ReactivateAgent ReactivateAgent,
     start_maintenance StartMaintenance StartMaintenance,
     stop_maintenance StopMaintenance StopMaintenance,
     reserve_resources ReserveResources ReserveResources,

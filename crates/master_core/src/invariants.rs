@@ -60,7 +60,10 @@ fn check_agents(state: &State) -> Result<(), String> {
         require(state.registry.agents.contains_key(id), || format!("agent {id} is not in the registry"))?;
         let registered = state.registry.agents.get(id).map(|row| (row.deactivated, row.drain_info));
         require(registered == Some((agent.deactivated, agent.drain_info)), || {
-            format!("agent {id} is {registered:?} in the registry, and here {:?}", (agent.deactivated, agent.drain_info))
+            format!(
+                "agent {id} is {registered:?} in the registry, and here {:?}",
+                (agent.deactivated, agent.drain_info)
+            )
         })?;
         require(!state.recovered_agents.contains(id), || format!("agent {id} is registered and recovering"))?;
         for (framework, task) in &agent.tasks {

@@ -14,7 +14,7 @@ use proto::v1::{
 };
 use serde::Serialize;
 
-use super::change;
+use super::{change, time};
 use crate::{
     connect::Connect,
     output::{Column, Format, table},
@@ -205,10 +205,6 @@ fn from_now(start: Option<f64>) -> String {
         Some(start) if start <= now => "now".to_owned(),
         Some(start) => format!("in {}s", (start - now).round()),
     }
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    stdx::units::parse_duration(text).map_err(|_| format!("'{text}' is not a duration, as in 30mins"))
 }
 
 fn nanoseconds(duration: Duration) -> i64 {
