@@ -113,8 +113,9 @@ async fn dump(store: &Store, output: Option<&Path>) -> Result<ExitCode, String> 
 
 fn write_dump(registry: &Registry) -> String {
     let parts = registry.entries().map(|(key, value)| (key.to_string(), BASE64_STANDARD.encode(value))).collect();
-    let dump = Dump { meseta_registry: FORMAT, registry: json::to_value(&registry.to_proto()), parts };
-    // Our own structure always has a JSON form.
+    // Our own structures always have a JSON form.
+    let registry = serde_json::from_slice(&registry.to_json()).unwrap_or_default();
+    let dump = Dump { meseta_registry: FORMAT, registry, parts };
     serde_json::to_string_pretty(&dump).unwrap_or_default() + "\n"
 }
 

@@ -24,6 +24,8 @@ pub enum Detected {
 #[derive(Debug)]
 pub struct Detector {
     pub leader: watch::Receiver<Detected>,
+    /// The service, for people.
+    service: String,
     task: tokio::task::AbortHandle,
 }
 
@@ -43,6 +45,7 @@ impl Detector {
 
     pub fn with(connect: Arc<dyn Connect>) -> Detector {
         let (known, leader) = watch::channel(Detected::Unknown(None));
+        let service = connect.describe();
         let task = tokio::spawn(async move {
             loop {
                 let outcome = match connect.connect().await {
@@ -65,7 +68,7 @@ impl Detector {
                 tokio::time::sleep(RETRY).await;
             }
         });
-        Detector { leader, task: task.abort_handle() }
+        Detector { leader, service, task: task.abort_handle() }
     }
 
     /// The leader's `host:port`, as soon as there is one; else why there is none after `patience`.
@@ -75,7 +78,10 @@ impl Detector {
         match &*self.leader.borrow() {
             Detected::Leader(Some(info)) if found => Ok(announce::address(info)),
             Detected::Unknown(Some(why)) => Err(why.clone()),
-            Detected::Unknown(None) => Err("the service that knows the leader does not answer".into()),
+            Detected::Unknown(None) => Err(format!(
+                "{} does not answer; check that most of its servers run, and the hosts and ports in the URL",
+                self.service
+            )),
             Detected::Leader(_) => Err("no master is there".into()),
         }
     }

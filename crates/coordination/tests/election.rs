@@ -4,6 +4,8 @@
 
 #[path = "election/jepsen.rs"]
 mod jepsen;
+#[path = "election/nodes.rs"]
+mod nodes;
 #[path = "election/refusals.rs"]
 mod refusals;
 #[path = "election/tls.rs"]

@@ -3,15 +3,16 @@
 
 use std::{
     fs::{self, File},
-    io::{Read, Write},
-    net::TcpStream,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command},
     time::Duration,
 };
 
-use crate::processes::{self, wait_for};
+use crate::{
+    http,
+    processes::{self, wait_for},
+};
 
 /// What cluster to start.
 pub struct Options {
@@ -163,14 +164,8 @@ impl Cluster {
 
     /// The body of a GET, if the process answers with 200.
     pub fn get(&self, port: u16, path: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).ok()?;
-        let answer = String::from_utf8_lossy(&answer);
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
+        let answer = http::ask(&format!("127.0.0.1:{port}"), "GET", path)?;
+        (answer.status == 200).then_some(answer.body)
     }
 
     /// The ends of all logs, for the message of a failed test.
@@ -212,7 +207,7 @@ impl Drop for Cluster {
     }
 }
 
-fn spawn(mut command: Command, work_dir: &Path) -> Child {
+pub(crate) fn spawn(mut command: Command, work_dir: &Path) -> Child {
     fs::create_dir_all(work_dir).expect("a work directory");
     let log = File::options().create(true).append(true).open(work_dir.join("log")).expect("a log file");
     command.stdout(log.try_clone().expect("a second handle")).stderr(log).env("MESETA_TEST_HOME", work_dir);

@@ -1,9 +1,12 @@
 //! Knows how to start a real cluster for a test and to leave nothing of it behind. Knows nothing of what is tested.
 
 pub mod cluster;
+pub mod http;
+pub mod masters;
 pub mod network;
 pub mod processes;
 pub mod services;
 pub mod shape;
 
 pub use cluster::{Cluster, Options};
+pub use masters::Masters;

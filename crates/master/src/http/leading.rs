@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use coordination::announce;
 use master_core::state::Phase;
-use proto::{json, v1};
+use proto::v1;
 use serde_json::json;
 use transport::{Method, Request, Response, StatusCode, jsonp, refuse};
 
@@ -60,7 +60,7 @@ impl Endpoints {
             },
         };
         match registry {
-            Ok(registry) => jsonp::json(request, json::to_vec(&registry.to_proto())),
+            Ok(registry) => jsonp::json(request, registry.to_json()),
             Err(why) => Response::text(StatusCode::SERVICE_UNAVAILABLE, why),
         }
     }

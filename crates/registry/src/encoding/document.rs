@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use model::AgentId;
-use proto::{internal, v1};
+use proto::{internal, json, v1};
 use stdx::WallTime;
 
 use super::{
@@ -39,6 +39,13 @@ impl Registry {
         let mut registry = Registry::default();
         registry.join(proto)?;
         Ok(registry)
+    }
+
+    /// The whole document as a master of Mesos shows it.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut writer = json::Writer::v0();
+        writer.value(&self.to_proto());
+        writer.into_bytes()
     }
 
     /// The whole document as Mesos writes it, for reading by people and programs.
