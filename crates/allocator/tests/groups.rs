@@ -8,7 +8,7 @@ use std::{
 
 use allocator::{
     AgentProfile, Allocator, AllocatorConfig, Budget, ConstraintLimits, FrameworkProfile, Grant, Group, GroupError,
-    Settlement,
+    Quota, Settlement,
 };
 use model::{AgentCapabilities, AgentId, FrameworkCapabilities, FrameworkId};
 use proto::{meseta, v1};
@@ -235,6 +235,18 @@ fn an_agent_of_an_exclusive_group_serves_nobody_else_while_it_is_held() {
     cluster.allocator.suppress(cluster.now, &FrameworkId::from("F"), &[]);
     cluster.finish(&grants[0]);
     assert_eq!(cluster.granted(), ["G@A1 [default] cpus:4; mem:4096"]);
+}
+
+#[test]
+fn what_an_exclusive_group_won_is_nobody_elses_though_guarantees_come_first() {
+    let mut cluster = Cluster::new();
+    cluster.groups(&[meseta::v1::ResourceGroup { exclusive: Some(true), ..group("alone", &["a"], UNIT) }]);
+    let quota = Quota::from_numbers([("cpus", 0.5)], []).unwrap();
+    cluster.allocator.set_quota(cluster.now, "b", quota);
+    cluster.framework("F", "a");
+    cluster.framework("G", "b");
+    cluster.agent("A1", "cpus:4.5;mem:8192", "");
+    assert_eq!(cluster.granted(), ["F@A1 [alone] cpus:4; mem:4096"]);
 }
 
 #[test]

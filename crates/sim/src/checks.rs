@@ -8,6 +8,8 @@ mod capacity;
 mod containers;
 mod durable;
 mod errors;
+mod groups;
+pub mod guarantees;
 pub mod healing;
 mod hunger;
 mod ids;
@@ -57,6 +59,8 @@ impl Checks {
             Box::new(containers::Containers),
             Box::new(durable::Durable),
             Box::new(errors::Errors),
+            Box::new(groups::Groups),
+            Box::new(guarantees::Guarantees::default()),
             Box::new(hunger::Hunger::new(scenario)),
             Box::new(ids::Ids::default()),
             Box::new(leadership::Leadership::default()),

@@ -1,10 +1,20 @@
 //! What checkers are told: the closed list of facts about a run. The world notes them while it goes on.
 
+use std::collections::BTreeSet;
+
 use agent_core::ContainerId;
 use bytes::Bytes;
 use model::{AgentId, FrameworkId, OfferId, TaskId};
 use proto::v1::{TaskState, task_status::Source};
+use resources::Quantities;
 use stdx::Tick;
+
+/// Who can be guaranteed something.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Guaranteed {
+    Role(String),
+    Group(String),
+}
 
 #[derive(Clone, Debug)]
 pub enum Fact {
@@ -62,12 +72,44 @@ pub enum Fact {
         framework: u32,
         offer: OfferId,
         agent: AgentId,
+        /// The role, and the resource group that serves it.
+        role: String,
+        group: Option<String>,
     },
     /// What a role with a limit has, and is offered, right after it was offered more.
     RoleOffered {
         role: String,
         cpus: f64,
         limit: f64,
+    },
+    /// What the roles of a resource group hold of what its unit names, counted, and as the master has it in its books.
+    GroupHolds {
+        name: String,
+        counted: Quantities,
+        booked: Quantities,
+    },
+    /// An agent is offered to a role of a resource group, or of none.
+    GroupOffered {
+        /// As it follows from the registry, and as the offer says.
+        name: Option<String>,
+        said: Option<String>,
+        agent: AgentId,
+        /// Its selector, if it has one, admits the agent.
+        selects: bool,
+        /// What else has something there: groups, or `None` for what is in no group.
+        others: BTreeSet<Option<String>>,
+        /// It has something else there itself.
+        begun: bool,
+        /// The exclusive ones of all groups.
+        exclusive: BTreeSet<String>,
+        /// Parts of units counted as whole ones.
+        held_units: u64,
+        max: Option<u64>,
+    },
+    /// Whether somebody has less than it is guaranteed, and a framework that could do with more. All is well otherwise.
+    Lacks {
+        whom: Guaranteed,
+        lacks: bool,
     },
     /// A scheduler heard that an offer is no more.
     Rescinded {
@@ -91,6 +133,11 @@ pub enum Fact {
     /// A scheduler asked for a launch.
     Launched {
         framework: u32,
+        task: TaskId,
+    },
+    /// A launch came to its agent after the master had given the task up.
+    LaunchedLate {
+        framework: FrameworkId,
         task: TaskId,
     },
     /// A process does a task's work.

@@ -10,7 +10,7 @@ use std::{
 use stdx::Tick;
 
 use crate::{
-    checks::{Checks, healing, views},
+    checks::{Checks, guarantees, healing, views},
     observation::Fact,
     scenario::{Scenario, secs},
     world::World,
@@ -118,11 +118,15 @@ impl Course {
         self.world.end_operations();
         let deadline = self.world.now() + secs(scenario.heal_secs);
         self.until(deadline, "healing", healing::find_wound)?;
-        self.pass(WORK)?;
+        self.world.at_work = true;
+        let promises = !scenario.groups.is_empty() || !scenario.quotas.is_empty();
+        let work = if promises { guarantees::PATIENCE + Duration::from_secs(30) } else { WORK };
+        self.pass(work)?;
         self.world.rest();
-        self.until(deadline + WORK, "healing", healing::find_wound)?;
-        self.until(deadline + WORK, "views", views::find_difference)?;
-        self.settle(deadline + WORK)?;
+        let deadline = deadline + work;
+        self.until(deadline, "healing", healing::find_wound)?;
+        self.until(deadline, "views", views::find_difference)?;
+        self.settle(deadline)?;
         self.checks.at_rest(&self.world).map_err(|broken| self.failure(Kind::Correctness, broken.check, broken.why))
     }
 

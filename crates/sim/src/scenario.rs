@@ -1,10 +1,14 @@
 //! What one run is: sizes, workload, faults. A TOML file can say it all; `swarm` draws it from a seed.
 
+mod groups;
 mod swarm;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
+
+pub use groups::{GroupPlan, QuotaPlan};
+pub(crate) use groups::{POOL, pool, round};
 
 /// One run. Times are in seconds of the simulated world, rates of rare things in mean seconds between two of them
 /// (0: never), chances from 0 to 1.
@@ -19,6 +23,8 @@ pub struct Scenario {
     pub light_agents: u32,
     pub agent_cpus: f64,
     pub agent_mem_mb: f64,
+    /// Pods need some.
+    pub agent_disk_mb: f64,
     pub warm_up_secs: f64,
     pub fault_secs: f64,
     /// How long healing may take before it counts as never.
@@ -28,11 +34,16 @@ pub struct Scenario {
     pub operators: Operators,
     pub tuning: Tuning,
     pub weights: BTreeMap<String, f64>,
+    /// Into how many pools agents are divided, by an attribute; 0 for no such attribute.
+    pub pools: u32,
     /// A bug to switch on, in a build that holds them.
     pub bug: Option<String>,
     /// What the agents have, kind by kind, where they are not all alike; the last kind is that of all further ones.
     pub fleet: Vec<AgentKind>,
     pub frameworks: Vec<FrameworkPlan>,
+    /// What stands in the registry from the beginning, and again once operators rest.
+    pub groups: Vec<GroupPlan>,
+    pub quotas: Vec<QuotaPlan>,
 }
 
 /// Some agents that are alike.
@@ -117,6 +128,7 @@ pub struct Operators {
     pub quota_every: f64,
     pub weights_every: f64,
     pub maintenance_every: f64,
+    pub groups_every: f64,
 }
 
 /// The masters' and agents' own settings, shorter than in production so that what is rare there is common here.
@@ -200,6 +212,7 @@ impl Default for Scenario {
             light_agents: 0,
             agent_cpus: 4.0,
             agent_mem_mb: 4096.0,
+            agent_disk_mb: 0.0,
             fleet: Vec::new(),
             warm_up_secs: 30.0,
             fault_secs: 240.0,
@@ -209,8 +222,11 @@ impl Default for Scenario {
             operators: Operators::default(),
             tuning: Tuning::default(),
             weights: BTreeMap::new(),
+            pools: 0,
             bug: None,
             frameworks: vec![FrameworkPlan::default()],
+            groups: Vec::new(),
+            quotas: Vec::new(),
         }
     }
 }
@@ -275,7 +291,13 @@ impl Scenario {
             }
             left -= kind.count;
         }
-        let alike = AgentKind { count: 1, cpus: self.agent_cpus, mem_mb: self.agent_mem_mb, ..AgentKind::default() };
+        let alike = AgentKind {
+            count: 1,
+            cpus: self.agent_cpus,
+            mem_mb: self.agent_mem_mb,
+            disk_mb: self.agent_disk_mb,
+            gpus: 0.0,
+        };
         self.fleet.last().copied().unwrap_or(alike)
     }
 

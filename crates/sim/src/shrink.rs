@@ -82,6 +82,13 @@ fn candidates(scenario: &Scenario) -> Vec<(String, Scenario)> {
             s.network.latency_max_ms = 1.0;
         }),
         ("without weights".into(), |s| s.weights.clear()),
+        ("without quotas".into(), |s| s.quotas.clear()),
+        ("without groups".into(), |s| {
+            s.groups.clear();
+            s.operators.groups_every = 0.0;
+        }),
+        ("without the last group".into(), |s| drop(s.groups.pop())),
+        ("without pools".into(), |s| s.pools = 0),
     ];
     let mut found: Vec<(String, Scenario)> = Vec::new();
     let mut add = |what: String, candidate: Scenario| {

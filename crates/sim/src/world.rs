@@ -19,6 +19,7 @@ pub(crate) mod store;
 
 use std::time::Duration;
 
+use model::{FrameworkId, TaskId};
 use stdx::{Rng, Tick};
 
 use crate::{observation::Fact, scenario::Scenario, trace::Trace};
@@ -67,6 +68,10 @@ pub struct World {
     pub(crate) facts: Vec<Fact>,
     pub(crate) steps: u64,
     /// The frameworks that wanted more when faults were over.
+    /// Launches that arrived after their master had given the tasks up: what they started, no master knows of.
+    pub(crate) late: std::collections::BTreeSet<(FrameworkId, TaskId)>,
+    /// All is healed, and frameworks go on working.
+    pub(crate) at_work: bool,
     pub(crate) hungry: std::collections::BTreeSet<u32>,
     conns: u64,
     reqs: u64,
@@ -102,6 +107,8 @@ impl World {
             watched,
             facts: Vec::new(),
             steps: 0,
+            late: Default::default(),
+            at_work: false,
             hungry: Default::default(),
             conns: 1,
             reqs: 1,
@@ -241,6 +248,7 @@ impl World {
 
     /// Nothing new begins, so that all can come to rest.
     pub(crate) fn rest(&mut self) {
+        self.at_work = false;
         self.schedulers.iter_mut().for_each(|host| host.core.rest());
     }
 

@@ -39,7 +39,8 @@ fn a_cluster_without_faults_is_well() {
         FrameworkPlan { executor: ExecutorStyle::Group, ..FrameworkPlan::default() },
         FrameworkPlan { executor: ExecutorStyle::Custom, ..FrameworkPlan::default() },
     ];
-    let scenario = Scenario { fault_secs: 20.0, light_agents: 2, frameworks, ..Scenario::default() };
+    let scenario =
+        Scenario { fault_secs: 20.0, agent_disk_mb: 100.0, light_agents: 2, frameworks, ..Scenario::default() };
     assert_eq!(run(&scenario, Watch::default()).failure, None);
 }
 

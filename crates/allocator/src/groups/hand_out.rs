@@ -167,7 +167,8 @@ impl Allocator {
                 purse.left.clone()
             }
             Share::Unclaimed => {
-                if matches!(self.owner(agent), Owner::Exclusive(_) | Owner::Contested) {
+                let is_taken = matches!(self.owner(agent), Owner::Exclusive(_) | Owner::Contested);
+                if is_taken || self.is_won_for_itself(a) {
                     return portion.filter(|resource| !resource.is_unreserved());
                 }
                 let (purses, kept) = (self.groups.purses(a), self.kept_of(a, agent));
@@ -181,6 +182,14 @@ impl Allocator {
             }
         };
         self.cut_all(&portion, &mut bound)
+    }
+
+    /// Whether an exclusive group won units here and was not offered all of them yet: guarantees come before what was won.
+    fn is_won_for_itself(&self, a: u32) -> bool {
+        self.groups.purses(a).iter().any(|purse| {
+            let exclusive = self.groups.entries.get(purse.group as usize).is_some_and(|entry| entry.group.exclusive);
+            exclusive && purse.left.iter().any(|left| *left > 0)
+        })
     }
 
     /// So many units of a portion, with all of it that no unit names.

@@ -172,7 +172,10 @@ impl Oracle {
             Part::SetApart => return set_apart(),
             Part::Won(group) => self.purses[&(id.clone(), group)].clone(),
             Part::Unclaimed => {
-                if self.holders(agent).into_iter().flatten().any(|group| self.groups[group].exclusive) {
+                let won =
+                    self.purses.iter().filter(|((of, _), left)| of == id && left.iter().any(|(_, l)| l.is_positive()));
+                let owners = self.holders(agent).into_iter().flatten().chain(won.map(|((_, group), _)| *group));
+                if owners.into_iter().any(|group| self.groups[group].exclusive) {
                     return set_apart();
                 }
                 let mut free = agent.available().filter(is_divided).scalar_quantities();

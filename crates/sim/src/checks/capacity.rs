@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{FrameworkId, TaskId};
-use proto::v1::{TaskState, task_status::Source};
+use proto::v1::TaskState;
 
 use super::Check;
 use crate::{observation::Fact, scenario::Scenario};
@@ -18,7 +18,7 @@ pub(super) struct Capacity {
     ended: BTreeSet<FrameworkId>,
     /// Where each task started. Of two that a framework gave one name the master knows, and charges, one.
     started: BTreeMap<(FrameworkId, TaskId), u32>,
-    /// These, and what a master has said to be lost: it may yet start when its launch was late.
+    /// These, and those whose launch came when the master had given them up.
     uncharged: BTreeSet<(FrameworkId, TaskId)>,
 }
 
@@ -54,8 +54,8 @@ impl Check for Capacity {
             Fact::AgentSaid { agent, framework, task, state: TaskState::TaskStarting, .. } => {
                 self.note_start(&(framework.clone(), task.clone()), *agent);
             }
-            Fact::FrameworkHeard { id, task, source: Source::Master, state, .. } if is_given_up(*state) => {
-                self.uncharged.insert((id.clone(), task.clone()));
+            Fact::LaunchedLate { framework, task } => {
+                self.uncharged.insert((framework.clone(), task.clone()));
             }
             Fact::TaskStopped { agent, framework, task, .. } => {
                 if let Some(live) = self.live.get_mut(agent) {
@@ -85,9 +85,4 @@ impl Check for Capacity {
         }
         Ok(())
     }
-}
-
-fn is_given_up(state: TaskState) -> bool {
-    use TaskState::{TaskDropped, TaskGone, TaskGoneByOperator, TaskLost, TaskUnknown, TaskUnreachable};
-    matches!(state, TaskDropped | TaskGone | TaskGoneByOperator | TaskLost | TaskUnknown | TaskUnreachable)
 }

@@ -57,7 +57,8 @@ pub fn find_difference(world: &World) -> Option<String> {
         let plan = host.and_then(|index| world.scenario.frameworks.get(index));
         plan.is_none_or(|plan| plan.temper == Temper::Buggy)
     };
-    let unknown = |key: &(FrameworkId, TaskId)| !of_master.contains_key(key) && !careless(&key.0);
+    let unknown =
+        |key: &(FrameworkId, TaskId)| !of_master.contains_key(key) && !careless(&key.0) && !world.late.contains(key);
     if let Some((key, seen)) = of_agents.iter().find(|(key, _)| unknown(key)) {
         return Some(format!("agent {} has task {}, and the master does not", seen.0, key.1));
     }

@@ -2,7 +2,9 @@
 
 use stdx::Rng;
 
-use super::{ExecutorStyle, Faults, FrameworkPlan, Network, Operators, Scenario, Temper, Tuning};
+use super::{
+    ExecutorStyle, Faults, FrameworkPlan, GroupPlan, Network, Operators, QuotaPlan, Scenario, Temper, Tuning, round,
+};
 
 const ROLES: [&str; 4] = ["a", "b", "c/x", "c/y"];
 
@@ -22,6 +24,7 @@ impl Scenario {
             light_agents: if agents.is_some() { 0 } else { light },
             agent_cpus: *pick(&mut rng, &[1.0, 2.0, 4.0, 8.0]),
             agent_mem_mb: *pick(&mut rng, &[1024.0, 4096.0]),
+            agent_disk_mb: 1000.0,
             warm_up_secs: 20.0,
             fault_secs: minutes.map_or(fault_secs, |minutes| minutes * 60.0),
             network: network(&mut rng.fork("network")),
@@ -35,6 +38,15 @@ impl Scenario {
         scenario.frameworks = (0..frameworks).map(|_| framework(&mut of_frameworks, &scenario)).collect();
         if rng.below(3) == 0 {
             scenario.weights = ROLES.iter().map(|role| ((*role).to_owned(), 0.5 + rng.unit() * 4.0)).collect();
+        }
+        let mut of_groups = rng.fork("groups");
+        if of_groups.below(3) == 0 {
+            scenario.pools = of_groups.below(4) as u32;
+            scenario.groups = groups(&mut of_groups, &scenario);
+        } else {
+            // Only one of the two ways to divide a cluster lasts; operators may mix them.
+            scenario.operators.groups_every *= f64::from(u8::from(of_groups.below(3) == 0));
+            scenario.quotas = quotas(&mut of_groups, &scenario);
         }
         scenario
     }
@@ -113,7 +125,32 @@ fn operators(rng: &mut Rng) -> Operators {
         quota_every: maybe(rng, 60.0),
         weights_every: maybe(rng, 60.0),
         maintenance_every: maybe(rng, 120.0),
+        groups_every: maybe(rng, 60.0),
     }
+}
+
+/// One to three groups, of roles of their own.
+fn groups(rng: &mut Rng, scenario: &Scenario) -> Vec<GroupPlan> {
+    let mut free: Vec<&str> = ROLES.iter().copied().chain(["c"]).collect();
+    let count = 1 + rng.below(3);
+    let one = |number: u64| {
+        let role = free.remove(rng.below(free.len() as u64) as usize);
+        GroupPlan::draw(rng, scenario, &format!("g{number}"), vec![role.to_owned()])
+    };
+    (0..count).map(one).collect()
+}
+
+/// Now and then some role is promised a part of the cluster, all promises together no more than half of it.
+fn quotas(rng: &mut Rng, scenario: &Scenario) -> Vec<QuotaPlan> {
+    let half = f64::from(scenario.all_agents()) * scenario.agent_cpus / 2.0;
+    let mut quotas = Vec::new();
+    for role in ["a", "b", "c"] {
+        if rng.below(4) == 0 {
+            let guarantee_cpus = round(half / 3.0 * rng.unit());
+            quotas.push(QuotaPlan { role: role.to_owned(), guarantee_cpus, limit_cpus: None });
+        }
+    }
+    quotas
 }
 
 fn tuning(rng: &mut Rng) -> Tuning {

@@ -19,6 +19,8 @@ use crate::{
 
 const EXECUTOR_CPUS: f64 = 0.01;
 const EXECUTOR_MEM_MB: f64 = 32.0;
+/// Of a pod's executor, which must have some.
+const EXECUTOR_DISK_MB: f64 = 10.0;
 /// A task that lives longer than this is killed; some would never end by themselves.
 const OVERDUE: Duration = Duration::from_secs(90);
 
@@ -27,6 +29,7 @@ pub(crate) struct Swarm {
     info: v1::FrameworkInfo,
     pub(super) rng: Rng,
     name: String,
+    id: Option<v1::FrameworkId>,
     pub(super) tasks: BTreeMap<TaskId, Known>,
     /// Offers that wait for an answer, and when it is due.
     pub(super) offers: BTreeMap<OfferId, (Tick, v1::Offer)>,
@@ -61,6 +64,7 @@ impl Swarm {
             info,
             rng,
             name,
+            id: None,
             tasks: BTreeMap::new(),
             offers: BTreeMap::new(),
             stale: Vec::new(),
@@ -127,6 +131,9 @@ impl Swarm {
             cpus -= EXECUTOR_CPUS;
             mem -= EXECUTOR_MEM_MB;
         }
+        if self.plan.executor == ExecutorStyle::Group && amount(offer, "disk") < EXECUTOR_DISK_MB {
+            return Vec::new();
+        }
         let mut tasks = Vec::new();
         while self.wants_more() && cpus >= self.plan.cpus && mem >= self.plan.mem_mb && tasks.len() < 4 {
             cpus -= self.plan.cpus;
@@ -159,11 +166,18 @@ impl Swarm {
 
     pub(super) fn operation(&mut self, offer: &v1::Offer, mut tasks: Vec<v1::TaskInfo>) -> v1::offer::Operation {
         use v1::executor_info::Type;
+        let framework_id = self.id.clone();
         let executor = |id: String, kind: Type| v1::ExecutorInfo {
+            framework_id: framework_id.clone(),
             r#type: Some(kind as i32),
             executor_id: v1::ExecutorId { value: id },
             command: (kind == Type::Custom).then(shell),
-            resources: vec![scalar(offer, "cpus", EXECUTOR_CPUS), scalar(offer, "mem", EXECUTOR_MEM_MB)],
+            resources: {
+                let disk = (kind == Type::Default).then(|| scalar(offer, "disk", EXECUTOR_DISK_MB));
+                let mut all = vec![scalar(offer, "cpus", EXECUTOR_CPUS), scalar(offer, "mem", EXECUTOR_MEM_MB)];
+                all.extend(disk);
+                all
+            },
             ..Default::default()
         };
         match self.plan.executor {
@@ -290,6 +304,7 @@ impl Scheduler for Swarm {
     fn on_event(&mut self, now: Tick, event: &Event, out: &mut Vec<Say>) {
         match event.r#type() {
             event::Type::Subscribed => {
+                self.id = event.subscribed.as_ref().map(|subscribed| subscribed.framework_id.clone());
                 self.connected = true;
                 self.offers.clear();
                 self.reconcile = now;

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     observation::Fact,
-    scenario::{Scenario, secs},
+    scenario::{POOL, Scenario, pool, secs},
 };
 
 pub(crate) struct AgentHost {
@@ -103,7 +103,29 @@ impl World {
     }
 
     pub(crate) fn tell_agent(&mut self, agent: u32, from: Upid, message: ToAgent) {
+        self.note_late_launches(&from, &message);
         self.step_agent(agent, Event::FromMaster { from, message });
+    }
+
+    /// Launches that arrive after their master has given the tasks up.
+    fn note_late_launches(&mut self, from: &Upid, message: &ToAgent) {
+        if self.watched.is_none() {
+            return;
+        }
+        let (framework, tasks) = match message {
+            ToAgent::RunTask(m) => (m.framework.id.clone(), vec![TaskId::from(&m.task.task_id)]),
+            ToAgent::RunTaskGroup(m) => {
+                (m.framework.id.clone(), m.task_group.tasks.iter().map(|task| TaskId::from(&task.task_id)).collect())
+            }
+            _ => return,
+        };
+        let Some(framework) = framework.as_ref().map(FrameworkId::from) else { return };
+        let Some(Node::Master(master)) = node_at(from) else { return };
+        let Some(state) = self.masters[master as usize].core.as_ref().map(|core| core.view().clone()) else { return };
+        for task in tasks.into_iter().filter(|task| state.find_task(&framework, task).is_none()) {
+            self.late.insert((framework.clone(), task.clone()));
+            self.fact(Fact::LaunchedLate { framework: framework.clone(), task });
+        }
     }
 
     pub(crate) fn on_agent_lost_master(&mut self, agent: u32, life: Life, master: u32) {
@@ -220,6 +242,16 @@ impl World {
     }
 }
 
+fn pool_of(scenario: &Scenario, agent: u32) -> Option<v1::Attribute> {
+    let number = agent.checked_rem(scenario.pools)?;
+    Some(v1::Attribute {
+        name: POOL.to_owned(),
+        r#type: v1::value::Type::Text as i32,
+        text: Some(v1::value::Text { value: pool(number) }),
+        ..Default::default()
+    })
+}
+
 fn config(scenario: &Scenario, agent: u32) -> Config {
     let scalar = |name: &str, value: f64| v1::Resource {
         name: name.to_owned(),
@@ -234,6 +266,7 @@ fn config(scenario: &Scenario, agent: u32) -> Config {
         hostname: host_of(Node::Agent(agent)),
         port: Some(5051),
         resources: given.map(|(name, value)| scalar(name, value)).collect(),
+        attributes: pool_of(scenario, agent).into_iter().collect(),
         ..Default::default()
     };
     let mut config = Config::new(agent_upid(agent), info, "/srv/agent");

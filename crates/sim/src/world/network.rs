@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use proto::upid::Upid;
+use proto::{upid::Upid, v1};
 use stdx::{Rng, Tick};
 
 use super::{
@@ -243,9 +243,20 @@ fn describe(message: &Message) -> String {
             (Some(update), _) => {
                 let status = &update.status;
                 let uuid = if status.uuid.is_some() { "" } else { " (no uuid)" };
-                format!("{name} {} {}{uuid} on {conn}", status.task_id.value, status.state().as_str_name())
+                let why = status.message.as_deref().unwrap_or_default();
+                format!("{name} {} {}{uuid} on {conn} {why}", status.task_id.value, status.state().as_str_name())
             }
-            (_, Some(offers)) => format!("{} {name} on {conn}", offers.offers.len()),
+            (_, Some(offers)) => {
+                let amounts = |offer: &v1::Offer| {
+                    let scalars = offer
+                        .resources
+                        .iter()
+                        .filter_map(|resource| Some(format!("{}:{}", resource.name, resource.scalar.as_ref()?.value)));
+                    format!("{} ({})", offer.agent_id.value, scalars.collect::<Vec<_>>().join(";"))
+                };
+                let all: Vec<String> = offers.offers.iter().map(amounts).collect();
+                format!("{name} on {conn}: {}", all.join(", "))
+            }
             _ => format!("{name} on {conn}"),
         },
         Message::Call { req, .. } => format!("{name} as request {req}"),

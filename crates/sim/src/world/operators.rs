@@ -1,6 +1,8 @@
 //! Operators: people and scripts that change the cluster now and then, always through the leader. At the end they take
 //! back what would keep the cluster from healing.
 
+mod groups;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use master_core::{Reply, State};
@@ -31,11 +33,12 @@ pub(crate) enum Deed {
     Weights,
     /// A machine is planned to go, goes, or comes back.
     Maintenance,
+    Groups,
     /// Takes back what is still set, until nothing is.
     Settle,
 }
 
-const ALL: [Deed; 5] = [Deed::MarkGone, Deed::Teardown, Deed::Quota, Deed::Weights, Deed::Maintenance];
+const ALL: [Deed; 6] = [Deed::MarkGone, Deed::Teardown, Deed::Quota, Deed::Weights, Deed::Maintenance, Deed::Groups];
 
 impl Deed {
     fn every(self, operators: &scenario::Operators) -> f64 {
@@ -45,6 +48,7 @@ impl Deed {
             Deed::Quota => operators.quota_every,
             Deed::Weights => operators.weights_every,
             Deed::Maintenance => operators.maintenance_every,
+            Deed::Groups => operators.groups_every,
             Deed::Settle => 0.0,
         }
     }
@@ -122,6 +126,7 @@ impl World {
                 Some(Call { update_weights, ..of(call::Type::UpdateWeights) })
             }
             Deed::Maintenance => self.plan_maintenance(state),
+            Deed::Groups => self.plan_groups(state),
             Deed::Settle => None,
         }
     }
@@ -161,10 +166,10 @@ impl World {
         let registry = &state.registry;
         let down = registry.machines.values().filter(|machine| machine.mode() == Mode::Down);
         let down: Vec<v1::MachineId> = down.map(|machine| machine.id.clone()).collect();
-        // A quota of nothing stays listed.
-        let mut set = registry.quotas.values().filter(|quota| !quota.limits.is_empty() || !quota.guarantees.is_empty());
-        let call = if let Some(role) = set.next().map(|quota| &quota.role) {
-            update_quota(vec![QuotaConfig { role: role.clone(), ..QuotaConfig::default() }])
+        let call = if let Some(quota) = self.find_unsettled_quota(&state) {
+            update_quota(vec![quota])
+        } else if let Some(call) = self.settle_groups(&state) {
+            call
         } else if !down.is_empty() {
             stop_maintenance(down)
         } else if registry.schedules.iter().any(|schedule| !schedule.windows.is_empty()) {
@@ -173,6 +178,19 @@ impl World {
             return;
         };
         self.call_master_as_operator(master, call);
+    }
+
+    /// A role's quota as it should be, if it is not.
+    fn find_unsettled_quota(&self, state: &State) -> Option<QuotaConfig> {
+        let there = &state.registry.quotas;
+        let wanted: Vec<QuotaConfig> = self.scenario.quotas.iter().map(scenario::QuotaPlan::to_proto).collect();
+        // A quota of nothing stays listed.
+        let is_set = |quota: &QuotaConfig| !quota.limits.is_empty() || !quota.guarantees.is_empty();
+        let planned = |role: &str| wanted.iter().any(|quota| quota.role == role);
+        if let Some(quota) = there.values().find(|quota| is_set(quota) && !planned(&quota.role)) {
+            return Some(QuotaConfig { role: quota.role.clone(), ..QuotaConfig::default() });
+        }
+        wanted.into_iter().find(|quota| is_set(quota) && there.get(&quota.role) != Some(quota))
     }
 
     fn draw<T: Clone>(&mut self, items: &[T]) -> Option<T> {

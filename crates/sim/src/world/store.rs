@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     observation::Fact,
-    scenario::{Scenario, secs},
+    scenario::{QuotaPlan, Scenario, secs},
 };
 
 pub(crate) struct Store {
@@ -44,7 +44,14 @@ pub(crate) struct Writing {
 
 impl Store {
     pub fn new(scenario: &Scenario) -> Store {
-        let registry = Registry { weights: scenario.weights.clone(), ..Registry::default() };
+        let mut registry = Registry { weights: scenario.weights.clone(), ..Registry::default() };
+        let groups = scenario.groups.iter().map(|plan| Operation::SetGroup(Box::new(plan.to_proto())));
+        let quotas = scenario.quotas.iter().map(QuotaPlan::to_proto).collect();
+        for operation in groups.chain([Operation::UpdateQuota(quotas)]) {
+            if let Err(refusal) = registry::apply(&mut registry, &operation) {
+                stdx::never!("the scenario's {operation:?}: {refusal}");
+            }
+        }
         Store {
             registry,
             last: Tick::ZERO,

@@ -1,5 +1,7 @@
 //! What checkers are told about masters: their own laws, what they say after they must not, ids, offers, quota.
 
+mod groups;
+
 use model::{AgentId, FrameworkId, OfferId};
 use proto::v1;
 
@@ -21,6 +23,9 @@ impl World {
         if settled && *core.view().registry != self.store.registry {
             let why = "what it takes for the registry is not what the store has".to_owned();
             self.fact(Fact::Broken { who: format!("master {master}"), why });
+        }
+        if looks {
+            self.note_shares(master);
         }
         if let Some(why) = broken {
             self.fact(Fact::Broken { who: format!("master {master}"), why });
@@ -65,7 +70,11 @@ impl World {
         }
         for offer in event.offers.iter().flat_map(|offers| &offers.offers) {
             let (id, agent) = (OfferId::from(&offer.id), AgentId::from(&offer.agent_id));
-            self.fact(Fact::Offered { master, framework, offer: id, agent });
+            let role = offer.allocation_info.as_ref().and_then(|info| info.role.clone()).unwrap_or_default();
+            let state = self.masters[master as usize].core.as_ref().map(|core| core.view());
+            let group = state.and_then(|state| groups::serving(state, &role)).cloned();
+            self.fact(Fact::Offered { master, framework, offer: id, agent, role, group });
+            self.note_group_offer(master, offer);
         }
         // Offers of one event may be of several roles, but here frameworks have one.
         let mut offers = event.offers.iter().flat_map(|offers| &offers.offers);
