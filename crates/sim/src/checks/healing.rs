@@ -1,6 +1,6 @@
 //! Whether the cluster is well: somebody leads, every agent is registered with it, every framework subscribed.
 
-use crate::world::{World, agents::Core};
+use crate::world::{World, agents::Core, operators::drain::find_inactive};
 
 /// What is not well yet.
 pub fn find_wound(world: &World) -> Option<String> {
@@ -11,6 +11,9 @@ pub fn find_wound(world: &World) -> Option<String> {
     }
     if leader.allocator().is_recovering() {
         return Some("the leader makes no offers until more agents of before its election are back".to_owned());
+    }
+    if let Some((id, drain)) = find_inactive(state).find(|(id, _)| state.agents.contains(*id)) {
+        return Some(format!("agent {id} is deactivated, draining: {drain:?}"));
     }
     for (index, host) in world.agents.iter().enumerate() {
         let id = match &host.core {

@@ -1,6 +1,7 @@
 //! Operators: people and scripts that change the cluster now and then, always through the leader. At the end they take
 //! back what would keep the cluster from healing.
 
+pub(crate) mod drain;
 mod groups;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -34,11 +35,22 @@ pub(crate) enum Deed {
     /// A machine is planned to go, goes, or comes back.
     Maintenance,
     Groups,
+    Drain,
+    Deactivate,
     /// Takes back what is still set, until nothing is.
     Settle,
 }
 
-const ALL: [Deed; 6] = [Deed::MarkGone, Deed::Teardown, Deed::Quota, Deed::Weights, Deed::Maintenance, Deed::Groups];
+const ALL: [Deed; 8] = [
+    Deed::MarkGone,
+    Deed::Teardown,
+    Deed::Quota,
+    Deed::Weights,
+    Deed::Maintenance,
+    Deed::Groups,
+    Deed::Drain,
+    Deed::Deactivate,
+];
 
 impl Deed {
     fn every(self, operators: &scenario::Operators) -> f64 {
@@ -49,6 +61,8 @@ impl Deed {
             Deed::Weights => operators.weights_every,
             Deed::Maintenance => operators.maintenance_every,
             Deed::Groups => operators.groups_every,
+            Deed::Drain => operators.drain_every,
+            Deed::Deactivate => operators.deactivate_every,
             Deed::Settle => 0.0,
         }
     }
@@ -127,6 +141,8 @@ impl World {
             }
             Deed::Maintenance => self.plan_maintenance(state),
             Deed::Groups => self.plan_groups(state),
+            Deed::Drain => self.plan_drain(state),
+            Deed::Deactivate => self.plan_deactivation(state),
             Deed::Settle => None,
         }
     }
@@ -168,7 +184,7 @@ impl World {
         let down: Vec<v1::MachineId> = down.map(|machine| machine.id.clone()).collect();
         let call = if let Some(quota) = self.find_unsettled_quota(&state) {
             update_quota(vec![quota])
-        } else if let Some(call) = self.settle_groups(&state) {
+        } else if let Some(call) = self.settle_groups(&state).or_else(|| self.settle_agents(&state)) {
             call
         } else if !down.is_empty() {
             stop_maintenance(down)
