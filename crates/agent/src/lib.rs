@@ -61,7 +61,9 @@ impl Running {
 pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, String> {
     let settings = Settings::new(values)?;
     let listen = settings.listen;
-    let server = Server::bind(listen, Limits::default())
+    let match_peer_address = settings.values.switch("require_peer_address_ip_match");
+    let limits = Limits { match_peer_address, ..Limits::default() };
+    let server = Server::bind(listen, limits)
         .await
         .map_err(|e| format!("cannot listen on {listen}: {e}; choose another address with --ip and --port"))?;
     let address = server.local_addr().map_err(|e| e.to_string())?;

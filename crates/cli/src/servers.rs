@@ -65,8 +65,7 @@ pub fn run(program: Program, mut args: Vec<String>) -> ExitCode {
     let given = args.len();
     args.retain(|arg| arg != HAND_OVER);
     let handing_over = args.len() < given && program == Program::Master;
-    let environment = std::env::vars().filter(|(name, _)| name.starts_with(PREFIX));
-    let values = match flags::parse(program.table(), PREFIX, args, environment) {
+    let values = match flags::parse(program.table(), PREFIX, args, environment(std::env::vars())) {
         Ok(values) => values,
         Err(why) => return fail(&format!("{why}\n`meseta {} --help` lists the flags", program.name())),
     };
@@ -94,6 +93,15 @@ pub fn run(program: Program, mut args: Vec<String>) -> ExitCode {
         },
         Err(why) => fail(&why),
     }
+}
+
+/// Our variables, and the one of libprocess that is a flag here.
+fn environment(all: impl Iterator<Item = (String, String)>) -> impl Iterator<Item = (String, String)> {
+    all.filter_map(|(name, value)| match name.as_str() {
+        "LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH" => Some((format!("{PREFIX}REQUIRE_PEER_ADDRESS_IP_MATCH"), value)),
+        name if name.starts_with(PREFIX) => Some((name.to_owned(), value)),
+        _ => None,
+    })
 }
 
 fn hand_over(values: &Values) -> ExitCode {
@@ -307,6 +315,19 @@ pub fn fail(why: &str) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_variable_of_libprocess_is_a_flag() {
+        for (value, expected) in [("true", true), ("1", true), ("false", false)] {
+            let all =
+                [("LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH", value), ("LIBPROCESS_IP", "1.2.3.4"), ("HOME", "/")];
+            let all = all.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            for program in [Program::Master, Program::Agent] {
+                let read = flags::parse(program.table(), PREFIX, Vec::new(), environment(all.clone().into_iter()));
+                assert_eq!(read.expect("sound").switch("require_peer_address_ip_match"), expected, "{value}");
+            }
+        }
+    }
 
     #[test]
     fn the_pages_of_flags_are_current() {

@@ -28,7 +28,14 @@ pub type Epoch = u64;
 /// What a candidate learns.
 pub enum Leadership {
     /// This master leads: the registry as it is, the store for its changes, and the lease to look at before each act.
-    Elected { epoch: Epoch, registry: Box<Registry>, store: Box<ReplicatedStore>, lease: Lease },
+    Elected {
+        epoch: Epoch,
+        registry: Box<Registry>,
+        store: Box<ReplicatedStore>,
+        lease: Lease,
+        /// How long reading the registry took: all of it when this master joined, and the rest when it was elected.
+        fetched: Duration,
+    },
     /// This master leads no more and must stop acting at once. Nothing follows.
     Deposed { why: String },
     /// This master cannot be a candidate. Nothing follows.
@@ -210,14 +217,16 @@ impl Candidate {
         if let Some(found) = space.find_foreign().await? {
             return Err(End::Failed(StoreError::Foreign(found)));
         }
+        let begun = Instant::now();
         let fetching = tokio::time::timeout(self.config.fetch_timeout, Replica::start(Arc::clone(&space)));
         let replica = fetching.await.map_err(|_| End::Lost("reading the registry takes too long".into()))??;
+        let fetched = begun.elapsed();
         self.check(&replica)?;
         let member = space.join(announce::write(&self.config.info)).await?;
         tracing::info!(name = member.name, "a candidate at {}", self.connect.describe());
         self.standing.send_modify(|standing| standing.replica = Some(replica.reader()));
         self.wait_for_turn(&*space, &member, &replica).await?;
-        self.lead(space, member, replica).await
+        self.lead(space, member, replica, fetched).await
     }
 
     /// Whether this registry is one we may lead with. Nothing was written yet.

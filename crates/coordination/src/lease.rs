@@ -16,12 +16,16 @@ pub struct Lease {
     until: Arc<AtomicU64>,
 }
 
+/// Above any number of nanoseconds that can be reached.
+const ENDLESS: u64 = u64::MAX;
+const ENDED: u64 = u64::MAX - 1;
+
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Lease {
     /// The lease of a master that has no rival.
     pub fn endless() -> Lease {
-        Lease { until: Arc::new(AtomicU64::new(u64::MAX)) }
+        Lease { until: Arc::new(AtomicU64::new(ENDLESS)) }
     }
 
     /// A lease that lasts until `until` and can be renewed.
@@ -31,19 +35,24 @@ impl Lease {
         lease
     }
 
+    /// Never shortens it, and brings none back that was ended.
     pub fn renew(&self, until: Instant) {
-        let nanos = u64::try_from(until.saturating_duration_since(*ORIGIN).as_nanos()).unwrap_or(u64::MAX - 1);
+        let nanos = u64::try_from(until.saturating_duration_since(*ORIGIN).as_nanos()).unwrap_or(u64::MAX);
+        let nanos = nanos.min(ENDED - 1);
         self.until.fetch_max(nanos, Ordering::AcqRel);
     }
 
     /// Ends it at once and for good.
     pub fn end(&self) {
-        self.until.store(0, Ordering::Release);
+        self.until.store(ENDED, Ordering::Release);
     }
 
     pub fn holds(&self) -> bool {
-        let until = self.until.load(Ordering::Acquire);
-        until == u64::MAX || ORIGIN.elapsed() < Duration::from_nanos(until)
+        match self.until.load(Ordering::Acquire) {
+            ENDLESS => true,
+            ENDED => false,
+            until => ORIGIN.elapsed() < Duration::from_nanos(until),
+        }
     }
 }
 
@@ -59,5 +68,18 @@ mod tests {
         lease.end();
         assert!(!lease.holds());
         assert!(!Lease::until(Instant::now()).holds());
+    }
+
+    #[test]
+    fn what_was_ended_is_not_renewed() {
+        let later = Instant::now() + Duration::from_secs(60);
+        for lease in [Lease::endless(), Lease::until(later)] {
+            lease.end();
+            lease.renew(later + Duration::from_secs(60));
+            assert!(!lease.holds());
+        }
+        let lease = Lease::until(later);
+        lease.renew(Instant::now());
+        assert!(lease.holds());
     }
 }

@@ -75,7 +75,9 @@ impl Master {
 
     async fn elected(&mut self) -> Reign {
         match self.next().await {
-            Leadership::Elected { epoch, registry, store, lease } => Reign { epoch, registry: *registry, store, lease },
+            Leadership::Elected { epoch, registry, store, lease, .. } => {
+                Reign { epoch, registry: *registry, store, lease }
+            }
             Leadership::Deposed { why } => panic!("deposed: {why}"),
             Leadership::Failed { why } => panic!("failed: {why}"),
         }

@@ -24,6 +24,7 @@ static FLAGS: &[Flag] = &[
     Flag::new("port", Integer, Some("5050"), "The port to listen on; 0 takes a free one."),
     Flag::new("advertise_ip", Text, None, "The address others reach this master at, if not --ip."),
     Flag::new("advertise_port", Integer, None, "The port others reach this master at, if not --port."),
+    Flag::new("require_peer_address_ip_match", Switch, Some("false"), "Whether messages of agents and drivers are dropped whose sender's address is not that of the connection. LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH sets it too, as in Mesos. Not behind proxies or address translation."),
     Flag::new("hostname", Text, None, "The host name to give to others; else the address's name or the address."),
     Flag::new("hostname_lookup", Switch, Some("true"), "Whether to look up the host name of the address."),
     Flag::new("cluster", Text, None, "A name of the cluster for people to read."),

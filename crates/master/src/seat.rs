@@ -165,7 +165,7 @@ pub fn candidate(
     let _ = seat.shared.candidacy.set(candidacy);
     show(&seat, metrics);
     let (fail, failure) = oneshot::channel();
-    tokio::spawn(follow(seat.clone(), news, inbox.clone(), settings.first_operations()?, fail));
+    tokio::spawn(follow(seat.clone(), news, inbox.clone(), settings.first_operations()?, Arc::clone(metrics), fail));
     Ok((seat, failure))
 }
 
@@ -193,6 +193,7 @@ async fn follow(
     mut news: mpsc::Receiver<Leadership>,
     inbox: Inbox,
     first: Vec<Operation>,
+    metrics: Arc<metrics::Registry>,
     fail: oneshot::Sender<String>,
 ) {
     let mut fail = Some(fail);
@@ -204,7 +205,8 @@ async fn follow(
     };
     while let Some(news) = news.recv().await {
         match news {
-            Leadership::Elected { epoch, registry, store, lease } => {
+            Leadership::Elected { epoch, registry, store, lease, fetched } => {
+                metrics.timer("registrar/state_fetch").record(fetched);
                 match take_office(&seat, epoch, *registry, store, lease, &first, &inbox) {
                     Ok(registry) => inbox.put(Event::Elected { registry }).await,
                     Err(why) => failed(why),

@@ -92,6 +92,8 @@ fn a_standby_shows_its_copy_of_the_registry_and_who_leads() {
         assert_eq!(ours["standbys"][0]["address"], masters.address(standby));
         assert!(ours["since"].is_number() && ours["epoch"].as_u64() >= Some(1), "{ours:#}");
         assert!(theirs["replica"]["silence_secs"].is_number(), "{theirs:#}");
+        let fetched = |i: usize| masters.get(i, "/metrics/snapshot").json()["registrar/state_fetch_ms"].as_f64();
+        assert!(fetched(leader).is_some_and(|millis| millis > 0.0) && fetched(standby).is_none());
     }
 }
 

@@ -54,6 +54,26 @@ async fn a_driver_subscribes_launches_kills_fails_over_and_ends() {
     assert_eq!(third.hear::<internal::FrameworkErrorMessage>().await.1.message, "Framework has been removed");
 }
 
+/// Whoever speaks for another address is heard, unless the master was told to look.
+#[tokio::test]
+async fn senders_are_where_they_say_if_so_wanted() {
+    let trusting = cluster(Options::default());
+    let mut driver = Peer::elsewhere("scheduler-1").await;
+    driver.subscribe(&master(&trusting), framework("from elsewhere"), false);
+    driver.hear::<internal::FrameworkRegisteredMessage>().await;
+
+    let flag = || vec!["--require_peer_address_ip_match".to_owned()];
+    let looking = cluster(Options { master_flags: flag(), agent_flags: flag(), ..Options::default() });
+    let (master, driver) = (master(&looking), Peer::elsewhere("scheduler-1").await);
+    driver.subscribe(&master, framework("from elsewhere"), false);
+    let mut honest = Peer::new("scheduler-2").await;
+    honest.subscribe(&master, framework("from here"), false);
+    honest.hear::<internal::FrameworkRegisteredMessage>().await;
+    honest.hear::<internal::ResourceOffersMessage>().await;
+    let frameworks = looking.get(master.port, "/frameworks").unwrap();
+    assert!(frameworks.contains("from here") && !frameworks.contains("from elsewhere"), "{frameworks}");
+}
+
 #[tokio::test]
 async fn a_driver_of_before_the_calls_is_understood() {
     let cluster = cluster(Options::default());

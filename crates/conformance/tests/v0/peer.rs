@@ -1,6 +1,6 @@
 //! A libprocess process of the test's own: it says what it is told to, and keeps what it hears.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
 use proto::{
     Message, Upid, internal,
@@ -40,7 +40,16 @@ impl Handler for Ear {
 
 impl Peer {
     pub async fn new(actor: &str) -> Peer {
-        let server = Server::bind("127.0.0.1:0", Limits::default()).await.unwrap();
+        Peer::at(actor, Ipv4Addr::LOCALHOST).await
+    }
+
+    /// One that says it is at another address of loopback than it sends from. It hears what is sent there.
+    pub async fn elsewhere(actor: &str) -> Peer {
+        Peer::at(actor, Ipv4Addr::new(127, 0, 0, 2)).await
+    }
+
+    async fn at(actor: &str, address: Ipv4Addr) -> Peer {
+        let server = Server::bind((address, 0), Limits::default()).await.unwrap();
         let (node, _exits) = Node::new(NodeConfig::new(server.local_addr().unwrap()));
         let (sender, heard) = mpsc::unbounded_channel();
         Peer { upid: node.upid(actor), node, heard, _server: server.serve(Arc::new(Ear(sender))) }

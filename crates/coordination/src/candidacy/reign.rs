@@ -29,7 +29,14 @@ struct Taken {
 }
 
 impl Candidate {
-    pub(super) async fn lead(&mut self, space: Arc<dyn Space>, member: Member, replica: Replica) -> Result<(), End> {
+    /// `fetched` is how long it took to read the copy.
+    pub(super) async fn lead(
+        &mut self,
+        space: Arc<dyn Space>,
+        member: Member,
+        replica: Replica,
+        fetched: Duration,
+    ) -> Result<(), End> {
         wait_out(&*space, &replica).await?;
         if let Err(error) = self.check(&replica) {
             let _ = space.leave(&member).await;
@@ -37,6 +44,7 @@ impl Candidate {
         }
         let taken = self.take_epoch(&*space, &member).await?;
         let guards = vec![Guard::Version(EPOCH.to_owned(), taken.version), Guard::Member(member.clone())];
+        let begun = Instant::now();
         let values = replica.reach(&*space, taken.version, CATCH_UP).await?;
         let store = ReplicatedStore::take_over(
             Arc::clone(&space),
@@ -47,6 +55,7 @@ impl Candidate {
         )
         .await?;
         drop((replica, values));
+        let fetched = fetched + begun.elapsed();
 
         let lasting = space.session_timeout() * LASTING.0 / LASTING.1;
         let since = stdx::clock::wall();
@@ -70,7 +79,7 @@ impl Candidate {
         });
         let registry = Box::new(store.registry().clone());
         let elected =
-            Leadership::Elected { epoch: taken.epoch, registry, store: Box::new(store), lease: lease.clone() };
+            Leadership::Elected { epoch: taken.epoch, registry, store: Box::new(store), lease: lease.clone(), fetched };
         if self.news.send(elected).await.is_err() {
             return Err(End::Deposed("nobody wants to know".into()));
         }

@@ -16,7 +16,7 @@ async fn lead(connect: &Arc<dyn Connect>, number: &mut u64) -> (Master, Reign) {
         *number += 1;
         let mut master = stand(connect, config(&format!("master-{number}")));
         match tokio::time::timeout(PATIENCE, master.news.recv()).await {
-            Ok(Some(Leadership::Elected { epoch, registry, store, lease })) => {
+            Ok(Some(Leadership::Elected { epoch, registry, store, lease, .. })) => {
                 return (master, Reign { epoch, registry: *registry, store, lease });
             }
             _ => tokio::time::sleep(Duration::from_millis(100)).await,
