@@ -226,6 +226,8 @@ impl Agent {
             let record = record::FrameworkRecord { info: (*row.info).clone(), pid: row.pid.clone() };
             self.record(Record::Framework(record), out);
         }
+        // It may have just come back: what nobody could hear before need not wait for its next turn.
+        self.resend_updates_of(&id, out);
     }
 }
 

@@ -219,6 +219,20 @@ impl Agent {
         }
     }
 
+    /// A framework listens (again): the heads of its tasks are sent at once.
+    pub(crate) fn resend_updates_of(&mut self, framework: &FrameworkId, out: &mut Effects) {
+        if stdx::bug!("updates_stay_paused") {
+            return;
+        }
+        let keys: Vec<Key> = self.keys_of(framework).cloned().collect();
+        for key in keys {
+            if let Some(stream) = self.streams.get_mut(&key) {
+                self.timers.disarm(stream.retry.take());
+                self.forward_head(&key, out);
+            }
+        }
+    }
+
     pub(crate) fn on_acknowledgement(
         &mut self,
         message: internal::StatusUpdateAcknowledgementMessage,

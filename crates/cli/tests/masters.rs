@@ -2,6 +2,8 @@
 //! for the leader in the store.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+#[path = "masters/drain.rs"]
+mod drain;
 #[path = "masters/hand_over.rs"]
 mod hand_over;
 #[path = "masters/standby.rs"]

@@ -137,19 +137,19 @@ fn commands_find_the_leader_in_the_store() {
     }
 }
 
+/// Where no master is, and where no store is. Both wait a while for one to come.
 #[test]
-fn commands_say_that_nobody_leads() {
+fn commands_say_that_nobody_leads_or_nothing_is_there() {
     let Some(service) = Service::start(Kind::Etcd, 1) else { return };
-    let told = meseta(&service.url("/elsewhere"), &["status"]);
-    let text = String::from_utf8_lossy(&told.stderr).into_owned();
-    assert!(told.status.code() == Some(1) && text.contains("no master is there"), "{text}");
-}
-
-#[test]
-fn commands_say_that_there_is_no_store() {
-    let place = format!("zk://127.0.0.1:{}/mesos", free_port());
-    let told = meseta(&place, &["status"]);
-    let text = String::from_utf8_lossy(&told.stderr).into_owned();
-    let helps = text.contains(&place) && text.contains("hosts and ports in the URL");
-    assert!(told.status.code() == Some(1) && helps, "{text}");
+    let (nobody, nowhere) = (service.url("/elsewhere"), format!("zk://127.0.0.1:{}/mesos", free_port()));
+    std::thread::scope(|scope| {
+        let waiting = [&nobody, &nowhere].map(|place| scope.spawn(|| meseta(place, &["status"])));
+        let told = waiting.map(|waiting| {
+            let output = waiting.join().unwrap();
+            assert_eq!(output.status.code(), Some(1));
+            String::from_utf8_lossy(&output.stderr).into_owned()
+        });
+        assert!(told[0].contains("no master is there"), "{}", told[0]);
+        assert!(told[1].contains(&nowhere) && told[1].contains("hosts and ports in the URL"), "{}", told[1]);
+    });
 }
