@@ -106,7 +106,7 @@ impl MasterClient {
     }
 
     pub fn with_options(masters: Masters, options: Options) -> MasterClient {
-        MasterClient { reach: Reach::new(masters, options), api: PhantomData }
+        MasterClient { reach: Reach::new(masters, options).across_elections(), api: PhantomData }
     }
 
     /// The events of the cluster, as `master::Event`s.

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -23,6 +23,7 @@ use crate::{Error, Masters};
 const MAX_REDIRECTS: usize = 4;
 /// How long a session with ZooKeeper or etcd lasts without news, and how long to wait for a leader there.
 const SESSION: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// A name and secret for basic authentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub(crate) struct Reach {
     last: Arc<Mutex<Option<String>>>,
     /// Started by the first call, if masters are found where they meet.
     detector: Arc<tokio::sync::Mutex<Option<Detector>>>,
+    /// How long to ask again while nobody leads.
+    patience: Duration,
 }
 
 impl Reach {
@@ -74,7 +77,14 @@ impl Reach {
             authorization,
             last: Arc::default(),
             detector: Arc::default(),
+            patience: Duration::ZERO,
         }
+    }
+
+    /// Asks again while masters that meet somewhere change the lead: one is known there before it serves.
+    pub fn across_elections(self) -> Reach {
+        let patience = self.servers.place().map_or(Duration::ZERO, |_| SESSION);
+        Reach { patience, ..self }
     }
 
     pub fn content_type(&self) -> ContentType {
@@ -103,16 +113,27 @@ impl Reach {
         more: &[(HeaderName, &str)],
     ) -> Result<Reply, Error> {
         let call = self.call(method, path, body, more);
-        self.find(call, |http, call| {
-            Box::pin(async move {
-                let reply = http.send(call).await?;
-                Ok(match reply.status.is_success() {
-                    true => Ok(reply),
-                    false => Err(reply),
+        let begun = Instant::now();
+        loop {
+            let outcome = self.find(call.clone(), |http, call| {
+                Box::pin(async move {
+                    let reply = http.send(call).await?;
+                    Ok(match reply.status.is_success() {
+                        true => Ok(reply),
+                        false => Err(reply),
+                    })
                 })
-            })
-        })
-        .await
+            });
+            match outcome.await {
+                // Nobody has taken it yet.
+                Err(Error::NoLeader(_) | Error::Transport(ClientError::Connect { .. }))
+                    if begun.elapsed() < self.patience =>
+                {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Opens a stream of events.

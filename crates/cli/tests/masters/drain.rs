@@ -2,20 +2,17 @@
 
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
 use testkit::{
     Masters,
     processes::{self, wait_for},
 };
 
-use super::{KINDS, PATIENCE, document, done, meseta, wait_standing_by};
+use super::{KINDS, PATIENCE, document, done, wait_standing_by};
 
 /// Waits until the only agent is in this state, as the leader sees it.
 fn wait_state(masters: &Masters, state: &str) {
     let reached = wait_for(PATIENCE, || {
-        // Between two leaders nobody answers.
-        let agents = meseta(&masters.url(), &["agents", "--json"]);
-        let agents: Value = serde_json::from_slice(&agents.stdout).ok()?;
+        let agents = document(&masters.url(), &["agents", "--json"]);
         (agents["agents"][0]["state"] == state).then_some(())
     });
     assert!(reached.is_some(), "the agent is not {state}:\n{}", masters.logs());
