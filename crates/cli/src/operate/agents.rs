@@ -108,6 +108,6 @@ impl Target {
     async fn show(&self, ids: &[String]) -> Result<ExitCode, String> {
         let mut rows = fetch(&self.connect).await?.agent_rows();
         rows.retain(|row| ids.contains(&row.id));
-        print_agents(rows, self.format)
+        print_agents(rows, self.format, "None of them is registered any more")
     }
 }
