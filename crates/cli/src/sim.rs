@@ -115,6 +115,8 @@ impl Report {
 }
 
 pub fn sim(arguments: SimArguments) -> ExitCode {
+    // Without them everything is only slower.
+    let _ = stdx::memory::prefer_huge_pages(Duration::from_millis(50));
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => fail(&why),

@@ -27,6 +27,11 @@ impl Resources {
         Ok(all.into_iter().collect())
     }
 
+    /// Whether `from_protos` would take them, at less cost.
+    pub fn check_protos(resources: &[v1::Resource]) -> Result<(), ResourceError> {
+        resources.iter().try_for_each(check)
+    }
+
     /// After reservation refinement. Copies of a shared resource appear once.
     pub fn to_protos(&self) -> Vec<v1::Resource> {
         self.iter().map(Resource::to_proto).collect()
@@ -49,8 +54,7 @@ impl Resources {
 
 impl Resource {
     pub fn from_proto(resource: &v1::Resource) -> Result<Resource, ResourceError> {
-        validate::check(resource)
-            .map_err(|why| ResourceError::Invalid { resource: Proto(resource).to_string(), why })?;
+        check(resource)?;
         Ok(Resource::from_valid(resource))
     }
 
@@ -150,10 +154,14 @@ impl Reservation {
     }
 }
 
+fn check(resource: &v1::Resource) -> Result<(), ResourceError> {
+    validate::check(resource).map_err(|why| ResourceError::Invalid { resource: Proto(resource).to_string(), why })
+}
+
 /// Puts a valid resource of any format into the one after refinement, and touches nothing else.
 pub fn upgrade(resource: &mut v1::Resource) {
-    let role = resource.role.take().unwrap_or_else(|| role::UNRESERVED.to_owned());
     let reservation = resource.reservation.take();
+    let Some(role) = resource.role.take() else { return };
     if resource.reservations.is_empty() && role != role::UNRESERVED {
         let kind = if reservation.is_some() { reservation_info::Type::Dynamic } else { reservation_info::Type::Static };
         let mut info = reservation.unwrap_or_default();

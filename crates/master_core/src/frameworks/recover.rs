@@ -15,8 +15,9 @@ impl Master {
     /// Makes rows for the frameworks that an agent reports and nobody else has. The ones that are over stay over.
     pub(crate) fn recover_frameworks(&mut self, reported: &[v1::FrameworkInfo], step: &mut Step<'_>) {
         for info in reported {
-            let Some(id) = info.id.as_ref().map(FrameworkId::from) else { continue };
-            if !self.state.frameworks.contains(&id) && !self.state.is_over(&id) {
+            let Some(id) = &info.id else { continue };
+            let known = self.state.frameworks.contains(id.value.as_str());
+            if !known && !self.state.is_over(&FrameworkId::from(id)) {
                 self.recover_framework(info, step);
             }
         }

@@ -28,7 +28,8 @@ fn roles(info: &FrameworkInfo) -> Result<(), String> {
         return Err("'FrameworkInfo.role' must not be set when the framework is MULTI_ROLE capable".into());
     }
     let mut seen = BTreeSet::new();
-    let twice: BTreeSet<&str> = info.roles.iter().map(String::as_str).filter(|role| !seen.insert(*role)).collect();
+    let roles = info.roles.iter().map(String::as_str).filter(|_| info.roles.len() > 1);
+    let twice: BTreeSet<&str> = roles.filter(|role| !seen.insert(*role)).collect();
     if !twice.is_empty() {
         return Err(format!("'FrameworkInfo.roles' contains duplicate items: {}", print::set(twice)));
     }

@@ -16,7 +16,7 @@ pub fn agent_info(info: &AgentInfo) -> Result<(), String> {
 }
 
 fn valid(resources: &[v1::Resource]) -> Result<(), String> {
-    Resources::from_protos(resources).map(drop).map_err(|error| error.to_string())
+    Resources::check_protos(resources).map_err(|error| error.to_string())
 }
 
 pub fn register(message: &RegisterSlaveMessage) -> Result<(), String> {

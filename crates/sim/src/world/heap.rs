@@ -1,6 +1,9 @@
 //! What is still to happen, by time; equal times in the order they were put in.
 
-use std::{cmp::Ordering, collections::BinaryHeap};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BinaryHeap},
+};
 
 use stdx::Tick;
 
@@ -33,22 +36,73 @@ impl Ord for Entry {
     }
 }
 
+/// How much of the time to come is kept in order, in nanoseconds; what is later waits unsorted, a window each.
+const WINDOW: u64 = 1 << 22;
+
 #[derive(Default)]
 pub(crate) struct Heap {
-    entries: BinaryHeap<Entry>,
+    /// What happens in `window` or before it.
+    near: BinaryHeap<Entry>,
+    window: u64,
+    far: BTreeMap<u64, Vec<Entry>>,
     count: u64,
 }
 
 impl Heap {
     pub fn put(&mut self, at: Tick, what: Happening) {
         self.count += 1;
-        self.entries.push(Entry { at, order: self.count, what });
+        let entry = Entry { at, order: self.count, what };
+        let window = at.0 / WINDOW;
+        if window <= self.window {
+            self.near.push(entry);
+        } else {
+            self.far.entry(window).or_default().push(entry);
+        }
     }
 
     pub fn take_until(&mut self, end: Tick) -> Option<(Tick, Happening)> {
-        if self.entries.peek()?.at > end {
+        if self.near.is_empty() {
+            let next = self.far.first_entry()?;
+            if *next.key() > end.0 / WINDOW {
+                return None;
+            }
+            self.window = *next.key();
+            self.near = next.remove().into();
+        }
+        if self.near.peek()?.at > end {
             return None;
         }
-        self.entries.pop().map(|entry| (entry.at, entry.what))
+        self.near.pop().map(|entry| (entry.at, entry.what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stdx::Rng;
+
+    use super::*;
+    use crate::world::happening::Node;
+
+    #[test]
+    fn all_comes_out_by_time_and_then_by_turn() {
+        let mut rng = Rng::new(7);
+        let (mut heap, mut waiting) = (Heap::default(), Vec::new());
+        let mut now = 0;
+        for turn in 0..20_000u32 {
+            let at = now + rng.below(20) * WINDOW / 4;
+            heap.put(Tick(at), Happening::Wake(Node::Agent(turn)));
+            waiting.push((at, turn));
+            if rng.below(3) == 0 {
+                let end = now + rng.below(2 * WINDOW);
+                while let Some((at, what)) = heap.take_until(Tick(end)) {
+                    let Happening::Wake(Node::Agent(turn)) = what else { unreachable!() };
+                    let first = waiting.iter().enumerate().min_by_key(|(_, entry)| **entry).map(|(place, _)| place);
+                    assert_eq!(waiting.swap_remove(first.expect("is there")), (at.0, turn));
+                    now = at.0;
+                }
+                now = end.max(now);
+                assert!(waiting.iter().all(|(at, _)| *at > end));
+            }
+        }
     }
 }

@@ -23,7 +23,9 @@ impl Master {
             Was::Forgotten => Some("Unknown agent reregistered"),
         };
         self.recover_frameworks(&m.frameworks, step);
-        self.forget_unreachable_tasks(id);
+        if was != Was::Recovered {
+            self.forget_unreachable_tasks(id);
+        }
         self.state.recovered_agents.take(id);
         let newcomer = Newcomer {
             pid: from.clone(),
@@ -39,9 +41,9 @@ impl Master {
             self.add_reported_executor(&mut agent, executor);
         }
         for task in m.tasks.into_iter().filter(|_| !stdx::bug!("failover_forgets_tasks")) {
-            let (framework, task_id) = (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id));
+            let named = news.map(|why| (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id), why));
             if self.add_reported_task(&mut agent, task, step)
-                && let Some(why) = news
+                && let Some((framework, task_id, why)) = named
             {
                 self.tell_reregistered(&framework, &task_id, why, step);
             }

@@ -33,8 +33,9 @@ impl Master {
 
     /// Takes in a task the agent reports. Not if its framework is gone, or has a task of this name elsewhere.
     pub(super) fn add_reported_task(&mut self, agent: &mut Agent, task: v1::Task, step: &mut Step<'_>) -> bool {
-        let (framework, id) = (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id));
-        let Some(row) = self.state.frameworks.get_mut(&framework) else { return false };
+        let id = TaskId::from(&task.task_id);
+        let Some(row) = self.state.frameworks.get_mut(task.framework_id.value.as_str()) else { return false };
+        let framework = row.id.clone();
         if row.tasks.contains(&id) {
             tracing::warn!(%framework, task = %id, agent = %agent.id, "reported, but runs elsewhere too");
             return false;
