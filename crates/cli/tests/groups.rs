@@ -120,7 +120,12 @@ fn tasks_land_where_their_group_selects_and_why_tells_of_the_rest() {
     refused(&cluster, &["why", "nobody"], "neither a framework nor a role");
 
     let state = cluster.master_address().rsplit(':').next().and_then(|port| port.parse().ok());
-    let state = cluster.get(state.expect("a port"), "/state").expect("/state");
+    let port = state.expect("a port");
+    let metrics = cluster.get(port, "/metrics/snapshot").expect("/metrics/snapshot");
+    let metrics: Value = serde_json::from_str(&metrics).expect("JSON");
+    assert_eq!(metrics["allocator/groups/fast/held_units"], 3.0);
+    assert_eq!(metrics["allocator/groups/gpu/supply"], 0.0);
+    let state = cluster.get(port, "/state").expect("/state");
     let state: Value = serde_json::from_str(&state).expect("JSON");
     assert_eq!(state["resource_groups"][0]["group"]["name"], "fast");
 

@@ -7,10 +7,11 @@ use std::{
     time::Duration,
 };
 
-use allocator::{AgentProfile, ConstraintLimits, Group, SorterKind};
-use model::{AgentCapabilities, AgentId, FrameworkCapabilities, FrameworkId};
+use allocator::{AgentProfile, AllocatorConfig, ConstraintLimits, Group, SorterKind};
+use model::{AgentCapabilities, AgentId, FrameworkCapabilities, FrameworkId, capabilities::fault_domain};
+use proto::v1::DomainInfo;
 use resources::{Name, Quantities, Quantity, Reservation, Resource, Resources, attributes};
-use stdx::Rng;
+use stdx::{Rng, units::parse_duration};
 
 use crate::{
     document::{DocumentError, Field, parse},
@@ -110,8 +111,22 @@ fn has_ended(state: &str) -> bool {
 
 /// What the master's flags say about sharing.
 fn read_flags(root: &Field, scenario: &mut Scenario) -> Result<(), DocumentError> {
+    scenario.config.region = read_domain(root)?.and_then(|domain| {
+        let (region, _) = fault_domain(Some(&domain))?;
+        Some(region.to_owned())
+    });
     let Some(flags) = root.find("flags") else { return Ok(()) };
+    let is = |name: &str, value: &str| flags.find(name).map(|flag| flag.text()).transpose().map(|t| t == Some(value));
+    if is("allocation_compatibility", "true")? {
+        scenario.config = AllocatorConfig { region: scenario.config.region.take(), ..AllocatorConfig::mesos() };
+    }
     let config = &mut scenario.config;
+    if is("allocation_on_recovery", "false")? {
+        config.event_driven = false;
+    }
+    if let Some(interval) = flags.find("allocation_interval") {
+        config.interval = parse_duration(interval.text()?).map_err(|why| interval.error(why, "1secs"))?;
+    }
     for (flag, sorter) in [("role_sorter", &mut config.role_sorter), ("framework_sorter", &mut config.framework_sorter)]
     {
         if let Some(kind) = flags.find(flag) {
@@ -135,6 +150,15 @@ fn read_flags(root: &Field, scenario: &mut Scenario) -> Result<(), DocumentError
         config.filter_gpu_resources = filter.text()? != "false";
     }
     Ok(())
+}
+
+/// Where a master or an agent is.
+fn read_domain(of: &Field) -> Result<Option<DomainInfo>, DocumentError> {
+    let read = |domain: Field| {
+        let right = "a fault domain with the names of its region and its zone";
+        proto::json::from_slice(domain.json().as_bytes()).map_err(|error| domain.error(error.to_string(), right))
+    };
+    of.find("domain").map(read).transpose()
 }
 
 /// The resource groups of a master of Meseta, each with how it stands.
@@ -189,7 +213,7 @@ fn read_agent(agent: &Field, id: AgentId) -> Result<ScenarioAgent, DocumentError
     let profile = AgentProfile {
         hostname,
         attributes: read,
-        domain: None,
+        domain: read_domain(agent)?,
         capabilities: AgentCapabilities::ALL,
         active: active && !deactivated,
     };

@@ -45,6 +45,27 @@ fn a_recorded_cluster_is_read_with_its_holdings_and_settings() {
 }
 
 #[test]
+fn a_master_is_simulated_as_it_is_set_and_where_it_is() {
+    let domain = r#"{"fault_domain": {"region": {"name": "north"}, "zone": {"name": "a"}}}"#;
+    let set = |flags: &str| {
+        let agent = format!(r#"{{"id": "S0", "hostname": "h", "resources": {{"cpus": 1}}, "domain": {domain}}}"#);
+        let text = format!(r#"{{"domain": {domain}, "flags": {flags}, "slaves": [{agent}], "frameworks": []}}"#);
+        read_state("state.json", &text, TASK, 1).map_err(|error| error.to_string())
+    };
+    let ours = set(r#"{"allocation_interval": "250ms"}"#).unwrap();
+    assert_eq!((ours.config.region.as_deref(), ours.config.interval.as_millis()), (Some("north"), 250));
+    assert!(ours.config.event_driven && ours.config.nested_quota);
+    assert!(ours.agents[0].profile.domain.is_some());
+    let compatible = set(r#"{"allocation_compatibility": "true", "allocation_on_recovery": "true"}"#).unwrap();
+    assert_eq!(compatible.config.region.as_deref(), Some("north"));
+    assert!(!compatible.config.event_driven && !compatible.config.nested_quota);
+    let waiting = set(r#"{"allocation_on_recovery": "false"}"#).unwrap();
+    assert!(!waiting.config.event_driven && waiting.config.nested_quota);
+    let wrong = set(r#"{"allocation_interval": "soon"}"#).unwrap_err();
+    assert!(wrong.contains("'soon' is not a duration"), "{wrong}");
+}
+
+#[test]
 fn whoever_wants_no_more_keeps_what_it_has() {
     let comparison = compare(&recorded(), &[]);
     for (name, cpus) in
