@@ -14,6 +14,7 @@ pub mod healing;
 mod hunger;
 mod ids;
 mod leadership;
+mod names;
 mod offers;
 mod once;
 mod quota;
@@ -65,10 +66,10 @@ impl Checks {
             Box::new(ids::Ids::default()),
             Box::new(leadership::Leadership::default()),
             Box::new(offers::Offers::default()),
-            Box::new(once::Once::new(scenario)),
+            Box::new(once::Once::default()),
             Box::new(quota::Quota),
             Box::new(recovery::Recovery),
-            Box::new(states::States::new(scenario)),
+            Box::new(states::States::default()),
             Box::new(updates::Updates::new(scenario)),
             Box::new(views::Views),
         ])

@@ -130,10 +130,12 @@ pub enum Fact {
         agent: u32,
         id: FrameworkId,
     },
-    /// A scheduler asked for a launch.
+    /// A scheduler asked for a launch. `again`: under a name that it gave before.
     Launched {
         framework: u32,
+        id: Option<FrameworkId>,
         task: TaskId,
+        again: bool,
     },
     /// A launch came to its agent after the master had given the task up.
     LaunchedLate {

@@ -45,6 +45,11 @@ impl Master {
         let connected = row.is_connected();
         let Some(task) = row.tasks.get_mut(&id).filter(|task| task.agent == agent) else {
             self.state.counters.add(Counter::InvalidStatusUpdates);
+            if model::task_state::is_terminal(latest.unwrap_or(status.state()))
+                && let Some(agent) = self.state.agents.get_mut(&agent)
+            {
+                agent.killed.remove(&(framework.clone(), id));
+            }
             self.send_event(&framework, events::update(status), step);
             return;
         };

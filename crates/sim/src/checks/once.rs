@@ -1,29 +1,22 @@
-//! No task runs twice under one id, least of all at once.
+//! No task runs twice under one id, least of all at once. Where a framework gave an id twice, two may run until the master
+//! has heard of both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use agent_core::ContainerId;
 use model::{FrameworkId, TaskId};
 
-use super::Check;
-use crate::{
-    observation::Fact,
-    scenario::{Scenario, Temper},
-};
+use super::{Check, names::Names};
+use crate::{observation::Fact, world::World};
 
+type Name = (FrameworkId, TaskId);
+
+#[derive(Default)]
 pub(super) struct Once {
-    /// Where each task runs, or ran.
-    runs: BTreeMap<(FrameworkId, TaskId), (u32, ContainerId, bool)>,
-    /// Frameworks that give names twice, by index: theirs may run twice.
-    careless: Vec<bool>,
-    of: BTreeMap<FrameworkId, u32>,
-}
-
-impl Once {
-    pub fn new(scenario: &Scenario) -> Once {
-        let careless = scenario.frameworks.iter().map(|plan| plan.temper == Temper::Buggy).collect();
-        Once { runs: BTreeMap::new(), careless, of: BTreeMap::new() }
-    }
+    /// Where each task runs, or ran last.
+    runs: BTreeMap<Name, (u32, ContainerId)>,
+    live: BTreeMap<Name, BTreeSet<(u32, ContainerId)>>,
+    shared: Names,
 }
 
 impl Check for Once {
@@ -32,31 +25,41 @@ impl Check for Once {
     }
 
     fn note(&mut self, fact: &Fact) -> Result<(), String> {
+        self.shared.note(fact);
         match fact {
-            Fact::FrameworkSubscribed { framework, id } => drop(self.of.insert(id.clone(), *framework)),
             Fact::TaskStarted { agent, container, framework, task, .. } => {
                 let key = (framework.clone(), task.clone());
-                let careless = self.of.get(framework).is_some_and(|index| self.careless[*index as usize]);
-                if let Some((other, there, live)) = self.runs.insert(key, (*agent, container.clone(), true)) {
-                    // A master that does not know of the first cannot refuse the second: between a failover and the
-                    // agent's return, or while the agent is unreachable.
-                    if live && !careless {
-                        return Err(format!(
-                            "task {task} runs on agent {other} in {there}, and on {agent} in {container}"
-                        ));
-                    }
-                    if !careless {
-                        return Err(format!("task {task} ran on agent {other}, and runs on {agent} again"));
-                    }
+                let live = self.live.entry(key.clone()).or_default();
+                let alone = live.is_empty();
+                live.insert((*agent, container.clone()));
+                if let Some((other, there)) = self.runs.insert(key, (*agent, container.clone()))
+                    && !self.shared.are_shared(framework, task)
+                {
+                    return Err(match alone {
+                        true => format!("task {task} ran on agent {other}, and runs on {agent} again"),
+                        false => format!("task {task} runs on agent {other} in {there}, and on {agent} in {container}"),
+                    });
                 }
             }
-            Fact::TaskStopped { framework, task, .. } => {
-                if let Some(run) = self.runs.get_mut(&(framework.clone(), task.clone())) {
-                    run.2 = false;
+            Fact::TaskStopped { agent, container, framework, task } => {
+                let key = (framework.clone(), task.clone());
+                if let Some(live) = self.live.get_mut(&key) {
+                    live.remove(&(*agent, container.clone()));
+                    if live.is_empty() {
+                        self.live.remove(&key);
+                    }
                 }
             }
             _ => {}
         }
         Ok(())
+    }
+
+    fn at_rest(&mut self, world: &World) -> Result<(), String> {
+        let twice = self.live.iter().filter(|(key, live)| live.len() > 1 && !world.late.contains(*key));
+        match twice.map(|((_, task), live)| (task, live)).next() {
+            Some((task, live)) => Err(format!("task {task} runs {} times: {live:?}", live.len())),
+            None => Ok(()),
+        }
     }
 }

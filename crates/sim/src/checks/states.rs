@@ -6,25 +6,15 @@ use bytes::Bytes;
 use model::{FrameworkId, TaskId, task_state};
 use proto::v1::TaskState;
 
-use super::Check;
-use crate::{
-    observation::Fact,
-    scenario::{Scenario, Temper},
-};
+use super::{Check, names::Names};
+use crate::observation::Fact;
 
+#[derive(Default)]
 pub(super) struct States {
     last: BTreeMap<(FrameworkId, TaskId, u32), TaskState>,
     seen: BTreeSet<Bytes>,
-    /// Frameworks that give names twice: a second task of a name begins anew.
-    careless: Vec<bool>,
-    of: BTreeMap<FrameworkId, u32>,
-}
-
-impl States {
-    pub fn new(scenario: &Scenario) -> States {
-        let careless = scenario.frameworks.iter().map(|plan| plan.temper == Temper::Buggy).collect();
-        States { last: BTreeMap::new(), seen: BTreeSet::new(), careless, of: BTreeMap::new() }
-    }
+    /// A second task of a name begins anew.
+    shared: Names,
 }
 
 impl Check for States {
@@ -33,13 +23,13 @@ impl Check for States {
     }
 
     fn note(&mut self, fact: &Fact) -> Result<(), String> {
+        self.shared.note(fact);
         match fact {
-            Fact::FrameworkSubscribed { framework, id } => drop(self.of.insert(id.clone(), *framework)),
             // A machine set up anew has no past.
             Fact::MachineLost { agent } => self.last.retain(|(_, _, of), _| of != agent),
             Fact::AgentSaid { agent, framework, task, state, uuid, .. } => {
-                let careless = self.of.get(framework).is_some_and(|index| self.careless[*index as usize]);
-                let begins = careless && matches!(state, TaskState::TaskStaging | TaskState::TaskStarting);
+                let shared = self.shared.are_shared(framework, task);
+                let begins = shared && matches!(state, TaskState::TaskStaging | TaskState::TaskStarting);
                 if !self.seen.insert(uuid.clone()) {
                     return Ok(());
                 }

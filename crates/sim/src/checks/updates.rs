@@ -6,11 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use model::{FrameworkId, TaskId};
 
-use super::Check;
-use crate::{
-    observation::Fact,
-    scenario::{Scenario, Temper},
-};
+use super::{Check, names::Names};
+use crate::{observation::Fact, scenario::Scenario};
 
 pub(super) struct Updates {
     /// What executors said of each task, in order.
@@ -22,8 +19,8 @@ pub(super) struct Updates {
     /// Which agents were told that a framework is over: they forget what they hold of it.
     shut: BTreeSet<(u32, FrameworkId)>,
     checkpoints: Vec<bool>,
-    /// Frameworks that give names twice: what is said of two tasks of one name has no order.
-    careless: Vec<bool>,
+    /// What is said of two tasks of one name has no order.
+    shared: Names,
     /// The frameworks that live, and which they are.
     live: BTreeMap<FrameworkId, u32>,
 }
@@ -37,7 +34,7 @@ impl Updates {
             promised: BTreeMap::new(),
             shut: BTreeSet::new(),
             checkpoints: scenario.frameworks.iter().map(|plan| plan.checkpoint).collect(),
-            careless: scenario.frameworks.iter().map(|plan| plan.temper == Temper::Buggy).collect(),
+            shared: Names::default(),
             live: BTreeMap::new(),
         }
     }
@@ -49,6 +46,7 @@ impl Check for Updates {
     }
 
     fn note(&mut self, fact: &Fact) -> Result<(), String> {
+        self.shared.note(fact);
         match fact {
             Fact::FrameworkSubscribed { framework, id } => drop(self.live.insert(id.clone(), *framework)),
             Fact::FrameworkEnded { id, .. } => drop(self.live.remove(id)),
@@ -68,7 +66,7 @@ impl Check for Updates {
                 self.promised.insert(uuid.clone(), (*agent, framework.clone(), task.clone()));
             }
             Fact::AgentSaid { framework, task, state, uuid, .. } => {
-                if self.live.get(framework).is_none_or(|index| self.careless[*index as usize]) {
+                if !self.live.contains_key(framework) || self.shared.are_shared(framework, task) {
                     return Ok(());
                 }
                 let said = self.said.get(&(framework.clone(), task.clone()));

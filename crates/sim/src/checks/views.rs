@@ -8,7 +8,6 @@ use proto::v1::TaskState;
 use super::Check;
 use crate::{
     observation::Fact,
-    scenario::Temper,
     world::{World, agents::Core, machine::Stage},
 };
 
@@ -51,14 +50,7 @@ pub fn find_difference(world: &World) -> Option<String> {
             Some(_) => {}
         }
     }
-    // Of two tasks of one name the master has one.
-    let careless = |framework: &FrameworkId| {
-        let host = world.schedulers.iter().position(|host| host.id.as_ref() == Some(framework));
-        let plan = host.and_then(|index| world.scenario.frameworks.get(index));
-        plan.is_none_or(|plan| plan.temper == Temper::Buggy)
-    };
-    let unknown =
-        |key: &(FrameworkId, TaskId)| !of_master.contains_key(key) && !careless(&key.0) && !world.late.contains(key);
+    let unknown = |key: &(FrameworkId, TaskId)| !of_master.contains_key(key) && !world.late.contains(key);
     if let Some((key, seen)) = of_agents.iter().find(|(key, _)| unknown(key)) {
         return Some(format!("agent {} has task {}, and the master does not", seen.0, key.1));
     }

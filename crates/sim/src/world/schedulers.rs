@@ -1,7 +1,10 @@
 //! The schedulers' processes: they find the master, subscribe, carry calls and events, read slowly, crash and come back.
 //! What they want is `crate::scheduler`'s.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use master_core::{ConnId, Reply, ReqId};
 use model::{FrameworkId, OfferId, TaskId};
@@ -28,6 +31,8 @@ pub(crate) struct SchedulerHost {
     pub core: Box<dyn Scheduler>,
     /// It survives the process.
     pub id: Option<FrameworkId>,
+    /// The names that it gave to tasks, if anybody watches.
+    given: BTreeSet<TaskId>,
     master: Option<u32>,
     epoch: u64,
     stream: Option<Stream>,
@@ -60,6 +65,7 @@ impl SchedulerHost {
             up: false,
             core,
             id: None,
+            given: BTreeSet::new(),
             master: None,
             epoch: 0,
             stream: None,
@@ -365,7 +371,10 @@ impl World {
             let grouped = operation.launch_group.iter().flat_map(|group| &group.task_group.tasks);
             for task in single.chain(grouped) {
                 let task = TaskId::from(&task.task_id);
-                self.fact(Fact::Launched { framework, task });
+                let host = self.host(framework);
+                let again = !host.given.insert(task.clone());
+                let id = host.id.clone();
+                self.fact(Fact::Launched { framework, id, task, again });
             }
         }
     }

@@ -6,6 +6,7 @@ use proto::{
     upid::Upid,
 };
 
+use super::reported::Reported;
 use crate::{Master, Step, agents::membership::Newcomer, counters::Counter, pending::Was};
 
 impl Master {
@@ -40,12 +41,16 @@ impl Master {
         for executor in m.executor_infos {
             self.add_reported_executor(&mut agent, executor);
         }
+        let mut doubles = Vec::new();
         for task in m.tasks.into_iter().filter(|_| !stdx::bug!("failover_forgets_tasks")) {
             let named = news.map(|why| (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id), why));
-            if self.add_reported_task(&mut agent, task, step)
-                && let Some((framework, task_id, why)) = named
-            {
-                self.tell_reregistered(&framework, &task_id, why, step);
+            let lives = !model::task_state::is_terminal(task.state());
+            match (self.add_reported_task(&mut agent, task, step), named) {
+                (Reported::TakenIn, Some((framework, task, why))) => {
+                    self.tell_reregistered(&framework, &task, why, step);
+                }
+                (Reported::Double(framework, task), _) if lives => doubles.push((framework, task)),
+                (Reported::TakenIn | Reported::Double(..) | Reported::Homeless, _) => {}
             }
         }
         self.state.counters.add(Counter::AgentReregistrations);
@@ -57,6 +62,9 @@ impl Master {
         let reply = internal::SlaveReregisteredMessage { agent_id: id.to_proto(), reconciliations: vec![], connection };
         step.send(&from, reply);
         self.tell_frameworks(&from, &m.frameworks, step);
+        for (framework, task) in doubles {
+            self.end_double(id, &framework, &task, step);
+        }
         self.ping(id, step);
     }
 

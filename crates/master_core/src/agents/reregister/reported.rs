@@ -15,6 +15,15 @@ use crate::{
     state::{Agent, Executor, Framework, Task},
 };
 
+/// What became of a reported task.
+pub(super) enum Reported {
+    TakenIn,
+    /// Its framework is gone.
+    Homeless,
+    /// Its framework has a task of this name elsewhere.
+    Double(FrameworkId, TaskId),
+}
+
 impl Master {
     /// Takes in an executor the agent reports, unless it is known or its framework is not.
     pub(super) fn add_reported_executor(&mut self, agent: &mut Agent, info: v1::ExecutorInfo) {
@@ -31,14 +40,16 @@ impl Master {
         agent.executors.insert(key, Arc::new(Executor { info, resources }));
     }
 
-    /// Takes in a task the agent reports. Not if its framework is gone, or has a task of this name elsewhere.
-    pub(super) fn add_reported_task(&mut self, agent: &mut Agent, task: v1::Task, step: &mut Step<'_>) -> bool {
+    /// Takes in a task the agent reports, if its framework is there and has no task of this name elsewhere.
+    pub(super) fn add_reported_task(&mut self, agent: &mut Agent, task: v1::Task, step: &mut Step<'_>) -> Reported {
         let id = TaskId::from(&task.task_id);
-        let Some(row) = self.state.frameworks.get_mut(task.framework_id.value.as_str()) else { return false };
+        let Some(row) = self.state.frameworks.get_mut(task.framework_id.value.as_str()) else {
+            return Reported::Homeless;
+        };
         let framework = row.id.clone();
         if row.tasks.contains(&id) {
             tracing::warn!(%framework, task = %id, agent = %agent.id, "reported, but runs elsewhere too");
-            return false;
+            return Reported::Double(framework, id);
         }
         row.unreachable_tasks.take(&id);
         row.completed_tasks.remove(|done| done.id == id);
@@ -54,7 +65,18 @@ impl Master {
         publish::task_added(&self.config, &task, step);
         row.tasks.insert(id.clone(), task);
         agent.tasks.insert((framework, id));
-        true
+        Reported::TakenIn
+    }
+
+    /// A name stands for one task: of two that a framework gave it while the master could not know of the first, the one
+    /// that is reported last ends. Nobody would count what it uses.
+    pub(super) fn end_double(&mut self, on: &AgentId, framework: &FrameworkId, task: &TaskId, step: &mut Step<'_>) {
+        let Some(agent) = self.state.agents.get_mut(on) else { return };
+        // If it was to end before, it has just been told again.
+        if agent.killed.insert((framework.clone(), task.clone())) {
+            let (framework_id, task_id) = (framework.to_proto(), task.to_proto());
+            step.send(&agent.pid, internal::KillTaskMessage { framework_id, task_id, kill_policy: None });
+        }
     }
 
     pub(super) fn tell_reregistered(&mut self, framework: &FrameworkId, task: &TaskId, why: &str, step: &mut Step<'_>) {

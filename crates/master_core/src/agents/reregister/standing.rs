@@ -9,6 +9,7 @@ use proto::{
     v1::{self, task_status::Reason},
 };
 
+use super::reported::Reported;
 use crate::{Master, Step, agents::membership::total_resources, effect::Effect};
 
 impl Master {
@@ -141,6 +142,7 @@ impl Master {
         for executor in executors {
             self.add_reported_executor(&mut agent, executor);
         }
+        let mut doubles = Vec::new();
         for task in tasks {
             let key = (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id));
             if agent.tasks.contains(&key)
@@ -149,9 +151,15 @@ impl Master {
             {
                 continue;
             }
-            if self.add_reported_task(&mut agent, task, step) {
-                self.tell_reregistered(&key.0, &key.1, "Unknown agent reregistered", step);
+            match self.add_reported_task(&mut agent, task, step) {
+                Reported::TakenIn => self.tell_reregistered(&key.0, &key.1, "Unknown agent reregistered", step),
+                Reported::Double(..) => doubles.push(key),
+                Reported::Homeless => {}
             }
+        }
+        for (framework, task) in doubles {
+            self.end_double(id, &framework, &task, step);
+            agent.killed.insert((framework, task));
         }
         let after = self.state.used_on(&agent);
         if after == before {
