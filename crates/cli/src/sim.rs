@@ -1,16 +1,19 @@
 //! `meseta sim`: work on a simulated cluster: real masters and allocator, light agents, virtual time, and failures where they are
 //! asked for. The engine is the `sim` crate's; here are its options, and its report.
 
-use std::{collections::BTreeMap, io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use ::sim::experiment::{AgentKind, Experiment, Failures, Outcome as Ran, Request, Usage, Workload};
+use ::sim::experiment::{AgentKind, Experiment, Failures, Look, Outcome as Ran, Request, Usage, Workload, serving};
 use ::what_if::{Change, Scenario};
-use allocator::{AllocatorConfig, SorterKind};
-use proto::v1::{quota::QuotaConfig, value::Scalar};
+use allocator::{AllocatorConfig, SorterKind, groups::DEFAULT};
+use proto::{
+    meseta::v1::{ResourceGroup, ResourceGroups},
+    v1::{quota::QuotaConfig, value::Scalar},
+};
 use resources::{Name, Quantities, Quantity};
 use serde::Serialize;
 use stdx::units::parse_duration;
-use workload::{Fleet, Outcome, Recorder, Trace};
+use workload::{Fleet, Outcome, Recorder, Trace, Uses};
 
 use crate::{
     output::Format,
@@ -60,6 +63,18 @@ struct Policy {
     /// What a role may have at most.
     #[arg(long, value_name = "ROLE=RESOURCES", value_parser = Change::limit)]
     limit: Vec<Change>,
+    /// Resource groups: a file as the master's --resource_groups has it.
+    #[arg(long, value_name = "FILE")]
+    groups: Option<PathBuf>,
+}
+
+impl Policy {
+    fn groups(&self) -> Result<Vec<ResourceGroup>, String> {
+        let Some(path) = &self.groups else { return Ok(Vec::new()) };
+        let text = work::read(path)?;
+        let specs: Result<ResourceGroups, _> = proto::json::from_slice(text.as_bytes());
+        specs.map(|specs| specs.groups).map_err(|error| format!("{}: {error}", path.display()))
+    }
 }
 
 /// What goes wrong.
@@ -169,6 +184,7 @@ fn experiment(arguments: &SimArguments, trace: &Trace, fleet: &Fleet) -> Result<
     let settled = Change::apply(&settings, &Scenario::of_trace(trace, fleet)).map_err(|error| error.to_string())?;
     let quotas: Vec<QuotaConfig> = settled.quotas.iter().map(|(role, quota)| quota_config(role, quota)).collect();
     allocator::quota::check_tree(&settled.quotas).map_err(|error| error.to_string())?;
+    let groups = policy.groups()?;
     let (workloads, parties) = workloads(trace);
     let until = arguments.until.unwrap_or_else(|| match arguments.work.mix {
         Some(_) => arguments.work.horizon,
@@ -185,6 +201,8 @@ fn experiment(arguments: &SimArguments, trace: &Trace, fleet: &Fleet) -> Result<
         allocator,
         weights: settled.weights,
         quotas,
+        looks: if groups.is_empty() { Vec::new() } else { looks(fleet) },
+        groups,
         failures: Failures {
             agent_mtbf: failing.agent_mtbf.filter(|mean| !mean.is_zero()),
             agent_repair: failing.agent_repair,
@@ -254,6 +272,42 @@ fn kinds(fleet: &Fleet) -> Result<Vec<AgentKind>, String> {
     Ok(kinds)
 }
 
+/// What groups select agents by.
+fn looks(fleet: &Fleet) -> Vec<Look> {
+    let look = |agent: &workload::Agent| Look {
+        hostname: agent.hostname.clone(),
+        attributes: agent.attributes.clone().into(),
+        domain: agent.domain.clone(),
+    };
+    fleet.agents.iter().map(look).collect()
+}
+
+/// The resource group of each role; nothing where there are none.
+fn groups_of_roles(groups: &[ResourceGroup], parties: &Parties) -> BTreeMap<Arc<str>, String> {
+    let of = |role: &Arc<str>| {
+        let group = serving(groups.iter(), role).map_or(DEFAULT, |group| &group.name);
+        (role.clone(), group.to_owned())
+    };
+    parties.iter().filter(|_| !groups.is_empty()).map(|(role, _)| of(role)).collect()
+}
+
+/// How many units each group held, as the samples saw it.
+fn count_units(outcome: &mut Outcome, ran: &Ran) {
+    for group in &mut outcome.groups {
+        let held: Vec<f64> = ran
+            .samples
+            .iter()
+            .filter_map(|sample| sample.groups.get(&group.group))
+            .map(|units| *units as f64)
+            .collect();
+        if !held.is_empty() {
+            let mean = held.iter().sum::<f64>() / held.len() as f64;
+            let peak = held.iter().copied().fold(0.0, f64::max);
+            group.units = Some(Uses { mean: (mean * 1000.0).round() / 1000.0, peak });
+        }
+    }
+}
+
 fn quota_config(role: &str, quota: &allocator::Quota) -> QuotaConfig {
     let scalar = |amount: Quantity| Scalar { value: amount.as_f64() };
     QuotaConfig {
@@ -293,7 +347,9 @@ enum What {
 
 /// Tells the recorder everything in the order in which it happened.
 fn outcome(experiment: &Experiment, parties: &Parties, fleet: &Fleet, ran: &Ran) -> Outcome {
-    let mut recorder = Recorder::new(fleet.total().scalar_quantities()).weights(experiment.weights.clone());
+    let mut recorder = Recorder::new(fleet.total().scalar_quantities())
+        .weights(experiment.weights.clone())
+        .groups(groups_of_roles(&experiment.groups, parties));
     let numbers: Vec<_> = parties.iter().map(|(role, framework)| recorder.party(role, framework)).collect();
     let mut events: Vec<(Duration, u8, usize, What)> = Vec::with_capacity(ran.tasks.len() * 3);
     for (at, task) in ran.tasks.iter().enumerate() {
@@ -342,7 +398,9 @@ fn outcome(experiment: &Experiment, parties: &Parties, fleet: &Fleet, ran: &Ran)
             What::Capacity(_) => {}
         }
     }
-    recorder.finish(end)
+    let mut outcome = recorder.finish(end);
+    count_units(&mut outcome, ran);
+    outcome
 }
 
 fn quantities(usage: &Usage) -> Quantities {

@@ -132,3 +132,42 @@ fn without_failures_the_simulation_and_what_if_agree() {
         assert!((a - b).abs() <= b * 0.05, "{path}: {a} simulated, {b} replayed");
     }
 }
+
+#[test]
+fn resource_groups_divide_the_cluster_and_stand_in_the_report() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).expect("a file");
+        path.to_str().expect("a path").to_owned()
+    };
+    let trace = file(
+        "trace.csv",
+        "arrival,duration,count,cpus,mem,role,framework\n0,60,8,1,100,web,shop\n0,60,8,1,100,batch,night\n0,60,2,1,100,own,desk\n",
+    );
+    let agents = file("agents.csv", "count,cpus,mem,attributes\n2,2,1024,disk:ssd\n2,2,1024,disk:hdd\n");
+    let selector = r#"{"groups": [{"attribute_constraints": [{"selector": {"attribute_name": "disk"}, "predicate": {"text_equals": {"value": "ssd"}}}]}]}"#;
+    let groups = file(
+        "groups.json",
+        &format!(
+            r#"{{"groups": [{{"name": "fast", "roles": ["web"], "unit": {{"cpus": {{"value": 1}}, "mem": {{"value": 100}}}}, "selector": {selector}}},
+                {{"name": "slow", "roles": ["batch"], "unit": {{"cpus": {{"value": 1}}, "mem": {{"value": 100}}}}, "capacity": {{"max": 2}}}}]}}"#
+        ),
+    );
+    let result = json(&["--trace", &trace, "--agents", &agents, "--groups", &groups, "--json"]);
+    assert_eq!(result["tasks"]["finished"], 18);
+    let of = |name: &str| {
+        let all = result["groups"].as_array().expect("groups");
+        all.iter().find(|group| group["group"] == name).expect(name).clone()
+    };
+    assert_eq!(of("slow")["units"]["peak"], 2.0, "its end");
+    assert!(of("fast")["units"]["peak"].as_f64().expect("units") <= 4.0, "it selects two agents of two");
+    // Eight tasks, two at a time.
+    assert!(of("slow")["waits"]["max"].as_f64().expect("waits") >= 180.0);
+    assert_eq!((&of("default")["roles"][0], &of("default")["tasks"]["finished"]), (&"own".into(), &2.into()));
+    let table = sim(&["--trace", &trace, "--agents", &agents, "--groups", &groups]);
+    assert!(String::from_utf8_lossy(&table.stdout).contains("RESOURCE GROUPS"), "the table");
+    let wrong = file("wrong.json", r#"{"groups": [{"name": "g", "roles": ["web"], "unit": {}}]}"#);
+    let refused = sim(&["--trace", &trace, "--agents", "2", "--groups", &wrong]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("resource group 'g' has an empty unit"));
+}

@@ -6,12 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use allocator::AllocatorConfig;
-use proto::v1::quota::QuotaConfig;
+use allocator::{AllocatorConfig, ConstraintLimits, Group, GroupError};
+use proto::{meseta::v1::ResourceGroup, v1::quota::QuotaConfig};
 use resources::Resources;
 use stdx::{Rng, Tick};
 
-pub use crate::{scenario::AgentKind, scheduler::jobs::Demand as Usage};
+pub use crate::{
+    scenario::{AgentKind, serving},
+    scheduler::jobs::Demand as Usage,
+    world::Look,
+};
 use crate::{
     scenario::{Faults, Scenario},
     scheduler::jobs::{Job, Jobs},
@@ -28,6 +32,9 @@ pub struct Experiment {
     pub allocator: AllocatorConfig,
     pub weights: BTreeMap<String, f64>,
     pub quotas: Vec<QuotaConfig>,
+    pub groups: Vec<ResourceGroup>,
+    /// What groups select agents by, in the agents' order; empty where nothing tells them apart.
+    pub looks: Vec<Look>,
     pub failures: Failures,
     /// The distance of the samples.
     pub sample: Duration,
@@ -85,6 +92,8 @@ pub struct Sample {
     pub offered: Usage,
     /// In the order of the workloads.
     pub frameworks: Vec<FrameworkSample>,
+    /// How many units each resource group holds, by name.
+    pub groups: BTreeMap<String, u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -120,6 +129,11 @@ pub fn run(experiment: &Experiment, on_sample: &mut dyn FnMut(&Sample)) -> Resul
     for quota in &experiment.quotas {
         world.store.registry.quotas.insert(quota.role.clone(), quota.clone());
     }
+    for group in &experiment.groups {
+        let operation = registry::Operation::SetGroup(Box::new(group.clone()));
+        registry::apply(&mut world.store.registry, &operation).map_err(|refusal| refusal.to_string())?;
+    }
+    world.looks.clone_from(&experiment.looks);
     let mut rng = Rng::new(experiment.seed ^ 0x0e0e);
     for workload in &experiment.workloads {
         let jobs = workload.tasks.iter().map(job).collect();
@@ -152,7 +166,18 @@ fn check(experiment: &Experiment) -> Result<(), String> {
     if experiment.sample.is_zero() {
         return Err("the distance of the samples must be more than nothing".into());
     }
-    Ok(())
+    check_groups(&experiment.groups).map_err(|why| why.to_string())
+}
+
+fn check_groups(specs: &[ResourceGroup]) -> Result<(), GroupError> {
+    let mut groups = BTreeMap::new();
+    for spec in specs {
+        let group = Group::compile(spec, ConstraintLimits::default())?;
+        if groups.insert(group.name.clone(), group).is_some() {
+            return Err(GroupError::Twice { name: spec.name.clone() });
+        }
+    }
+    allocator::groups::check_together(&groups, None)
 }
 
 fn scenario(experiment: &Experiment) -> Scenario {
@@ -213,6 +238,8 @@ fn take_sample(world: &World, at: Duration) -> Sample {
         for offer in state.offers.values() {
             add(&mut sample.offered, &usage(&offer.resources));
         }
+        let standings = leader.allocator().group_standings();
+        sample.groups = standings.into_iter().map(|group| (group.name.to_string(), group.held_units)).collect();
     }
     for jobs in jobs(world) {
         let used = jobs.used();

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use groups::{GroupPlan, QuotaPlan};
+pub use groups::{GroupPlan, QuotaPlan, serving};
 pub(crate) use groups::{POOL, pool, round};
 
 /// One run. Times are in seconds of the simulated world, rates of rare things in mean seconds between two of them

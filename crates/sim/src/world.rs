@@ -24,6 +24,7 @@ use stdx::{Rng, Tick};
 
 use crate::{observation::Fact, scenario::Scenario, trace::Trace};
 use agents::AgentHost;
+pub use agents::Look;
 use election::Election;
 use faults::Faults;
 use happening::{Happening, Node};
@@ -61,6 +62,8 @@ pub struct World {
     pub(crate) trace: Trace,
     /// The allocator's configuration, instead of what the scenario's tuning says.
     pub(crate) policy: Option<allocator::AllocatorConfig>,
+    /// What agents look like, in their order, where they do not all look alike.
+    pub(crate) looks: Vec<Look>,
     /// What agents and masters say to each other, in words, if anybody wants to know.
     pub(crate) talk: Option<Vec<String>>,
     /// Whether facts are noted at all, and how many steps lie between two looks at a core's own laws.
@@ -103,6 +106,7 @@ impl World {
             faults: Faults::default(),
             trace: Trace::new(loud),
             policy: None,
+            looks: Vec::new(),
             talk: None,
             watched,
             facts: Vec::new(),

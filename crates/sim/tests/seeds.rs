@@ -92,6 +92,8 @@ fn an_experiment_works_off_its_list() {
         allocator: allocator::AllocatorConfig::default(),
         weights: BTreeMap::new(),
         quotas: Vec::new(),
+        groups: Vec::new(),
+        looks: Vec::new(),
         failures: Failures::default(),
         sample: Duration::from_secs(5),
         until: Duration::from_secs(600),

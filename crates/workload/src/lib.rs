@@ -14,7 +14,7 @@ mod trace;
 
 pub use fleet::{Agent, Fleet};
 pub use mix::{Load, Mix};
-pub use outcome::{Moment, Outcome, PartyOutcome, Uses, Waits, jain};
+pub use outcome::{GroupOutcome, Moment, Outcome, PartyOutcome, Uses, Waits, jain};
 pub use recorder::{Party, Recorder};
 pub use report::{Named, charts, page, tables};
 pub use sheet::SheetError;

@@ -23,13 +23,31 @@ pub struct Outcome {
     pub fairness: Option<f64>,
     pub roles: Vec<PartyOutcome>,
     pub frameworks: Vec<PartyOutcome>,
+    /// Where there are resource groups; by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupOutcome>,
     /// Shares are in the order of `roles`.
     pub moments: Vec<Moment>,
 }
 
-/// A role, or a framework in a role.
+/// A resource group: its roles together.
+#[derive(Clone, Debug, Serialize)]
+pub struct GroupOutcome {
+    pub group: String,
+    pub roles: Vec<String>,
+    /// Jain's index over the dominant shares of those of its frameworks that wait for something, as that over roles.
+    pub fairness: Option<f64>,
+    /// Units that it was offered or used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub units: Option<Uses>,
+    #[serde(flatten)]
+    pub held: PartyOutcome,
+}
+
+/// A role, or a framework in a role, or what several have together.
 #[derive(Clone, Debug, Serialize)]
 pub struct PartyOutcome {
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub role: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub framework: Option<String>,

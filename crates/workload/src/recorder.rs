@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use resources::{Name, Quantities, Quantity};
 
-use crate::outcome::{self, Moment, Outcome, PartyOutcome, TaskCounts, Uses, Waits, amounts, jain, rounded};
+use crate::outcome::{
+    self, GroupOutcome, Moment, Outcome, PartyOutcome, TaskCounts, Uses, Waits, amounts, jain, rounded,
+};
 
 /// A framework in one of its roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +21,9 @@ pub struct Recorder {
     weights: BTreeMap<String, f64>,
     parties: Vec<State>,
     roles: Vec<Arc<str>>,
+    /// By role, where there are resource groups.
+    groups: BTreeMap<Arc<str>, String>,
+    fairness_in: BTreeMap<String, Vec<f64>>,
     numbers: BTreeMap<(Arc<str>, Arc<str>), u32>,
     whole: Held,
     /// The capacity times time.
@@ -78,6 +83,8 @@ impl Recorder {
             weights: BTreeMap::new(),
             parties: Vec::new(),
             roles: Vec::new(),
+            groups: BTreeMap::new(),
+            fairness_in: BTreeMap::new(),
             numbers: BTreeMap::new(),
             whole: Held::default(),
             offered: BTreeMap::new(),
@@ -100,6 +107,12 @@ impl Recorder {
     /// The weights of roles, for fairness; 1 without.
     pub fn weights(mut self, weights: BTreeMap<String, f64>) -> Recorder {
         self.weights = weights;
+        self
+    }
+
+    /// The resource group of each role; without, there are none.
+    pub fn groups(mut self, of_roles: BTreeMap<Arc<str>, String>) -> Recorder {
+        self.groups = of_roles;
         self
     }
 
@@ -251,6 +264,7 @@ impl Recorder {
             let weighted = shares.iter().zip(&self.roles).map(|(share, role)| share / weight(role));
             let wanting: Vec<f64> = weighted.zip(&waits).filter(|(_, waits)| **waits).map(|(share, _)| share).collect();
             self.fairness.extend(jain(&wanting));
+            self.note_fairness_in_groups();
         }
         let used = self.capacity.iter().map(|(name, all)| {
             (name.to_string(), rounded(self.whole.now.get(name).as_f64() / all.as_f64().max(f64::MIN_POSITIVE)))
@@ -266,6 +280,34 @@ impl Recorder {
             });
             self.period *= 2;
         }
+    }
+
+    fn note_fairness_in_groups(&mut self) {
+        let mut wanting: BTreeMap<&String, Vec<f64>> = BTreeMap::new();
+        for state in self.parties.iter().filter(|state| state.tasks.waiting > 0) {
+            if let Some(group) = self.groups.get(&state.role) {
+                wanting.entry(group).or_default().push(dominant_share(&state.held.now, &self.capacity));
+            }
+        }
+        for (group, shares) in wanting {
+            if let Some(fairness) = jain(&shares) {
+                self.fairness_in.entry(group.clone()).or_default().push(fairness);
+            }
+        }
+    }
+
+    fn group_outcomes(&self, measured: f64) -> Vec<GroupOutcome> {
+        let names: std::collections::BTreeSet<&String> = self.groups.values().collect();
+        let outcome = |group: &String| {
+            let members: Vec<&State> =
+                self.parties.iter().filter(|state| self.groups.get(&state.role) == Some(group)).collect();
+            let roles = self.groups.iter().filter(|(_, of)| *of == group).map(|(role, _)| role.to_string());
+            let held = PartyOutcome { role: String::new(), ..party_outcome(&members, measured, false) };
+            let fairness = self.fairness_in.get(group).map(|all| all.iter().sum::<f64>() / all.len() as f64);
+            let fairness = fairness.map(rounded);
+            GroupOutcome { group: group.clone(), roles: roles.collect(), fairness, units: None, held }
+        };
+        names.into_iter().map(outcome).collect()
     }
 
     pub fn finish(mut self, now: Duration) -> Outcome {
@@ -313,6 +355,7 @@ impl Recorder {
             fairness,
             roles,
             frameworks,
+            groups: self.group_outcomes(measured),
             moments: std::mem::take(&mut self.moments),
         };
         outcome::sort(&mut outcome);

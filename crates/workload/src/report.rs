@@ -11,7 +11,13 @@ pub type Named<'a> = (&'a str, &'a Outcome);
 
 /// The tables of a report, each with its heading.
 pub fn tables(outcomes: &[Named]) -> Vec<(&'static str, Table)> {
-    vec![("Summary", summary(outcomes)), ("Roles", parties(outcomes, false)), ("Frameworks", parties(outcomes, true))]
+    let mut tables = vec![("Summary", summary(outcomes))];
+    for (_, outcome) in outcomes.iter().filter(|(_, outcome)| !outcome.groups.is_empty()) {
+        tables.push(("Resource groups", groups(outcome)));
+    }
+    tables.push(("Roles", parties(outcomes, false)));
+    tables.push(("Frameworks", parties(outcomes, true)));
+    tables
 }
 
 /// The charts of a report, each with a name that files can have.
@@ -67,6 +73,42 @@ fn summary(outcomes: &[Named]) -> Table {
     row("… p90", &|o| o.waits.p90.map_or("-".into(), seconds));
     row("… p99", &|o| o.waits.p99.map_or("-".into(), seconds));
     row("makespan", &|o| o.makespan_secs.map_or("-".into(), seconds));
+    table
+}
+
+fn groups(outcome: &Outcome) -> Table {
+    let right = [
+        "share",
+        "cpus",
+        "mem",
+        "units, mean",
+        "units, peak",
+        "fairness inside",
+        "finished",
+        "waiting",
+        "wait p50",
+        "wait p90",
+    ];
+    let columns = [("group", Align::Left), ("roles", Align::Left)];
+    let mut table = Table::new(columns.into_iter().chain(right.into_iter().map(|name| (name, Align::Right))));
+    let or_none = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    for group in &outcome.groups {
+        let held = |name: &str| number(group.held.held_mean.get(name).copied().unwrap_or(0.0));
+        table.row([
+            group.group.clone(),
+            group.roles.join(", "),
+            percent(group.held.share_mean),
+            held("cpus"),
+            held("mem"),
+            or_none(group.units.map(|units| number(units.mean))),
+            or_none(group.units.map(|units| number(units.peak))),
+            or_none(group.fairness.map(number)),
+            number(group.held.tasks.finished as f64),
+            number(group.held.tasks.waiting as f64),
+            or_none(group.held.waits.p50.map(seconds)),
+            or_none(group.held.waits.p90.map(seconds)),
+        ]);
+    }
     table
 }
 

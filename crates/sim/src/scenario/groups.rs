@@ -138,6 +138,12 @@ impl QuotaPlan {
     }
 }
 
+/// The group that serves a role: the one that names it or the nearest role above it.
+pub fn serving<'a>(groups: impl Iterator<Item = &'a ResourceGroup> + Clone, role: &str) -> Option<&'a ResourceGroup> {
+    let named = |name: &str| groups.clone().find(|group| group.roles.iter().any(|of| of == name));
+    named(role).or_else(|| role.rmatch_indices('/').find_map(|(at, _)| named(&role[..at])))
+}
+
 /// The name of a pool.
 pub(crate) fn pool(number: u32) -> String {
     format!("p{number}")

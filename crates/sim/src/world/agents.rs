@@ -1,7 +1,7 @@
 //! The agents' processes, full and light alike: they start, hear, speak and end. What a full one does to its machine is
 //! `machine`'s.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use agent_core::{Agent, Config, Effect, Effects, Event, Input, Recover};
 use model::{FrameworkId, TaskId};
@@ -38,6 +38,22 @@ pub(crate) struct AgentHost {
     pub machine: Option<Box<Machine>>,
 }
 
+/// What selectors see of an agent.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    pub hostname: String,
+    pub attributes: Arc<[v1::Attribute]>,
+    pub domain: Option<v1::DomainInfo>,
+}
+
+impl Look {
+    fn put_on(&self, info: &mut v1::AgentInfo) {
+        info.hostname.clone_from(&self.hostname);
+        info.attributes = self.attributes.to_vec();
+        info.domain.clone_from(&self.domain);
+    }
+}
+
 pub(crate) enum Core {
     Down,
     Full(Box<Agent>),
@@ -69,7 +85,10 @@ impl World {
             return;
         }
         let seed = self.draws.seeds.next_u64();
-        let config = config(&self.scenario, agent);
+        let mut config = config(&self.scenario, agent);
+        if let Some(look) = self.looks.get(index) {
+            look.put_on(&mut config.info);
+        }
         self.say(|| format!("agent {agent} starts"));
         if self.agents[index].machine.is_some() {
             self.agents[index].core = Core::Full(Box::new(Agent::new(config, seed)));

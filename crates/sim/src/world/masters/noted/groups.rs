@@ -11,7 +11,7 @@ use resources::{Quantities, Quantity};
 use super::World;
 use crate::{
     observation::{Fact, Guaranteed},
-    scenario::POOL,
+    scenario::{self, POOL},
 };
 
 /// What an executor of a framework's own takes beside its tasks, at most.
@@ -105,14 +105,9 @@ impl World {
     }
 }
 
-/// The group that serves a role: the one that names it or the nearest role above it.
+/// The name of the group that serves a role.
 pub(super) fn serving<'a>(state: &'a State, role: &str) -> Option<&'a String> {
-    let above = role.match_indices('/').map(|(at, _)| &role[..at]);
-    let mut names: Vec<&str> = above.chain([role]).collect();
-    names.reverse();
-    let names_it =
-        |name: &str| state.registry.groups.values().find(|group| group.roles.iter().any(|role| role == name));
-    names.into_iter().find_map(names_it).map(|group| &group.name)
+    scenario::serving(state.registry.groups.values(), role).map(|group| &group.name)
 }
 
 fn is_or_is_below(role: &str, other: &str) -> bool {
