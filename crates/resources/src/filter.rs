@@ -112,6 +112,10 @@ impl Resources {
     }
 
     fn group_by(&self, key: impl Fn(&Resource) -> Option<&str>) -> BTreeMap<String, Resources> {
+        let Some(first) = self.iter().next().map(&key) else { return BTreeMap::new() };
+        if let Some(only) = first.filter(|first| self.iter().all(|row| key(row) == Some(first))) {
+            return BTreeMap::from([(only.to_owned(), self.clone())]);
+        }
         let mut groups: BTreeMap<&str, Vec<Resource>> = BTreeMap::new();
         for row in self.iter() {
             if let Some(key) = key(row) {
