@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use sim::{
-    prove::{BUGS, Bug, SEEDS_MAX, find, table},
+    prove::{BUGS, Bug, SEEDS_MAX, find, sample, table},
     replay::replay,
     run::{Report, Watch, run},
     scenario::Scenario,
@@ -67,6 +67,9 @@ struct Arguments {
     /// Only the mistakes whose names contain this.
     #[arg(long, default_value = "", hide_default_value = true)]
     bug: String,
+    /// Of the mistakes that the table says are found within a few seeds, this many, and those after the first so many.
+    #[arg(long, num_args = 2, value_names = ["N", "AFTER"])]
+    sample: Vec<usize>,
     /// Steps between two looks at the cores' own laws.
     #[arg(long, default_value_t = 97)]
     every: u32,
@@ -122,7 +125,11 @@ fn prove(arguments: &Arguments, path: &std::path::Path) -> Result<u8> {
     if !stdx::bug::ARE_BUILT_IN {
         bail!("this build holds no mistakes; `cargo xtask sim --prove` makes one that does");
     }
-    let bugs: Vec<&'static Bug> = BUGS.iter().filter(|bug| bug.name.contains(&arguments.bug)).collect();
+    let mut bugs: Vec<&'static Bug> = BUGS.iter().filter(|bug| bug.name.contains(&arguments.bug)).collect();
+    if let [count, after] = arguments.sample[..] {
+        let known = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        bugs = sample(&known, count, after);
+    }
     let next = AtomicU64::new(0);
     let found = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -143,7 +150,10 @@ fn prove(arguments: &Arguments, path: &std::path::Path) -> Result<u8> {
     });
     let mut found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     found.sort_by_key(|found| BUGS.iter().position(|bug| bug == found.bug));
-    std::fs::write(path, table(&found)).with_context(|| format!("cannot write {}", path.display()))?;
+    // A sample makes no table.
+    if arguments.sample.is_empty() {
+        std::fs::write(path, table(&found)).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     let missed = found.iter().filter(|found| found.by.is_none()).count();
     println!("{} mistakes, {missed} not found within {SEEDS_MAX} seeds", found.len());
     Ok(if missed == 0 { 0 } else { 1 })

@@ -36,13 +36,29 @@ pub fn find(bug: &'static Bug) -> Found {
     Found { bug, by: None }
 }
 
+/// How many seeds a mistake of a sample may take, as the table says.
+const QUICK: u64 = 3;
+
+/// A few mistakes that `table` says are found quickly, beginning after so many of them, round and round.
+pub fn sample(table: &str, count: usize, after: usize) -> Vec<&'static Bug> {
+    let quick = |bug: &&Bug| seeds_of(table, bug.name).is_some_and(|seeds| seeds <= QUICK);
+    let quick: Vec<&Bug> = BUGS.iter().filter(quick).collect();
+    quick.iter().cycle().skip(after % quick.len().max(1)).take(count.min(quick.len())).copied().collect()
+}
+
+/// How many seeds a mistake took, in a table.
+pub fn seeds_of(table: &str, bug: &str) -> Option<u64> {
+    let row = table.lines().find_map(|line| line.strip_prefix(&format!("| `{bug}` |")))?;
+    row.split('|').nth(2)?.trim().parse().ok()
+}
+
 /// The table of `docs/simulation-bugs.md`.
 pub fn table(found: &[Found]) -> String {
-    let mut text = String::from(
+    let mut text = format!(
         "# Mistakes that the simulator finds\n\n\
          Each is one line in a core behind `stdx::bug!(\"name\")`, built in by `--cfg sim_bugs` only. `cargo xtask sim --prove` switches\n\
          them on one at a time, runs seeds from 0 on until one fails, and writes this table. \"Seeds\" is how many that took; the\n\
-         bound is 200.\n\n\
+         bound is {SEEDS_MAX}.\n\n\
          | name | mistake | kind | seeds | found by |\n|---|---|---|---|---|\n",
     );
     for Found { bug, by } in found {

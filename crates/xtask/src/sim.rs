@@ -29,6 +29,17 @@ pub fn smoke() -> Result<()> {
     run(command(&program()).args(["--seed", "0..2000", "--budget", SMOKE_SECS, "--twice"]))
 }
 
+/// How many mistakes one run of the tests has found, of those that take a few seeds.
+const SAMPLE: &str = "4";
+
+/// A few of the mistakes are found; which, goes with the number of commits.
+pub fn smoke_of_mistakes() -> Result<()> {
+    let counted = command("git").args(["rev-list", "--count", "HEAD"]).current_dir(root()).output();
+    let commits = counted.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let after: u64 = commits.parse::<u64>().unwrap_or(0) * 4;
+    prove(&["--sample".to_owned(), SAMPLE.to_owned(), after.to_string()])
+}
+
 /// Builds the mistakes in, in a target directory of their own, and has each found.
 fn prove(rest: &[String]) -> Result<()> {
     let target = root().join("target/sim-bugs");

@@ -60,7 +60,9 @@ pub fn test(arguments: &Arguments) -> Result<()> {
     }
     let mut tally = tally(&mut command)?;
     if arguments.filter.is_none() {
-        for (name, smoke) in [("sim", sim::smoke as fn() -> Result<()>), ("chaos", chaos::smoke)] {
+        let smokes =
+            [("sim", sim::smoke as fn() -> Result<()>), ("mistakes", sim::smoke_of_mistakes), ("chaos", chaos::smoke)];
+        for (name, smoke) in smokes {
             match smoke() {
                 Ok(()) => tally.passed += 1,
                 Err(error) => {

@@ -215,7 +215,8 @@ impl Allocator {
                 unit_share = f64::max(unit_share, *amount as f64 / total as f64);
             }
         }
-        let most = group.max.map_or(u64::from(u32::MAX), |max| max.saturating_sub(held));
+        let max = group.max.filter(|_| !stdx::bug!("group_without_end"));
+        let most = max.map_or(u64::from(u32::MAX), |max| max.saturating_sub(held));
         Contender {
             unit: entry.unit.to_vec(),
             weight: group.weight,

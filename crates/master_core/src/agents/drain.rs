@@ -129,6 +129,7 @@ impl Master {
         agent.deactivated = deactivated;
         agent.drain_info = drain;
         match (was_active, agent.is_active()) {
+            (true, false) if stdx::bug!("deactivated_agent_offered") => {}
             (true, false) => {
                 self.allocator.deactivate_agent(step.now, id);
                 self.rescind_all_on(id, step);

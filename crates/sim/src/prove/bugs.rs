@@ -28,7 +28,6 @@ pub const BUGS: &[Bug] = &[
     bug("deposed_leads_on", "a deposed master goes on", "Jepsen: two leaders"),
     bug("any_master_obeyed", "an agent obeys a master that leads no longer", "Jepsen: locks without fencing"),
     bug("transitions_overlap", "an agent is given up while another transition of it is under way", "agents (74)"),
-    bug("registered_twice", "an agent that asks twice gets two ids", "agents"),
     bug("lost_launches_forgotten", "a launch that never arrived is not asked about", "reregistration (61)"),
     bug("unknown_tasks_left_out", "what an agent runs and the master gave up stays given up", "reregistration (60)"),
     bug(
@@ -64,5 +63,9 @@ pub const BUGS: &[Bug] = &[
         "duplicates",
     ),
     bug("end_kept_silent", "tasks of an executor that dies are not said to have ended", "executors (64)"),
+    bug("group_without_end", "a group may hold more than its end", "groups"),
+    bug("groups_forgotten_at_failover", "a new master does not know the registry's groups", "groups"),
+    bug("deactivated_agent_offered", "a deactivated agent is offered all the same", "draining"),
+    bug("doubles_live_on", "of two tasks of one name both live on", "tasks (47)"),
     bug("silent_about_the_unknown", "an agent does not answer for tasks it never got", "reregistration (61)"),
 ];

@@ -73,7 +73,7 @@ impl Master {
     pub(super) fn end_double(&mut self, on: &AgentId, framework: &FrameworkId, task: &TaskId, step: &mut Step<'_>) {
         let Some(agent) = self.state.agents.get_mut(on) else { return };
         // If it was to end before, it has just been told again.
-        if agent.killed.insert((framework.clone(), task.clone())) {
+        if agent.killed.insert((framework.clone(), task.clone())) && !stdx::bug!("doubles_live_on") {
             let (framework_id, task_id) = (framework.to_proto(), task.to_proto());
             step.send(&agent.pid, internal::KillTaskMessage { framework_id, task_id, kill_policy: None });
         }
