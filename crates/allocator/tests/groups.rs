@@ -314,7 +314,8 @@ fn what_does_not_fit_together_or_into_the_cluster_is_refused_and_changes_nothing
     };
     cluster.groups(&[exclusive("x", "a", 4)]);
     let check = |spec: meseta::v1::ResourceGroup, force| {
-        cluster.allocator.check_group(&Group::compile(&spec, ConstraintLimits::default()).unwrap(), force)
+        let all = cluster.allocator.groups().map(|group| (group.name.clone(), group.clone())).collect();
+        cluster.allocator.check_group(all, &Group::compile(&spec, ConstraintLimits::default()).unwrap(), force)
     };
     assert_eq!(check(exclusive("y", "b", 4), false), Ok(()));
     assert_eq!(
@@ -324,7 +325,7 @@ fn what_does_not_fit_together_or_into_the_cluster_is_refused_and_changes_nothing
     let error = check(exclusive("y", "b", 5), false).unwrap_err().to_string();
     assert!(error.contains("9000") || error.contains("9 cpus") || error.contains("have 9"), "{error}");
     let small = meseta::v1::ResourceGroup { unit: group("", &[], &[("cpus", 1.0)]).unit, ..exclusive("y", "b", 4) };
-    cluster.allocator.check_group(&Group::compile(&small, ConstraintLimits::default()).unwrap(), false).unwrap();
+    assert_eq!(check(small, false), Ok(()));
     assert!(matches!(check(group("z", &["a"], UNIT), false), Err(GroupError::RoleTaken { .. })));
     assert_eq!(check(exclusive("y", "b", 9), true), Ok(()));
     assert_eq!(cluster.allocator.groups().count(), 1);

@@ -132,6 +132,11 @@ impl Pending {
         self.writes.remove(&ticket)
     }
 
+    /// What is being written, in the order of asking: the registry will say it before it says what is asked now.
+    pub(crate) fn operations(&self) -> impl Iterator<Item = &Operation> {
+        self.writes.values().flat_map(|(operations, _)| operations)
+    }
+
     /// What an agent said that waits to be let in again.
     pub(crate) fn find_reregistration(
         &mut self,

@@ -1,6 +1,8 @@
 //! Groups in the allocator's cycle: how they are set, what each client may have of an agent after the competition (`contest`),
 //! and what becomes of units that nobody in the group took.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use resources::{Quantities, Quantity, Resource, Resources};
 use smallvec::SmallVec;
 use stdx::Tick;
@@ -77,17 +79,19 @@ impl Allocator {
         (selected, held)
     }
 
-    /// Whether this group can be added to the others, or take the place of the one of its name. Says what breaks first;
-    /// with `force` it does not matter whether the cluster is big enough. Changes nothing.
-    pub fn check_group(&self, group: &Group, force: bool) -> Result<(), GroupError> {
-        let taken =
-            |role: &&String| self.groups().find(|other| other.name != group.name && other.roles.contains(*role));
+    /// Whether this group can be added to `all` that there will be, or take the place of the one of its name. Says what
+    /// breaks first; with `force` it does not matter whether the cluster is big enough. Changes nothing.
+    pub fn check_group(
+        &self,
+        mut all: BTreeMap<Arc<str>, Group>,
+        group: &Group,
+        force: bool,
+    ) -> Result<(), GroupError> {
+        let taken = |role: &&String| all.values().find(|other| other.name != group.name && other.roles.contains(*role));
         if let Some((role, other)) = group.roles.iter().find_map(|role| Some((role, taken(&role)?))) {
             let (name, other) = (group.name.to_string(), other.name.to_string());
             return Err(GroupError::RoleTaken { name, role: role.clone(), other });
         }
-        let mut all: std::collections::BTreeMap<_, _> =
-            self.groups().map(|group| (group.name.clone(), group.clone())).collect();
         all.insert(group.name.clone(), group.clone());
         check_together(&all, None)?;
         let agents = || self.agents.iter().map(|(_, agent)| (&agent.profile, &agent.total));

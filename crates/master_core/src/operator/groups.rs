@@ -1,7 +1,7 @@
 //! GET_GROUPS, SET_GROUP and REMOVE_GROUP: the resource groups. What makes a group impossible is in `allocator::groups`; once a
 //! change is durable every offer is taken back, so that all is divided anew.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use allocator::{Group, GroupStanding, groups::check_together};
 use proto::{
@@ -45,10 +45,29 @@ impl Master {
         let group = Group::compile(&call.group, self.config.constraint_limits).map_err(|why| why.to_string())?;
         let alone = [(group.name.clone(), group.clone())].into();
         check_together(&alone, self.config.roles.as_ref()).map_err(|why| why.to_string())?;
-        self.allocator.check_group(&group, call.force()).map_err(|why| match why.can_be_forced() {
-            true => format!("{why} (use 'force' flag to bypass this check)"),
-            false => why.to_string(),
+        self.allocator.check_group(self.coming_groups(), &group, call.force()).map_err(|why| {
+            match why.can_be_forced() {
+                true => format!("{why} (use 'force' flag to bypass this check)"),
+                false => why.to_string(),
+            }
         })
+    }
+
+    /// The groups there will be when all that is under way is written.
+    fn coming_groups(&self) -> BTreeMap<Arc<str>, Group> {
+        let mut all: BTreeMap<Arc<str>, Group> =
+            self.allocator.groups().map(|group| (group.name.clone(), group.clone())).collect();
+        for operation in self.pending.operations() {
+            match operation {
+                Operation::SetGroup(spec) => {
+                    let group = Group::compile(spec, self.config.constraint_limits).ok();
+                    all.extend(group.map(|group| (group.name.clone(), group)));
+                }
+                Operation::RemoveGroup(name) => drop(all.remove(name.as_str())),
+                _ => {}
+            }
+        }
+        all
     }
 
     pub(super) fn on_remove_group(&mut self, req: ReqId, name: String, step: &mut Step<'_>) {

@@ -36,7 +36,7 @@ impl Master {
         if let Some(config) = configs.iter().find(|config| config.role.contains('/') && !nested) {
             return Err(QuotaError::Nested(config.role.clone()).to_string());
         }
-        let mut all = self.allocator.quotas().clone();
+        let mut all = self.coming_quotas();
         for config in configs {
             let quota = read(config).map_err(|why| format!("Invalid QuotaConfig: {}", text(config, &why)))?;
             let consumed = self.state.consumed(&config.role);
@@ -47,6 +47,21 @@ impl Master {
             all.insert(config.role.clone(), quota);
         }
         self.check_promises(&all, force).map_err(|why| why.to_string())
+    }
+
+    /// The quotas there will be when all that is under way is written.
+    fn coming_quotas(&self) -> BTreeMap<String, Quota> {
+        let mut all = self.allocator.quotas().clone();
+        for operation in self.pending.operations() {
+            match operation {
+                Operation::UpdateQuota(configs) => {
+                    all.extend(configs.iter().filter_map(|config| Some((config.role.clone(), read(config).ok()?))));
+                }
+                Operation::RemoveQuota(role) => drop(all.remove(role)),
+                _ => {}
+            }
+        }
+        all
     }
 
     /// Whether a role is on the list of roles there may be, if there is one.
@@ -83,7 +98,7 @@ impl Master {
                 return;
             }
         };
-        let mut all = self.allocator.quotas().clone();
+        let mut all = self.coming_quotas();
         all.insert(config.role.clone(), quota);
         match self.check_promises(&all, request.force()) {
             Ok(()) => self.persist_quotas(req, Operation::UpdateQuota(vec![config]), step),
