@@ -71,7 +71,7 @@ impl Master {
     }
 
     pub(super) fn on_remove_group(&mut self, req: ReqId, name: String, step: &mut Step<'_>) {
-        if !self.state.registry.groups.contains_key(&name) {
+        if !self.coming_groups().contains_key(name.as_str()) {
             step.reply(req, Reply::NotFound(format!("there is no resource group '{name}'")));
             return;
         }

@@ -87,7 +87,8 @@ impl Master {
             step.reply(req, invalid(format!("Unknown role '{}'", config.role)));
             return;
         }
-        if self.state.registry.quotas.get(&config.role).is_some_and(is_set) {
+        let mut all = self.coming_quotas();
+        if all.get(&config.role).is_some_and(|quota| !quota.is_default()) {
             step.reply(req, invalid(format!("Cannot set quota for role '{}' which already has quota", config.role)));
             return;
         }
@@ -98,7 +99,6 @@ impl Master {
                 return;
             }
         };
-        let mut all = self.coming_quotas();
         all.insert(config.role.clone(), quota);
         match self.check_promises(&all, request.force()) {
             Ok(()) => self.persist_quotas(req, Operation::UpdateQuota(vec![config]), step),
@@ -117,7 +117,7 @@ impl Master {
     }
 
     pub(super) fn on_remove_quota(&mut self, req: ReqId, role: &str, step: &mut Step<'_>) {
-        if !self.state.registry.quotas.get(role).is_some_and(is_set) {
+        if self.coming_quotas().get(role).is_none_or(Quota::is_default) {
             step.reply(req, Reply::BadRequest(format!("Failed to remove quota: Role '{role}' has no quota set")));
             return;
         }
@@ -236,10 +236,6 @@ fn read(config: &QuotaConfig) -> Result<Quota, QuotaError> {
 }
 
 /// Whether a configuration says anything.
-fn is_set(config: &QuotaConfig) -> bool {
-    !config.guarantees.is_empty() || !config.limits.is_empty()
-}
-
 /// The text of what is wrong with a configuration by itself.
 fn text(config: &QuotaConfig, why: &QuotaError) -> String {
     let braced = |scalars: &BTreeMap<String, proto::v1::value::Scalar>| {
