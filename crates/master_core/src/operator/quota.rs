@@ -235,7 +235,6 @@ fn read(config: &QuotaConfig) -> Result<Quota, QuotaError> {
     )
 }
 
-/// Whether a configuration says anything.
 /// The text of what is wrong with a configuration by itself.
 fn text(config: &QuotaConfig, why: &QuotaError) -> String {
     let braced = |scalars: &BTreeMap<String, proto::v1::value::Scalar>| {
