@@ -938,8 +938,8 @@ async fn many_launches_leave_nothing_behind() -> Result<(), Skip> {
         round(number).await;
     }
     assert_eq!((count_cgroups(), children(), mounts()), before);
-    // What the test before this one had open may have gone meanwhile.
-    assert!(descriptors() <= descriptors_before, "{} and {descriptors_before} before", descriptors());
+    // What the test before this one had open may have gone meanwhile, and the last containers' may still be going.
+    until("as many descriptors as before", || (descriptors() <= descriptors_before).then_some(())).await;
     assert!(records(&world).len() <= 4 && records(&world).iter().all(|size| *size == 0), "{:?}", records(&world));
     assert_eq!(world.containers.list(), []);
     Ok(())
