@@ -4,14 +4,14 @@
 use std::{
     fs::{self, File},
     io::{Read, Write},
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use crate::network::Host;
+use crate::{network::Host, processes::free_port};
 
 /// Which service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -305,8 +305,7 @@ impl Drop for Service {
 }
 
 fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("bind loopback")).collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("local address").port()).collect()
+    (0..count).map(|_| free_port()).collect()
 }
 
 fn ask(at: SocketAddr, words: &str) -> Option<String> {
