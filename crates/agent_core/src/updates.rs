@@ -209,23 +209,18 @@ impl Agent {
     /// A master listens (again): every head is sent at once.
     pub(crate) fn resume_updates(&mut self, out: &mut Effects) {
         self.pause_updates();
-        if stdx::bug!("updates_stay_paused") {
-            return;
-        }
-        let keys: Vec<Key> =
-            self.streams.iter().filter(|(_, stream)| !stream.is_empty()).map(|(key, _)| key.clone()).collect();
-        for key in keys {
-            self.forward_head(&key, out);
-        }
+        let keys = self.streams.iter().filter(|(_, stream)| !stream.is_empty()).map(|(key, _)| key.clone()).collect();
+        self.resend(keys, out);
     }
 
     /// A framework listens (again): the heads of its tasks are sent at once.
     pub(crate) fn resend_updates_of(&mut self, framework: &FrameworkId, out: &mut Effects) {
-        if stdx::bug!("updates_stay_paused") {
-            return;
-        }
-        let keys: Vec<Key> = self.keys_of(framework).cloned().collect();
-        for key in keys {
+        let keys = self.keys_of(framework).cloned().collect();
+        self.resend(keys, out);
+    }
+
+    fn resend(&mut self, keys: Vec<Key>, out: &mut Effects) {
+        for key in keys.into_iter().filter(|_| !stdx::bug!("updates_stay_paused")) {
             if let Some(stream) = self.streams.get_mut(&key) {
                 self.timers.disarm(stream.retry.take());
                 self.forward_head(&key, out);

@@ -130,8 +130,7 @@ impl Report {
 }
 
 pub fn sim(arguments: SimArguments) -> ExitCode {
-    // Without them everything is only slower.
-    let _ = stdx::memory::prefer_huge_pages(Duration::from_millis(50));
+    stdx::memory::prefer_huge_pages();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => fail(&why),

@@ -31,8 +31,7 @@ impl Master {
                 })?;
             }
             let waits = self.pending.is_in_transition(id) || self.pending.draining.contains(id);
-            let empty = agent.tasks.is_empty() && agent.operations.is_empty() && !agent.awaits_operations;
-            require(!agent.is_draining() || !empty || waits || !self.state.is_leading(), || {
+            require(!agent.is_draining() || !agent.is_empty() || waits || !self.state.is_leading(), || {
                 format!("agent {id} is empty, and still draining")
             })?;
             require(expected.is_empty(), || format!("unknown frameworks hold {expected:?} on {id}"))?;

@@ -19,7 +19,7 @@ use sim::{
 use stdx::{Tick, WallTime};
 
 fn main() {
-    let _ = stdx::memory::prefer_huge_pages(Duration::from_millis(50));
+    stdx::memory::prefer_huge_pages();
     let wanted = std::env::args().nth(1).unwrap_or_default();
     let suites: [(&str, fn()); 4] =
         [("failover", failover), ("seeds", seeds), ("paper", paper_experiment), ("hour", an_hour)];

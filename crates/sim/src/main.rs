@@ -76,8 +76,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    // Without them everything is only slower.
-    let _ = stdx::memory::prefer_huge_pages(Duration::from_millis(50));
+    stdx::memory::prefer_huge_pages();
     match go(&Arguments::parse()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

@@ -6,8 +6,12 @@ use std::{fs, io, time::Duration};
 /// Mappings below this stay as they are: small processes remain small, and stacks are not touched.
 const LARGE: usize = 32 << 20;
 
-/// Asks for huge pages for whatever is large in this process, now and as it grows, from a thread of its own.
-pub fn prefer_huge_pages(every: Duration) -> io::Result<()> {
+/// How soon what is new is seen.
+const EVERY: Duration = Duration::from_millis(50);
+
+/// Asks for huge pages for whatever is large in this process, now and as it grows, from a thread of its own. Without them
+/// everything is only slower, so nobody needs to know.
+pub fn prefer_huge_pages() {
     // The heap grows in steps large enough to be seen before they are filled, and keeps what is freed.
     // Sound: it sets figures of the allocator.
     unsafe {
@@ -21,10 +25,13 @@ pub fn prefer_huge_pages(every: Duration) -> io::Result<()> {
                 tracing::debug!(%error, "no huge pages");
                 return;
             }
-            std::thread::sleep(every);
+            std::thread::sleep(EVERY);
         }
     };
-    std::thread::Builder::new().name("huge-pages".into()).stack_size(64 << 10).spawn(look).map(drop)
+    let thread = std::thread::Builder::new().name("huge-pages".into()).stack_size(64 << 10).spawn(look);
+    if let Err(error) = thread {
+        tracing::debug!(%error, "no huge pages");
+    }
 }
 
 fn advise() -> io::Result<()> {

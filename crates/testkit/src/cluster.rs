@@ -172,13 +172,7 @@ impl Cluster {
     pub fn logs(&self) -> String {
         let directories = std::iter::once(self.home.path().join("master"))
             .chain((0..self.agents.len()).map(|i| self.agent_work_dir(i)));
-        let tail = |directory: PathBuf| {
-            let text = fs::read_to_string(directory.join("log")).unwrap_or_default();
-            let lines: Vec<&str> = text.lines().rev().take(40).collect();
-            let lines: Vec<&str> = lines.into_iter().rev().collect();
-            format!("--- {}\n{}\n", directory.display(), lines.join("\n"))
-        };
-        directories.map(tail).collect()
+        directories.map(log_end).collect()
     }
 
     fn wait_answers(&self, port: u16) {
@@ -221,7 +215,14 @@ pub(crate) fn spawn(mut command: Command, work_dir: &Path) -> Child {
     command.spawn().unwrap_or_else(|e| panic!("cannot start {:?}: {e}", command.get_program()))
 }
 
-fn kill(child: Option<Child>) {
+/// The end of the log that `spawn` made there.
+pub(crate) fn log_end(directory: PathBuf) -> String {
+    let text = fs::read_to_string(directory.join("log")).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    format!("--- {}\n{}\n", directory.display(), lines[lines.len().saturating_sub(40)..].join("\n"))
+}
+
+pub(crate) fn kill(child: Option<Child>) {
     if let Some(mut child) = child {
         let _ = child.kill();
         let _ = child.wait();

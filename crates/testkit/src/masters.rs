@@ -1,14 +1,13 @@
 //! Several masters of one cluster on loopback, which meet at a real store. Dropping them ends all of it.
 
 use std::{
-    fs,
     path::PathBuf,
     process::{Child, Command, ExitStatus},
     time::Duration,
 };
 
 use crate::{
-    cluster::spawn,
+    cluster::{kill, log_end, spawn},
     http::{self, Answer},
     processes::{self, wait_for},
     services::{Kind, Service},
@@ -119,20 +118,12 @@ impl Masters {
 
     /// SIGKILL.
     pub fn kill_master(&mut self, i: usize) {
-        if let Some(mut master) = self.masters[i].take() {
-            let _ = master.kill();
-            let _ = master.wait();
-        }
+        kill(self.masters[i].take());
     }
 
     /// The ends of the masters' logs, for the message of a failed test.
     pub fn logs(&self) -> String {
-        let tail = |i: usize| {
-            let text = fs::read_to_string(self.directory(i).join("log")).unwrap_or_default();
-            let lines: Vec<&str> = text.lines().collect();
-            format!("--- master {i}\n{}\n", lines[lines.len().saturating_sub(30)..].join("\n"))
-        };
-        (0..self.ports.len()).map(tail).collect()
+        (0..self.ports.len()).map(|i| log_end(self.directory(i))).collect()
     }
 
     fn directory(&self, i: usize) -> PathBuf {
@@ -143,10 +134,7 @@ impl Masters {
 impl Drop for Masters {
     fn drop(&mut self) {
         (0..self.masters.len()).for_each(|i| self.kill_master(i));
-        for agent in &mut self.agents {
-            let _ = agent.kill();
-            let _ = agent.wait();
-        }
+        self.agents.drain(..).for_each(|agent| kill(Some(agent)));
         processes::end_all(self.home.path());
     }
 }

@@ -51,7 +51,7 @@ pub struct Site {
 impl Site {
     /// Sites on loopback, on ports that are free now.
     pub fn on_loopback(count: usize) -> Vec<Site> {
-        let ports = free_ports(count * 4);
+        let ports = (0..count * 4).map(|_| free_port()).collect::<Vec<u16>>();
         let ports = ports.chunks_exact(4).filter_map(|four| four.try_into().ok());
         ports.map(|ports| Site { ip: Ipv4Addr::LOCALHOST.into(), ports, host: None }).collect()
     }
@@ -302,10 +302,6 @@ impl Drop for Service {
     fn drop(&mut self) {
         (0..self.servers.len()).for_each(|i| self.kill_server(i));
     }
-}
-
-fn free_ports(count: usize) -> Vec<u16> {
-    (0..count).map(|_| free_port()).collect()
 }
 
 fn ask(at: SocketAddr, words: &str) -> Option<String> {

@@ -3,6 +3,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use client::{Error, MasterClient};
 use proto::v1::{AgentId, master::call};
 
 use super::{change, time};
@@ -59,38 +60,47 @@ pub async fn agents(verb: Verb) -> Result<ExitCode, String> {
     match verb {
         Verb::Drain { target, max_grace_period, mark_gone, wait } => {
             let grace = max_grace_period.map(|text| time(&text)).transpose()?;
-            let ids = target.ids().await?;
-            for id in &ids {
-                let agent_id = AgentId { value: id.clone() };
-                let max_grace_period = grace.map(|grace| grace.try_into().unwrap_or_default());
-                let drain = call::DrainAgent { agent_id, max_grace_period, mark_gone: Some(mark_gone) };
-                change(&target.connect, NEXT, async |client| client.drain_agent(drain).await).await?;
-            }
+            let max_grace_period = grace.map(|grace| grace.try_into().unwrap_or_default());
+            let drain = async |client: MasterClient, agent_id| {
+                client.drain_agent(call::DrainAgent { agent_id, max_grace_period, mark_gone: Some(mark_gone) }).await
+            };
+            let ids = target.each(drain).await?;
             while wait && target.still_drain(&ids).await? {
                 tokio::time::sleep(LOOK).await;
             }
             target.show(&ids).await
         }
         Verb::Deactivate { target } => {
-            let ids = target.ids().await?;
-            for id in &ids {
-                let deactivate = call::DeactivateAgent { agent_id: AgentId { value: id.clone() } };
-                change(&target.connect, NEXT, async |client| client.deactivate_agent(deactivate).await).await?;
-            }
+            let deactivate = async |client: MasterClient, agent_id| {
+                client.deactivate_agent(call::DeactivateAgent { agent_id }).await
+            };
+            let ids = target.each(deactivate).await?;
             target.show(&ids).await
         }
         Verb::Reactivate { target } => {
-            let ids = target.ids().await?;
-            for id in &ids {
-                let reactivate = call::ReactivateAgent { agent_id: AgentId { value: id.clone() } };
-                change(&target.connect, NEXT, async |client| client.reactivate_agent(reactivate).await).await?;
-            }
+            let reactivate = async |client: MasterClient, agent_id| {
+                client.reactivate_agent(call::ReactivateAgent { agent_id }).await
+            };
+            let ids = target.each(reactivate).await?;
             target.show(&ids).await
         }
     }
 }
 
 impl Target {
+    /// Asks the same of each agent, and gives their ids.
+    async fn each(
+        &self,
+        send: impl AsyncFn(MasterClient, AgentId) -> Result<(), Error>,
+    ) -> Result<Vec<String>, String> {
+        let ids = self.ids().await?;
+        for id in &ids {
+            let agent = AgentId { value: id.clone() };
+            change(&self.connect, NEXT, async |client| send(client, agent).await).await?;
+        }
+        Ok(ids)
+    }
+
     /// What is no agent that the master lists may be one that is unreachable: the master knows.
     async fn ids(&self) -> Result<Vec<String>, String> {
         let rows = fetch(&self.connect).await?.agent_rows();

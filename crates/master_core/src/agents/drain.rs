@@ -155,9 +155,8 @@ impl Master {
     pub(crate) fn settle_drains(&mut self, step: &mut Step<'_>) {
         for id in std::mem::take(&mut self.pending.emptied) {
             let Some(agent) = self.state.agents.get(&id).filter(|agent| agent.is_draining()) else { continue };
-            let busy = !agent.tasks.is_empty() || !agent.operations.is_empty() || agent.awaits_operations;
             // Whatever ends the transition leads here again, or away with the agent.
-            if busy || self.pending.is_in_transition(&id) || self.pending.draining.contains(&id) {
+            if !agent.is_empty() || self.pending.is_in_transition(&id) || self.pending.draining.contains(&id) {
                 continue;
             }
             if agent.drain_info.is_some_and(|drain| drain.config.mark_gone()) {

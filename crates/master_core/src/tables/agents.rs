@@ -77,6 +77,11 @@ impl Agent {
         self.drain_info.is_some_and(|drain| drain.state() == v1::DrainState::Draining)
     }
 
+    /// Whether nothing is left to drain.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.operations.is_empty() && !self.awaits_operations
+    }
+
     /// The machine it is on, as maintenance schedules name machines.
     pub fn machine(&self) -> MachineKey {
         MachineKey { hostname: self.info.hostname.to_ascii_lowercase(), ip: self.pid.host.clone() }

@@ -37,8 +37,7 @@ pub async fn run<O: Owner>(owner: &mut O, mut arrivals: Arrivals<O::Traffic>) ->
             biased;
             Some(conn) = arrivals.closings.recv() => {
                 owner.peers().close(conn);
-                owner.peers().turn += 1;
-                owner.step(O::Traffic::closed(conn));
+                step(owner, O::Traffic::closed(conn));
             }
             count = arrivals.posts.recv_many(&mut posts, BATCH) => {
                 if count == 0 {
@@ -49,10 +48,7 @@ pub async fn run<O: Owner>(owner: &mut O, mut arrivals: Arrivals<O::Traffic>) ->
                     on_post(owner, post);
                 }
             }
-            () = sleep_until(deadline) => {
-                owner.peers().turn += 1;
-                owner.step(O::Traffic::wake());
-            }
+            () = sleep_until(deadline) => step(owner, O::Traffic::wake()),
         }
         if let Some(end) = owner.end_turn() {
             return Some(end);
@@ -61,17 +57,22 @@ pub async fn run<O: Owner>(owner: &mut O, mut arrivals: Arrivals<O::Traffic>) ->
 }
 
 fn on_post<O: Owner>(owner: &mut O, post: Post<O::Traffic>) {
-    owner.peers().turn += 1;
     match post {
-        Post::Message(event) | Post::Event(event) => owner.step(event),
+        Post::Message(event) | Post::Event(event) => step(owner, event),
         Post::Call(call) => {
             let event = owner.peers().admit(call);
-            owner.step(event);
+            step(owner, event);
         }
         // A reader that has left does not want its view.
         Post::View(sender) => drop(sender.send(owner.view())),
         Post::Figures(sender) => drop(sender.send(owner.figures())),
     }
+}
+
+/// What the owner says of one event is one turn of every stream.
+fn step<O: Owner>(owner: &mut O, event: <O::Traffic as Traffic>::Event) {
+    owner.peers().turn += 1;
+    owner.step(event);
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -91,13 +91,7 @@ impl World {
         let state = core.view();
         let quota = state.registry.quotas.get(&role).and_then(|quota| quota.limits.get("cpus"));
         let Some(limit) = quota.map(|limit| limit.value) else { return };
-        let mut held = resources::Resources::default();
-        for framework in state.frameworks.values() {
-            for resources in state.used_by(framework).into_values().chain([state.offered_to(framework)]) {
-                held += resources.allocations().remove(&role).unwrap_or_default();
-            }
-        }
-        let cpus = held.cpus().map_or(0.0, |cpus| cpus.as_f64());
+        let cpus = groups::held_by_role(state).get(&role).map_or(0.0, |held| held.get(&"cpus".into()).as_f64());
         self.fact(Fact::RoleOffered { role, cpus, limit });
     }
 }

@@ -115,7 +115,7 @@ fn is_or_is_below(role: &str, other: &str) -> bool {
 }
 
 /// What each role uses and is offered.
-fn held_by_role(state: &State) -> BTreeMap<String, Quantities> {
+pub(super) fn held_by_role(state: &State) -> BTreeMap<String, Quantities> {
     let mut held = BTreeMap::<String, Quantities>::new();
     for framework in state.frameworks.values() {
         for resources in state.used_by(framework).into_values().chain([state.offered_to(framework)]) {
