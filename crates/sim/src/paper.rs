@@ -45,7 +45,7 @@ pub fn run(paper: &Paper) -> Outcome {
     let plan = FrameworkPlan {
         temper: Temper::Steady,
         role: "*".into(),
-        parallel: 2 * paper.agents / paper.frameworks.max(1),
+        parallel: u32::MAX,
         cpus: 1.0,
         mem_mb: 1024.0,
         ..FrameworkPlan::default()

@@ -1,4 +1,5 @@
-//! A scheduler for figures: tasks of normally distributed length one after the other, nothing else.
+//! A scheduler for figures, as those of the Mesos paper's section 6.5: it starts one task on each agent that it is
+//! offered, of normally distributed length, and does nothing else.
 
 use std::collections::BTreeSet;
 
@@ -39,29 +40,29 @@ impl Steady {
     }
 
     fn on_offer(&mut self, offer: &v1::Offer, out: &mut Vec<Say>) {
-        let (mut cpus, mut mem) = (amount(offer, "cpus"), amount(offer, "mem"));
-        let mut tasks = Vec::new();
-        while self.live.len() < self.plan.parallel as usize && cpus >= self.plan.cpus && mem >= self.plan.mem_mb {
-            cpus -= self.plan.cpus;
-            mem -= self.plan.mem_mb;
-            self.launched += 1;
-            let id = format!("{}-{}", self.name, self.launched);
-            self.live.insert(id.clone());
-            tasks.push(v1::TaskInfo {
-                name: String::new(),
-                task_id: v1::TaskId { value: id },
-                agent_id: offer.agent_id.clone(),
-                resources: vec![scalar(offer, "cpus", self.plan.cpus), scalar(offer, "mem", self.plan.mem_mb)],
-                data: Some(data_of(self.draw_secs(), false)),
-                command: Some(shell()),
-                ..Default::default()
-            });
-        }
+        let fits = amount(offer, "cpus") >= self.plan.cpus && amount(offer, "mem") >= self.plan.mem_mb;
+        let takes = fits && self.live.len() < self.plan.parallel as usize;
+        let task = takes.then(|| self.new_task(offer));
         let offers = vec![offer.id.clone()];
-        out.push(Say::Call(match tasks.is_empty() {
-            true => decline(offers, 60.0),
-            false => accept(offers, vec![launch(tasks)], 0.0),
+        out.push(Say::Call(match task {
+            None => decline(offers, 60.0),
+            Some(task) => accept(offers, vec![launch(vec![task])], 0.0),
         }));
+    }
+
+    fn new_task(&mut self, offer: &v1::Offer) -> v1::TaskInfo {
+        self.launched += 1;
+        let id = format!("{}-{}", self.name, self.launched);
+        self.live.insert(id.clone());
+        v1::TaskInfo {
+            name: String::new(),
+            task_id: v1::TaskId { value: id },
+            agent_id: offer.agent_id.clone(),
+            resources: vec![scalar(offer, "cpus", self.plan.cpus), scalar(offer, "mem", self.plan.mem_mb)],
+            data: Some(data_of(self.draw_secs(), false)),
+            command: Some(shell()),
+            ..Default::default()
+        }
     }
 }
 
