@@ -14,8 +14,41 @@ fn main() -> io::Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("OUT_DIR is not set"))?);
     fs::write(out.join("tables.rs"), tables::render(&set))?;
     forget_deprecation(&mut set);
-    prost_build::Config::new().bytes(["."]).btree_map(["."]).compile_fds(set)
+    let mut config = prost_build::Config::new();
+    config.bytes(["."]).btree_map(["."]);
+    for field in RARE {
+        config.boxed(field);
+    }
+    config.compile_fds(set)
 }
+
+/// Large messages that are seldom there: the room for them would be the most of what is made for every offer and task.
+const RARE: [&str; 24] = [
+    ".mesos.v1.Resource.disk",
+    ".mesos.v1.Resource.reservation",
+    ".mesos.v1.Task.container",
+    ".mesos.v1.Task.health_check",
+    ".mesos.v1.Task.discovery",
+    ".mesos.v1.TaskInfo.executor",
+    ".mesos.v1.TaskInfo.container",
+    ".mesos.v1.TaskInfo.health_check",
+    ".mesos.v1.TaskInfo.check",
+    ".mesos.v1.TaskInfo.discovery",
+    ".mesos.v1.ExecutorInfo.container",
+    ".mesos.v1.ExecutorInfo.discovery",
+    ".mesos.v1.Offer.Operation.launch_group",
+    ".mesos.v1.Offer.Operation.grow_volume",
+    ".mesos.v1.Offer.Operation.shrink_volume",
+    ".mesos.v1.Offer.Operation.create_disk",
+    ".mesos.v1.Offer.Operation.destroy_disk",
+    ".mesos.v1.executor.Event.subscribed",
+    ".mesos.v1.executor.Event.launch_group",
+    ".mesos.v1.scheduler.Call.subscribe",
+    ".mesos.v1.scheduler.Call.acknowledge_operation_status",
+    ".mesos.v1.scheduler.Call.update_framework",
+    ".mesos.v1.scheduler.Event.subscribed",
+    ".mesos.v1.scheduler.Event.update_operation_status",
+];
 
 /// Deprecated fields still travel, so their uses must not warn; only the JSON tables need to know.
 fn forget_deprecation(set: &mut prost_types::FileDescriptorSet) {

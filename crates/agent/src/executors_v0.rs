@@ -246,7 +246,7 @@ impl Driver {
         let (framework_id, executor_id) = (self.framework.clone(), self.executor.clone());
         Some(Telling::Say(match event.r#type() {
             event::Type::Subscribed => {
-                let welcome = Arc::new(event.subscribed.clone()?);
+                let welcome: Arc<event::Subscribed> = event.subscribed.clone()?.into();
                 self.welcome = Some(Arc::clone(&welcome));
                 let agent_info = welcome.agent_info.clone();
                 let agent_id = self.agent_id();

@@ -38,7 +38,7 @@ impl Agent {
         let order = Order {
             framework: message.framework,
             pid: message.pid.filter(|pid| !pid.is_empty()),
-            executor: message.task.executor.clone(),
+            executor: message.task.executor.as_deref().cloned(),
             tasks: vec![message.task],
             group: false,
             launch_executor: message.launch_executor,

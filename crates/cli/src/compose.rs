@@ -29,7 +29,7 @@ impl Wish {
             name: name.to_owned(),
             task_id: v1::TaskId { value: task_id.to_owned() },
             command: Some(self.command_info()),
-            health_check: self.health.clone(),
+            health_check: self.health.clone().map(Box::new),
             max_completion_time: self.kill_after.map(duration_info),
             kill_policy: self.kill_grace.map(|grace| v1::KillPolicy { grace_period: Some(duration_info(grace)) }),
             ..Default::default()

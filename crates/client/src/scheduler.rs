@@ -65,7 +65,7 @@ impl SchedulerClient {
             subscribe.framework_info.id = self.framework_id();
         }
         let framework_id = subscribe.framework_info.id.clone();
-        let call = Call { framework_id, subscribe: Some(subscribe), ..typed(call::Type::Subscribe) };
+        let call = Call { framework_id, subscribe: Some(Box::new(subscribe)), ..typed(call::Type::Subscribe) };
         let body = self.reach.content_type().encode(&call);
         let (headers, records) = self.reach.open(PATH, body).await?;
         let stream_id = headers.get(&STREAM_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
@@ -117,7 +117,7 @@ impl SchedulerClient {
         let group = v1::offer::operation::LaunchGroup { executor, task_group: v1::TaskGroupInfo { tasks } };
         let operation = v1::offer::Operation {
             r#type: Some(v1::offer::operation::Type::LaunchGroup as i32),
-            launch_group: Some(group),
+            launch_group: Some(Box::new(group)),
             ..Default::default()
         };
         self.accept(offer_ids, vec![operation], None).await

@@ -86,11 +86,11 @@ fn framework() -> v1::FrameworkInfo {
 fn subscribed(id: &str) -> Event {
     Event {
         r#type: Some(event::Type::Subscribed as i32),
-        subscribed: Some(event::Subscribed {
+        subscribed: Some(Box::new(event::Subscribed {
             framework_id: v1::FrameworkId { value: id.into() },
             heartbeat_interval_seconds: Some(15.0),
             ..Default::default()
-        }),
+        })),
         ..Default::default()
     }
 }

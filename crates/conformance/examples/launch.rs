@@ -200,8 +200,11 @@ impl Scheduler {
     fn try_subscribe(address: &str) -> Option<Scheduler> {
         let info = v1::FrameworkInfo { user: "root".into(), name: "launch".into(), ..Default::default() };
         let subscribe = call::Subscribe { framework_info: info, ..Default::default() };
-        let call =
-            Call { r#type: Some(call::Type::Subscribe as i32), subscribe: Some(subscribe), ..Default::default() };
+        let call = Call {
+            r#type: Some(call::Type::Subscribe as i32),
+            subscribe: Some(Box::new(subscribe)),
+            ..Default::default()
+        };
         let mut stream = TcpStream::connect(address).ok()?;
         stream.set_nodelay(true).ok()?;
         post(&mut stream, &wire::encode(&call), None).ok()?;

@@ -80,8 +80,8 @@ impl Checks {
     /// The checks a task asks for. One without a target it could look at is left out.
     pub fn new(task: &v1::TaskInfo) -> Checks {
         Checks {
-            health: task.health_check.as_ref().and_then(Health::new),
-            check: task.check.as_ref().and_then(Check::new),
+            health: task.health_check.as_deref().and_then(Health::new),
+            check: task.check.as_deref().and_then(Check::new),
         }
     }
 
@@ -372,7 +372,7 @@ mod tests {
     }
 
     fn task(health: Option<v1::HealthCheck>, check: Option<v1::CheckInfo>) -> v1::TaskInfo {
-        v1::TaskInfo { health_check: health, check, ..Default::default() }
+        v1::TaskInfo { health_check: health.map(Box::new), check: check.map(Box::new), ..Default::default() }
     }
 
     fn tcp_health() -> v1::HealthCheck {

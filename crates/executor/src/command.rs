@@ -383,12 +383,12 @@ mod tests {
     #[test]
     fn health_is_carried_on_and_failing_it_kills() {
         let mut checked = task("t");
-        checked.health_check = Some(v1::HealthCheck {
+        checked.health_check = Some(Box::new(v1::HealthCheck {
             command: Some(v1::CommandInfo::default()),
             delay_seconds: Some(0.0),
             consecutive_failures: Some(2),
             ..Default::default()
-        });
+        }));
         let probed =
             |word| Event::Probed { task: "t".into(), which: Which::Health, result: ProbeResult::Command(word) };
         let mut script = running(false, checked);

@@ -395,7 +395,7 @@ fn launch_call(task: &Task, container_ip: Option<&str>) -> v1::agent::call::Laun
     let mut call = v1::agent::call::LaunchContainer {
         container_id: task.container.clone(),
         command: info.command.clone(),
-        container: info.container.clone(),
+        container: info.container.as_deref().cloned(),
         ..Default::default()
     };
     if let (Some(command), Some(ip)) = (&mut call.command, container_ip) {
@@ -632,13 +632,13 @@ mod tests {
     fn checks_run_inside_the_container_and_stop_with_the_kill() {
         let mut script = pod();
         let mut checked = task("a");
-        checked.health_check = Some(v1::HealthCheck {
+        checked.health_check = Some(Box::new(v1::HealthCheck {
             command: Some(v1::CommandInfo::default()),
             delay_seconds: Some(0.0),
             grace_period_seconds: Some(0.0),
             consecutive_failures: Some(1),
             ..Default::default()
-        });
+        }));
         script.run(0, Event::Launch(vec![checked]));
         script.run(0, launched("a"));
         script.wakes(0, &["probe a Health inside its container"]);
@@ -676,7 +676,7 @@ mod tests {
         let mut info = task("a");
         info.resources = vec![v1::Resource {
             name: "disk".into(),
-            disk: Some(v1::resource::DiskInfo {
+            disk: Some(Box::new(v1::resource::DiskInfo {
                 persistence: Some(v1::resource::disk_info::Persistence { id: "p".into(), ..Default::default() }),
                 volume: Some(v1::Volume {
                     mode: v1::volume::Mode::Rw as i32,
@@ -684,7 +684,7 @@ mod tests {
                     ..Default::default()
                 }),
                 ..Default::default()
-            }),
+            })),
             ..Default::default()
         }];
         let mut out = Vec::new();

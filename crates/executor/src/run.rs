@@ -223,7 +223,7 @@ impl<'a> Shell<'a> {
         use executor::event::Type;
         let kind = event.r#type();
         let event = match kind {
-            Type::Subscribed => event.subscribed.map(|subscribed| Event::Subscribed(Box::new(subscribed))),
+            Type::Subscribed => event.subscribed.map(Event::Subscribed),
             Type::Launch => event.launch.map(|launch| self.launch(vec![launch.task])),
             Type::LaunchGroup => event.launch_group.map(|launch| self.launch(launch.task_group.tasks)),
             Type::Kill => event.kill.map(|kill| Event::Kill {

@@ -297,7 +297,7 @@ fn checks_of_every_kind_look_at_the_task() {
     for (healthy, check) in health_checks {
         let (agent, mut executor, mut stream) = started(&[], v1::FrameworkInfo::default());
         let mut task = task("t", "exec sleep 600");
-        task.health_check = Some(check);
+        task.health_check = Some(Box::new(check));
         stream.launch(task);
         for state in [TaskStarting, TaskRunning] {
             assert_eq!(agent.expect(&mut stream, state).healthy, None);
@@ -310,12 +310,12 @@ fn checks_of_every_kind_look_at_the_task() {
     }
     let (agent, _executor, mut stream) = started(&[], v1::FrameworkInfo::default());
     let mut task = task("t", "exec sleep 600");
-    task.check = Some(v1::CheckInfo {
+    task.check = Some(Box::new(v1::CheckInfo {
         r#type: Some(check_info::Type::Http as i32),
         http: Some(check_info::Http { port, path: None }),
         delay_seconds: Some(0.0),
         ..Default::default()
-    });
+    }));
     stream.launch(task);
     for state in [TaskStarting, TaskRunning] {
         agent.expect(&mut stream, state);

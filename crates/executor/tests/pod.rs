@@ -122,13 +122,13 @@ fn a_pod_outlives_its_agent_and_is_killed_after_it() {
 fn a_check_runs_as_a_nested_session_and_its_container_is_removed() {
     let (agent, mut executor, mut stream) = started();
     let mut checked = task("a", "sleep 600");
-    checked.check = Some(v1::CheckInfo {
+    checked.check = Some(Box::new(v1::CheckInfo {
         r#type: Some(v1::check_info::Type::Command as i32),
         command: Some(v1::check_info::Command { command: v1::CommandInfo::default() }),
         delay_seconds: Some(0.0),
         interval_seconds: Some(3600.0),
         ..Default::default()
-    });
+    }));
     stream.launch_group(vec![checked]);
     let mut task_wait = None;
     let mut seen = Vec::new();

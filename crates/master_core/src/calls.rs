@@ -46,7 +46,7 @@ impl Master {
             return;
         }
         if let (Type::Subscribe, Some(subscribe)) = (call.r#type(), call.subscribe.take()) {
-            self.on_subscribe(request, subscribe, step);
+            self.on_subscribe(request, *subscribe, step);
             return;
         }
         let id = match self.check_caller(&request, &call) {
@@ -136,7 +136,7 @@ impl Master {
             }
             Type::UpdateFramework => {
                 if let Some(update) = call.update_framework.take() {
-                    return Some(self.on_update_framework(id, update, step));
+                    return Some(self.on_update_framework(id, *update, step));
                 }
             }
             Type::AcceptInverseOffers => {
@@ -152,7 +152,7 @@ impl Master {
             Type::AcknowledgeOperationStatus => {
                 reply(step);
                 if let Some(acknowledge) = call.acknowledge_operation_status.take() {
-                    self.on_acknowledge_operation(id, acknowledge, step);
+                    self.on_acknowledge_operation(id, *acknowledge, step);
                 }
             }
             Type::Unknown | Type::Subscribe => {

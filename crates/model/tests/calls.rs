@@ -62,11 +62,11 @@ fn every_scheduler_call_names_its_content() {
 
     call.set_type(Type::AcknowledgeOperationStatus);
     let acknowledge = scheduler::call::AcknowledgeOperationStatus { uuid: uuid(), ..Default::default() };
-    call.acknowledge_operation_status = Some(acknowledge);
+    call.acknowledge_operation_status = Some(Box::new(acknowledge));
     assert_eq!(scheduler_call(&call), missing("agent_id"));
 
     call.set_type(Type::UpdateFramework);
-    call.update_framework = Some(scheduler::call::UpdateFramework::default());
+    call.update_framework = Some(Box::new(scheduler::call::UpdateFramework::default()));
     let differs = "'framework_id' differs from 'update_framework.framework_info.id'";
     assert_eq!(scheduler_call(&call), Err(differs.into()));
 }
@@ -77,14 +77,14 @@ fn a_subscriber_names_itself_once() {
     let mut call = scheduler::Call::default();
     call.set_type(Type::Subscribe);
     let mut subscribe = Subscribe::default();
-    call.subscribe = Some(subscribe.clone());
+    call.subscribe = Some(Box::new(subscribe.clone()));
     assert_eq!(scheduler_call(&call), Ok(()));
     call.framework_id = Some(FrameworkId { value: "f".into() });
     let differs = "'framework_id' differs from 'subscribe.framework_info.id'";
     assert_eq!(scheduler_call(&call), Err(differs.into()));
     subscribe.framework_info.id = call.framework_id.clone();
     subscribe.framework_info.principal = Some("b".into());
-    call.subscribe = Some(subscribe);
+    call.subscribe = Some(Box::new(subscribe));
     assert_eq!(scheduler_call(&call), Ok(()));
     assert_eq!(scheduler_principal(&call, None), Ok(()));
     assert_eq!(scheduler_principal(&call, Some("b")), Ok(()));

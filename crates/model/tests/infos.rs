@@ -40,7 +40,7 @@ fn volume(id: &str) -> Resource {
         volume: Some(v1::Volume { container_path: "data".into(), ..Default::default() }),
         source: None,
     };
-    Resource { reservations: vec![reservation], disk: Some(disk), ..scalar("disk", 10.0) }
+    Resource { reservations: vec![reservation], disk: Some(Box::new(disk)), ..scalar("disk", 10.0) }
 }
 
 fn revocable(resource: Resource) -> Resource {
@@ -265,9 +265,12 @@ fn each_rule_of_a_task() {
             "Task's 'kill_policy.grace_period' must be non-negative",
         ),
         (&|t| t.max_completion_time = NEGATIVE, "Task's `max_completion_time` must be non-negative"),
-        (&|t| t.check = Some(v1::CheckInfo::default()), "Task uses invalid check: CheckInfo must specify 'type'"),
         (
-            &|t| t.health_check = Some(v1::HealthCheck::default()),
+            &|t| t.check = Some(Box::new(v1::CheckInfo::default())),
+            "Task uses invalid check: CheckInfo must specify 'type'",
+        ),
+        (
+            &|t| t.health_check = Some(Box::new(v1::HealthCheck::default())),
             "Task uses invalid health check: HealthCheck must specify 'type'",
         ),
         (&|t| t.resources.clear(), "Task uses no resources"),
@@ -296,7 +299,7 @@ fn each_rule_of_a_task() {
         (
             &|t| {
                 let mut disk = scalar("disk", 1.0);
-                disk.disk = Some(resource::DiskInfo::default());
+                disk.disk = Some(Box::new(resource::DiskInfo::default()));
                 t.resources.push(disk);
             },
             "Task uses invalid resources: Invalid DiskInfo: DiskInfo is set but empty",
@@ -330,7 +333,7 @@ fn each_rule_of_a_task() {
             &|t| {
                 let mut info = ContainerInfo::default();
                 info.set_type(container_info::Type::Docker);
-                t.container = Some(info);
+                t.container = Some(Box::new(info));
             },
             "Task's `ContainerInfo` is invalid: DockerInfo 'docker' is not set for DOCKER typed ContainerInfo",
         ),
@@ -357,7 +360,7 @@ fn each_rule_of_a_task() {
     );
     task.task_id.value = "a/b".into();
     assert_eq!(task::task_id(&task), Err("'a/b' contains invalid characters".into()));
-    task.container = Some(sharing(false));
+    task.container = Some(Box::new(sharing(false)));
     assert_eq!(
         task::outside_group(&task),
         Err("Only tasks in a task group may have 'share_cgroups' set to 'false'".into())
@@ -369,7 +372,7 @@ fn a_task_has_a_command_or_an_executor() {
     let judge = |change: &dyn Fn(&mut TaskInfo, &mut ExecutorInfo), existing: Option<&ExecutorInfo>| {
         let (mut task, mut executor) = (TaskInfo { command: None, ..command_task() }, custom_executor());
         change(&mut task, &mut executor);
-        task.executor = Some(executor);
+        task.executor = Some(Box::new(executor));
         let resources = Resources::from_protos(&task.resources).expect("valid");
         task::task_executor(&task, &resources, "f", existing).map(drop)
     };
@@ -405,7 +408,7 @@ fn a_task_has_a_command_or_an_executor() {
         ),
         (&|_, e| e.command = None, "'ExecutorInfo.command' must be set"),
         (
-            &|_, e| e.container = Some(sharing(true)),
+            &|_, e| e.container = Some(Box::new(sharing(true))),
             "The 'share_cgroups' field cannot be set to 'true' on executor containers",
         ),
         (
@@ -464,7 +467,7 @@ fn each_rule_of_a_group() {
         executor
     };
     let member = |change: &dyn Fn(&mut TaskInfo)| {
-        let mut task = TaskInfo { executor: Some(pod_executor()), ..command_task() };
+        let mut task = TaskInfo { executor: Some(Box::new(pod_executor())), ..command_task() };
         change(&mut task);
         group::group_task(&task, AgentCapabilities::ALL).map(drop)
     };
@@ -477,7 +480,7 @@ fn each_rule_of_a_group() {
     assert_eq!(
         member(&|t| {
             limit(t);
-            t.container = Some(sharing(false));
+            t.container = Some(Box::new(sharing(false)));
         }),
         Ok(())
     );
@@ -485,14 +488,15 @@ fn each_rule_of_a_group() {
         let docker = v1::container_info::DockerInfo { image: "x".into(), ..Default::default() };
         let mut info = ContainerInfo { docker: Some(docker), ..Default::default() };
         info.set_type(container_info::Type::Docker);
-        t.container = Some(info);
+        t.container = Some(Box::new(info));
     };
     assert_eq!(member(&in_docker), Err("Docker ContainerInfo is not supported on the task".into()));
     let over_network = |t: &mut TaskInfo| {
-        t.container = Some(ContainerInfo { network_infos: vec![v1::NetworkInfo::default()], ..sharing(true) });
+        t.container =
+            Some(Box::new(ContainerInfo { network_infos: vec![v1::NetworkInfo::default()], ..sharing(true) }));
         let mut check = v1::HealthCheck { tcp: Some(health_check::TcpCheckInfo::default()), ..Default::default() };
         check.set_type(health_check::Type::Tcp);
-        t.health_check = Some(check);
+        t.health_check = Some(Box::new(check));
     };
     let nested = "HTTP and TCP health checks are not supported for nested containers not joining parent's network";
     assert_eq!(member(&over_network), Err(nested.into()));
@@ -502,7 +506,7 @@ fn each_rule_of_a_group() {
         let (mut group, mut executor) = (TaskGroupInfo { tasks: vec![command_task()] }, pod_executor());
         change(&mut group, &mut executor);
         for task in &mut group.tasks {
-            task.executor.get_or_insert_with(|| executor.clone());
+            task.executor.get_or_insert_with(|| Box::new(executor.clone()));
         }
         let read = |task: &TaskInfo| Resources::from_protos(&task.resources).expect("valid");
         let tasks: Vec<Resources> = group.tasks.iter().map(read).collect();
@@ -516,7 +520,7 @@ fn each_rule_of_a_group() {
         (&|_, e| e.set_type(executor_info::Type::Unknown), "Unknown executor type"),
         (&|_, e| e.set_type(executor_info::Type::Custom), "'ExecutorInfo.command' must be set for 'CUSTOM' executor"),
         (
-            &|g, _| g.tasks[0].executor = Some(custom_executor()),
+            &|g, _| g.tasks[0].executor = Some(Box::new(custom_executor())),
             "The `ExecutorInfo` of task 't' is different from executor 'e'",
         ),
         (
@@ -531,7 +535,7 @@ fn each_rule_of_a_group() {
         (&|_, e| drop(e.resources.pop()), "Executor 'e' uses no disk"),
         (
             &|g, _| {
-                let mut second = TaskInfo { container: Some(sharing(false)), ..command_task() };
+                let mut second = TaskInfo { container: Some(Box::new(sharing(false))), ..command_task() };
                 second.task_id.value = "u".into();
                 g.tasks.push(second);
             },
@@ -547,7 +551,7 @@ fn each_rule_of_a_group() {
              resources cpus(allocated: r):0.1; mem(allocated: r):32; disk(allocated: r):1; ports(allocated: r):[2-3]",
         ),
         (
-            &|_, e| e.container = Some(sharing(true)),
+            &|_, e| e.container = Some(Box::new(sharing(true))),
             "The 'share_cgroups' field cannot be set to 'true' on executor containers",
         ),
     ];
@@ -703,8 +707,8 @@ fn an_operation_is_upgraded_and_completed() {
     let health_check = v1::HealthCheck { command: Some(command("true")), ..Default::default() };
     let task = TaskInfo {
         resources: vec![old_format.clone()],
-        executor: Some(executor),
-        health_check: Some(health_check),
+        executor: Some(Box::new(executor)),
+        health_check: Some(Box::new(health_check)),
         ..command_task()
     };
     operation.set_type(Type::Launch);
@@ -721,13 +725,13 @@ fn an_operation_is_upgraded_and_completed() {
 
     let mut group = Operation::default();
     group.set_type(Type::LaunchGroup);
-    group.launch_group = Some(offer::operation::LaunchGroup {
+    group.launch_group = Some(Box::new(offer::operation::LaunchGroup {
         executor: custom_executor(),
         task_group: TaskGroupInfo { tasks: vec![command_task()] },
-    });
+    }));
     operation::complete(&mut group, "r", &framework_id);
     let group = group.launch_group.expect("set above");
-    assert_eq!(group.task_group.tasks[0].executor, Some(custom_executor()));
+    assert_eq!(group.task_group.tasks[0].executor, Some(Box::new(custom_executor())));
 
     let mut broken = Operation::default();
     broken.set_type(Type::Reserve);

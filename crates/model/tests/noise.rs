@@ -19,12 +19,12 @@ fn resource() -> v1::Resource {
         name: "disk".into(),
         scalar: Some(value::Scalar { value: 8.0 }),
         role: Some("a/b".into()),
-        reservation: Some(v1::resource::ReservationInfo::default()),
-        disk: Some(v1::resource::DiskInfo {
+        reservation: Some(Box::new(v1::resource::ReservationInfo::default())),
+        disk: Some(Box::new(v1::resource::DiskInfo {
             persistence: Some(v1::resource::disk_info::Persistence { id: "v".into(), principal: None }),
             volume: Some(v1::Volume { container_path: "x".into(), ..Default::default() }),
             source: Some(v1::resource::disk_info::Source::default()),
-        }),
+        })),
         ..Default::default()
     };
     resource.set_type(value::Type::Scalar);
@@ -35,9 +35,13 @@ fn task_info() -> v1::TaskInfo {
     let mut task = v1::TaskInfo {
         resources: vec![resource()],
         command: Some(v1::CommandInfo { value: Some("true".into()), ..Default::default() }),
-        container: Some(v1::ContainerInfo { volumes: vec![v1::Volume::default()], ..Default::default() }),
-        check: Some(v1::CheckInfo { r#type: Some(1), ..Default::default() }),
-        health_check: Some(v1::HealthCheck { r#type: Some(2), delay_seconds: Some(1.0), ..Default::default() }),
+        container: Some(Box::new(v1::ContainerInfo { volumes: vec![v1::Volume::default()], ..Default::default() })),
+        check: Some(Box::new(v1::CheckInfo { r#type: Some(1), ..Default::default() })),
+        health_check: Some(Box::new(v1::HealthCheck {
+            r#type: Some(2),
+            delay_seconds: Some(1.0),
+            ..Default::default()
+        })),
         ..Default::default()
     };
     task.task_id.value = "task".into();
@@ -70,10 +74,10 @@ proptest! {
 
         let mut launch = offer::Operation::default();
         launch.set_type(offer::operation::Type::LaunchGroup);
-        launch.launch_group = Some(offer::operation::LaunchGroup {
+        launch.launch_group = Some(Box::new(offer::operation::LaunchGroup {
             executor: v1::ExecutorInfo { resources: vec![resource()], ..Default::default() },
             task_group: v1::TaskGroupInfo { tasks: vec![task_info()] },
-        });
+        }));
         if let Some(mut operation) = broken(&launch, &noise) {
             let _ = operation::upgrade(&mut operation);
             operation::complete(&mut operation, "a", &v1::FrameworkId::default());
@@ -89,7 +93,7 @@ proptest! {
         }
         if let Some(task) = broken(&task_info(), &noise) {
             let _ = task::task_info(&task, AgentCapabilities::ALL);
-            let _ = task.health_check.as_ref().map(check::health_check);
+            let _ = task.health_check.as_deref().map(check::health_check);
         }
 
         let status = v1::TaskStatus { uuid: Some(vec![0x40; 16].into()), source: Some(2), ..Default::default() };

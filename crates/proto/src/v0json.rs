@@ -160,9 +160,9 @@ pub fn task(writer: &mut Writer, task: &Task) {
         writer.array_field("statuses", &task.statuses, task_status);
         writer.optional_field("user", task.user.as_ref());
         labels_field(writer, task.labels.as_ref());
-        writer.optional_field("discovery", task.discovery.as_ref());
-        writer.optional_field("container", task.container.as_ref());
-        writer.optional_field("health_check", task.health_check.as_ref());
+        writer.optional_field("discovery", task.discovery.as_deref());
+        writer.optional_field("container", task.container.as_deref());
+        writer.optional_field("health_check", task.health_check.as_deref());
     });
 }
 
@@ -210,7 +210,7 @@ pub fn queued_task(writer: &mut Writer, task: &TaskInfo) {
         if let Some(executor) = &task.executor {
             writer.field("executor_id", &executor.executor_id.value);
         }
-        writer.optional_field("discovery", task.discovery.as_ref());
+        writer.optional_field("discovery", task.discovery.as_deref());
     });
 }
 

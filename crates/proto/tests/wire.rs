@@ -126,7 +126,7 @@ fn subscribe_in_v0() -> Result<(), DecodeError> {
     };
     let call = v1::scheduler::Call {
         r#type: Some(v1::scheduler::call::Type::Subscribe.into()),
-        subscribe: Some(subscribe),
+        subscribe: Some(Box::new(subscribe)),
         ..Default::default()
     };
     let call = scheduler_v0::CallV0 { call, force: true };

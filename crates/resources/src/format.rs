@@ -76,7 +76,7 @@ impl Resource {
             [] => vec![Reservation {
                 role: resource.role().into(),
                 dynamic: resource.reservation.is_some(),
-                ..Reservation::from_proto(resource.reservation.as_ref().unwrap_or(&ReservationInfo::default()))
+                ..Reservation::from_proto(resource.reservation.as_deref().unwrap_or(&ReservationInfo::default()))
             }],
             stack => stack.iter().map(Reservation::from_proto).collect(),
         };
@@ -164,7 +164,7 @@ pub fn upgrade(resource: &mut v1::Resource) {
     let Some(role) = resource.role.take() else { return };
     if resource.reservations.is_empty() && role != role::UNRESERVED {
         let kind = if reservation.is_some() { reservation_info::Type::Dynamic } else { reservation_info::Type::Static };
-        let mut info = reservation.unwrap_or_default();
+        let mut info = reservation.map(|info| *info).unwrap_or_default();
         info.set_type(kind);
         info.role = Some(role);
         resource.reservations.push(info);
@@ -187,11 +187,11 @@ pub fn inject_old_format(resource: &mut v1::Resource) {
         [] => resource.role = Some(role::UNRESERVED.to_owned()),
         [single] => {
             if single.r#type() == reservation_info::Type::Dynamic {
-                resource.reservation = Some(ReservationInfo {
+                resource.reservation = Some(Box::new(ReservationInfo {
                     principal: single.principal.clone(),
                     labels: single.labels.clone(),
                     ..Default::default()
-                });
+                }));
             }
             resource.role = Some(single.role().to_owned());
         }

@@ -30,7 +30,7 @@ pub(crate) struct Detail {
     pub(crate) provider: Option<Arc<str>>,
     /// The outermost reservation comes first; each further one refines the one before it.
     pub(crate) reservations: Vec<Reservation>,
-    pub(crate) disk: Option<DiskInfo>,
+    pub(crate) disk: Option<Box<DiskInfo>>,
     pub(crate) revocable: bool,
     pub(crate) shared: bool,
 }
@@ -105,7 +105,7 @@ impl Resource {
     }
 
     pub fn disk(&self) -> Option<&DiskInfo> {
-        self.detail.as_ref()?.disk.as_ref()
+        self.detail.as_ref()?.disk.as_deref()
     }
 
     pub fn provider_id(&self) -> Option<&str> {
@@ -321,7 +321,7 @@ impl Detail {
             .then_with(|| self.revocable.cmp(&other.revocable))
             .then_with(|| self.shared.cmp(&other.shared))
             .then_with(|| cmp_text(&self.provider, &other.provider))
-            .then_with(|| cmp_disk(self.disk.as_ref(), other.disk.as_ref()))
+            .then_with(|| cmp_disk(self.disk.as_deref(), other.disk.as_deref()))
     }
 }
 

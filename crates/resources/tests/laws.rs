@@ -67,7 +67,7 @@ fn scalars() -> impl Strategy<Value = v1::Resource> {
         };
         resource.set_type(value::Type::Scalar);
         if name == "disk" {
-            resource.disk = disk;
+            resource.disk = disk.map(Box::new);
             resource.shared = shared.then(SharedInfo::default);
         }
         resource
@@ -387,10 +387,10 @@ fn copies_of_a_shared_volume_are_counted() {
         name: "disk".into(),
         scalar: Some(value::Scalar { value: 64.0 }),
         reservations: vec![reservation(true, "a", None, &[])],
-        disk: Some(DiskInfo {
+        disk: Some(Box::new(DiskInfo {
             persistence: Some(Persistence { id: "v".into(), principal: None }),
             ..Default::default()
-        }),
+        })),
         shared: Some(SharedInfo::default()),
         ..Default::default()
     };
@@ -412,14 +412,14 @@ fn exclusive_disks_never_melt() {
     let mut proto = v1::Resource {
         name: "disk".into(),
         scalar: Some(value::Scalar { value: 64.0 }),
-        disk: Some(DiskInfo {
+        disk: Some(Box::new(DiskInfo {
             source: Some(Source {
                 r#type: source::Type::Mount.into(),
                 mount: Some(Mount { root: Some("/m".into()) }),
                 ..Default::default()
             }),
             ..Default::default()
-        }),
+        })),
         ..Default::default()
     };
     proto.set_type(value::Type::Scalar);

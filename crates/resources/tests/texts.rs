@@ -42,11 +42,11 @@ fn fixed(role: &str) -> ReservationInfo {
 
 fn volume(id: &str, amount: f64) -> v1::Resource {
     let mut resource = reserved("disk", amount, &["a"]);
-    resource.disk = Some(DiskInfo {
+    resource.disk = Some(Box::new(DiskInfo {
         persistence: Some(Persistence { id: id.into(), principal: Some("p".into()) }),
         volume: Some(Volume { mode: v1::volume::Mode::Rw.into(), container_path: "data".into(), ..Default::default() }),
         source: None,
-    });
+    }));
     resource
 }
 
@@ -88,11 +88,11 @@ fn each_rule_of_a_resource() {
     };
     case(scalar("zones", 1.0), &set, "Invalid set resource: duplicated elements");
     let disk = Some(DiskInfo::default());
-    case(scalar("cpus", 1.0), &|r| r.disk = disk.clone(), "DiskInfo should not be set for cpus resource");
+    case(scalar("cpus", 1.0), &|r| r.disk = disk.clone().map(Box::new), "DiskInfo should not be set for cpus resource");
     let from = |r: &mut v1::Resource, change: &dyn Fn(&mut Source)| {
         let mut source = Source::default();
         change(&mut source);
-        r.disk = Some(DiskInfo { source: Some(source), ..Default::default() });
+        r.disk = Some(Box::new(DiskInfo { source: Some(source), ..Default::default() }));
     };
     case(
         scalar("disk", 1.0),
@@ -122,17 +122,17 @@ fn each_rule_of_a_resource() {
     case(scalar("cpus", 1.0), &|r| r.role = Some("/a".into()), "Role '/a' cannot start with a slash");
     case(
         scalar("cpus", 1.0),
-        &|r| r.reservation = Some(ReservationInfo::default()),
+        &|r| r.reservation = Some(Box::new(ReservationInfo::default())),
         "Invalid reservation: role \"*\" cannot be dynamically reserved",
     );
     case(
         scalar("cpus", 1.0),
-        &|r| r.reservation = Some(dynamic("a")),
+        &|r| r.reservation = Some(Box::new(dynamic("a"))),
         "'Resource.ReservationInfo.type' must not be set for the 'Resource.reservation' field",
     );
     case(
         scalar("cpus", 1.0),
-        &|r| r.reservation = Some(ReservationInfo { role: Some("a".into()), ..Default::default() }),
+        &|r| r.reservation = Some(Box::new(ReservationInfo { role: Some("a".into()), ..Default::default() })),
         "'Resource.ReservationInfo.role' must not be set for the 'Resource.reservation' field",
     );
     case(
@@ -170,7 +170,7 @@ fn each_rule_of_a_resource() {
         scalar("cpus", 1.0),
         &|r| {
             r.reservations = vec![fixed("a")];
-            r.reservation = Some(ReservationInfo::default());
+            r.reservation = Some(Box::new(ReservationInfo::default()));
         },
         "Invalid resource format: 'Resource.reservation' must not be set if the single reservation in \
          'Resource.reservations' is STATIC",
@@ -185,7 +185,7 @@ fn each_rule_of_a_resource() {
         reserved("cpus", 1.0, &["a"]),
         &|r| {
             r.role = Some("a".into());
-            r.reservation = Some(ReservationInfo { principal: Some("q".into()), ..Default::default() });
+            r.reservation = Some(Box::new(ReservationInfo { principal: Some("q".into()), ..Default::default() }));
         },
         "Invalid resource format: 'Resource.reservation.principal' field with 'q' does not match the principal 'p' in \
          'Resource.reservations'",
@@ -286,14 +286,14 @@ fn printing() {
     let mut shared = volume("v1", 10.0);
     shared.shared = Some(SharedInfo::default());
     let mut mount = scalar("disk", 7.0);
-    mount.disk = Some(DiskInfo {
+    mount.disk = Some(Box::new(DiskInfo {
         source: Some(Source {
             r#type: source::Type::Mount.into(),
             mount: Some(Mount { root: Some("/m".into()) }),
             ..Default::default()
         }),
         ..Default::default()
-    });
+    }));
     mount.revocable = Some(v1::resource::RevocableInfo::default());
     assert_eq!(
         read(&[shared, cpus, mount]).to_string(),
@@ -327,15 +327,19 @@ fn operations_convert_and_convert_back() {
     assert_eq!(after_create.persistent_volumes(), read(&[volume("v", 50.0)]));
 
     let grow = operation(Type::GrowVolume, |o| {
-        o.grow_volume =
-            Some(operation::GrowVolume { volume: volume("v", 50.0), addition: reserved("disk", 10.0, &["a"]) });
+        o.grow_volume = Some(Box::new(operation::GrowVolume {
+            volume: volume("v", 50.0),
+            addition: reserved("disk", 10.0, &["a"]),
+        }));
     });
     let grown = conversion::apply(&after_create, &grow).expect("there is room");
     assert_eq!(grown.persistent_volumes(), read(&[volume("v", 60.0)]));
 
     let shrink = operation(Type::ShrinkVolume, |o| {
-        o.shrink_volume =
-            Some(operation::ShrinkVolume { volume: volume("v", 60.0), subtract: value::Scalar { value: 10.0 } });
+        o.shrink_volume = Some(Box::new(operation::ShrinkVolume {
+            volume: volume("v", 60.0),
+            subtract: value::Scalar { value: 10.0 },
+        }));
     });
     assert_eq!(conversion::apply(&grown, &shrink), Ok(after_create.clone()));
 
@@ -380,8 +384,10 @@ fn launches_and_disks_of_providers_convert_nothing() {
     }
     assert!(conversion::of_operation(&operation(Type::Reserve, |_| {})).is_err());
     let pointless = operation(Type::ShrinkVolume, |o| {
-        o.shrink_volume =
-            Some(operation::ShrinkVolume { volume: volume("v", 5.0), subtract: value::Scalar { value: 5.0 } });
+        o.shrink_volume = Some(Box::new(operation::ShrinkVolume {
+            volume: volume("v", 5.0),
+            subtract: value::Scalar { value: 5.0 },
+        }));
     });
     assert!(conversion::of_operation(&pointless).is_err());
 }

@@ -45,12 +45,12 @@ impl Agent {
         }
         let event = v1::executor::Event {
             r#type: Some(event::Type::Subscribed as i32),
-            subscribed: Some(event::Subscribed {
+            subscribed: Some(Box::new(event::Subscribed {
                 executor_info: (*row.info).clone(),
                 framework_info: (*framework_info).clone(),
                 agent_info: (*agent_info).clone(),
                 container_id: Some(row.container.to_proto()),
-            }),
+            })),
             ..Default::default()
         };
         self.timers.disarm(timer);

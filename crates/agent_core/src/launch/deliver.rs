@@ -77,7 +77,7 @@ impl Agent {
             let event = if delivery.group {
                 v1::executor::Event {
                     r#type: Some(event::Type::LaunchGroup as i32),
-                    launch_group: Some(event::LaunchGroup { task_group: v1::TaskGroupInfo { tasks: infos } }),
+                    launch_group: Some(Box::new(event::LaunchGroup { task_group: v1::TaskGroupInfo { tasks: infos } })),
                     ..Default::default()
                 }
             } else {

@@ -17,7 +17,7 @@ pub(crate) fn of_executor(
     set("MESOS_FRAMEWORK_ID", executor.framework.as_str().to_owned());
     set("MESOS_EXECUTOR_ID", executor.id.as_str().to_owned());
     set("MESOS_DIRECTORY", executor.sandbox.as_ref().to_owned());
-    set("MESOS_SANDBOX", sandbox_inside(config, executor.info.container.as_ref(), &executor.sandbox));
+    set("MESOS_SANDBOX", sandbox_inside(config, executor.info.container.as_deref(), &executor.sandbox));
     set("MESOS_SLAVE_ID", agent.value.clone());
     set("MESOS_SLAVE_PID", config.upid.to_string());
     set("MESOS_AGENT_ENDPOINT", config.upid.address());

@@ -132,7 +132,7 @@ impl Agent {
             volumes: self.volumes_for(executor),
             limits: limits::of_executor(executor),
             share_cgroups: false,
-            container_info: executor.info.container.clone().map(Box::new),
+            container_info: executor.info.container.clone(),
             output: Output::Sandbox,
         }
     }

@@ -68,11 +68,11 @@ mod tests {
                 role: Some(role.into()),
                 ..Default::default()
             }],
-            disk: Some(v1::resource::DiskInfo {
+            disk: Some(Box::new(v1::resource::DiskInfo {
                 persistence: Some(v1::resource::disk_info::Persistence { id: "v".into(), principal: None }),
                 source,
                 ..Default::default()
-            }),
+            })),
             ..Default::default()
         };
         Resource::from_proto(&proto).expect("valid")

@@ -395,7 +395,7 @@ impl Cluster {
         self.order("f", "p1,p2", group);
         for (id, launch) in [("e1", true), ("e2", false)] {
             let task = v1::TaskInfo {
-                executor: Some(build::executor("e", v1::executor_info::Type::Custom)),
+                executor: Some(Box::new(build::executor("e", v1::executor_info::Type::Custom))),
                 ..build::task(id, "S1")
             };
             let message = internal::RunTaskMessage {

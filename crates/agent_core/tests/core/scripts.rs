@@ -294,7 +294,7 @@ impl Player {
                 message.pid = words.key("pid").map(Into::into);
                 if let Some(executor) = words.key("executor") {
                     message.task.command = None;
-                    message.task.executor = Some(build::executor(executor, v1::executor_info::Type::Custom));
+                    message.task.executor = Some(Box::new(build::executor(executor, v1::executor_info::Type::Custom)));
                 }
                 if let Some(limit) = words.key("mem_limit") {
                     let value = if limit == "inf" { f64::INFINITY } else { limit.parse().unwrap() };
@@ -596,7 +596,7 @@ fn reserved(what: &str) -> v1::Resource {
 fn volume(what: &str) -> v1::Resource {
     let (id, amount) = what.split_once(':').unwrap();
     let mut resource = reserved(&format!("disk:{amount}"));
-    resource.disk = Some(v1::resource::DiskInfo {
+    resource.disk = Some(Box::new(v1::resource::DiskInfo {
         persistence: Some(v1::resource::disk_info::Persistence { id: id.into(), principal: None }),
         volume: Some(v1::Volume {
             mode: v1::volume::Mode::Rw as i32,
@@ -604,7 +604,7 @@ fn volume(what: &str) -> v1::Resource {
             ..Default::default()
         }),
         source: None,
-    });
+    }));
     resource
 }
 

@@ -145,7 +145,11 @@ impl Walker {
             2 => internal::PingSlaveMessage { connected: self.chance(80) }.into(),
             3..=6 => {
                 let executor = self.chance(50).then(|| self.executor());
-                let task = v1::TaskInfo { executor, command: Some(build::command("true")), ..self.task() };
+                let task = v1::TaskInfo {
+                    executor: executor.map(Box::new),
+                    command: Some(build::command("true")),
+                    ..self.task()
+                };
                 let launch_executor = self.launch_executor();
                 internal::RunTaskMessage { framework: self.framework(), task, launch_executor, ..Default::default() }
                     .into()

@@ -149,7 +149,7 @@ fn launch_group(
     };
     v1::offer::Operation {
         r#type: Some(operation::Type::LaunchGroup as i32),
-        launch_group: Some(operation::LaunchGroup { executor, task_group: v1::TaskGroupInfo { tasks } }),
+        launch_group: Some(Box::new(operation::LaunchGroup { executor, task_group: v1::TaskGroupInfo { tasks } })),
         ..Default::default()
     }
 }

@@ -112,7 +112,7 @@ impl Peer {
     pub fn subscribe(&self, master: &Upid, info: v1::FrameworkInfo, force: bool) {
         let id = info.id.clone();
         self.call_with(master, force, call::Type::Subscribe, id.as_ref(), |call| {
-            call.subscribe = Some(call::Subscribe { framework_info: info, ..Default::default() });
+            call.subscribe = Some(Box::new(call::Subscribe { framework_info: info, ..Default::default() }));
         });
     }
 
@@ -183,11 +183,11 @@ pub fn task(id: &str, offer: &v1::Offer, command: &str, executor: Option<&str>) 
     match executor {
         None => task.command = Some(command),
         Some(executor) => {
-            task.executor = Some(v1::ExecutorInfo {
+            task.executor = Some(Box::new(v1::ExecutorInfo {
                 executor_id: v1::ExecutorId { value: executor.into() },
                 command: Some(command),
                 ..Default::default()
-            });
+            }));
         }
     }
     task

@@ -133,11 +133,11 @@ impl Stream {
     pub fn subscribed(&mut self, framework: v1::FrameworkInfo) {
         self.send(&executor::Event {
             r#type: Some(executor::event::Type::Subscribed as i32),
-            subscribed: Some(executor::event::Subscribed {
+            subscribed: Some(Box::new(executor::event::Subscribed {
                 framework_info: framework,
                 container_id: Some(v1::ContainerId { value: "root".into(), parent: None }),
                 ..Default::default()
-            }),
+            })),
             ..Default::default()
         });
     }
@@ -155,7 +155,7 @@ impl Stream {
     pub fn launch_group(&mut self, tasks: Vec<v1::TaskInfo>) {
         self.send(&executor::Event {
             r#type: Some(executor::event::Type::LaunchGroup as i32),
-            launch_group: Some(executor::event::LaunchGroup { task_group: v1::TaskGroupInfo { tasks } }),
+            launch_group: Some(Box::new(executor::event::LaunchGroup { task_group: v1::TaskGroupInfo { tasks } })),
             ..Default::default()
         });
     }

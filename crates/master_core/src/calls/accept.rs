@@ -91,7 +91,7 @@ impl Master {
                 }
                 Type::LaunchGroup => {
                     if let Some(group) = operation.launch_group {
-                        self.launch_group(id, group, &mut basket, step);
+                        self.launch_group(id, *group, &mut basket, step);
                     }
                 }
                 _ => self.convert(id, operation, &mut basket, step),

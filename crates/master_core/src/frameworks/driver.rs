@@ -65,7 +65,7 @@ impl Master {
             return self.drop_call(&from, call.r#type(), &why);
         }
         if let (Type::Subscribe, Some(subscribe)) = (call.r#type(), call.subscribe.take()) {
-            return self.on_driver_subscribe(from, Subscription::of_call(subscribe), force, step);
+            return self.on_driver_subscribe(from, Subscription::of_call(*subscribe), force, step);
         }
         let kind = call.r#type();
         let id = FrameworkId::from(call.framework_id.as_ref().map(|id| id.value.as_str()).unwrap_or_default());

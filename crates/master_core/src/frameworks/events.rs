@@ -17,7 +17,7 @@ pub(crate) fn subscribed(id: &FrameworkId, heartbeat_secs: f64, master: &v1::Mas
         heartbeat_interval_seconds: Some(heartbeat_secs),
         master_info: Some(master.clone()),
     };
-    Event { subscribed: Some(subscribed), ..of(event::Type::Subscribed) }
+    Event { subscribed: Some(Box::new(subscribed)), ..of(event::Type::Subscribed) }
 }
 
 pub(crate) fn heartbeat() -> Event {
@@ -48,7 +48,7 @@ pub(crate) fn update(status: v1::TaskStatus) -> Event {
 
 pub(crate) fn update_operation_status(status: v1::OperationStatus) -> Event {
     let update = event::UpdateOperationStatus { status };
-    Event { update_operation_status: Some(update), ..of(event::Type::UpdateOperationStatus) }
+    Event { update_operation_status: Some(Box::new(update)), ..of(event::Type::UpdateOperationStatus) }
 }
 
 pub(crate) fn message(agent_id: v1::AgentId, executor_id: v1::ExecutorId, data: Bytes) -> Event {

@@ -104,12 +104,12 @@ fn read(call: Call) -> Result<(AgentId, Operation), String> {
         operation::upgrade_list(std::slice::from_mut(&mut volume))?;
         operation::upgrade_list(std::slice::from_mut(&mut addition))?;
         result.set_type(Type::GrowVolume);
-        result.grow_volume = Some(GrowVolume { volume, addition });
+        result.grow_volume = Some(Box::new(GrowVolume { volume, addition }));
         agent_id
     } else if let Some(call::ShrinkVolume { agent_id, mut volume, subtract }) = call.shrink_volume {
         operation::upgrade_list(std::slice::from_mut(&mut volume))?;
         result.set_type(Type::ShrinkVolume);
-        result.shrink_volume = Some(ShrinkVolume { volume, subtract });
+        result.shrink_volume = Some(Box::new(ShrinkVolume { volume, subtract }));
         agent_id
     } else {
         None

@@ -53,6 +53,10 @@ pub(crate) fn check(
     let with_it = |task: &&Task| task.agent == agent.id && task.executor.as_ref() == Some(&id);
     let unreachable = framework.unreachable_tasks.iter().map(|task| task.as_ref());
     let others = framework.tasks.values().chain(unreachable).filter(|_| existing.is_some()).filter(with_it);
-    group::one_way_of_cgroups(&launch.task_group, &launch.executor, others.map(|task| task.proto.container.as_ref()))?;
+    group::one_way_of_cgroups(
+        &launch.task_group,
+        &launch.executor,
+        others.map(|task| task.proto.container.as_deref()),
+    )?;
     Ok(Checked { tasks, new_executor })
 }

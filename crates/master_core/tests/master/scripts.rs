@@ -236,7 +236,7 @@ impl Script {
                 let call = v1::scheduler::Call {
                     r#type: Some(v1::scheduler::call::Type::Subscribe.into()),
                     framework_id,
-                    subscribe: Some(subscribe),
+                    subscribe: Some(Box::new(subscribe)),
                     ..Default::default()
                 };
                 world.call(number(1), call, None)

@@ -267,7 +267,7 @@ impl Walk {
         let call = scheduler::Call {
             r#type: Some(scheduler::call::Type::Subscribe.into()),
             framework_id: id,
-            subscribe: Some(subscribe),
+            subscribe: Some(Box::new(subscribe)),
             ..Default::default()
         };
         let conn = self.next_conn;
@@ -364,7 +364,7 @@ impl Walk {
             agent_id: if self.rng.below(12) == 0 { self.agent_id() } else { agent_id },
             resources: resources(text),
             command: (!custom).then_some(command),
-            executor: custom.then_some(executor),
+            executor: custom.then_some(Box::new(executor)),
             ..Default::default()
         }
     }
@@ -408,7 +408,7 @@ impl Walk {
                     };
                     let task_group = v1::TaskGroupInfo { tasks };
                     operation.r#type = Some(operation::Type::LaunchGroup.into());
-                    operation.launch_group = Some(operation::LaunchGroup { executor, task_group });
+                    operation.launch_group = Some(Box::new(operation::LaunchGroup { executor, task_group }));
                 }
                 _ => {
                     let task_infos = (0..self.rng.below(4)).map(|_| self.task_info(agent_id.clone())).collect();
@@ -511,7 +511,7 @@ impl Walk {
             }
             Type::AcknowledgeOperationStatus => {
                 let framework = self.world.frameworks.get(&conn).cloned().unwrap_or_default();
-                made.acknowledge_operation_status = Some(self.acknowledgement(&framework));
+                made.acknowledge_operation_status = Some(Box::new(self.acknowledgement(&framework)));
             }
             Type::ReconcileOperations => made.reconcile_operations = Some(call::ReconcileOperations::default()),
             _ => {}

@@ -121,7 +121,7 @@ fn incompatible(existing: &ExecutorInfo, given: &ExecutorInfo) -> String {
 
 /// Executors have cgroups of their own.
 pub(super) fn own_cgroups(executor: &ExecutorInfo) -> Result<(), String> {
-    if share_cgroups(executor.container.as_ref()) == Some(true) {
+    if share_cgroups(executor.container.as_deref()) == Some(true) {
         return Err("The 'share_cgroups' field cannot be set to 'true' on executor containers".into());
     }
     Ok(())

@@ -35,7 +35,7 @@ pub fn group_task(task: &TaskInfo, agent: AgentCapabilities) -> Result<Resources
             return Err("Docker ContainerInfo is not supported on the task".into());
         }
     }
-    if !task.limits.is_empty() && executor::share_cgroups(task.container.as_ref()) != Some(false) {
+    if !task.limits.is_empty() && executor::share_cgroups(task.container.as_deref()) != Some(false) {
         return Err(
             "Resource limits may only be set for tasks within a task group when the 'share_cgroups' field is set \
                     to 'false'."
@@ -118,7 +118,7 @@ pub fn one_way_of_cgroups<'a>(
     others: impl IntoIterator<Item = Option<&'a ContainerInfo>>,
 ) -> Result<(), String> {
     executor::own_cgroups(executor)?;
-    let mut all = group.tasks.iter().map(|task| task.container.as_ref()).chain(others).map(|container| {
+    let mut all = group.tasks.iter().map(|task| task.container.as_deref()).chain(others).map(|container| {
         // To share is the default.
         executor::share_cgroups(container).unwrap_or(true)
     });

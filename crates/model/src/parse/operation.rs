@@ -169,7 +169,7 @@ pub fn complete(operation: &mut Operation, role: &str, framework_id: &FrameworkI
         Type::LaunchGroup => {
             if let Some(launch) = &mut operation.launch_group {
                 for task in &mut launch.task_group.tasks {
-                    task.executor.get_or_insert_with(|| launch.executor.clone());
+                    task.executor.get_or_insert_with(|| Box::new(launch.executor.clone()));
                 }
             }
         }

@@ -128,7 +128,7 @@ pub fn too_much(total: &Resources, offered: &Resources) -> String {
 
 /// Only tasks in a group may have cgroups of their own below their executor's.
 pub fn outside_group(task: &TaskInfo) -> Result<(), String> {
-    if executor::share_cgroups(task.container.as_ref()) == Some(false) {
+    if executor::share_cgroups(task.container.as_deref()) == Some(false) {
         return Err("Only tasks in a task group may have 'share_cgroups' set to 'false'".into());
     }
     Ok(())

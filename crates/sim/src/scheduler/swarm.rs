@@ -184,7 +184,7 @@ impl Swarm {
             ExecutorStyle::Command => launch(tasks),
             ExecutorStyle::Custom => {
                 for task in &mut tasks {
-                    task.executor = Some(executor(format!("{}-x", self.name), Type::Custom));
+                    task.executor = Some(Box::new(executor(format!("{}-x", self.name), Type::Custom)));
                 }
                 launch(tasks)
             }
@@ -199,7 +199,7 @@ impl Swarm {
                 };
                 v1::offer::Operation {
                     r#type: Some(v1::offer::operation::Type::LaunchGroup as i32),
-                    launch_group: Some(launch_group),
+                    launch_group: Some(Box::new(launch_group)),
                     ..Default::default()
                 }
             }

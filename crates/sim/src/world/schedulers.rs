@@ -161,7 +161,7 @@ impl World {
         let call = Call {
             framework_id: id,
             r#type: Some(call::Type::Subscribe as i32),
-            subscribe: Some(subscribe),
+            subscribe: Some(Box::new(subscribe)),
             ..Call::default()
         };
         let message = Message::Call { req, conn, stream_id: None, call: Box::new(call) };

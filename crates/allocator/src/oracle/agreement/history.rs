@@ -141,7 +141,7 @@ fn with_revocable_and_shared() -> Resources {
     let volume = v1::Resource {
         reservations: vec![reservation("a", Dynamic)],
         shared: Some(Default::default()),
-        disk: Some(v1::resource::DiskInfo {
+        disk: Some(Box::new(v1::resource::DiskInfo {
             persistence: Some(v1::resource::disk_info::Persistence { id: "v".into(), principal: None }),
             volume: Some(v1::Volume {
                 container_path: "v".into(),
@@ -149,7 +149,7 @@ fn with_revocable_and_shared() -> Resources {
                 ..Default::default()
             }),
             ..Default::default()
-        }),
+        })),
         ..scalar("disk", 50.0)
     };
     Resources::from_protos(&[scalar("cpus", 2.0), scalar("mem", 128.0), revocable, refined, volume]).unwrap()
@@ -163,14 +163,14 @@ fn with_whole_disks() -> Resources {
             name: "disk".into(),
             r#type: v1::value::Type::Scalar as i32,
             scalar: Some(v1::value::Scalar { value: size }),
-            disk: Some(v1::resource::DiskInfo {
+            disk: Some(Box::new(v1::resource::DiskInfo {
                 source: Some(v1::resource::disk_info::Source {
                     r#type: v1::resource::disk_info::source::Type::Mount as i32,
                     mount: Some(v1::resource::disk_info::source::Mount { root: Some(root.into()) }),
                     ..Default::default()
                 }),
                 ..Default::default()
-            }),
+            })),
             ..Default::default()
         });
     }

@@ -39,7 +39,7 @@ impl Master {
         let (pid, refines) = (agent.pid.clone(), agent.capabilities.reservation_refinement);
         if let (Some(resources), Some(info)) = (checked.new_executor, &task.executor) {
             basket.take(&resources);
-            self.add_executor(id, &basket.agent, info.clone(), resources);
+            self.add_executor(id, &basket.agent, (**info).clone(), resources);
         }
         basket.take(&checked.resources);
         self.add_task(id, &task, &basket.agent, checked.resources, step);

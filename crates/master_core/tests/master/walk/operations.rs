@@ -60,7 +60,7 @@ impl Walk {
             3 | 4 => {
                 let mut volume = self.pick(&disks).map(Resource::to_proto).unwrap_or_default();
                 let id = format!("v{}", self.rng.below(4));
-                volume.disk = Some(v1::resource::DiskInfo {
+                volume.disk = Some(Box::new(v1::resource::DiskInfo {
                     persistence: Some(v1::resource::disk_info::Persistence { id, principal: None }),
                     volume: Some(v1::Volume {
                         mode: v1::volume::Mode::Rw.into(),
@@ -68,7 +68,7 @@ impl Walk {
                         ..Default::default()
                     }),
                     source: None,
-                });
+                }));
                 volume.shared = (self.rng.below(3) == 0).then(v1::resource::SharedInfo::default);
                 result.set_type(operation::Type::Create);
                 result.create = Some(operation::Create { volumes: vec![volume] });
@@ -83,11 +83,11 @@ impl Walk {
                 if self.rng.below(2) == 0 {
                     let addition = self.pick(&disks).map(Resource::to_proto).unwrap_or_default();
                     result.set_type(operation::Type::GrowVolume);
-                    result.grow_volume = Some(operation::GrowVolume { volume, addition });
+                    result.grow_volume = Some(Box::new(operation::GrowVolume { volume, addition }));
                 } else {
                     let subtract = v1::value::Scalar { value: 1.0 };
                     result.set_type(operation::Type::ShrinkVolume);
-                    result.shrink_volume = Some(operation::ShrinkVolume { volume, subtract });
+                    result.shrink_volume = Some(Box::new(operation::ShrinkVolume { volume, subtract }));
                 }
             }
         }
