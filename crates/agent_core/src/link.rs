@@ -129,7 +129,7 @@ impl Agent {
             // These may come from before an election. The next master may have been told of the update anew, and its
             // framework may be back; what is over after all, we hear of when we are registered.
             ToAgent::StatusUpdateAcknowledgement(_) | ToAgent::ShutdownFramework(_)
-                if from.id == "master" && self.state.phase == Phase::Disconnected =>
+                if &*from.id == "master" && self.state.phase == Phase::Disconnected =>
             {
                 tracing::warn!(message = message.name(), "ignoring a message while not registered");
             }
@@ -157,5 +157,6 @@ impl Agent {
 
 /// What v0 drivers may say to an agent directly, without their master.
 fn is_from_driver(from: &Upid, message: &ToAgent) -> bool {
-    from.id != "master" && matches!(message, ToAgent::FrameworkToExecutor(_) | ToAgent::StatusUpdateAcknowledgement(_))
+    &*from.id != "master"
+        && matches!(message, ToAgent::FrameworkToExecutor(_) | ToAgent::StatusUpdateAcknowledgement(_))
 }

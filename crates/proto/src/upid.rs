@@ -1,19 +1,19 @@
 //! The address of a libprocess actor: `slave(1)@127.0.0.1:5051`.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
 
-/// Who a libprocess message is from or for.
+/// Who a libprocess message is from or for. Cheap to copy, as every message carries one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Upid {
     /// The actor within its process: `master`, `slave(1)`, `slave-observer(7)`.
-    pub id: String,
+    pub id: Arc<str>,
     /// An IP address; libprocess knows no host names. An IPv6 address stands without its brackets.
-    pub host: String,
+    pub host: Arc<str>,
     pub port: u16,
 }
 
 impl Upid {
-    pub fn new(id: impl Into<String>, host: impl Into<String>, port: u16) -> Self {
+    pub fn new(id: impl Into<Arc<str>>, host: impl Into<Arc<str>>, port: u16) -> Self {
         Upid { id: id.into(), host: host.into(), port }
     }
 

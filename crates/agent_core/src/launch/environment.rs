@@ -34,8 +34,8 @@ pub(crate) fn of_executor(
         set("MESOS_SUBSCRIPTION_BACKOFF_MAX", duration_text(config.executor_reregistration_timeout / 2));
     }
     set("LIBPROCESS_PORT", "0".to_owned());
-    set("LIBPROCESS_IP", config.upid.host.clone());
-    set("MESOS_CONTAINER_IP", config.upid.host.clone());
+    set("LIBPROCESS_IP", config.upid.host.as_ref().to_owned());
+    set("MESOS_CONTAINER_IP", config.upid.host.as_ref().to_owned());
     extend(&mut environment, executor.info.command.as_ref());
     environment
 }
@@ -49,9 +49,9 @@ pub(crate) fn of_container(
 ) -> Vec<(String, String)> {
     let mut environment = vec![
         ("MESOS_SANDBOX".to_owned(), sandbox_inside(config, container, sandbox)),
-        ("MESOS_CONTAINER_IP".to_owned(), config.upid.host.clone()),
+        ("MESOS_CONTAINER_IP".to_owned(), config.upid.host.as_ref().to_owned()),
         ("LIBPROCESS_PORT".to_owned(), "0".to_owned()),
-        ("LIBPROCESS_IP".to_owned(), config.upid.host.clone()),
+        ("LIBPROCESS_IP".to_owned(), config.upid.host.as_ref().to_owned()),
     ];
     extend(&mut environment, command);
     environment

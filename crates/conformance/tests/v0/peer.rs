@@ -65,7 +65,7 @@ impl Peer {
             loop {
                 let message = self.heard.recv().await.unwrap();
                 if message.name == M::full_name() {
-                    assert_eq!(message.to, self.upid.id);
+                    assert_eq!(*message.to, *self.upid.id);
                     return (message.from, wire::decode(&message.body).unwrap());
                 }
             }

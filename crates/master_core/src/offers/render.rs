@@ -55,7 +55,7 @@ pub(super) fn url(agent: &Agent) -> v1::Url {
         scheme: "http".to_owned(),
         address: v1::Address {
             hostname: Some(agent.info.hostname.clone()),
-            ip: Some(agent.pid.host.clone()),
+            ip: Some(agent.pid.host.as_ref().to_owned()),
             port: agent.pid.port.into(),
         },
         path: Some(format!("/{}", agent.pid.id)),

@@ -84,7 +84,7 @@ impl Agent {
 
     /// The machine it is on, as maintenance schedules name machines.
     pub fn machine(&self) -> MachineKey {
-        MachineKey { hostname: self.info.hostname.to_ascii_lowercase(), ip: self.pid.host.clone() }
+        MachineKey { hostname: self.info.hostname.to_ascii_lowercase(), ip: self.pid.host.as_ref().to_owned() }
     }
 
     pub fn find_executor(&self, framework: &FrameworkId, executor: &ExecutorId) -> Option<&Arc<Executor>> {

@@ -162,7 +162,7 @@ impl World {
                     .values()
                     .map(|agent| v1::MachineId {
                         hostname: Some(agent.info.hostname.clone()),
-                        ip: Some(agent.pid.host.clone()),
+                        ip: Some(agent.pid.host.as_ref().to_owned()),
                     })
                     .collect();
                 let planned = self.draw(&agents)?;

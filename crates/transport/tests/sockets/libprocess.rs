@@ -116,7 +116,7 @@ async fn a_refused_connection_is_an_exit() {
     here.node.link(&gone);
     assert_eq!(here.exit().await, gone);
     here.node.link(&Upid::new("x", "not-an-address", 1));
-    assert_eq!(here.exit().await.host, "not-an-address");
+    assert_eq!(&*here.exit().await.host, "not-an-address");
 }
 
 #[tokio::test]
