@@ -51,7 +51,7 @@ impl Allocator {
             (self.expiry_deadline(), "end offer filters"),
             (self.maintenance.deadline(), "make inverse offers"),
         ];
-        candidates.into_iter().filter_map(|(at, why)| Some((at?, why))).min()
+        candidates.into_iter().filter_map(|(at, why)| Some((at?, why))).min_by_key(|(at, _)| *at)
     }
 
     /// When the first filter ends.

@@ -134,7 +134,7 @@ pub fn alone(
     let seat = seat(info, described, standing, Some(alone));
     seat.sit(registrar, Lease::endless());
     let inbox = inbox.clone();
-    tokio::spawn(async move { inbox.put(Event::Elected { registry }).await });
+    tokio::spawn(async move { inbox.put(Event::Elected { registry: Box::new(registry) }).await });
     Ok(seat)
 }
 
@@ -208,7 +208,7 @@ async fn follow(
             Leadership::Elected { epoch, registry, store, lease, fetched } => {
                 metrics.timer("registrar/state_fetch").record(fetched);
                 match take_office(&seat, epoch, *registry, store, lease, &first, &inbox) {
-                    Ok(registry) => inbox.put(Event::Elected { registry }).await,
+                    Ok(registry) => inbox.put(Event::Elected { registry: Box::new(registry) }).await,
                     Err(why) => failed(why),
                 }
             }

@@ -170,7 +170,7 @@ impl Master {
         let Some(framework) = self.state.frameworks.get_mut(id) else {
             return Err(Reply::BadRequest("Framework cannot be found".to_owned()));
         };
-        *framework.counters.calls.entry(call.r#type().as_str_name()).or_default() += 1;
+        *framework.counters.calls.entry(call.r#type().into()).or_default() += 1;
         if let Some(principal) = &request.principal {
             let expected = framework.info.principal.as_deref().unwrap_or_default();
             if principal != expected {

@@ -22,12 +22,11 @@ pub struct Input {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the large one comes once")]
 pub enum Event {
     /// The deadline that `next_deadline` named has come (or not: waking too often does no harm).
     Wake,
     /// The election made this process the leader, and this is the durable document. Legal once.
-    Elected { registry: Registry },
+    Elected { registry: Box<Registry> },
     /// Another process leads, or nobody does. From here the core only refuses.
     Deposed,
     /// The outcome of an `Effect::Persist`. Each ticket comes back once.

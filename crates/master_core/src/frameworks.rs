@@ -33,7 +33,7 @@ impl Master {
         if !framework.is_connected() {
             return false;
         }
-        *framework.counters.events.entry(event.r#type().as_str_name()).or_default() += 1;
+        *framework.counters.events.entry(event.r#type().into()).or_default() += 1;
         match (&framework.link, framework.pid.clone()) {
             (Link::Subscribed { conn, .. }, _) => {
                 step.out.push(Effect::ToScheduler { conn: *conn, event: Box::new(event) });

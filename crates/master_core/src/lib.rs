@@ -113,7 +113,7 @@ impl Master {
         let mut step = Step { now, wall, out };
         match event {
             Event::Wake => {}
-            Event::Elected { registry } => self.on_elected(registry, &mut step),
+            Event::Elected { registry } => self.on_elected(*registry, &mut step),
             Event::Deposed => self.on_deposed(&mut step),
             Event::Persisted { ticket, outcome } => self.on_persisted(ticket, outcome, &mut step),
             event @ (Event::FromAgent { .. } | Event::FromDriver { .. }) => self.on_libprocess(event, &mut step),

@@ -135,8 +135,8 @@ fn add_framework(framework: &Framework, all: &mut BTreeMap<String, f64>) {
         ("operations", names(|n| Some(operation::Type::try_from(n).ok()?.as_str_name())), &counters.operations),
     ] {
         set(group.to_owned(), counts.values().sum::<u64>() as f64);
-        for kind in kinds {
-            set(format!("{group}/{}", kind.to_ascii_lowercase()), counts.get(kind).copied().unwrap_or(0) as f64);
+        for (number, kind) in kinds {
+            set(format!("{group}/{}", kind.to_ascii_lowercase()), counts.get(&number).copied().unwrap_or(0) as f64);
         }
     }
     for (kind, n) in [
@@ -166,9 +166,9 @@ fn add_framework(framework: &Framework, all: &mut BTreeMap<String, f64>) {
     }
 }
 
-/// The names of an enum's values, all but that of 0, which means unknown.
-fn names(name: impl Fn(i32) -> Option<&'static str>) -> Vec<&'static str> {
-    (1..=32).filter_map(name).collect()
+/// The values of an enum and their names, all but 0, which means unknown.
+fn names(name: impl Fn(i32) -> Option<&'static str>) -> Vec<(i32, &'static str)> {
+    (1..=32).filter_map(|number| Some((number, name(number)?))).collect()
 }
 
 fn percent_encoded(name: &str) -> String {

@@ -145,7 +145,7 @@ pub fn decode(bytes: &[u8]) -> Option<Input> {
     let (now, wall) = (Tick(from.number()?), WallTime(from.number()? as i64));
     let event = match from.number()? {
         0 => Event::Wake,
-        1 => Event::Elected { registry: Registry::decode(from.bytes()?).ok()? },
+        1 => Event::Elected { registry: Box::new(Registry::decode(from.bytes()?).ok()?) },
         2 => Event::Deposed,
         3 => {
             let ticket = from.number()?;
@@ -221,7 +221,7 @@ mod tests {
         let call = v1::scheduler::Call { r#type: Some(3), ..Default::default() };
         let events = [
             Event::Wake,
-            Event::Elected { registry: Registry::default() },
+            Event::Elected { registry: Box::default() },
             Event::Persisted { ticket: 7, outcome: Err(PersistError("full".into())) },
             Event::Persisted { ticket: 8, outcome: Ok(()) },
             Event::FromAgent { from: upid.clone(), message: internal::PongSlaveMessage {}.into() },

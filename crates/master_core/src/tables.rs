@@ -13,7 +13,7 @@ pub(crate) mod tasks;
 
 use std::{
     borrow::Borrow,
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     fmt,
     hash::Hash,
     sync::Arc,
@@ -24,35 +24,37 @@ use foldhash::fast::FixedState;
 /// A map from names that is never walked: its order means nothing.
 pub(crate) type Index<K, V> = HashMap<K, V, FixedState>;
 
-/// An ordered map whose copy costs one reference count. Changing a copied table copies its spine once, and a shared
-/// row when that row changes.
+/// A map whose copy costs one reference count, and which is walked in the order in which its keys came. Changing a copied
+/// table copies its spine once, and a shared row when that row changes.
 ///
-/// Rows are found by hash, as names are long, alike and cold; only walks follow their order.
+/// Names are long, alike and cold: they are compared as rarely as can be.
 pub struct Table<K, V>(Arc<Rows<K, V>>);
 
 #[derive(Clone)]
 struct Rows<K, V> {
-    index: Index<K, Arc<V>>,
-    order: BTreeSet<K>,
+    /// Each row with its turn.
+    index: Index<K, (u64, Arc<V>)>,
+    order: BTreeMap<u64, K>,
+    turns: u64,
 }
 
-impl<K: Ord + Hash + Clone, V: Clone> Table<K, V> {
-    pub fn get<Q: Ord + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
+impl<K: Eq + Hash + Clone, V: Clone> Table<K, V> {
+    pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
-        self.0.index.get(key).map(Arc::as_ref)
+        self.0.index.get(key).map(|(_, row)| row.as_ref())
     }
 
     /// The row itself, to keep it beyond the table.
-    pub fn get_shared<Q: Ord + Hash + ?Sized>(&self, key: &Q) -> Option<&Arc<V>>
+    pub fn get_shared<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&Arc<V>>
     where
         K: Borrow<Q>,
     {
-        self.0.index.get(key)
+        self.0.index.get(key).map(|(_, row)| row)
     }
 
-    pub fn contains<Q: Ord + Hash + ?Sized>(&self, key: &Q) -> bool
+    pub fn contains<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
     {
@@ -67,20 +69,20 @@ impl<K: Ord + Hash + Clone, V: Clone> Table<K, V> {
         self.0.index.is_empty()
     }
 
-    /// In the order of the keys.
+    /// The oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
-        self.0.order.iter().filter_map(|key| self.0.index.get(key).map(|row| (key, row.as_ref())))
+        self.keys().filter_map(|key| self.get(key).map(|row| (key, row)))
     }
 
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &K> {
-        self.0.order.iter()
+        self.0.order.values()
     }
 
     pub fn values(&self) -> impl DoubleEndedIterator<Item = &V> {
         self.iter().map(|(_, row)| row)
     }
 
-    pub(crate) fn get_mut<Q: Ord + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    pub(crate) fn get_mut<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
     {
@@ -88,19 +90,24 @@ impl<K: Ord + Hash + Clone, V: Clone> Table<K, V> {
         if Arc::get_mut(&mut self.0).is_none() && !self.0.index.contains_key(key) {
             return None;
         }
-        Arc::make_mut(&mut self.0).index.get_mut(key).map(Arc::make_mut)
+        Arc::make_mut(&mut self.0).index.get_mut(key).map(|(_, row)| Arc::make_mut(row))
     }
 
+    /// A row that takes the place of another takes its turn, too.
     pub(crate) fn insert(&mut self, key: K, row: V) -> Option<Arc<V>> {
         let rows = Arc::make_mut(&mut self.0);
-        let old = rows.index.insert(key.clone(), Arc::new(row));
-        if old.is_none() {
-            rows.order.insert(key);
+        match rows.index.entry(key) {
+            Entry::Occupied(mut entry) => Some(std::mem::replace(&mut entry.get_mut().1, Arc::new(row))),
+            Entry::Vacant(entry) => {
+                rows.turns += 1;
+                rows.order.insert(rows.turns, entry.key().clone());
+                entry.insert((rows.turns, Arc::new(row)));
+                None
+            }
         }
-        old
     }
 
-    pub(crate) fn take<Q: Ord + Hash + ?Sized>(&mut self, key: &Q) -> Option<Arc<V>>
+    pub(crate) fn take<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<Arc<V>>
     where
         K: Borrow<Q>,
     {
@@ -108,8 +115,9 @@ impl<K: Ord + Hash + Clone, V: Clone> Table<K, V> {
             return None;
         }
         let rows = Arc::make_mut(&mut self.0);
-        rows.order.remove(key);
-        rows.index.remove(key)
+        let (turn, row) = rows.index.remove(key)?;
+        rows.order.remove(&turn);
+        Some(row)
     }
 }
 
@@ -121,11 +129,11 @@ impl<K, V> Clone for Table<K, V> {
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Table<K, V> {
-        Table(Arc::new(Rows { index: Index::default(), order: BTreeSet::new() }))
+        Table(Arc::new(Rows { index: Index::default(), order: BTreeMap::new(), turns: 0 }))
     }
 }
 
-impl<K: Ord + Hash + Clone + fmt::Debug, V: Clone + fmt::Debug> fmt::Debug for Table<K, V> {
+impl<K: Eq + Hash + Clone + fmt::Debug, V: Clone + fmt::Debug> fmt::Debug for Table<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }

@@ -57,8 +57,8 @@ pub enum Record {
     #[prost(message, tag = "15")]
     Drain(DrainRecord),
     /// Written by compaction: one task as it then stood.
-    #[prost(message, tag = "16")]
-    Task(TaskRecord),
+    #[prost(message, boxed, tag = "16")]
+    Task(Box<TaskRecord>),
     /// Written by compaction: open updates of one task.
     #[prost(message, tag = "17")]
     Stream(StreamRecord),

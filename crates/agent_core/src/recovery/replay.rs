@@ -148,7 +148,7 @@ impl RecoveredState {
             Record::Drain(record) => {
                 self.drain = record.config.map(|config| Drain { config, since: WallTime(record.since) });
             }
-            Record::Task(record) => self.apply_task(record)?,
+            Record::Task(record) => self.apply_task(*record)?,
             Record::Stream(record) => {
                 let key = (FrameworkId::from(record.framework), TaskId::from(record.task));
                 let stream = self.streams.entry(key).or_default();

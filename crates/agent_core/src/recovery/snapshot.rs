@@ -102,12 +102,12 @@ fn write_executor(executor: &Executor, records: &mut Vec<Record>) {
             task: id.as_str().into(),
             policy: kill.policy,
         });
-        records.push(Record::Task(record::TaskRecord {
+        records.push(Record::Task(Box::new(record::TaskRecord {
             executor: executor.id.as_str().into(),
             info: (*task.info).clone(),
             row: task.row.clone(),
             kill,
-        }));
+        })));
     }
 }
 

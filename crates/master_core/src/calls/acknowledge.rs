@@ -1,6 +1,6 @@
 //! ACKNOWLEDGE: on its way to the agent, the acknowledgement of a terminal update lets the master forget the task.
 
-use model::{FrameworkId, TaskId};
+use model::FrameworkId;
 use proto::{internal::StatusUpdateAcknowledgementMessage, v1::scheduler::call::Acknowledge};
 
 use crate::{Master, Step, counters::Counter};
@@ -13,8 +13,8 @@ impl Master {
             self.state.counters.add(Counter::InvalidStatusUpdateAcknowledgements);
             return;
         };
-        let task = TaskId::from(&call.task_id);
-        if let Some(row) = self.state.find_task(id, &task).filter(|row| row.agent == agent) {
+        let row = self.state.frameworks.get(id).and_then(|row| row.tasks.get(call.task_id.value.as_str()));
+        if let Some(row) = row.filter(|row| row.agent == agent) {
             let Some((state, uuid)) = row.forwarded() else {
                 // The agent sends the update again, and then it is known here too.
                 self.state.counters.add(Counter::InvalidStatusUpdateAcknowledgements);
@@ -22,6 +22,7 @@ impl Master {
             };
             let ended = model::task_state::is_terminal(state) || stdx::bug!("any_acknowledgement_ends_a_task");
             if ended && *uuid == call.uuid {
+                let task = row.id.clone();
                 self.remove_task(id, &task, false, step);
             }
         }

@@ -79,7 +79,7 @@ impl Master {
             // A driver has no heartbeats by which to learn that our link to it broke.
             return step.refuse_driver(&from, "Framework disconnected");
         }
-        *framework.counters.calls.entry(kind.as_str_name()).or_default() += 1;
+        *framework.counters.calls.entry(kind.into()).or_default() += 1;
         let outcome = self.perform(&id, call, None, step);
         if let Some(Reply::BadRequest(why) | Reply::Forbidden(why) | Reply::Conflict(why)) = outcome {
             step.refuse_driver(&from, why);

@@ -6,7 +6,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use model::{FrameworkCapabilities, FrameworkId, capabilities::roles_of, parse::framework};
 use proto::{
     upid::Upid,
-    v1::{self, scheduler::call::Subscribe},
+    v1::{
+        self,
+        scheduler::call::{Subscribe, Type},
+    },
 };
 use stdx::WallTime;
 
@@ -203,7 +206,7 @@ impl Master {
         self.record_framework(id, step);
         if let Some(framework) = self.state.frameworks.get_mut(id) {
             framework.counters.subscribed = true;
-            *framework.counters.calls.entry("SUBSCRIBE").or_default() += 1;
+            *framework.counters.calls.entry(Type::Subscribe.into()).or_default() += 1;
         }
         match subscriber {
             Subscriber::Stream { conn, .. } => {

@@ -61,9 +61,10 @@ pub enum Link {
 #[derive(Clone, Debug, Default)]
 pub struct FrameworkCounters {
     pub subscribed: bool,
-    pub calls: BTreeMap<&'static str, u64>,
-    pub events: BTreeMap<&'static str, u64>,
-    pub operations: BTreeMap<&'static str, u64>,
+    /// By the number of their type, as `events` and `operations`.
+    pub calls: BTreeMap<i32, u64>,
+    pub events: BTreeMap<i32, u64>,
+    pub operations: BTreeMap<i32, u64>,
     pub offers_sent: u64,
     pub offers_accepted: u64,
     pub offers_declined: u64,

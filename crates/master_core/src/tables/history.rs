@@ -2,8 +2,11 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    hash::Hash,
     sync::Arc,
 };
+
+use super::Index;
 
 /// The last `cap` rows, oldest first; as cheap to copy as a table.
 #[derive(Debug)]
@@ -56,7 +59,7 @@ pub struct Recent<K, V>(Arc<Inner<K, V>>);
 
 #[derive(Debug)]
 struct Inner<K, V> {
-    rows: BTreeMap<K, (u64, Arc<V>)>,
+    rows: Index<K, (u64, Arc<V>)>,
     order: BTreeMap<u64, K>,
     count: u64,
 }
@@ -67,7 +70,7 @@ impl<K: Clone, V> Clone for Inner<K, V> {
     }
 }
 
-impl<K: Ord + Clone, V> Recent<K, V> {
+impl<K: Eq + Hash + Clone, V> Recent<K, V> {
     pub fn get(&self, key: &K) -> Option<&Arc<V>> {
         self.0.rows.get(key).map(|(_, row)| row)
     }
@@ -118,7 +121,7 @@ impl<K, V> Clone for Recent<K, V> {
 
 impl<K, V> Default for Recent<K, V> {
     fn default() -> Recent<K, V> {
-        Recent(Arc::new(Inner { rows: BTreeMap::new(), order: BTreeMap::new(), count: 0 }))
+        Recent(Arc::new(Inner { rows: Index::default(), order: BTreeMap::new(), count: 0 }))
     }
 }
 

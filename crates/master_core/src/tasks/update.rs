@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{AgentId, FrameworkId, TaskId};
+use model::{FrameworkId, TaskId};
 use proto::{
     internal::StatusUpdateMessage,
     v1::{self, TaskState, task_status::Source},
@@ -16,8 +16,8 @@ impl Master {
         self.state.counters.add(Counter::MessagesStatusUpdate);
         let update = message.update;
         let uuid = update.uuid.filter(|uuid| !uuid.is_empty());
-        let Some(agent) = update.agent_id.as_ref().map(AgentId::from).filter(|id| self.state.agents.contains(id))
-        else {
+        let agent = update.agent_id.as_ref().and_then(|id| self.state.agents.get(id.value.as_str()));
+        let Some(agent) = agent.map(|row| row.id.clone()) else {
             tracing::warn!(task = %update.status.task_id.value, "ignoring a status update from an unknown agent");
             self.state.counters.add(Counter::InvalidStatusUpdates);
             return;
@@ -27,8 +27,6 @@ impl Master {
             self.state.counters.add(Counter::InvalidStatusUpdates);
             return;
         }
-        let framework = FrameworkId::from(&update.framework_id);
-        let id = TaskId::from(&update.status.task_id);
         let mut status = update.status;
         status.uuid.clone_from(&uuid);
         status.timestamp = Some(update.timestamp);
@@ -38,17 +36,18 @@ impl Master {
         }
         let latest = update.latest_state.and_then(|state| TaskState::try_from(state).ok());
 
-        let Some(row) = self.state.frameworks.get_mut(&framework) else {
+        let Some(row) = self.state.frameworks.get_mut(update.framework_id.value.as_str()) else {
             self.state.counters.add(Counter::InvalidStatusUpdates);
             return;
         };
-        let connected = row.is_connected();
-        let Some(task) = row.tasks.get_mut(&id).filter(|task| task.agent == agent) else {
+        let (framework, connected) = (row.id.clone(), row.is_connected());
+        let task = row.tasks.get_mut(status.task_id.value.as_str());
+        let Some(task) = task.filter(|task| task.agent == agent) else {
             self.state.counters.add(Counter::InvalidStatusUpdates);
             if model::task_state::is_terminal(latest.unwrap_or(status.state()))
                 && let Some(agent) = self.state.agents.get_mut(&agent)
             {
-                agent.killed.remove(&(framework.clone(), id));
+                agent.killed.remove(&(framework.clone(), TaskId::from(&status.task_id)));
             }
             self.send_event(&framework, events::update(status), step);
             return;
@@ -61,7 +60,7 @@ impl Master {
         if applied.notable {
             publish::task_updated(&self.config, task, &status, step);
         }
-        let state = task.state();
+        let (id, state) = (task.id.clone(), task.state());
         let is_unacknowledged_end = uuid.is_none() && task.is_terminal();
         if applied.released {
             let resources = task.resources.clone();

@@ -209,6 +209,14 @@ impl Walk {
         v1::AgentId { value }
     }
 
+    /// One with tasks, if there is any.
+    fn busy_agent_id(&mut self) -> v1::AgentId {
+        let agents = self.world.master.view().agents.values();
+        let ids: Vec<_> = agents.filter(|agent| !agent.tasks.is_empty()).map(|agent| agent.id.to_proto()).collect();
+        let n = self.rng.below(ids.len().max(1) as u64) as usize;
+        ids.get(n).cloned().unwrap_or_else(|| self.agent_id())
+    }
+
     fn task_id(&mut self) -> v1::TaskId {
         let n = self.rng.below(self.next_task + 2);
         v1::TaskId { value: format!("t{}", self.next_task.saturating_sub(n % 12)) }
@@ -579,7 +587,7 @@ impl Walk {
             },
             0 => Call {
                 r#type: Some(call::Type::MarkAgentGone.into()),
-                mark_agent_gone: Some(call::MarkAgentGone { agent_id: self.agent_id() }),
+                mark_agent_gone: Some(call::MarkAgentGone { agent_id: self.busy_agent_id() }),
                 ..Default::default()
             },
             1 => Call {

@@ -118,7 +118,7 @@ impl World {
     }
 
     pub fn elect(&mut self, registry: Registry) -> Vec<Effect> {
-        self.step(Event::Elected { registry })
+        self.step(Event::Elected { registry: Box::new(registry) })
     }
 
     /// Another master takes over with what this one made durable.

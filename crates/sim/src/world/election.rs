@@ -93,7 +93,7 @@ impl World {
     pub(crate) fn hand_over(&mut self) {
         let Some(master) = self.election.leader else { return };
         let host = &mut self.masters[master as usize];
-        if host.core.is_none() || host.deposed || host.is_paused() {
+        if !host.is_up() || host.deposed || host.is_paused() {
             return;
         }
         self.say(|| format!("master {master} hands over"));
@@ -139,12 +139,12 @@ impl World {
             return;
         }
         let registry = self.store.registry.clone();
-        self.step_master(master, master_core::Event::Elected { registry });
+        self.step_master(master, master_core::Event::Elected { registry: Box::new(registry) });
     }
 
     pub(crate) fn on_deposed(&mut self, master: u32, life: Life) {
         let host = &mut self.masters[master as usize];
-        if host.life != life || host.core.is_none() {
+        if host.life != life || !host.is_up() {
             return;
         }
         if let Some(until) = host.paused_until() {

@@ -61,7 +61,7 @@ impl Cluster {
             "capabilities": [{"type": "AGENT_UPDATE"}]});
         let master = Master::new(Config::default(), read(&info), 1);
         let mut cluster = Cluster { master, now: Tick::ZERO, req: 0, schedulers: BTreeMap::new() };
-        cluster.step(Event::Elected { registry: registry::Registry::default() });
+        cluster.step(Event::Elected { registry: Box::default() });
         cluster
     }
 

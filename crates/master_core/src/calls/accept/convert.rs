@@ -37,7 +37,7 @@ impl Master {
             return;
         }
         basket.apply(conversions, usable_now);
-        self.count_operation(id, kind.as_str_name());
+        self.count_operation(id, kind);
     }
 
     fn plan_conversions(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::{AgentId, ExecutorId, FrameworkId, Refusal, TaskId};
 use proto::{
     internal::{ResourceVersionUuid, RunTaskMessage},
-    v1::{self, TaskInfo},
+    v1::{self, TaskInfo, offer::operation::Type},
 };
 use resources::Resources;
 
@@ -43,7 +43,7 @@ impl Master {
         }
         basket.take(&checked.resources);
         self.add_task(id, &task, &basket.agent, checked.resources, step);
-        self.count_operation(id, "LAUNCH");
+        self.count_operation(id, Type::Launch);
         message.task = task;
         if !refines {
             downgrade(&mut message.task);
@@ -93,9 +93,9 @@ impl Master {
         }
     }
 
-    pub(super) fn count_operation(&mut self, id: &FrameworkId, kind: &'static str) {
+    pub(super) fn count_operation(&mut self, id: &FrameworkId, kind: Type) {
         if let Some(framework) = self.state.frameworks.get_mut(id) {
-            *framework.counters.operations.entry(kind).or_default() += 1;
+            *framework.counters.operations.entry(kind.into()).or_default() += 1;
         }
     }
 }

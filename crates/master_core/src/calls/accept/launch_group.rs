@@ -3,7 +3,10 @@
 use model::{FrameworkId, Refusal};
 use proto::{
     internal::RunTaskGroupMessage,
-    v1::{self, offer::operation::LaunchGroup},
+    v1::{
+        self,
+        offer::operation::{LaunchGroup, Type},
+    },
 };
 
 use super::{
@@ -49,7 +52,7 @@ impl Master {
             basket.take(&resources);
             self.add_task(id, task, &basket.agent, resources, step);
         }
-        self.count_operation(id, "LAUNCH_GROUP");
+        self.count_operation(id, Type::LaunchGroup);
         if !refines {
             message.task_group.tasks.iter_mut().for_each(downgrade);
             for resource in &mut message.executor.resources {
