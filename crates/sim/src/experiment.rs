@@ -141,13 +141,13 @@ pub fn run(experiment: &Experiment, on_sample: &mut dyn FnMut(&Sample)) -> Resul
         let core = Jobs::new(&workload.name, &workload.role, jobs, experiment.failures.task_failure, rng);
         world.add_scheduler(Box::new(core));
     }
-    pass(&mut world, BEGIN);
+    world.pass(BEGIN);
     world.begin_faults();
     let mut samples = Vec::new();
     let mut at = Duration::ZERO;
     while at < experiment.until && !samples_done(&world) {
         let step = experiment.sample.min(experiment.until - at).max(Duration::from_millis(1));
-        pass(&mut world, step);
+        world.pass(step);
         at += step;
         let sample = take_sample(&world, at);
         on_sample(&sample);
@@ -212,11 +212,6 @@ fn job(request: &Request) -> Job {
         ended: None,
         attempts: 0,
     }
-}
-
-fn pass(world: &mut World, time: Duration) {
-    let end = world.now() + time;
-    while world.step(end) {}
 }
 
 fn jobs(world: &World) -> impl Iterator<Item = &Jobs> {

@@ -1,6 +1,6 @@
 //! Large runs for figures: the experiment of the Mesos paper's section 6.5, and a cluster that only has to stay up.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stdx::{Rng, Tick};
 
@@ -28,7 +28,7 @@ impl Default for Paper {
 pub struct Outcome {
     /// From a newcomer's start to the report of its task's end, less the task's own ten seconds.
     pub delay_p50: Duration,
-    /// Virtual time over processor time, once the cluster is full.
+    /// Virtual time over real time, once the cluster is full.
     pub speedup: f64,
     pub launches_per_s: f64,
 }
@@ -60,8 +60,8 @@ pub fn run(paper: &Paper) -> Outcome {
         ..Scenario::default()
     };
     let mut world = World::new(scenario, None, false);
-    pass(&mut world, paper.warm_up);
-    let (begun, from) = (processor_time(), world.now());
+    world.pass(paper.warm_up);
+    let (begun, from) = (Instant::now(), world.now());
     let finished = |world: &World| {
         let count =
             |core: &master_core::Master| core.view().counters.get(master_core::counters::Counter::TasksFinished);
@@ -80,11 +80,11 @@ pub fn run(paper: &Paper) -> Outcome {
         };
         let core = Jobs::new(&format!("probe {number}"), "*", vec![job], 0.0, Rng::new(u64::from(number)));
         world.add_scheduler(Box::new(core));
-        pass(&mut world, Duration::from_secs(2));
+        world.pass(Duration::from_secs(2));
     }
-    pass(&mut world, PROBE + Duration::from_secs(5));
+    world.pass(PROBE + Duration::from_secs(5));
     let passed = world.now().since(from).as_secs_f64();
-    let speedup = passed / (processor_time() - begun).as_secs_f64();
+    let speedup = passed / begun.elapsed().as_secs_f64();
     let launches_per_s = (finished(&world) - before) as f64 / passed;
     let probes = world.schedulers[first..].iter().filter_map(|host| host.core.jobs());
     let mut delays: Vec<Duration> = probes
@@ -100,13 +100,8 @@ pub fn run(paper: &Paper) -> Outcome {
 pub fn idle(scenario: Scenario, time: Duration) -> (u32, u64) {
     let agents = scenario.all_agents();
     let mut world = World::new(scenario, None, false);
-    pass(&mut world, Duration::from_secs(60));
-    pass(&mut world, time);
+    world.pass(Duration::from_secs(60));
+    world.pass(time);
     let there = world.leader().map_or(0, |core| core.view().agents.values().filter(|row| row.connected).count());
     (agents - there as u32, world.steps())
-}
-
-fn pass(world: &mut World, time: Duration) {
-    let end = world.now() + time;
-    while world.step(end) {}
 }

@@ -55,6 +55,8 @@ pub struct World {
     pub(crate) election: Election,
     pub(crate) store: Store,
     pub(crate) masters: Vec<MasterHost>,
+    /// The leader's core, while nobody looks at it.
+    pub(crate) aside: Option<masters::Aside>,
     pub(crate) agents: Vec<AgentHost>,
     pub(crate) schedulers: Vec<SchedulerHost>,
     pub(crate) operator: Operator,
@@ -100,6 +102,7 @@ impl World {
             election: Election::default(),
             store: Store::new(&scenario),
             masters: Vec::new(),
+            aside: None,
             agents: Vec::new(),
             schedulers: Vec::new(),
             operator: Operator::default(),
@@ -125,14 +128,14 @@ impl World {
     fn set_up(&mut self) {
         for master in 0..self.scenario.masters {
             let clock = self.draw_clock();
-            self.masters.push(MasterHost::new(clock));
+            self.masters.push(MasterHost::new(master, clock));
             self.heap.put(Tick::ZERO, Happening::Start(Node::Master(master)));
         }
         self.heap.put(Tick(1_000_000), Happening::Elect);
         for agent in 0..self.scenario.all_agents() {
             let clock = self.draw_clock();
             let full = agent < self.scenario.agents;
-            self.agents.push(AgentHost::new(clock, full));
+            self.agents.push(AgentHost::new(agent, clock, full));
             let spread = Duration::from_millis(self.draws.machines.below(5_000));
             self.heap.put(Tick::ZERO + spread, Happening::Start(Node::Agent(agent)));
         }
@@ -158,6 +161,7 @@ impl World {
 
     /// Lets the next thing happen, unless it lies beyond `end`.
     pub fn step(&mut self, end: Tick) -> bool {
+        self.carry_out_due();
         let Some((at, what)) = self.heap.take_until(end) else {
             self.now = end;
             return false;
@@ -259,7 +263,7 @@ impl World {
     /// The master that leads, if it knows.
     pub(crate) fn leader(&self) -> Option<&master_core::Master> {
         let host = &self.masters[self.election.leader? as usize];
-        host.core.as_deref().filter(|core| core.view().is_leading())
+        host.core().filter(|core| core.view().is_leading())
     }
 
     /// Which life of its process a node lives.
@@ -273,7 +277,7 @@ impl World {
 
     pub(crate) fn is_up(&self, node: Node) -> bool {
         match node {
-            Node::Master(master) => self.masters[master as usize].core.is_some(),
+            Node::Master(master) => self.masters[master as usize].is_up(),
             Node::Agent(agent) => self.agents[agent as usize].is_up(),
             Node::Framework(framework) => self.schedulers[framework as usize].up,
         }

@@ -63,7 +63,7 @@ fn run_suite(suite: &str) -> Result<Vec<Figure>> {
     if !matches!(suite, "allocator" | "sim") {
         run(cargo().args(["build", "--release", "--quiet", "--package", "meseta"]))?;
     }
-    let profile = if suite == "sim" { "sim" } else { "release" };
+    let profile = if suite == "sim" { "figures" } else { "release" };
     for (package, example) in examples {
         run(cargo().args(["build", "--profile", profile, "--quiet", "--package", package, "--example", example]))?;
     }

@@ -1,7 +1,7 @@
 //! A scheduler for figures, as those of the Mesos paper's section 6.5: it starts one task on each agent that it is
 //! offered, of normally distributed length, and does nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use model::task_state;
 use proto::v1::{
@@ -22,14 +22,15 @@ pub(crate) struct Steady {
     rng: Rng,
     name: String,
     launched: u64,
-    live: BTreeSet<String>,
+    /// Never walked through.
+    live: HashSet<String>,
 }
 
 impl Steady {
     pub fn new(index: u32, plan: FrameworkPlan, rng: Rng) -> Steady {
         let name = format!("f{index}");
         let info = info(&name, &plan.role, &[v1::framework_info::capability::Type::PartitionAware]);
-        Steady { plan, info, rng, name, launched: 0, live: BTreeSet::new() }
+        Steady { plan, info, rng, name, launched: 0, live: HashSet::new() }
     }
 
     /// Box and Muller's way from two even draws to a normal one.

@@ -27,6 +27,7 @@ use crate::{
 
 pub(crate) struct AgentHost {
     pub life: Life,
+    upid: Upid,
     pub core: Core,
     pub clock: Clock,
     /// The master whose link it keeps.
@@ -61,9 +62,18 @@ pub(crate) enum Core {
 }
 
 impl AgentHost {
-    pub fn new(clock: Clock, full: bool) -> AgentHost {
+    pub fn new(agent: u32, clock: Clock, full: bool) -> AgentHost {
         let machine = full.then(Box::default);
-        AgentHost { life: 0, core: Core::Down, clock, link: None, epoch: 0, wake: None, machine }
+        AgentHost {
+            life: 0,
+            upid: agent_upid(agent),
+            core: Core::Down,
+            clock,
+            link: None,
+            epoch: 0,
+            wake: None,
+            machine,
+        }
     }
 
     pub fn is_up(&self) -> bool {
@@ -140,7 +150,7 @@ impl World {
         };
         let Some(framework) = framework.as_ref().map(FrameworkId::from) else { return };
         let Some(Node::Master(master)) = node_at(from) else { return };
-        let Some(state) = self.masters[master as usize].core.as_ref().map(|core| core.view().clone()) else { return };
+        let Some(state) = self.masters[master as usize].core().map(|core| core.view().clone()) else { return };
         for task in tasks.into_iter().filter(|task| state.find_task(&framework, task).is_none()) {
             self.late.insert((framework.clone(), task.clone()));
             self.fact(Fact::LaunchedLate { framework: framework.clone(), task });
@@ -241,7 +251,7 @@ impl World {
             let recorded = !of_executor || self.is_update_recorded(agent, &framework, &uuid);
             self.fact(Fact::AgentSaid { agent, framework, task, state, uuid, recorded });
         }
-        let from = agent_upid(agent);
+        let from = self.agents[agent as usize].upid.clone();
         self.send(Node::Agent(agent), node, Message::ToMaster(from, message));
     }
 

@@ -46,11 +46,14 @@ pub(crate) struct Heap {
     window: u64,
     far: BTreeMap<u64, Vec<Entry>>,
     count: u64,
+    /// When the last happened that was taken: nothing happens before it any more.
+    now: Tick,
 }
 
 impl Heap {
     pub fn put(&mut self, at: Tick, what: Happening) {
         self.count += 1;
+        let at = at.max(self.now);
         let entry = Entry { at, order: self.count, what };
         let window = at.0 / WINDOW;
         if window <= self.window {
@@ -60,19 +63,28 @@ impl Heap {
         }
     }
 
-    pub fn take_until(&mut self, end: Tick) -> Option<(Tick, Happening)> {
+    /// When the next thing happens.
+    pub fn next(&mut self) -> Option<Tick> {
         if self.near.is_empty() {
             let next = self.far.first_entry()?;
-            if *next.key() > end.0 / WINDOW {
-                return None;
-            }
             self.window = *next.key();
             self.near = next.remove().into();
         }
-        if self.near.peek()?.at > end {
+        self.near.peek().map(|entry| entry.at)
+    }
+
+    pub fn take_until(&mut self, end: Tick) -> Option<(Tick, Happening)> {
+        if self.next()? > end {
             return None;
         }
-        self.near.pop().map(|entry| (entry.at, entry.what))
+        let entry = self.near.pop()?;
+        self.now = entry.at;
+        Some((entry.at, entry.what))
+    }
+
+    /// When the last thing happened.
+    pub fn now(&self) -> Tick {
+        self.now
     }
 }
 

@@ -28,7 +28,8 @@ const START: Duration = Duration::from_millis(25);
 
 pub(crate) struct Light {
     info: Box<v1::AgentInfo>,
-    upid: Upid,
+    /// Its address, as updates give it.
+    pid: String,
     master: Option<Upid>,
     rng: Rng,
     registered: bool,
@@ -58,7 +59,7 @@ impl Light {
     pub fn new(info: v1::AgentInfo, upid: Upid, seed: u64) -> Light {
         Light {
             info: Box::new(info),
-            upid,
+            pid: upid.to_string(),
             master: None,
             rng: Rng::new(seed),
             registered: false,
@@ -333,7 +334,7 @@ impl Light {
 
     fn forward(&mut self, index: usize, wall: WallTime, out: &mut Effects) {
         let agent_id = self.info.id.clone();
-        let pid = Some(self.upid.to_string());
+        let pid = Some(self.pid.clone());
         let Some(task) = self.tasks.get_mut(index) else { return };
         let Some((state, uuid)) = task.open.front().cloned() else { return };
         task.row.status_update_state = Some(state as i32);

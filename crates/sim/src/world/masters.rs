@@ -1,7 +1,10 @@
 //! The masters: real cores, with what their program does around them, and processes that end and start anew.
 
+mod aside;
 mod noted;
 mod pause;
+
+pub(crate) use aside::Aside;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -31,7 +34,8 @@ use crate::{
 
 pub(crate) struct MasterHost {
     pub life: Life,
-    pub core: Option<Box<Master>>,
+    upid: Upid,
+    pub core: Core,
     pub clock: Clock,
     /// What it was elected in, in this life.
     pub epoch: u64,
@@ -46,6 +50,13 @@ pub(crate) struct MasterHost {
     /// To the registry, asked for and not heard of again.
     pub writes: u32,
     pause: pause::Pause,
+}
+
+pub(crate) enum Core {
+    Down,
+    Here(Box<Master>),
+    /// The process is up; its core is `World::aside`'s.
+    Aside,
 }
 
 /// A scheduler's event stream, from the master's side.
@@ -69,10 +80,11 @@ enum Caller {
 }
 
 impl MasterHost {
-    pub fn new(clock: Clock) -> MasterHost {
+    pub fn new(master: u32, clock: Clock) -> MasterHost {
         MasterHost {
             life: 0,
-            core: None,
+            upid: master_upid(master),
+            core: Core::Down,
             clock,
             epoch: 0,
             deposed: false,
@@ -87,8 +99,20 @@ impl MasterHost {
         }
     }
 
+    pub fn is_up(&self) -> bool {
+        !matches!(self.core, Core::Down)
+    }
+
+    /// The core, if it is here to be looked at.
+    pub fn core(&self) -> Option<&Master> {
+        match &self.core {
+            Core::Here(core) => Some(core),
+            Core::Down | Core::Aside => None,
+        }
+    }
+
     pub fn is_candidate(&self) -> bool {
-        self.core.is_some() && self.epoch == 0 && !self.deposed && !self.is_paused()
+        self.is_up() && self.epoch == 0 && !self.deposed && !self.is_paused()
     }
 }
 
@@ -110,13 +134,13 @@ impl World {
             config.allocator = policy.clone();
         }
         let host = &mut self.masters[master as usize];
-        if host.core.is_some() {
+        if host.is_up() {
             return;
         }
         host.epoch = 0;
         host.deposed = false;
         host.leads = false;
-        host.core = Some(Box::new(Master::new(config, info, seed)));
+        host.core = Core::Here(Box::new(Master::new(config, info, seed)));
         self.say(|| format!("master {master} starts"));
     }
 
@@ -129,10 +153,12 @@ impl World {
 
     /// Whether there was a process to end.
     pub(crate) fn end_process(&mut self, master: u32, away: Duration) -> bool {
+        self.call_leader_home();
         let host = &mut self.masters[master as usize];
-        if host.core.take().is_none() {
+        if !host.is_up() {
             return false;
         }
+        host.core = Core::Down;
         host.life += 1;
         host.writes = 0;
         host.pause = pause::Pause::default();
@@ -190,7 +216,7 @@ impl World {
         let kind = call.r#type().as_str_name();
         self.step_master(master, Event::FromScheduler { req, conn, principal: None, stream_id, call });
         let host = &self.masters[master as usize];
-        if host.callers.contains_key(&req) && !host.is_paused() {
+        if self.watched.is_some() && host.callers.contains_key(&req) && !host.is_paused() {
             self.fact(Fact::Unanswered { what: format!("master {master} did not answer {kind}") });
         }
     }
@@ -247,23 +273,26 @@ impl World {
         if let Event::Persisted { .. } = event {
             host.writes = host.writes.saturating_sub(1);
         }
-        let Some(core) = &mut host.core else { return };
+        let Some(event) = self.tell_aside(master, event) else { return };
+        let host = &mut self.masters[master as usize];
+        let Core::Here(core) = &mut host.core else { return };
         let mut effects = std::mem::take(&mut host.effects);
         let input = Input { now: host.clock.local(self.now), wall: host.clock.wall(self.now), event };
         core.handle(input, &mut effects);
+        let deadline = core.next_deadline().map(|(tick, _)| tick);
         self.trace.note(effects.len() as u64);
         self.check_master(master);
         for effect in effects.drain() {
             self.carry_out_for_master(master, effect);
         }
         self.masters[master as usize].effects = effects;
-        self.arm_master(master);
+        self.arm_master(master, deadline);
     }
 
-    fn arm_master(&mut self, master: u32) {
+    fn arm_master(&mut self, master: u32, deadline: Option<Tick>) {
         let host = &mut self.masters[master as usize];
-        let Some(deadline) = host.core.as_ref().and_then(|core| core.next_deadline()) else { return };
-        let at = host.clock.moment(deadline.0).max(self.now);
+        let Some(deadline) = deadline.filter(|_| host.is_up()) else { return };
+        let at = host.clock.moment(deadline).max(self.now).max(self.heap.now());
         if host.wake.is_none_or(|wake| at < wake) {
             host.wake = Some(at);
             self.heap.put(at, Happening::Wake(Node::Master(master)));
@@ -327,6 +356,7 @@ impl World {
     fn master_to_agent(&mut self, master: u32, from_actor: Actor, to: &Upid, message: ToAgent) {
         let Some(node @ Node::Agent(agent)) = node_at(to) else { return };
         match &message {
+            _ if self.watched.is_none() => {}
             ToAgent::StatusUpdateAcknowledgement(ack) => {
                 let (framework, task) = (FrameworkId::from(&ack.framework_id), TaskId::from(&ack.task_id));
                 self.fact(Fact::AgentAcknowledged { agent, framework, task, uuid: ack.uuid.clone() });
@@ -338,9 +368,9 @@ impl World {
             ToAgent::SlaveReregistered(m) => self.note_let_in(master, AgentId::from(&m.agent_id)),
             _ => {}
         }
-        let mut from = master_upid(master);
+        let mut from = self.masters[master as usize].upid.clone();
         if from_actor != Actor::Master {
-            from.id = from_actor.to_string();
+            from.id = from_actor.to_string().into();
         }
         self.send(Node::Master(master), node, Message::ToAgent(from, message));
     }
@@ -369,6 +399,8 @@ impl World {
 
     fn master_replies(&mut self, master: u32, req: ReqId, reply: Reply) {
         match self.masters[master as usize].callers.remove(&req) {
+            // Nobody waits for a word that all is well.
+            Some(Caller::Scheduler { .. }) if reply == Reply::Accepted && self.watched.is_none() => {}
             None => self.fact(Fact::Unanswered { what: format!("master {master} answered request {req} twice") }),
             Some(Caller::Operator) => {
                 self.say(|| format!("master {master} answers the operator: {reply:?}"));

@@ -1,11 +1,7 @@
 //! The network: messages keep their order on one connection and on no two. Connections break and lose what was under
 //! way, partitions hold messages back or lose them, some messages come late or twice.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    hash::{BuildHasherDefault, DefaultHasher},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use proto::{upid::Upid, v1};
 use stdx::{Rng, Tick};
@@ -21,8 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(12);
 
 #[derive(Default)]
 pub(crate) struct Network {
-    /// Never walked through: its order means nothing.
-    channels: HashMap<(Node, Node), Channel, BuildHasherDefault<DefaultHasher>>,
+    channels: Channels,
     cuts: Vec<Cut>,
     /// Faults of the network are off.
     pub calm: bool,
@@ -33,6 +28,33 @@ pub(crate) struct Network {
 struct Channel {
     last: Tick,
     generation: u32,
+}
+
+/// Every channel has a master at one end: they are kept by that master, then by the other end.
+#[derive(Default)]
+struct Channels(Vec<[Vec<Channel>; 4]>);
+
+impl Channels {
+    fn between(&mut self, from: Node, to: Node) -> &mut Channel {
+        let (master, kind, other) = match (from, to) {
+            (Node::Master(master), Node::Agent(other)) => (master, 0, other),
+            (Node::Agent(other), Node::Master(master)) => (master, 1, other),
+            (Node::Master(master), Node::Framework(other)) => (master, 2, other),
+            (Node::Framework(other), Node::Master(master)) => (master, 3, other),
+            (from, to) => panic!("{from:?} and {to:?} do not talk"),
+        };
+        let kinds = at(&mut self.0, master);
+        at(&mut kinds[kind], other)
+    }
+}
+
+/// The place in a list, which grows to have it.
+fn at<T: Default>(list: &mut Vec<T>, place: u32) -> &mut T {
+    let place = place as usize;
+    if list.len() <= place {
+        list.resize_with(place + 1, T::default);
+    }
+    &mut list[place]
 }
 
 /// A part of the nodes does not hear the rest, or is not heard, or both.
@@ -65,7 +87,7 @@ impl Network {
 
     /// The moment at which something sent to arrive at `at` does arrive, after all that went before.
     pub fn not_before(&mut self, from: Node, to: Node, at: Tick) -> Tick {
-        let channel = self.channels.entry((from, to)).or_default();
+        let channel = self.channels.between(from, to);
         channel.last = channel.last.max(at);
         channel.last
     }
@@ -144,7 +166,7 @@ impl World {
             return;
         }
         let life = self.life_of(to);
-        let channel = self.network.channels.entry((from, to)).or_default();
+        let channel = self.network.channels.between(from, to);
         at = at.max(channel.last);
         channel.last = at;
         let generation = channel.generation;
@@ -172,7 +194,7 @@ impl World {
 
     /// What `from` sent to `to` and what is under way is lost, and `from` hears of it if it keeps a link.
     pub(crate) fn break_channel(&mut self, from: Node, to: Node, at: Tick) {
-        self.network.channels.entry((from, to)).or_default().generation += 1;
+        self.network.channels.between(from, to).generation += 1;
         let life = self.life_of(from);
         self.heap.put(at, Happening::Exited { node: from, life, peer: to });
         let pair = match (from, to) {
@@ -186,7 +208,7 @@ impl World {
 
     pub(crate) fn on_delivery(&mut self, delivery: Delivery) {
         let Delivery { from, to, life, generation, message } = delivery;
-        let standing = self.network.channels.get(&(from, to)).is_some_and(|channel| channel.generation == generation);
+        let standing = self.network.channels.between(from, to).generation == generation;
         if !standing || life != self.life_of(to) || !self.is_up(to) {
             let at = self.now + Duration::from_millis(1);
             self.lose(from, to, &message, at);

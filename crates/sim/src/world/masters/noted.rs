@@ -5,7 +5,7 @@ mod groups;
 use model::{AgentId, FrameworkId, OfferId};
 use proto::v1;
 
-use super::World;
+use super::{Core, World};
 use crate::observation::Fact;
 
 impl World {
@@ -15,7 +15,7 @@ impl World {
         let steps = self.steps;
         let host = &mut self.masters[master as usize];
         let epoch = host.epoch;
-        let Some(core) = &mut host.core else { return };
+        let Core::Here(core) = &mut host.core else { return };
         let leads = core.view().is_leading();
         let looks = leads && steps.is_multiple_of(u64::from(every.max(1)));
         let broken = if looks { core.check_invariants().err() } else { None };
@@ -71,7 +71,7 @@ impl World {
         for offer in event.offers.iter().flat_map(|offers| &offers.offers) {
             let (id, agent) = (OfferId::from(&offer.id), AgentId::from(&offer.agent_id));
             let role = offer.allocation_info.as_ref().and_then(|info| info.role.clone()).unwrap_or_default();
-            let state = self.masters[master as usize].core.as_ref().map(|core| core.view());
+            let state = self.masters[master as usize].core().map(|core| core.view());
             let group = state.and_then(|state| groups::serving(state, &role)).cloned();
             self.fact(Fact::Offered { master, framework, offer: id, agent, role, group });
             self.note_group_offer(master, offer);
@@ -87,7 +87,7 @@ impl World {
 
     /// What a role with a limit has after it was offered more.
     pub(super) fn note_quota(&mut self, master: u32, role: String) {
-        let Some(core) = &self.masters[master as usize].core else { return };
+        let Some(core) = self.masters[master as usize].core() else { return };
         let state = core.view();
         let quota = state.registry.quotas.get(&role).and_then(|quota| quota.limits.get("cpus"));
         let Some(limit) = quota.map(|limit| limit.value) else { return };

@@ -38,8 +38,9 @@ impl MasterHost {
 impl World {
     pub(crate) fn pause_master(&mut self, master: u32, time: Duration) {
         let until = self.now + time;
+        self.call_leader_home();
         let host = &mut self.masters[master as usize];
-        if host.core.is_none() || host.is_paused() {
+        if !host.is_up() || host.is_paused() {
             return;
         }
         host.pause.until = Some(until);

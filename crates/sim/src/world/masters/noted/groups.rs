@@ -20,7 +20,7 @@ const BESIDE: (f64, f64) = (0.01, 32.0);
 impl World {
     /// What the groups hold, and whether anybody lacks what was promised.
     pub(super) fn note_shares(&mut self, master: u32) {
-        let Some(core) = &self.masters[master as usize].core else { return };
+        let Some(core) = self.masters[master as usize].core() else { return };
         let state = core.view().clone();
         let standings = core.allocator().group_standings();
         if standings.is_empty() && state.registry.quotas.is_empty() {
@@ -72,7 +72,7 @@ impl World {
     }
 
     pub(super) fn note_group_offer(&mut self, master: u32, offer: &v1::Offer) {
-        let Some(core) = &self.masters[master as usize].core else { return };
+        let Some(core) = self.masters[master as usize].core() else { return };
         let state = core.view();
         let groups = &state.registry.groups;
         // An offer of a moment ago may be of groups that changed since.
