@@ -72,11 +72,11 @@ pub struct World {
     pub(crate) watched: Option<u32>,
     pub(crate) facts: Vec<Fact>,
     pub(crate) steps: u64,
-    /// The frameworks that wanted more when faults were over.
     /// Launches that arrived after their master had given the tasks up: what they started, no master knows of.
     pub(crate) late: std::collections::BTreeSet<(FrameworkId, TaskId)>,
     /// All is healed, and frameworks go on working.
     pub(crate) at_work: bool,
+    /// The frameworks that wanted more when faults were over.
     pub(crate) hungry: std::collections::BTreeSet<u32>,
     conns: u64,
     reqs: u64,
