@@ -23,6 +23,7 @@ use transport::{Handler, Message, Request, Response, StatusCode, jsonp, refuse, 
 
 use crate::{
     V0,
+    fence::Fence,
     reads::{self, Usages, legacy, metrics},
     runtime::{ACTOR, Inbox},
     world::World,
@@ -38,6 +39,7 @@ pub struct Endpoints {
     table: Table<Endpoint>,
     doors: Doors,
     v0: V0,
+    fence: Fence,
 }
 
 /// A read that costs something, so that equal ones share one rendering.
@@ -97,9 +99,17 @@ fn table() -> Table<Endpoint> {
 }
 
 impl Endpoints {
-    pub fn new(inbox: Inbox, common: Common, world: World, about: About, doors: Doors, v0: V0) -> Arc<Endpoints> {
+    pub fn new(
+        inbox: Inbox,
+        common: Common,
+        world: World,
+        about: About,
+        doors: Doors,
+        v0: V0,
+        fence: Fence,
+    ) -> Arc<Endpoints> {
         let (about, reads, table) = (Arc::new(about), Coalescer::default(), table());
-        Arc::new(Endpoints { inbox, common, world, about, reads, table, doors, v0 })
+        Arc::new(Endpoints { inbox, common, world, about, reads, table, doors, v0, fence })
     }
 
     async fn view(&self) -> Option<State> {
@@ -186,6 +196,10 @@ impl Handler for Endpoints {
         }
         if message.to != ACTOR {
             return false;
+        }
+        if self.fence.shuts_out(&message.from, message.connected) {
+            tracing::warn!(from = %message.from, message.name, "ignoring a message of a process that is no more");
+            return true;
         }
         if self.v0.executors.deliver(&message).await {
             return true;

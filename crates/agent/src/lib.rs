@@ -5,6 +5,7 @@
 
 mod authentication;
 mod executors_v0;
+mod fence;
 pub mod flags;
 mod http;
 mod reads;
@@ -30,6 +31,7 @@ use transport::{Limits, Node, Server, auth::authenticatee::Authenticatee, inbox,
 
 use crate::{
     executors_v0::ExecutorsV0,
+    fence::Fence,
     http::{About, Endpoints},
     runtime::{Inbox, Loop, NO_TICKET},
     settings::{MasterAt, Settings},
@@ -108,12 +110,13 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
         authenticatee: credential.map(|one| authentication::authenticatee(one, node.clone(), inbox.clone())),
     };
     let core = Agent::new(config, seed);
+    let fence = Fence::default();
     let common = common(&settings, log_file);
     let core = Loop::new(core, journal, node, world.clone(), peers.clone()).recorded_by(flight);
     let ended = tokio::spawn(core.run(arrivals));
     inbox.put(recovered).await;
     common.metrics.gauge("slave/recovery_time_secs").set(recovering.elapsed().as_secs_f64());
-    let shown_master = detect_master(settings.master.clone(), &inbox).await;
+    let shown_master = detect_master(settings.master.clone(), &inbox, fence.clone()).await;
 
     let (to_loop, executors) = (inbox.clone(), peers.executors.clone());
     tokio::spawn(async move {
@@ -123,13 +126,13 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
             }
         }
     });
-    let running = server.serve(Endpoints::new(inbox.clone(), common, world, about, doors, peers));
+    let running = server.serve(Endpoints::new(inbox.clone(), common, world, about, doors, peers, fence));
     tracing::info!(%address, master = shown_master, version = endpoints::OWN_VERSION, "the agent listens");
     Ok(Running { address, inbox, ended, _server: running })
 }
 
 /// Tells the core of the leading master, now and whenever it changes.
-async fn detect_master(at: MasterAt, inbox: &Inbox) -> String {
+async fn detect_master(at: MasterAt, inbox: &Inbox, fence: Fence) -> String {
     let (place, session_timeout) = match at {
         MasterAt::Address(master) => {
             let shown = master.to_string();
@@ -147,6 +150,9 @@ async fn detect_master(at: MasterAt, inbox: &Inbox) -> String {
             match detected {
                 Detected::Leader(leader) => {
                     let master = leader.as_deref().map(upid_of);
+                    if let (Some(leader), Some(upid)) = (&leader, &master) {
+                        fence.detected(upid, &leader.id);
+                    }
                     inbox.put(Event::MasterDetected { master }).await;
                 }
                 Detected::Unknown(Some(why)) => tracing::warn!(why, "cannot find a master"),

@@ -12,7 +12,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -30,6 +30,8 @@ pub struct Message {
     /// The message's type: `mesos.internal.RunTaskMessage`.
     pub name: String,
     pub body: Bytes,
+    /// When the connection was made that it came on.
+    pub connected: Instant,
 }
 
 /// How a node treats its peers.

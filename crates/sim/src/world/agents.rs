@@ -34,6 +34,8 @@ pub(crate) struct AgentHost {
     pub link: Option<u32>,
     /// The newest word on who leads.
     epoch: u64,
+    /// The process that leads, by the same word.
+    leader: Option<(Node, Life)>,
     wake: Option<Tick>,
     /// A light agent has none: nothing of it is real.
     pub machine: Option<Box<Machine>>,
@@ -71,9 +73,15 @@ impl AgentHost {
             clock,
             link: None,
             epoch: 0,
+            leader: None,
             wake: None,
             machine,
         }
+    }
+
+    /// Whether a message is of a process that was at the leader's address before it.
+    pub fn shuts_out(&self, from: Node, life: Life) -> bool {
+        self.leader.is_some_and(|leader| leader.0 == from && leader.1 > life)
     }
 
     pub fn is_up(&self) -> bool {
@@ -122,6 +130,7 @@ impl World {
         host.life += 1;
         host.link = None;
         host.epoch = 0;
+        host.leader = None;
         host.wake = None;
         self.say(|| format!("agent {agent} ends"));
         self.cut_off_machine(agent);
@@ -171,6 +180,7 @@ impl World {
             return;
         }
         host.epoch = epoch;
+        host.leader = leader.map(|master| (Node::Master(master), self.masters[master as usize].life));
         self.step_agent(agent, Event::MasterDetected { master: leader.map(master_upid) });
     }
 

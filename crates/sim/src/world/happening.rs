@@ -157,6 +157,8 @@ pub(crate) enum Local {
 pub(crate) struct Delivery {
     pub from: Node,
     pub to: Node,
+    /// Of the sender.
+    pub from_life: Life,
     /// Of the receiver: what was sent to a process that is no more is lost.
     pub life: Life,
     /// Of the connection: what was under way when it broke is lost.

@@ -165,17 +165,17 @@ impl World {
             self.break_channel(from, to, at);
             return;
         }
-        let life = self.life_of(to);
+        let (from_life, life) = (self.life_of(from), self.life_of(to));
         let channel = self.network.channels.between(from, to);
         at = at.max(channel.last);
         channel.last = at;
         let generation = channel.generation;
         let between_cores = matches!(message, Message::ToAgent(..) | Message::ToMaster(..));
         if between_cores && !self.network.calm && duplicate > 0.0 && self.draws.network.unit() < duplicate {
-            let again = Delivery { from, to, life, generation, message: message.clone() };
+            let again = Delivery { from, to, from_life, life, generation, message: message.clone() };
             self.heap.put(at, Happening::Deliver(Box::new(again)));
         }
-        self.heap.put(at, Happening::Deliver(Box::new(Delivery { from, to, life, generation, message })));
+        self.heap.put(at, Happening::Deliver(Box::new(Delivery { from, to, from_life, life, generation, message })));
     }
 
     /// A message that never arrives. Who called and waits hears of that much.
@@ -207,7 +207,7 @@ impl World {
     }
 
     pub(crate) fn on_delivery(&mut self, delivery: Delivery) {
-        let Delivery { from, to, life, generation, message } = delivery;
+        let Delivery { from, to, from_life, life, generation, message } = delivery;
         let standing = self.network.channels.between(from, to).generation == generation;
         if !standing || life != self.life_of(to) || !self.is_up(to) {
             let at = self.now + Duration::from_millis(1);
@@ -222,6 +222,8 @@ impl World {
             talk.push(describe(&message));
         }
         match (to, message) {
+            // Its process is no more, and another leads at its address.
+            (Node::Agent(agent), _) if self.agents[agent as usize].shuts_out(from, from_life) => {}
             (Node::Master(master), Message::ToMaster(sender, message)) => self.tell_master(master, sender, message),
             (Node::Master(master), Message::Call { req, conn, stream_id, call }) => {
                 self.call_master(master, from, req, conn, stream_id, call);

@@ -1,5 +1,7 @@
 //! Which requests are messages, and what stands in them.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use hyper::{
     HeaderMap,
@@ -23,13 +25,13 @@ pub(crate) fn is_from_libprocess(headers: &HeaderMap) -> bool {
     user_agent(headers).is_some()
 }
 
-/// The message; `None` if it has no proper sender or name.
-pub(crate) fn parse(path: &str, headers: &HeaderMap, body: Bytes) -> Option<Message> {
+/// The message on a connection made at `connected`; `None` if it has no proper sender or name.
+pub(crate) fn parse(path: &str, headers: &HeaderMap, body: Bytes, connected: Instant) -> Option<Message> {
     let claimed = headers.get(LIBPROCESS_FROM).and_then(|value| value.to_str().ok());
     let from: Upid = claimed.or_else(|| user_agent(headers))?.parse().ok()?;
     let (actor, name) = path.strip_prefix('/')?.split_once('/')?;
     let to = percent_decode(actor).into_owned();
-    (!to.is_empty() && !name.is_empty()).then(|| Message { from, to, name: name.to_owned(), body })
+    (!to.is_empty() && !name.is_empty()).then(|| Message { from, to, name: name.to_owned(), body, connected })
 }
 
 fn user_agent(headers: &HeaderMap) -> Option<&str> {
@@ -50,7 +52,8 @@ mod tests {
         let agent = headers(&[("user-agent", "libprocess/master@10.0.0.1:5050")]);
         for headers in [&from, &agent] {
             assert!(is_message(headers));
-            let message = parse("/slave%281%29/mesos.internal.PingSlaveMessage", headers, Bytes::new()).unwrap();
+            let message =
+                parse("/slave%281%29/mesos.internal.PingSlaveMessage", headers, Bytes::new(), Instant::now()).unwrap();
             assert_eq!(message.from.to_string(), "master@10.0.0.1:5050");
             assert_eq!((message.to.as_str(), message.name.as_str()), ("slave(1)", "mesos.internal.PingSlaveMessage"));
         }
@@ -61,10 +64,14 @@ mod tests {
     fn nobody_and_nothing_are_no_message() {
         let good = headers(&[("libprocess-from", "a@10.0.0.1:1")]);
         for path in ["/slave(1)", "/slave(1)/", "//x", "/", "", "*"] {
-            assert_eq!(parse(path, &good, Bytes::new()), None, "{path}");
+            assert_eq!(parse(path, &good, Bytes::new(), Instant::now()), None, "{path}");
         }
         for from in ["junk", "a@host:1", "@1.1.1.1:1", "a@1.1.1.1:99999"] {
-            assert_eq!(parse("/a/b", &headers(&[("libprocess-from", from)]), Bytes::new()), None, "{from}");
+            assert_eq!(
+                parse("/a/b", &headers(&[("libprocess-from", from)]), Bytes::new(), Instant::now()),
+                None,
+                "{from}"
+            );
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -45,6 +45,7 @@ const ANSWERED: u8 = 5;
 /// Where a connection stands, as its own task notes it and the server's task reads it. Moments are periods of the
 /// server's clock.
 pub(super) struct ConnState {
+    made: Instant,
     clock: Arc<AtomicU64>,
     phase: AtomicU8,
     phase_since: AtomicU64,
@@ -70,6 +71,7 @@ pub(super) struct ConnState {
 impl ConnState {
     fn new(clock: Arc<AtomicU64>) -> ConnState {
         ConnState {
+            made: Instant::now(),
             phase_since: AtomicU64::new(clock.load(Ordering::Relaxed)),
             clock,
             phase: AtomicU8::new(IDLE),
@@ -298,7 +300,7 @@ async fn answer<H: Handler>(
         if inbound::is_from_libprocess(&head.headers) {
             state.is_link.store(true, Ordering::Relaxed);
         }
-        return deliver(shared, peer, &head, body).await;
+        return deliver(shared, state.made, peer, &head, body).await;
     }
     state.is_link.store(false, Ordering::Relaxed);
     shared.counters.requests.fetch_add(1, Ordering::Relaxed);
@@ -314,11 +316,12 @@ async fn answer<H: Handler>(
 /// A message is answered at once; what comes of it travels as a message of its own.
 async fn deliver<H: Handler>(
     shared: &Shared<H>,
+    connected: Instant,
     peer: SocketAddr,
     head: &hyper::http::request::Parts,
     body: Bytes,
 ) -> Response {
-    let Some(message) = inbound::parse(head.uri.path(), &head.headers, body) else {
+    let Some(message) = inbound::parse(head.uri.path(), &head.headers, body, connected) else {
         tracing::debug!(%peer, path = head.uri.path(), "dropped a message from nobody");
         return Response::accepted();
     };
