@@ -273,19 +273,27 @@ impl World {
         if let Event::Persisted { .. } = event {
             host.writes = host.writes.saturating_sub(1);
         }
-        let Some(event) = self.tell_aside(master, event) else { return };
-        let host = &mut self.masters[master as usize];
-        let Core::Here(core) = &mut host.core else { return };
-        let mut effects = std::mem::take(&mut host.effects);
         let input = Input { now: host.clock.local(self.now), wall: host.clock.wall(self.now), event };
-        core.handle(input, &mut effects);
-        let deadline = core.next_deadline().map(|(tick, _)| tick);
+        match &mut host.core {
+            Core::Down => {}
+            Core::Here(core) => {
+                let mut effects = std::mem::take(&mut host.effects);
+                core.handle(input, &mut effects);
+                let deadline = core.next_deadline().map(|(tick, _)| tick);
+                self.carry_out_step(master, &mut effects, deadline);
+                self.masters[master as usize].effects = effects;
+            }
+            Core::Aside => self.tell_aside(input),
+        }
+    }
+
+    /// Does what a core wants done after one event.
+    fn carry_out_step(&mut self, master: u32, effects: &mut Effects, deadline: Option<Tick>) {
         self.trace.note(effects.len() as u64);
         self.check_master(master);
         for effect in effects.drain() {
             self.carry_out_for_master(master, effect);
         }
-        self.masters[master as usize].effects = effects;
         self.arm_master(master, deadline);
     }
 

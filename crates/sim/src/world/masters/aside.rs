@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use master_core::{Effects, Event, Input, Master};
+use master_core::{Effects, Input, Master};
 use stdx::Tick;
 
 use super::{Core, World};
@@ -136,13 +136,11 @@ impl World {
         }
     }
 
-    /// Hands the event over if this master's core is aside, else gives it back.
-    pub(super) fn tell_aside(&mut self, master: u32, event: Event) -> Option<Event> {
-        let host = &self.masters[master as usize];
-        let Some(aside) = self.aside.as_mut().filter(|aside| aside.master == Some(master)) else { return Some(event) };
-        aside.pending.push_back(Told { at: self.now, step: self.steps });
-        aside.order(Order::Handle(Input { now: host.clock.local(self.now), wall: host.clock.wall(self.now), event }));
-        None
+    pub(super) fn tell_aside(&mut self, input: Input) {
+        if let Some(aside) = &mut self.aside {
+            aside.pending.push_back(Told { at: self.now, step: self.steps });
+            aside.order(Order::Handle(input));
+        }
     }
 
     /// Carries out what the core was told so long ago that its messages could arrive by the next thing to happen.
@@ -166,11 +164,7 @@ impl World {
         let Some(Outcome::Handled { mut effects, deadline }) = self.next_outcome() else { return false };
         let (now, steps) = (self.now, self.steps);
         (self.now, self.steps) = (told.at, told.step);
-        self.trace.note(effects.len() as u64);
-        for effect in effects.drain() {
-            self.carry_out_for_master(master, effect);
-        }
-        self.arm_master(master, deadline);
+        self.carry_out_step(master, &mut effects, deadline);
         (self.now, self.steps) = (now, steps);
         true
     }
