@@ -7,9 +7,9 @@ mod v2;
 use crate::{
     Config, ContainerId, Isolation, Usage,
     isolators::{cpu::CpuShape, memory::MemoryShape},
-    kernel::{credentials, files, procfs},
     record::CgroupUse,
 };
+use kernel::{credentials, files, procfs};
 use std::{
     fmt, fs, io,
     os::fd::OwnedFd,

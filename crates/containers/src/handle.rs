@@ -8,7 +8,6 @@ use crate::{
     counts::{Counters, Counts},
     host::{self, Host},
     isolators::{cpu::CpuShape, memory::MemoryShape},
-    kernel::{credentials, files, pidfd},
     launch,
     launcher::zygote::MARKER,
     record::{CgroupUse, Frame, Setup},
@@ -19,12 +18,13 @@ use crate::{
     workers::Workers,
     zygote::Zygote,
 };
+use kernel::{files, limits, pidfd};
 use std::{
     collections::BTreeMap,
     fs::{self, File},
     io,
     ops::Bound,
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::OwnedFd,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{
@@ -290,8 +290,8 @@ impl Containers {
         let host = host::probe(&config)?;
         let zygote = Zygote::start(&config).map_err(io(&format!("start '{}'", config.executable.path.display())))?;
         // Each container takes three descriptors here. The zygote remembers what containers are to get.
-        if let Ok(limit) = credentials::descriptor_limit() {
-            let _ = credentials::set_rlimit(&Rlimit { soft: limit.hard, ..limit });
+        if let Ok(limit) = limits::descriptors() {
+            let _ = limits::set(&Rlimit { soft: limit.hard, ..limit });
         }
         let workers = Workers::start(config.workers).map_err(io("start the containers' threads"))?;
         let complaints = host.complaints.clone();
@@ -472,7 +472,7 @@ fn take_charge(runtime_dir: &Path) -> Result<File, SetupError> {
         .open(&path)
         .map_err(|source| SetupError::Io { what: format!("open '{}'", path.display()), source })?;
     let deadline = Instant::now() + Duration::from_secs(1);
-    while unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
+    while files::try_lock(&file).is_err() {
         if Instant::now() >= deadline {
             return Err(SetupError::Impossible(format!(
                 "Another agent uses the runtime directory '{}'. End it, or give this agent another --runtime_dir.",

@@ -3,10 +3,10 @@
 use crate::{
     Config, Isolation, LauncherKind, SetupError,
     cgroups::{self, Hierarchy},
-    kernel::{
-        clone::{self, CStrings, Exec, Plan, Step},
-        credentials, procfs,
-    },
+};
+use kernel::{
+    clone::{self, CStrings, Exec, Plan, Step},
+    credentials, procfs,
 };
 use std::fs;
 
@@ -115,6 +115,7 @@ fn try_namespaces(flags: i32, mounts: bool, user_namespace: bool) -> Result<(), 
         rlimits: &[],
         user: None,
         reset_signals: false,
+        death_signal: None,
     };
     match clone::spawn(&plan) {
         Err(error) if error.step != Step::Exec => Err(error.to_string()),

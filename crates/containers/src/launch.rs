@@ -7,13 +7,13 @@ use crate::{
     fetcher,
     handle::{Container, Inner, Live, lock},
     isolators::{memory, namespaces},
-    kernel::{clone::Child, credentials, files},
     launcher::zygote::{self, Request},
     record::{self, CgroupUse, Launch, UserIds},
     sandbox,
     shelf::Slot,
     supervise,
 };
+use kernel::{clone::Child, credentials, files};
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},

@@ -10,9 +10,9 @@ pub use init::reap_children;
 
 use crate::{
     ExecutorKind, Program,
-    kernel::{credentials, socket},
     record::{self, Frame, Record},
 };
+use kernel::{signals, socket};
 use std::{
     fs::File,
     os::fd::FromRawFd,
@@ -33,13 +33,13 @@ pub fn main(executor: impl FnOnce(ExecutorKind) -> u8) -> ExitCode {
         eprintln!("This command is for agents, which start containers with it; it does nothing by itself.");
         return ExitCode::from(2);
     }
-    credentials::block_signals();
+    signals::block();
     zygote::ask_the_processor();
     let started = match zygote::serve() {
         Some(started) => started,
         None => return ExitCode::SUCCESS,
     };
-    // The record was placed there; nothing else of this process owns that descriptor.
+    // SAFETY: the record was placed there; nothing else of this process owns that descriptor.
     let mut file = unsafe { File::from_raw_fd(record::LAUNCHER_FD) };
     if let Err(why) = setup::name_process(&mut file).and(started) {
         return fail(&mut file, &why);
@@ -64,11 +64,11 @@ pub fn main(executor: impl FnOnce(ExecutorKind) -> u8) -> ExitCode {
             if let Err(why) = setup::become_program(&launch) {
                 return fail(&mut file, &why);
             }
-            credentials::unblock_signals();
+            signals::unblock();
             let code = catch_unwind(AssertUnwindSafe(|| executor(kind))).unwrap_or(101);
             let _ = record::append(&mut file, &Frame::Status(i32::from(code) << 8));
             if !in_pid_namespace {
-                credentials::block_signals();
+                signals::block();
                 init::end_descendants();
             }
             ExitCode::from(code)

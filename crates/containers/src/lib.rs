@@ -4,8 +4,8 @@
 //! Two halves share this crate. The agent holds a [`Containers`] handle (`handle`, `launch`, `supervise`, `recover`), and
 //! each container starts in `launcher`, which runs inside the new process; `zygote` is the agent's end of the line to the
 //! process that these are forked from. `record`, a file of the `shelf`, ties both together: the agent writes there what
-//! to run, the launcher what became of it. `cgroups` hides v1 and v2 behind one trait, `kernel` holds every raw system
-//! call, `fetcher` brings URIs into a sandbox.
+//! to run, the launcher what became of it. `cgroups` hides v1 and v2 behind one trait, `fetcher` brings URIs
+//! into a sandbox.
 
 mod cgroups;
 mod config;
@@ -15,9 +15,9 @@ mod handle;
 mod host;
 mod id;
 mod isolators;
-mod kernel;
 mod launch;
 pub mod launcher;
+mod reactor;
 mod record;
 mod recover;
 mod sandbox;
@@ -33,9 +33,10 @@ pub use config::{Config, Executable, FetcherConfig, Isolation, LauncherKind};
 pub use counts::Counts;
 pub use handle::{Containers, State, Status};
 pub use id::{ContainerId, IdError};
+pub use kernel::Rlimit;
 pub use recover::Recovered;
 pub use spec::{
     Class, Command, ExecutorKind, IpcMode, LaunchError, LaunchSpec, Launched, Limitation, LimitationReason, Limits,
-    OpError, Output, Program, Rlimit, SetupError, Termination, Uri, VolumeLink,
+    OpError, Output, Program, SetupError, Termination, Uri, VolumeLink,
 };
 pub use usage::Usage;

@@ -4,9 +4,8 @@
 //!
 //! A frame is a tag byte, a length and that many bytes; a frame cut short by a crash is as if never written.
 
-use crate::{
-    ContainerId, ExecutorKind, Limitation, LimitationReason, Limits, Program, Rlimit, Termination, kernel::procfs::Stat,
-};
+use crate::{ContainerId, ExecutorKind, Limitation, LimitationReason, Limits, Program, Rlimit, Termination};
+use kernel::procfs::Stat;
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},

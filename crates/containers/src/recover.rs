@@ -5,11 +5,11 @@ use crate::{
     ContainerId, SetupError, State, Status, Termination,
     handle::{Container, Inner, Live, lock},
     host,
-    kernel::{credentials, pidfd, procfs},
     record::{Frame, Process, Record},
     shelf::Slot,
     supervise,
 };
+use kernel::{pidfd, procfs, signals};
 use std::{
     os::fd::OwnedFd,
     path::PathBuf,
@@ -131,7 +131,7 @@ fn bury(inner: &Arc<Inner>, container: &Container, record: &Record) {
             break;
         }
         for pid in left {
-            let _ = credentials::kill(pid as i32, libc::SIGKILL);
+            let _ = signals::send(pid as i32, libc::SIGKILL);
         }
         thread::sleep(Duration::from_millis(2));
     }

@@ -1,7 +1,8 @@
 //! A container's own directory: made with the right owner, and its output files opened, so that no name in it can be
 //! swapped for a link to something else. Filling it is for `fetcher`, removing it for the agent.
 
-use crate::{kernel::files, record::UserIds, spec::VolumeLink};
+use crate::{record::UserIds, spec::VolumeLink};
+use kernel::files;
 use std::{
     fs, io,
     os::fd::{AsRawFd, OwnedFd},

@@ -4,6 +4,7 @@
 use std::{fmt, io, os::fd::OwnedFd, path::PathBuf};
 
 use crate::id::ContainerId;
+use kernel::Rlimit;
 
 /// Everything needed to launch one container.
 #[derive(Clone, Debug)]
@@ -143,15 +144,6 @@ pub enum IpcMode {
     Private,
     /// Both of its parent (of the agent, for a root container).
     ShareParent,
-}
-
-/// One resource limit, by the kernel's number (`libc::RLIMIT_*`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rlimit {
-    pub resource: u32,
-    /// `u64::MAX` is unlimited.
-    pub soft: u64,
-    pub hard: u64,
 }
 
 /// Where standard output and error go.

@@ -7,9 +7,10 @@ use crate::{
     handle::{Container, Inner, Live, lock},
     host,
     isolators::memory,
-    kernel::{credentials, files, pidfd, procfs},
+    reactor,
     record::Frame,
 };
+use kernel::{pidfd, procfs, signals};
 use std::{
     io,
     os::fd::OwnedFd,
@@ -33,7 +34,7 @@ const HIGHEST_PLAIN_CODE: i32 = 124;
 /// Follows a container from running to terminated. Its record, and its place in the table, stay.
 pub(crate) async fn watch(inner: Arc<Inner>, container: Arc<Container>) {
     let Some(live) = container.live.get() else { return };
-    let limitation = match files::watch(live.pidfd.clone(), Interest::READABLE) {
+    let limitation = match reactor::watch(live.pidfd.clone(), Interest::READABLE) {
         Ok(end) => watch_until_end(&inner, &container, live, &end).await,
         Err(error) => {
             tracing::warn!("Container '{}' cannot be watched ({error}) and is looked at again and again", container.id);
@@ -148,12 +149,12 @@ fn kill_survivors(inner: &Inner, container: &Container, live: &Live) -> bool {
             break;
         }
         for pid in fresh {
-            let _ = credentials::kill(pid as i32, libc::SIGSTOP);
+            let _ = signals::send(pid as i32, libc::SIGSTOP);
             pids.push(pid);
         }
     }
     for pid in &pids {
-        let _ = credentials::kill(*pid as i32, libc::SIGKILL);
+        let _ = signals::send(*pid as i32, libc::SIGKILL);
     }
     !pids.is_empty()
 }
@@ -300,8 +301,8 @@ impl<'a> Memory<'a> {
             return Ok(Source::Never);
         };
         Ok(match cgroups.watch_oom(id)? {
-            OomWatch::Counter(fd) => Source::Counter(files::watch(fd, Interest::READABLE)?),
-            OomWatch::Events(fd) => Source::Events(files::watch(fd, Interest::PRIORITY | Interest::ERROR)?),
+            OomWatch::Counter(fd) => Source::Counter(reactor::watch(fd, Interest::READABLE)?),
+            OomWatch::Events(fd) => Source::Events(reactor::watch(fd, Interest::PRIORITY | Interest::ERROR)?),
         })
     }
 

@@ -3,8 +3,8 @@
 use crate::{
     OpError,
     handle::{Container, Inner, lock},
-    kernel::procfs::{self, Stat},
 };
+use kernel::procfs::{self, Stat};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The use of one container; what could not be read is absent.
@@ -67,12 +67,12 @@ pub(crate) fn read(inner: &Inner, container: &Container) -> Result<Usage, OpErro
 
 fn add_processes(usage: &mut Usage, stats: &[Stat]) {
     // A process that was reaped counts with its parent: the sum over the living is complete.
-    let hertz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1) as f64;
+    let hertz = kernel::ticks_per_second() as f64;
     let sum = |ticks: fn(&Stat) -> u64| stats.iter().map(ticks).sum::<u64>() as f64 / hertz;
     usage.cpus_user_time_secs.get_or_insert_with(|| sum(|stat| stat.user_ticks + stat.children_user_ticks));
     usage.cpus_system_time_secs.get_or_insert_with(|| sum(|stat| stat.system_ticks + stat.children_system_ticks));
     usage.mem_rss_bytes.get_or_insert_with(|| {
-        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) }.max(1) as u64;
+        let page = kernel::page_bytes();
         stats.iter().map(|stat| stat.rss_pages * page).sum()
     });
     usage.processes = u32::try_from(stats.len()).ok();

@@ -4,12 +4,12 @@
 use crate::{
     Config, Rlimit,
     handle::lock,
-    kernel::{
-        clone::{self, CStrings, Child, Exec, Plan, SpawnError},
-        credentials, files, pidfd, socket,
-    },
     launcher::zygote::{MARKER, MARKER_ROOM, Request},
     record,
+};
+use kernel::{
+    clone::{self, CStrings, Child, Exec, Plan, SpawnError},
+    files, limits, pidfd, socket,
 };
 use std::{
     ffi::CString,
@@ -118,6 +118,7 @@ impl Zygote {
             rlimits: std::slice::from_ref(&self.descriptors),
             user: None,
             reset_signals: false,
+            death_signal: None,
         };
         let process = clone::spawn(&plan).map_err(|SpawnError { source, .. }| source)?;
         Ok(Running { socket: Some(socket), process })
@@ -127,7 +128,7 @@ impl Zygote {
 /// Before any handle of this process raised it.
 fn original_descriptor_limit() -> io::Result<Rlimit> {
     static FIRST: OnceLock<Rlimit> = OnceLock::new();
-    let now = credentials::descriptor_limit()?;
+    let now = limits::descriptors()?;
     Ok(*FIRST.get_or_init(|| now))
 }
 

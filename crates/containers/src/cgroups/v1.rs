@@ -5,11 +5,8 @@ use super::{
     CgroupUse, Door, Hierarchy, OomWatch, SEPARATOR, Shape, make, processes_below, read_pairs, remove_empty_above,
     remove_tree,
 };
-use crate::{
-    Config, ContainerId, Isolation, Usage,
-    isolators::cpu::PERIOD,
-    kernel::{credentials, files, procfs::Mount},
-};
+use crate::{Config, ContainerId, Isolation, Usage, isolators::cpu::PERIOD};
+use kernel::{credentials, files, procfs::Mount, signals};
 use std::{
     io,
     os::fd::AsRawFd,
@@ -270,7 +267,7 @@ impl Hierarchy for Controllers {
     fn kill(&self, id: &ContainerId, used: CgroupUse) -> io::Result<()> {
         let Some(directory) = Self::at(&self.freezer, id).filter(|_| used.processes()) else {
             for pid in self.processes(id, used) {
-                let _ = credentials::kill(pid as i32, libc::SIGKILL);
+                let _ = signals::send(pid as i32, libc::SIGKILL);
             }
             return Ok(());
         };
@@ -281,7 +278,7 @@ impl Hierarchy for Controllers {
             std::thread::sleep(Duration::from_millis(1));
         }
         for pid in processes_below(&directory) {
-            let _ = credentials::kill(pid as i32, libc::SIGKILL);
+            let _ = signals::send(pid as i32, libc::SIGKILL);
         }
         files::write_control(&state, "THAWED")
     }

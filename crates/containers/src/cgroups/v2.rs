@@ -5,7 +5,8 @@ use super::{
     CgroupUse, Door, Hierarchy, OomWatch, SEPARATOR, Shape, make, processes_below, read_pairs, remove_empty_above,
     remove_tree,
 };
-use crate::{ContainerId, Isolation, Usage, isolators::cpu::PERIOD, kernel::files};
+use crate::{ContainerId, Isolation, Usage, isolators::cpu::PERIOD};
+use kernel::files;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -195,7 +196,7 @@ impl Hierarchy for Unified {
                 // Before Linux 5.14: stop them, so that none forks meanwhile.
                 let _ = files::write_control(&directory.join("cgroup.freeze"), "1");
                 for pid in processes_below(&directory) {
-                    let _ = crate::kernel::credentials::kill(pid as i32, libc::SIGKILL);
+                    let _ = kernel::signals::send(pid as i32, libc::SIGKILL);
                 }
                 let _ = files::write_control(&directory.join("cgroup.freeze"), "0");
                 Ok(())

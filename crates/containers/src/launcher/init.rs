@@ -3,11 +3,11 @@
 
 use crate::{
     Program,
-    kernel::{
-        clone::{self, CStrings, Exec, Plan, Step, User},
-        credentials, procfs,
-    },
     record::{self, Frame, Launch},
+};
+use kernel::{
+    clone::{self, CStrings, Exec, Plan, Step, User},
+    process, procfs, signals,
 };
 use std::{ffi::CString, fs::File, io, os::fd::AsRawFd, process::ExitCode};
 
@@ -65,6 +65,7 @@ pub fn start(launch: &Launch) -> Result<i32, StartFailure> {
         rlimits: &launch.rlimits,
         user: launch.user.as_ref().map(|user| User { uid: user.uid, gid: user.gid, groups: &user.groups }),
         reset_signals: true,
+        death_signal: None,
     };
     match clone::spawn(&plan) {
         Ok(child) => Ok(child.pid as i32),
@@ -87,16 +88,16 @@ fn candidates(program: &str, env: &[(String, String)]) -> Result<Vec<CString>, S
 /// Stays until the program has ended.
 pub fn run(program: i32, file: &mut File, in_pid_namespace: bool) -> ExitCode {
     loop {
-        let signal = credentials::next_signal();
+        let signal = signals::next();
         if signal != libc::SIGCHLD {
             if !matches!(signal, libc::SIGTTIN | libc::SIGTTOU | libc::SIGTSTP) {
                 // The program leads its process group: a shell's children hear it too.
-                let _ = credentials::kill(-program, signal).or_else(|_| credentials::kill(program, signal));
+                let _ = signals::send(-program, signal).or_else(|_| signals::send(program, signal));
             }
             continue;
         }
         let mut ended = None;
-        while let Some((pid, status)) = credentials::reap_any() {
+        while let Some((pid, status)) = process::reap_any() {
             if pid as i32 == program {
                 ended = Some(status);
             }
@@ -125,9 +126,9 @@ fn exit_code(status: i32) -> u8 {
 pub fn end_descendants() {
     loop {
         for pid in procfs::own_children() {
-            let _ = credentials::kill(pid as i32, libc::SIGKILL);
+            let _ = signals::send(pid as i32, libc::SIGKILL);
         }
-        if credentials::wait_any().is_none() {
+        if process::wait_any().is_none() {
             return;
         }
     }
@@ -135,7 +136,7 @@ pub fn end_descendants() {
 
 /// Reaps every child that has ended, orphans included, and tells each with its raw wait status.
 pub fn reap_children(mut ended: impl FnMut(u32, i32)) {
-    while let Some((pid, status)) = credentials::reap_any() {
+    while let Some((pid, status)) = process::reap_any() {
         ended(pid, status);
     }
 }

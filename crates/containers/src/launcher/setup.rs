@@ -1,10 +1,8 @@
 //! Turning the fresh process into the container its record describes. The order matters: what needs the host's `/proc`
 //! comes first, what needs privileges before the user is switched.
 
-use crate::{
-    kernel::{credentials, files, mounts, procfs},
-    record::{self, Frame, Launch, Process},
-};
+use crate::record::{self, Frame, Launch, Process};
+use kernel::{credentials, files, limits, mounts, process, procfs};
 use std::{ffi::CString, fs::File, io};
 
 /// A step that failed, as the user of the container reads it.
@@ -29,7 +27,7 @@ pub fn name_process(file: &mut File) -> Result<(), SetupFailure> {
 /// Everything up to the point where programs and executors part.
 pub fn prepare(launch: &Launch) -> Result<(), SetupFailure> {
     let setup = &launch.setup;
-    unsafe { libc::fcntl(record::LAUNCHER_FD, libc::F_SETFD, libc::FD_CLOEXEC) };
+    files::close_on_exec(record::LAUNCHER_FD);
     if setup.enter != 0 {
         mounts::enter(record::PARENT_FD, setup.enter).map_err(failure("enter the parent container's namespaces"))?;
     }
@@ -58,7 +56,7 @@ pub fn prepare(launch: &Launch) -> Result<(), SetupFailure> {
         credentials::drop_capabilities().map_err(failure("drop the capabilities of the setup"))?;
     }
     if !setup.own_pid {
-        credentials::become_subreaper().map_err(failure("become the reaper of orphans"))?;
+        process::become_subreaper().map_err(failure("become the reaper of orphans"))?;
     }
     std::env::set_current_dir(&launch.cwd)
         .map_err(failure(format!("change into the directory '{}'", launch.cwd.display())))
@@ -67,17 +65,18 @@ pub fn prepare(launch: &Launch) -> Result<(), SetupFailure> {
 /// For an executor that runs in this process: limits, user and environment.
 pub fn become_program(launch: &Launch) -> Result<(), SetupFailure> {
     for limit in &launch.rlimits {
-        credentials::set_rlimit(limit).map_err(failure(format!("set resource limit {}", limit.resource)))?;
+        limits::set(limit).map_err(failure(format!("set resource limit {}", limit.resource)))?;
     }
     if let Some(user) = &launch.user {
         credentials::switch_user(user.uid, user.gid, &user.groups).map_err(failure("switch the user"))?;
     }
     for (name, _) in std::env::vars_os() {
-        // One thread: nobody reads the environment meanwhile.
+        // SAFETY: one thread: nobody reads the environment meanwhile.
         unsafe { std::env::remove_var(name) };
     }
     for (name, value) in &launch.env {
         if !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0') {
+            // SAFETY: as above.
             unsafe { std::env::set_var(name, value) };
         }
     }

@@ -3,12 +3,10 @@
 //! each one forks a child that is the agent's own and becomes the container's first process. It ends with the agent.
 
 use super::setup::{SetupFailure, failure};
-use crate::{
-    kernel::{
-        clone::{self, Fork},
-        credentials, files, mounts, socket,
-    },
-    record,
+use crate::record;
+use kernel::{
+    clone::{self, Fork},
+    credentials, files, mounts, process, socket,
 };
 use std::{
     ffi::{CStr, c_char},
@@ -65,7 +63,7 @@ pub fn ask_the_processor() {
 
 /// Serves the agent until it is gone. Returns `Some` in each container's first process: how its start went so far.
 pub fn serve() -> Option<Result<(), SetupFailure>> {
-    // The agent placed the socket there; nothing else of this process owns that descriptor.
+    // SAFETY: the agent placed the socket there; nothing else of this process owns that descriptor.
     let socket = unsafe { OwnedFd::from_raw_fd(record::LAUNCHER_FD) };
     let ids = credentials::own_ids();
     let own_pids = File::open("/proc/self/ns/pid").ok();
@@ -150,7 +148,7 @@ fn become_container(request: Request, given: Given, ids: (u32, u32)) -> Result<(
     // The originals are closed with everything else, after the last use.
     std::mem::forget((given.stdout, given.stderr, given.record, given.parent, given.cgroup));
     placed.map_err(place)?;
-    credentials::start_session().map_err(failure("start a session"))
+    process::start_session().map_err(failure("start a session"))
 }
 
 /// Writes the container's id over the marker's value.
@@ -158,6 +156,7 @@ fn set_marker(id: &[u8]) {
     unsafe extern "C" {
         static environ: *const *mut c_char;
     }
+    // SAFETY: one thread; the first entry is the marker that the agent made, whose room is measured before it is written.
     unsafe {
         if environ.is_null() || (*environ).is_null() {
             return;

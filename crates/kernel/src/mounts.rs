@@ -1,6 +1,6 @@
 //! Mounts, host name and namespaces of the calling process, which the launcher sets up for the container it is in.
 
-use super::check;
+use crate::check;
 use std::{ffi::CStr, io, os::fd::RawFd, ptr};
 
 /// Keeps this namespace's mounts from the host; the host's still come here.
@@ -28,18 +28,22 @@ fn mount(
 ) -> io::Result<()> {
     let pointer = |text: Option<&CStr>| text.map_or(ptr::null(), CStr::as_ptr);
     let data = pointer(options).cast();
+    // SAFETY: each pointer is null or a text that ends with a zero byte.
     check(unsafe { libc::mount(pointer(source), target.as_ptr(), pointer(kind), flags, data) }).map(drop)
 }
 
 pub fn set_hostname(name: &str) -> io::Result<()> {
+    // SAFETY: the pointer and the length describe `name`.
     check(unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) }).map(drop)
 }
 
 /// Moves the calling thread into namespaces: of a process when `fd` is a pidfd, else the one `fd` is.
 pub fn enter(fd: RawFd, namespaces: i32) -> io::Result<()> {
+    // SAFETY: takes numbers only.
     check(unsafe { libc::setns(fd, namespaces) }).map(drop)
 }
 
 pub fn leave(namespaces: i32) -> io::Result<()> {
+    // SAFETY: takes numbers only.
     check(unsafe { libc::unshare(namespaces) }).map(drop)
 }

@@ -1,6 +1,6 @@
 //! Datagrams between two processes that trust each other, with descriptors attached.
 
-use super::{check, check_long};
+use crate::{check, check_long};
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
@@ -18,13 +18,17 @@ struct Control([u8; 128]);
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut fds = [0; 2];
     let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    // SAFETY: the kernel writes two descriptors into `fds`.
     check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) })?;
+    // SAFETY: both were just opened and are nobody else's.
     Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
 }
 
 /// Whether `fd` is open and a socket.
 pub fn is_socket(fd: RawFd) -> bool {
+    // SAFETY: it is integers.
     let mut found = unsafe { std::mem::zeroed::<libc::stat>() };
+    // SAFETY: `found` is a valid place for the answer.
     unsafe { libc::fstat(fd, &mut found) == 0 && found.st_mode & libc::S_IFMT == libc::S_IFSOCK }
 }
 
@@ -34,12 +38,14 @@ pub fn send(socket: &impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Res
     }
     let mut piece = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     let mut control = Control([0; 128]);
+    // SAFETY: null pointers and zero lengths are a valid empty message.
     let mut message = unsafe { std::mem::zeroed::<libc::msghdr>() };
     message.msg_iov = &mut piece;
     message.msg_iovlen = 1;
     if !fds.is_empty() {
         let payload = size_of_val(fds) as u32;
         message.msg_control = control.0.as_mut_ptr().cast();
+        // SAFETY: the control buffer has room for `MOST_FDS` descriptors and is aligned for the header in it.
         unsafe {
             message.msg_controllen = libc::CMSG_SPACE(payload) as _;
             let header = libc::CMSG_FIRSTHDR(&message);
@@ -53,6 +59,7 @@ pub fn send(socket: &impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Res
         }
     }
     loop {
+        // SAFETY: what `message` points to outlives the call.
         let sent = check_long(unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), &message, libc::MSG_NOSIGNAL) } as _);
         match sent {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -65,6 +72,7 @@ pub fn send(socket: &impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Res
 pub fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     let mut control = Control([0; 128]);
+    // SAFETY: null pointers and zero lengths are a valid empty message.
     let mut message = unsafe { std::mem::zeroed::<libc::msghdr>() };
     message.msg_iov = &mut piece;
     message.msg_iovlen = 1;
@@ -72,6 +80,7 @@ pub fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<
     message.msg_controllen = control.0.len() as _;
     let length = loop {
         let fd = socket.as_fd().as_raw_fd();
+        // SAFETY: what `message` points to outlives the call and may be written.
         match check_long(unsafe { libc::recvmsg(fd, &mut message, libc::MSG_CMSG_CLOEXEC) } as _) {
             Ok(length) => break length as usize,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -79,6 +88,7 @@ pub fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<
         }
     };
     let mut fds = Vec::new();
+    // SAFETY: the kernel wrote whole headers into the control buffer, and descriptors that are nobody else's.
     unsafe {
         let header = libc::CMSG_FIRSTHDR(&message);
         if !header.is_null() && (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {

@@ -1,6 +1,6 @@
 //! Opening, reading and writing small files, relative to a directory that is already held where a name could be swapped.
 
-use super::check;
+use crate::check;
 use std::{
     ffi::CString,
     fs::{File, OpenOptions},
@@ -10,9 +10,7 @@ use std::{
         unix::{ffi::OsStrExt, fs::OpenOptionsExt},
     },
     path::Path,
-    sync::Arc,
 };
-use tokio::io::{Interest, unix::AsyncFd};
 
 /// The path as C wants it.
 pub fn c_path(path: &Path) -> io::Result<CString> {
@@ -22,7 +20,9 @@ pub fn c_path(path: &Path) -> io::Result<CString> {
 /// Opens a path for looking it up or executing it only.
 pub fn open_path(path: &Path) -> io::Result<OwnedFd> {
     let path = c_path(path)?;
+    // SAFETY: `path` ends with a zero byte and outlives the call.
     let fd = check(unsafe { libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC) })?;
+    // SAFETY: the descriptor was just opened and is nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -35,13 +35,16 @@ pub fn open_directory(path: &Path) -> io::Result<OwnedFd> {
 pub fn open_directory_at(at: RawFd, path: &Path) -> io::Result<OwnedFd> {
     let path = c_path(path)?;
     let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: the path ends with a zero byte and outlives the call.
     let fd = check(unsafe { libc::openat(at, path.as_ptr(), flags) })?;
+    // SAFETY: the descriptor was just opened and is nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Makes the directory `name` inside `at`; one that is there already is fine and answers `false`.
 pub fn make_directory_at(at: RawFd, name: &Path, mode: u32) -> io::Result<bool> {
     let name = c_path(name)?;
+    // SAFETY: the name ends with a zero byte and outlives the call.
     match check(unsafe { libc::mkdirat(at, name.as_ptr(), mode) }) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -52,6 +55,7 @@ pub fn make_directory_at(at: RawFd, name: &Path, mode: u32) -> io::Result<bool> 
 /// Makes the symbolic link `name` inside `at`; false if something of this name is there.
 pub fn make_link_at(at: RawFd, name: &Path, target: &Path) -> io::Result<bool> {
     let (name, target) = (c_path(name)?, c_path(target)?);
+    // SAFETY: both names end with a zero byte and outlive the call.
     match check(unsafe { libc::symlinkat(target.as_ptr(), at, name.as_ptr()) }) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -63,11 +67,14 @@ pub fn make_link_at(at: RawFd, name: &Path, target: &Path) -> io::Result<bool> {
 pub fn open_append_at(directory: &impl AsFd, name: &Path, mode: u32) -> io::Result<OwnedFd> {
     let name = c_path(name)?;
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NOCTTY;
+    // SAFETY: the path ends with a zero byte and outlives the call.
     let fd = check(unsafe { libc::openat(directory.as_fd().as_raw_fd(), name.as_ptr(), flags, mode) })?;
+    // SAFETY: the descriptor was just opened and is nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 pub fn change_owner(fd: &impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
+    // SAFETY: takes numbers only.
     check(unsafe { libc::fchown(fd.as_fd().as_raw_fd(), uid, gid) }).map(drop)
 }
 
@@ -106,13 +113,16 @@ pub fn lift(fd: &impl AsFd, lowest: RawFd) -> io::Result<Option<OwnedFd>> {
     if fd >= lowest {
         return Ok(None);
     }
+    // SAFETY: takes numbers only.
     let fd = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, lowest) })?;
+    // SAFETY: the descriptor was just opened and is nobody else's.
     Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
 /// Makes `to` another number for what `fd` holds, open over exec.
 pub fn place(fd: &impl AsFd, to: RawFd) -> io::Result<()> {
     let fd = fd.as_fd().as_raw_fd();
+    // SAFETY: both calls take numbers only.
     let done = if fd == to { unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } } else { unsafe { libc::dup3(fd, to, 0) } };
     check(done).map(drop)
 }
@@ -120,36 +130,43 @@ pub fn place(fd: &impl AsFd, to: RawFd) -> io::Result<()> {
 /// A pipe, closed on exec, whose read end does not block.
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut fds = [0; 2];
+    // SAFETY: the kernel writes two descriptors into `fds`.
     check(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    // SAFETY: both were just opened and are nobody else's.
     let (read, write) = unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) };
+    // SAFETY: takes numbers only.
     check(unsafe { libc::fcntl(read.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
     Ok((read, write))
 }
 
 /// An event counter that does not block, closed on exec.
 pub fn event_counter() -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers only.
     let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+    // SAFETY: the descriptor was just opened and is nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Closes every descriptor from `first` on.
+/// Closes every descriptor from `first` on, whoever owns it: only for a process that goes on with those below.
 pub fn close_from(first: RawFd) {
     // Kernels before 5.9 do not know this; there, what the agent opened closes on exec anyway.
+    // SAFETY: takes numbers only. No owner of such a descriptor is used after this.
     unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
 }
-
-/// Watches a descriptor in the reactor of the current tokio runtime.
-pub fn watch<T: HoldsFd>(fd: T, interest: Interest) -> io::Result<AsyncFd<T>> {
-    // Both kinds of holder keep their descriptor open, and the same one, as long as they live.
-    Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
-}
-
-/// What keeps one descriptor open for as long as it lives.
-pub trait HoldsFd: AsRawFd {}
-impl HoldsFd for OwnedFd {}
-impl HoldsFd for Arc<OwnedFd> {}
 
 /// A path that names whatever `fd` holds, wherever that may have been moved.
 pub fn path_of(fd: &impl AsFd) -> std::path::PathBuf {
     format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()).into()
+}
+
+/// Closes on exec what a parent left open under this number.
+pub fn close_on_exec(fd: RawFd) {
+    // SAFETY: takes numbers only.
+    unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+}
+
+/// Takes the lock of an open file, if nobody holds it; it lasts as long as the file is open.
+pub fn try_lock(file: &impl AsFd) -> io::Result<()> {
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::flock(file.as_fd().as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }).map(drop)
 }

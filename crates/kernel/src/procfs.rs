@@ -100,6 +100,7 @@ pub fn descendants(root: u32, all: &[Stat]) -> Vec<Stat> {
 
 /// The children of the calling process.
 pub fn own_children() -> Vec<u32> {
+    // SAFETY: takes nothing and cannot fail.
     let path = format!("/proc/self/task/{}/children", unsafe { libc::syscall(libc::SYS_gettid) });
     match fs::read_to_string(path) {
         Ok(text) => text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect(),

@@ -30,6 +30,8 @@ pub struct Plan<'a> {
     pub user: Option<User<'a>>,
     /// Clears the signal mask and ignores nothing; without it the child keeps everything blocked.
     pub reset_signals: bool,
+    /// The signal the child gets when the calling thread ends.
+    pub death_signal: Option<c_int>,
 }
 
 pub enum Exec<'a> {
@@ -52,8 +54,9 @@ pub struct CStrings {
     pointers: Vec<*const c_char>,
 }
 
-// The pointers point into the strings that are owned beside them and never change.
+// SAFETY: the pointers point into the strings that are owned beside them and never change.
 unsafe impl Send for CStrings {}
+// SAFETY: as above; nothing is ever written through them.
 unsafe impl Sync for CStrings {}
 
 impl CStrings {
@@ -145,41 +148,53 @@ pub fn spawn(plan: &Plan<'_>) -> Result<Child, SpawnError> {
     };
 
     // No handler of this process may run in the child, which shares its memory.
+    // SAFETY: a set of signals is integers.
     let mut old_mask = unsafe { std::mem::zeroed::<libc::sigset_t>() };
+    // SAFETY: all three calls get valid sets.
     unsafe {
         let mut all = std::mem::zeroed::<libc::sigset_t>();
         libc::sigfillset(&mut all);
         libc::pthread_sigmask(libc::SIG_BLOCK, &all, &mut old_mask);
     }
     let pointer = ptr::from_mut(&mut shared).cast::<c_void>();
+    // SAFETY: `args` and `shared` live in this frame, which stays until the child has executed or ended; every signal is
+    // blocked, so no handler runs on the memory both share.
     let mut result = unsafe {
         clone_and_run(libc::SYS_clone3, [ptr::from_mut(&mut args) as usize, size_of::<CloneArgs>(), 0, 0, 0], pointer)
     };
     if result == -libc::c_long::from(libc::ENOSYS) {
         let flags = (base | libc::SIGCHLD as u64) as usize;
+        // SAFETY: as above; the old call takes its arguments in this order.
         result =
             unsafe { clone_and_run(libc::SYS_clone, [flags, 0, ptr::from_mut(&mut pidfd) as usize, 0, 0], pointer) };
     }
+    // SAFETY: `old_mask` was filled above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &old_mask, ptr::null_mut()) };
 
     if result < 0 {
         return Err(SpawnError { step: Step::Clone, source: io::Error::from_raw_os_error(-result as i32) });
     }
+    // SAFETY: the kernel has just opened it for this process.
     let child = Child { pid: result as u32, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } };
-    // The child wrote there while this thread stood still.
+    // SAFETY: a valid place in this frame, which the child wrote while this thread stood still.
     let errno = unsafe { ptr::read_volatile(&shared.errno) };
     if errno != 0 {
+        // SAFETY: as above.
         let step = unsafe { ptr::read_volatile(&shared.failed_step) };
-        let _ = super::pidfd::reap(&child.pidfd);
+        let _ = crate::pidfd::reap(&child.pidfd);
         return Err(SpawnError { step, source: io::Error::from_raw_os_error(errno) });
     }
     Ok(child)
 }
 
 /// The system call, after which the child calls `child` on the same stack below everything the caller uses there.
+///
+/// # Safety
+/// `args` must ask for a child that shares memory and suspends the caller, and `shared` must point to a `Shared`.
 #[cfg(target_arch = "x86_64")]
 unsafe fn clone_and_run(number: c_long, args: [usize; 5], shared: *mut c_void) -> c_long {
     let result: c_long;
+    // SAFETY: the parent goes on behind the call with only what is declared changed; the child never returns here.
     unsafe {
         std::arch::asm!(
             "syscall",
@@ -203,6 +218,7 @@ unsafe fn clone_and_run(number: c_long, args: [usize; 5], shared: *mut c_void) -
 #[cfg(target_arch = "aarch64")]
 unsafe fn clone_and_run(number: c_long, args: [usize; 5], shared: *mut c_void) -> c_long {
     let result: c_long;
+    // SAFETY: the parent goes on behind the call with only what is declared changed; the child never returns here.
     unsafe {
         std::arch::asm!(
             "svc 0",
@@ -226,9 +242,15 @@ unsafe fn clone_and_run(number: c_long, args: [usize; 5], shared: *mut c_void) -
 compile_error!("starting a process needs a few lines of assembly for this architecture");
 
 /// The child, between clone and exec.
+///
+/// # Safety
+/// To be called by `clone_and_run` in the child only.
 unsafe extern "C" fn child(shared: *mut c_void) -> ! {
+    // SAFETY: `spawn` hands in a pointer to its own `Shared` and stands still until this process executes or ends.
     let shared = unsafe { &mut *shared.cast::<Shared<'_>>() };
+    // SAFETY: this is the child.
     let (step, errno) = unsafe { run_child(shared.plan) };
+    // SAFETY: both places are the caller's, who reads them after this process is gone.
     unsafe {
         ptr::write_volatile(&mut shared.failed_step, step);
         ptr::write_volatile(&mut shared.errno, errno);
@@ -239,11 +261,16 @@ unsafe extern "C" fn child(shared: *mut c_void) -> ! {
 }
 
 /// Returns only when a step failed. Errors of libc's `syscall` go through the suspended caller's `errno`.
+///
+/// # Safety
+/// To be called in the child only: it changes the process it runs in.
 unsafe fn run_child(plan: &Plan<'_>) -> (Step, c_int) {
-    unsafe fn ok(result: c_long) -> bool {
+    fn ok(result: c_long) -> bool {
         result >= 0
     }
+    // SAFETY: the suspended caller's own `errno`.
     let errno = || unsafe { *libc::__errno_location() };
+    // SAFETY: every pointer comes from `plan`, a literal or this frame, and texts end with a zero byte.
     unsafe {
         if let Some((uid_map, gid_map)) = plan.user_maps {
             let written = write_file(c"/proc/self/setgroups".as_ptr(), b"deny")
@@ -281,6 +308,9 @@ unsafe fn run_child(plan: &Plan<'_>) -> (Step, c_int) {
             if !switched {
                 return (Step::User, errno());
             }
+        }
+        if let Some(signal) = plan.death_signal {
+            libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, signal, 0, 0, 0);
         }
         for &(from, to) in plan.fds {
             let placed = if from == to {
@@ -327,7 +357,10 @@ unsafe fn run_child(plan: &Plan<'_>) -> (Step, c_int) {
     }
 }
 
+/// # Safety
+/// `path` must end with a zero byte.
 unsafe fn write_file(path: *const c_char, content: &[u8]) -> bool {
+    // SAFETY: `path` ends with a zero byte, `content` is as long as it says, and the descriptor is this function's.
     unsafe {
         let fd = libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, libc::O_WRONLY | libc::O_CLOEXEC, 0);
         if fd < 0 {
@@ -354,11 +387,13 @@ pub fn fork_sibling(namespaces: c_int, cgroup: Option<BorrowedFd<'_>>) -> io::Re
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
     }
+    // SAFETY: the arguments are valid and ask for no shared memory: the child goes on with a copy of this process.
     let mut result = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) };
     if result < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS) && cgroup.is_none() {
+        // SAFETY: as above.
         result = unsafe { libc::syscall(libc::SYS_clone, base, 0, 0, 0, 0) };
     }
-    match super::check_long(result)? {
+    match crate::check_long(result)? {
         0 => Ok(Fork::Child),
         pid => Ok(Fork::Parent(pid as u32)),
     }
@@ -367,7 +402,7 @@ pub fn fork_sibling(namespaces: c_int, cgroup: Option<BorrowedFd<'_>>) -> io::Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::pidfd;
+    use crate::pidfd;
 
     fn plan_of<'a>(paths: &'a [CString], argv: &'a CStrings, envp: &'a CStrings) -> Plan<'a> {
         Plan {
@@ -382,6 +417,7 @@ mod tests {
             rlimits: &[],
             user: None,
             reset_signals: true,
+            death_signal: None,
         }
     }
 

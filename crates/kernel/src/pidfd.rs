@@ -1,6 +1,6 @@
 //! Processes held by descriptor, so that a recycled process id is never mistaken for the process meant.
 
-use super::{check, check_long};
+use crate::{check, check_long};
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
@@ -8,22 +8,28 @@ use std::{
 
 /// Opens the process `pid`; the caller checks that it is the one meant.
 pub fn open(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: takes numbers only.
     let fd = check_long(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    // SAFETY: the descriptor was just opened and is nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 pub fn signal(pidfd: &impl AsFd, signal: i32) -> io::Result<()> {
     let info = std::ptr::null::<libc::siginfo_t>();
     let fd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: the kernel makes the information up when it gets none.
     check_long(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, info, 0) }).map(drop)
 }
 
 /// Waits until the process has ended and reaps it. `None` when it is no child of ours.
 pub fn reap(pidfd: &impl AsFd) -> io::Result<Option<i32>> {
     loop {
+        // SAFETY: it is integers.
         let mut info = unsafe { std::mem::zeroed::<libc::siginfo_t>() };
         let id = pidfd.as_fd().as_raw_fd() as libc::id_t;
+        // SAFETY: `info` is a valid place for the answer.
         match check(unsafe { libc::waitid(libc::P_PIDFD, id, &mut info, libc::WEXITED) }) {
+            // SAFETY: after `waitid` this field is the one in use.
             Ok(_) => return Ok(Some(wait_word(info.si_code, unsafe { info.si_status() }))),
             Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -55,6 +61,7 @@ pub fn exit_status(pidfd: &impl AsFd) -> Option<i32> {
     let request: u64 = (3 << 30) | ((size_of::<PidfdInfo>() as u64) << 16) | (0xff << 8) | 11;
     let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
     let fd = pidfd.as_fd().as_raw_fd();
+    // SAFETY: the kernel writes no more than the size that `request` names.
     let result = unsafe { libc::ioctl(fd, request as _, &raw mut info) };
     (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
 }
@@ -62,5 +69,6 @@ pub fn exit_status(pidfd: &impl AsFd) -> Option<i32> {
 /// Whether the process has ended (reaped or not).
 pub fn has_ended(pidfd: &impl AsFd) -> bool {
     let mut poll = libc::pollfd { fd: pidfd.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: `poll` is one valid entry.
     unsafe { libc::poll(&mut poll, 1, 0) == 1 && poll.revents & (libc::POLLIN | libc::POLLHUP) != 0 }
 }
