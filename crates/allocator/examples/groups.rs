@@ -24,7 +24,7 @@ use proto::{
 use resources::Resources;
 use stdx::{Rng, Tick};
 
-#[path = "../tests/proof/mod.rs"]
+#[path = "../tests/it/proof/mod.rs"]
 mod proof;
 
 fn main() {

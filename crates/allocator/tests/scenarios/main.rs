@@ -1,8 +1,0 @@
-//! Known answers: what each rule of the allocation does, one at a time, and what holds over many cycles.
-#![allow(clippy::unwrap_used)]
-
-mod cluster;
-mod fairness;
-mod quota;
-mod rules;
-mod tree;

@@ -1,0 +1,9 @@
+//! The commands as people type them, against real clusters.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod commands;
+mod groups;
+mod masters;
+mod registry;
+mod sim;
+mod what_if;

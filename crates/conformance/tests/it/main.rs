@@ -1,0 +1,9 @@
+//! Real clients, recorded exchanges and crashes, against real clusters.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod crashes;
+mod libmesos;
+mod pymesos;
+mod scripts;
+mod survive;
+mod v0;

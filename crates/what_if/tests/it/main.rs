@@ -1,0 +1,5 @@
+//! Recorded clusters and traces, replayed.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod recorded;
+mod traces;
