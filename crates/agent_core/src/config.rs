@@ -61,6 +61,8 @@ pub enum ReconfigurationPolicy {
 /// Fixed in Mesos, too.
 pub const MAX_COMPLETED_FRAMEWORKS: usize = 50;
 pub const MAX_COMPLETED_TASKS_PER_EXECUTOR: usize = 200;
+/// How many ended sessions below one root container are remembered for those who ask how they ended.
+pub const MAX_ENDED_SESSIONS_PER_ROOT: usize = 100;
 pub const REGISTRATION_BACKOFF_MAX: Duration = Duration::from_secs(60);
 pub const UPDATE_RETRY_MIN: Duration = Duration::from_secs(10);
 pub const UPDATE_RETRY_MAX: Duration = Duration::from_secs(600);

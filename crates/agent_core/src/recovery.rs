@@ -15,8 +15,8 @@ use crate::{
     container_id::ContainerId,
     effect::{Effect, Effects},
     event::{Found, Life, Termination},
-    launch::environment::duration_text,
-    state::{ContainerLife, ExecutorPhase, FrameworkPhase, Phase, Stage},
+    launch::{environment::duration_text, paths, spec::Class},
+    state::{Container, ContainerLife, ExecutorPhase, FrameworkPhase, Phase, Stage},
     timers::Timer,
 };
 use model::{AgentId, ExecutorId, FrameworkId, Refusal};
@@ -211,11 +211,33 @@ impl Agent {
             if let Some(path) = found.sandbox.filter(|_| !container.is_nested()) {
                 out.push(Effect::RetireSandbox { path, at: self.wall });
             }
-            if let Life::Running { .. } = found.life {
+            let running = matches!(found.life, Life::Running { .. });
+            self.take_up_session(&container, found.life);
+            if running {
                 tracing::info!(%container, "destroying a container that is not in the journal");
                 out.push(Effect::Destroy { container });
             }
         }
+    }
+
+    /// Sessions are not in the journal, and end with the agent that they were asked of. Whoever looks after them may still
+    /// ask how.
+    fn take_up_session(&mut self, container: &ContainerId, life: Life) {
+        let Some((inside, user)) = container.parent().and_then(|parent| self.find_parent(&parent)) else { return };
+        let (life, ended) = match life {
+            Life::Running { .. } => (ContainerLife::Destroying, None),
+            Life::Ended(termination) => (ContainerLife::Ended(termination), Some(self.now)),
+        };
+        let row = Container {
+            id: container.clone(),
+            class: Class::Debug,
+            sandbox: paths::nested(&inside, container).into(),
+            user,
+            pid: None,
+            life,
+            ended,
+        };
+        Arc::make_mut(&mut self.state.containers).insert(container.clone(), Arc::new(row));
     }
 
     fn clean_up(&mut self, found: Vec<Found>, out: &mut Effects) {

@@ -17,7 +17,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use stdx::WallTime;
+use stdx::{Tick, WallTime};
 
 /// What the agent as a whole is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -197,6 +197,8 @@ pub struct Container {
     pub user: Option<String>,
     pub pid: Option<u32>,
     pub life: ContainerLife,
+    /// When it ended, if that was in this life of the agent.
+    pub(crate) ended: Option<Tick>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@
 
 mod work;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use containers::Usage;
 use proto::{
@@ -124,4 +124,25 @@ fn an_idle_agent_has_no_containers_at_all() {
     let answer = v1::containers(&agent_core::State::default(), shown, &Usages::new());
     assert_eq!(ContentType::Json.encode(&answer), r#"{"type":"GET_CONTAINERS"}"#);
     assert_eq!(legacy::containers(&agent_core::State::default(), &Usages::new()), b"[]");
+}
+
+#[test]
+fn a_container_is_shown_while_there_are_statistics_of_it() {
+    let (mut state, shown) = (work::state(), v1::Shown::new(&Call::default()));
+    let assert_shown = |state: &agent_core::State, usages: &Usages, count: usize| {
+        let listed = |body: Vec<u8>| parse(&body).as_array().map(Vec::len);
+        assert_eq!(listed(legacy::containers(state, usages)), Some(count));
+        assert_eq!(listed(legacy::statistics(state, usages)), Some(count));
+        let answer = v1::containers(state, shown, usages).get_containers.unwrap_or_default();
+        assert_eq!(answer.containers.len(), count);
+    };
+    let all = state.executors().count();
+    assert_shown(&state, &usages(), all);
+    assert_shown(&state, &Usages::new(), 0);
+    for framework in Arc::make_mut(&mut state.frameworks).values_mut() {
+        for executor in Arc::make_mut(framework).executors.values_mut() {
+            Arc::make_mut(executor).phase = agent_core::ExecutorPhase::Terminated;
+        }
+    }
+    assert_shown(&state, &usages(), 0);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::reads::Usages;
-use agent_core::{ContainerId, Executor, State, TaskPhase};
+use agent_core::{ContainerId, ContainerLife, Executor, ExecutorPhase, State, TaskPhase};
 use containers::Usage;
 use model::{ExecutorId, FrameworkId};
 use proto::v1::{
@@ -119,28 +119,30 @@ fn get_agent(state: &State) -> response::GetAgent {
 
 /// None at all when nothing runs.
 fn get_containers(state: &State, shown: Shown, usage: &Usages) -> Option<GetContainers> {
-    let of_executors = state.executors().map(|executor| response::get_containers::Container {
-        framework_id: Some(executor.framework.to_proto()),
-        executor_id: Some(executor.id.to_proto()),
-        executor_name: Some(executor.info.name.clone().unwrap_or_default()),
-        container_id: executor.container.to_proto(),
-        container_status: Some(status(&executor.container, executor.pid)),
-        resource_statistics: usage.get(&executor.container).map(statistics),
+    // Readers expect statistics of every container: one that has none yet, or no more, is not shown.
+    let live = state.executors().filter(|executor| executor.phase != ExecutorPhase::Terminated);
+    let of_executors = live.filter_map(|executor| {
+        Some(response::get_containers::Container {
+            framework_id: Some(executor.framework.to_proto()),
+            executor_id: Some(executor.id.to_proto()),
+            executor_name: Some(executor.info.name.clone().unwrap_or_default()),
+            container_id: executor.container.to_proto(),
+            container_status: Some(status(&executor.container, executor.pid)),
+            resource_statistics: Some(statistics(usage.get(&executor.container)?)),
+        })
     });
-    let others = state
-        .containers
-        .values()
-        .filter(|container| if container.id.is_nested() { shown.nested } else { shown.standalone });
-    let others = others.map(|container| {
+    let live = state.containers.values().filter(|container| !matches!(container.life, ContainerLife::Ended(_)));
+    let others = live.filter(|container| if container.id.is_nested() { shown.nested } else { shown.standalone });
+    let others = others.filter_map(|container| {
         let owner = owner(state, &container.id);
-        response::get_containers::Container {
+        Some(response::get_containers::Container {
             framework_id: owner.map(|(framework, _)| framework.to_proto()),
             executor_id: owner.map(|(_, executor)| executor.to_proto()),
             executor_name: None,
             container_id: container.id.to_proto(),
             container_status: Some(status(&container.id, container.pid)),
-            resource_statistics: usage.get(&container.id).map(statistics),
-        }
+            resource_statistics: Some(statistics(usage.get(&container.id)?)),
+        })
     });
     let containers: Vec<_> = of_executors.chain(others).collect();
     (!containers.is_empty()).then_some(GetContainers { containers })

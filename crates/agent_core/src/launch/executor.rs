@@ -212,10 +212,14 @@ impl Agent {
     }
 }
 
+/// A container may be asked for without a command (an image may bring one); without either it fails as soon as it runs.
+const NO_COMMAND: &str = "echo 'There is nothing to run: the container has no command' >&2; exit 1";
+
 /// What a `CommandInfo` runs.
 pub(crate) fn program_of(command: Option<&v1::CommandInfo>) -> Program {
-    let Some(command) = command else { return Program::Shell(String::new()) };
-    let value = command.value.clone().unwrap_or_default();
+    let Some((command, value)) = command.and_then(|command| Some((command, command.value.clone()?))) else {
+        return Program::Shell(NO_COMMAND.to_owned());
+    };
     if command.shell() {
         return Program::Shell(value);
     }

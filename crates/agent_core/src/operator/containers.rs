@@ -3,6 +3,7 @@
 use super::{LaunchOrder, OperatorLaunch};
 use crate::{
     agent::{Agent, Listener},
+    config::MAX_ENDED_SESSIONS_PER_ROOT,
     container_id::ContainerId,
     effect::{Effect, Effects, Reply},
     event::{ConnId, LaunchFailure, Launched, ReqId, Termination, Ticket},
@@ -21,10 +22,6 @@ use std::sync::Arc;
 impl Agent {
     pub(super) fn on_launch(&mut self, req: ReqId, session: Option<ConnId>, order: LaunchOrder, out: &mut Effects) {
         let LaunchOrder { id, class, command, info, limits } = order;
-        if command.is_none() {
-            let text = "Failed to validate agent::Call: Expecting 'command' to be present";
-            return self.reply(req, Reply::BadRequest(text.into()), out);
-        }
         if self.roots.contains_key(&id) {
             return self.reply(req, Reply::Accepted, out);
         }
@@ -57,6 +54,7 @@ impl Agent {
             user: user.clone(),
             pid: None,
             life: ContainerLife::Launching,
+            ended: None,
         };
         Arc::make_mut(&mut self.state.containers).insert(id.clone(), Arc::new(row));
         let limits = limits.limits();
@@ -82,7 +80,7 @@ impl Agent {
     }
 
     /// Sandbox and user of a live container that others may be launched in.
-    fn find_parent(&self, parent: &ContainerId) -> Option<(String, Option<String>)> {
+    pub(crate) fn find_parent(&self, parent: &ContainerId) -> Option<(String, Option<String>)> {
         if let Some((framework, executor)) = self.roots.get(parent) {
             let row = self.state.find_executor(framework, executor)?;
             let live = matches!(row.stage, Stage::Launching | Stage::Up);
@@ -193,22 +191,22 @@ impl Agent {
 
     /// A nested or standalone container has ended.
     pub(crate) fn container_gone(&mut self, id: &ContainerId, termination: Termination, out: &mut Effects) {
-        let outlives = self.outlives_us(id);
+        let (outlives, now) = (self.outlives_us(id), self.now);
         let Some(row) = self.state.container_mut(id) else { return };
         if matches!(row.life, ContainerLife::Ended(_)) {
             return;
         }
         row.life = ContainerLife::Ended(termination.clone());
         row.pid = None;
+        row.ended = Some(now);
         let (class, sandbox) = (row.class, row.sandbox.as_ref().to_owned());
         self.answer_unlaunched(id, out);
         self.answer_waits(id, &termination, out);
         self.end_inside(id, out);
         match class {
-            // Nobody can ask for a session any more.
             Class::Debug => {
                 self.forget_session(id);
-                self.forget_container(id, out);
+                self.bound_ended_sessions(&id.root(), out);
             }
             _ if outlives => {
                 let termination = record::TerminationRecord::of(&termination);
@@ -238,6 +236,18 @@ impl Agent {
         }
     }
 
+    /// How a session ended is kept until it is removed, as that of any nested container. Clients that never remove them
+    /// must not fill the agent, so the oldest go by themselves.
+    fn bound_ended_sessions(&mut self, root: &ContainerId, out: &mut Effects) {
+        let ended = |(id, row): (&ContainerId, &Arc<Container>)| {
+            Some((row.ended.filter(|_| row.class == Class::Debug)?, id.clone()))
+        };
+        let mut ended: Vec<_> = super::inside(&self.state.containers, root).filter_map(ended).collect();
+        let excess = ended.len().saturating_sub(MAX_ENDED_SESSIONS_PER_ROOT);
+        ended.sort();
+        ended.into_iter().take(excess).for_each(|(_, id)| self.remove_ended(id, out));
+    }
+
     /// The program ends the session's stream by itself, together with the output.
     fn forget_session(&mut self, id: &ContainerId) {
         self.conns.retain(|_, listener| !matches!(listener, Listener::Session(session) if session == id));
@@ -254,23 +264,28 @@ impl Agent {
     }
 
     pub(super) fn on_remove(&mut self, req: ReqId, id: ContainerId, out: &mut Effects) {
-        let Some(row) = self.state.containers.get(&id) else {
-            let text = if self.roots.contains_key(&id) {
-                "Nested container has not terminated yet".to_owned()
-            } else if id.is_nested() && !self.knows(&id.root()) {
-                "Unknown root container".to_owned()
-            } else {
-                format!("Container {id} cannot be found")
-            };
-            return self.reply(req, Reply::Internal(text), out);
-        };
-        if !matches!(row.life, ContainerLife::Ended(_)) {
-            return self.reply(req, Reply::Internal("Nested container has not terminated yet".to_owned()), out);
+        match self.state.containers.get(&id).map(|row| matches!(row.life, ContainerLife::Ended(_))) {
+            Some(true) => self.remove_ended(id, out),
+            Some(false) => {
+                return self.reply(req, Reply::Internal("Nested container has not terminated yet".to_owned()), out);
+            }
+            None if self.roots.contains_key(&id) => {
+                return self.reply(req, Reply::Internal("Nested container has not terminated yet".to_owned()), out);
+            }
+            None if id.is_nested() && !self.knows(&id.root()) => {
+                return self.reply(req, Reply::Internal("Unknown root container".to_owned()), out);
+            }
+            // Removed already, perhaps by a call whose answer was lost.
+            None if id.is_nested() => {}
+            None => return self.reply(req, Reply::Internal(format!("Container {id} cannot be found")), out),
         }
-        let sandbox = row.sandbox.as_ref().to_owned();
+        self.reply(req, Reply::Ok(None), out);
+    }
+
+    fn remove_ended(&mut self, id: ContainerId, out: &mut Effects) {
+        let Some(sandbox) = self.state.containers.get(&id).map(|row| row.sandbox.as_ref().to_owned()) else { return };
         self.forget_container(&id, out);
         out.push(Effect::Remove { container: id, sandbox });
-        self.reply(req, Reply::Ok(None), out);
     }
 
     fn knows(&self, root: &ContainerId) -> bool {

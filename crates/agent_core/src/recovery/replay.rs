@@ -132,6 +132,7 @@ impl RecoveredState {
                     user: record.user,
                     pid: None,
                     life: ContainerLife::Launching,
+                    ended: None,
                 };
                 self.containers.insert(id, Arc::new(row));
             }

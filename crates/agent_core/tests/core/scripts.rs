@@ -463,6 +463,7 @@ impl Player {
             }
             "launch-nested" | "launch" | "session" | "wait-nested" | "wait-container" | "signal-nested" | "signal"
             | "remove-nested" | "remove" => self.container_call(words),
+            "sessions" => self.sessions(words.at(1), words.at(2).parse().unwrap()),
             "get-state" => {
                 self.operator_call(agent::Call {
                     r#type: Some(agent::call::Type::GetState as i32),
@@ -476,6 +477,20 @@ impl Player {
             }
             other => panic!("no command {other}"),
         }
+    }
+
+    /// So many sessions that are over at once, of which only what is removed is shown.
+    fn sessions(&mut self, root: &str, count: usize) {
+        for n in 1..=count {
+            let name = format!("{root}.s{n}");
+            self.container_call(&Words { plain: vec!["session", &name], keys: BTreeMap::new() });
+            self.settle();
+            let container = self.names.container(&name);
+            self.world.containers.remove(&container);
+            self.world.now = self.world.now + Duration::from_millis(1);
+            self.step(Event::Terminated { container, termination: Termination::default() });
+        }
+        self.lines.retain(|line| line.contains("Remove"));
     }
 
     fn container_call(&mut self, words: &Words) {

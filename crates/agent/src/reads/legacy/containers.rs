@@ -2,17 +2,17 @@
 //! alphabet.
 
 use ::containers::Usage;
-use agent_core::{Executor, State};
+use agent_core::{Executor, ExecutorPhase, State};
 use proto::json::Writer;
 
 use crate::reads::Usages;
 
 /// The body of `/containers`: the containers of executors.
 pub fn containers(state: &State, usage: &Usages) -> Vec<u8> {
-    list(state, |json, executor| {
+    list(state, usage, |json, executor, usage| {
         json.field("container_id", executor.container.name());
         write_owner(json, executor);
-        write_usage(json, usage.get(&executor.container));
+        write_usage(json, usage);
         json.object_field("status", |json| {
             json.object_field("container_id", |json| json.field("value", executor.container.name()));
             json.optional_field("executor_pid", executor.pid.as_ref());
@@ -22,15 +22,18 @@ pub fn containers(state: &State, usage: &Usages) -> Vec<u8> {
 
 /// The body of `/monitor/statistics`.
 pub fn statistics(state: &State, usage: &Usages) -> Vec<u8> {
-    list(state, |json, executor| {
+    list(state, usage, |json, executor, usage| {
         write_owner(json, executor);
-        write_usage(json, usage.get(&executor.container));
+        write_usage(json, usage);
     })
 }
 
-fn list(state: &State, write: impl Fn(&mut Writer, &Executor)) -> Vec<u8> {
+/// Readers expect statistics of every container: one that has none yet, or no more, is not shown.
+fn list(state: &State, usage: &Usages, write: impl Fn(&mut Writer, &Executor, &Usage)) -> Vec<u8> {
     let mut json = Writer::v0();
-    json.array(|json| state.executors().for_each(|executor| json.object(|json| write(json, executor))));
+    let live = state.executors().filter(|executor| executor.phase != ExecutorPhase::Terminated);
+    let shown = live.filter_map(|executor| Some((executor, usage.get(&executor.container)?)));
+    json.array(|json| shown.for_each(|(executor, usage)| json.object(|json| write(json, executor, usage))));
     json.into_bytes()
 }
 
@@ -41,8 +44,7 @@ fn write_owner(json: &mut Writer, executor: &Executor) {
     json.field("source", executor.info.source());
 }
 
-fn write_usage(json: &mut Writer, usage: Option<&Usage>) {
-    let Some(usage) = usage else { return };
+fn write_usage(json: &mut Writer, usage: &Usage) {
     macro_rules! known {
         ($json:ident, $($name:ident)*) => {
             $($json.optional_field(stringify!($name), usage.$name.as_ref());)*
