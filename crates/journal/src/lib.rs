@@ -2,18 +2,20 @@
 //!
 //! A journal is one append-only file. `Journal::open` returns the records that survived; `Journal::append` hands a
 //! record to the writer thread, which writes what has gathered in one go, syncs once, and reports the tickets. The
-//! layout of the file stands in `format`, the thread in `writer`.
+//! layout of the file stands in `format`, the thread in `writer`; `reserve` is for the day when the disk is full.
 
 mod format;
+mod reserve;
 mod writer;
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
     io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
 };
@@ -66,11 +68,15 @@ pub struct Opened {
 pub struct Journal {
     queue: Option<Sender<writer::Job>>,
     bytes: Arc<AtomicU64>,
+    short: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Called by the writer thread with the tickets of one batch, in order, and what became of them.
 pub type OnDurable = Box<dyn FnMut(&[Ticket], Result<(), &io::Error>) + Send>;
+
+/// What is kept is nobody else's to read: tasks have secrets.
+const OWNERS_ONLY: u32 = 0o600;
 
 const QUEUE_CAPACITY: usize = 65_536;
 
@@ -79,7 +85,10 @@ impl Journal {
     pub fn open(path: &Path, durability: Durability, on_durable: OnDurable) -> Result<Opened, JournalError> {
         let fail = |verb| move |source| JournalError::Io { verb, path: path.to_owned(), source };
         let lock = lock(path)?;
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(fail("open"))?;
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.read(true).append(true).create(true).mode(OWNERS_ONLY).open(path).map_err(fail("open"))?;
+        file.set_permissions(Permissions::from_mode(OWNERS_ONLY)).map_err(fail("close to others"))?;
         let content = fs::read(path).map_err(fail("read"))?;
         let (records, good) = if content.is_empty() {
             file.write_all(&format::HEADER).map_err(fail("write"))?;
@@ -93,7 +102,9 @@ impl Journal {
         }
         file.sync_all().map_err(fail("sync"))?;
 
-        let bytes = Arc::new(AtomicU64::new(good));
+        let (bytes, short) = (Arc::new(AtomicU64::new(good)), Arc::default());
+        let mut reserve = reserve::Reserve::new(Arc::clone(&short));
+        reserve.renew(&file, good);
         let (queue, jobs) = channel(QUEUE_CAPACITY);
         let writer = writer::Writer {
             path: path.to_owned(),
@@ -104,12 +115,13 @@ impl Journal {
             bytes: bytes.clone(),
             buffer: Vec::new(),
             tickets: Vec::new(),
+            reserve,
         };
         let thread = std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || writer.run(jobs))
             .map_err(fail("start the writer of"))?;
-        Ok(Opened { journal: Journal { queue: Some(queue), bytes, thread: Some(thread) }, records, torn_bytes })
+        Ok(Opened { journal: Journal { queue: Some(queue), bytes, short, thread: Some(thread) }, records, torn_bytes })
     }
 
     /// Queues `record`; `on_durable` gets `ticket` when it is written. Never waits.
@@ -125,6 +137,11 @@ impl Journal {
     /// The file's size in bytes, for deciding when to compact.
     pub fn len_bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the disk has no room for more than what was set aside for the journal before.
+    pub fn is_short_of_space(&self) -> bool {
+        self.short.load(Ordering::Relaxed)
     }
 
     fn send(&self, job: writer::Job) -> Result<(), JournalError> {
@@ -149,7 +166,8 @@ impl Drop for Journal {
 fn lock(path: &Path) -> Result<File, JournalError> {
     let lock_path = path.with_extension("lock");
     let fail = |source| JournalError::Io { verb: "lock", path: lock_path.clone(), source };
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(fail)?;
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(OWNERS_ONLY).open(&lock_path).map_err(fail)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(JournalError::InUse { path: path.to_owned() }),

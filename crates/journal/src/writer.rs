@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::PathBuf,
     sync::{
         Arc,
@@ -13,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::mpsc::Receiver;
 
-use crate::{Durability, OnDurable, Ticket, format};
+use crate::{Durability, OWNERS_ONLY, OnDurable, Ticket, format, reserve::Reserve};
 
 pub enum Job {
     Append { ticket: Ticket, record: Bytes },
@@ -29,6 +30,7 @@ pub struct Writer {
     pub bytes: Arc<AtomicU64>,
     pub buffer: Vec<u8>,
     pub tickets: Vec<Ticket>,
+    pub reserve: Reserve,
 }
 
 const BATCH_BYTES_MAX: usize = 4 << 20;
@@ -67,7 +69,8 @@ impl Writer {
             return true;
         }
         let outcome = self.file.write_all(&self.buffer).and_then(|()| self.sync());
-        self.bytes.fetch_add(self.buffer.len() as u64, Ordering::Relaxed);
+        let length = self.bytes.fetch_add(self.buffer.len() as u64, Ordering::Relaxed) + self.buffer.len() as u64;
+        self.reserve.keep(&self.file, length);
         (self.on_durable)(&self.tickets, outcome.as_ref().map(|&()| ()));
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_BYTES_KEPT);
@@ -88,6 +91,7 @@ impl Writer {
             Ok((file, length)) => {
                 self.file = file;
                 self.bytes.store(length, Ordering::Relaxed);
+                self.reserve.renew(&self.file, length);
             }
             Err(error) => {
                 tracing::warn!(path = %self.path.display(), %error, "cannot compact the journal; it keeps growing")
@@ -102,7 +106,8 @@ impl Writer {
         for record in records {
             format::write(&mut content, record);
         }
-        let mut file = File::create(&new_path)?;
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(OWNERS_ONLY).open(&new_path)?;
         file.write_all(&content)?;
         file.sync_all()?;
         std::fs::rename(&new_path, &self.path)?;

@@ -5,6 +5,7 @@
 use std::{
     fs,
     io::Write,
+    os::unix::fs::PermissionsExt,
     path::Path,
     sync::mpsc::{Receiver, channel},
 };
@@ -41,6 +42,24 @@ fn what_was_reported_is_there_again_in_order() {
     let (again, _) = open(&path);
     assert_eq!(again.torn_bytes, 0);
     assert_eq!(again.records, (0..1_000).map(record).collect::<Vec<_>>());
+}
+
+#[test]
+fn nobody_else_can_read_what_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let (opened, tickets) = open(&path);
+    let modes = || {
+        let entries = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
+        entries.map(|metadata| metadata.permissions().mode() & 0o777).collect::<Vec<_>>()
+    };
+    assert_eq!(modes(), [0o600, 0o600], "the journal and its lock");
+    opened.journal.compact(vec![record(1)]).unwrap();
+    opened.journal.append(2, record(2)).unwrap();
+    assert_eq!(tickets.recv(), Ok(2));
+    assert_eq!(modes(), [0o600, 0o600]);
 }
 
 #[test]
@@ -102,4 +121,38 @@ fn a_second_process_a_foreign_file_and_a_newer_format_are_refused() {
         let error = Journal::open(&path, Durability::Disk, Box::new(|_, _| ())).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+/// On a disk of its own, which only root can mount.
+#[test]
+fn tasks_that_fill_the_disk_leave_the_journal_its_reserve() {
+    if !kernel::credentials::is_root() {
+        println!("skipped: only root can mount a small disk");
+        return;
+    }
+    const NAMESPACE_OF_MOUNTS: i32 = 0x2_0000;
+    let test = || {
+        kernel::mounts::leave(NAMESPACE_OF_MOUNTS).unwrap();
+        kernel::mounts::follow_host_only().unwrap();
+        kernel::mounts::mount_shm(c"size=16m").unwrap();
+        let (opened, tickets) = open(Path::new("/dev/shm/journal"));
+        let append = |count: u64| {
+            (0..count).for_each(|n| opened.journal.append(n, Bytes::from(vec![7; 10_000])).unwrap());
+            assert_eq!(tickets.iter().take(count as usize).count() as u64, count);
+        };
+        append(1);
+        assert!(!opened.journal.is_short_of_space());
+
+        let mut garbage = fs::File::create("/dev/shm/garbage").unwrap();
+        let full = (0..).find_map(|_| garbage.write_all(&[1; 4096]).err()).unwrap();
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+        append(300);
+        assert!(opened.journal.is_short_of_space());
+
+        fs::remove_file("/dev/shm/garbage").unwrap();
+        drop(garbage);
+        append(1);
+        assert!(!opened.journal.is_short_of_space());
+    };
+    std::thread::spawn(test).join().unwrap();
 }

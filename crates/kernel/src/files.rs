@@ -170,3 +170,11 @@ pub fn try_lock(file: &impl AsFd) -> io::Result<()> {
     // SAFETY: takes numbers only.
     check(unsafe { libc::flock(file.as_fd().as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }).map(drop)
 }
+
+/// Has the file system set so many bytes aside for `file` from `offset` on, without making the file longer.
+pub fn set_space_aside(file: &impl AsFd, offset: u64, bytes: u64) -> io::Result<()> {
+    let number = |value: u64| libc::off_t::try_from(value).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
+    let (offset, bytes) = (number(offset)?, number(bytes)?);
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::fallocate(file.as_fd().as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, offset, bytes) }).map(drop)
+}
