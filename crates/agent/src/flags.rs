@@ -243,6 +243,20 @@ static FLAGS: &[Flag] = &[
     Flag::new("cgroups_enable_cfs", Switch, Some("false"), "Whether cpus are a hard limit, not only a share."),
     Flag::new("fetcher_stall_timeout", Duration, Some("1mins"), "How long a download may stand still before it fails."),
     Flag::new(
+        "fetcher_cache_dir",
+        Text,
+        None,
+        "Where URIs with 'cache' are kept; fetch in --work_dir by default. Emptied at each start.",
+    ),
+    Flag::new("fetcher_cache_size", Bytes, Some("2GB"), "How much of them is kept."),
+    Flag::new(
+        "fetcher_max_size",
+        Bytes,
+        Some("16GB"),
+        "The most that the URIs of one container may bring into its sandbox, unpacked files included.",
+    ),
+    Flag::new("frameworks_home", Text, None, "Where URIs that are relative paths are looked up."),
+    Flag::new(
         "http_heartbeat_interval",
         Duration,
         Some("30secs"),

@@ -221,7 +221,13 @@ fn containers_config(settings: &Settings) -> containers::Config {
     config.isolation = settings.isolation;
     config.enable_cfs = values.switch("cgroups_enable_cfs");
     config.switch_user = values.switch("switch_user");
-    config.fetcher.stall_timeout = values.duration("fetcher_stall_timeout").unwrap_or(config.fetcher.stall_timeout);
+    config.fetcher = containers::FetcherConfig {
+        stall_timeout: values.duration("fetcher_stall_timeout").unwrap_or(config.fetcher.stall_timeout),
+        bytes_max: values.bytes("fetcher_max_size").unwrap_or(config.fetcher.bytes_max),
+        frameworks_home: values.path("frameworks_home"),
+        cache_dir: Some(values.path("fetcher_cache_dir").unwrap_or_else(|| settings.work_dir.join("fetch"))),
+        cache_bytes: values.bytes("fetcher_cache_size").unwrap_or(config.fetcher.cache_bytes),
+    };
     config
 }
 

@@ -199,10 +199,13 @@ impl World {
 
     /// `containerizer/*` and `gc/*`.
     pub fn add_metrics(&self, snapshot: &mut Snapshot) {
-        let Counts { destroy_errors, fetches_succeeded, fetches_failed } = self.containers.counts();
+        let Counts { destroy_errors, fetches_succeeded, fetches_failed, fetch_cache_total, fetch_cache_used } =
+            self.containers.counts();
         snapshot.put_counter("containerizer/mesos/container_destroy_errors", destroy_errors as f64);
         snapshot.put_counter("containerizer/fetcher/task_fetches_succeeded", fetches_succeeded as f64);
         snapshot.put_counter("containerizer/fetcher/task_fetches_failed", fetches_failed as f64);
+        snapshot.put("containerizer/fetcher/cache_size_total_bytes", fetch_cache_total as f64);
+        snapshot.put("containerizer/fetcher/cache_size_used_bytes", fetch_cache_used as f64);
         self.sandboxes.add_metrics(snapshot);
     }
 

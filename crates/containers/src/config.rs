@@ -140,26 +140,28 @@ impl Default for Executable {
     }
 }
 
-/// Bounds on what the fetcher may do.
+/// What the fetcher may do, and what it keeps.
 #[derive(Clone, Debug)]
 pub struct FetcherConfig {
     /// A download that brings no byte for this long has failed.
     pub stall_timeout: Duration,
-    /// The most bytes one URI may bring, and the most an archive may unpack to.
-    pub max_bytes: u64,
-    /// How many fetches run at once.
-    pub concurrency: usize,
+    /// The most bytes that the URIs of one container may bring, unpacked ones included.
+    pub bytes_max: u64,
     /// Where relative paths are looked up.
     pub frameworks_home: Option<PathBuf>,
+    /// Where what is to be cached is kept, for nobody but this agent; without it nothing is cached.
+    pub cache_dir: Option<PathBuf>,
+    pub cache_bytes: u64,
 }
 
 impl Default for FetcherConfig {
     fn default() -> FetcherConfig {
         FetcherConfig {
             stall_timeout: Duration::from_secs(60),
-            max_bytes: 64 << 30,
-            concurrency: 4,
+            bytes_max: 16 << 30,
             frameworks_home: None,
+            cache_dir: None,
+            cache_bytes: 2 << 30,
         }
     }
 }

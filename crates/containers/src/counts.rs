@@ -10,6 +10,9 @@ pub struct Counts {
     /// Containers that got all they wanted fetched.
     pub fetches_succeeded: u64,
     pub fetches_failed: u64,
+    /// The bytes that the fetcher's cache may hold, and those it holds.
+    pub fetch_cache_total: u64,
+    pub fetch_cache_used: u64,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +37,7 @@ impl Counters {
             destroy_errors: self.destroy_errors.load(Ordering::Relaxed),
             fetches_succeeded: self.fetches_succeeded.load(Ordering::Relaxed),
             fetches_failed: self.fetches_failed.load(Ordering::Relaxed),
+            ..Counts::default()
         }
     }
 }

@@ -1,18 +1,40 @@
 //! Bringing URIs into a sandbox: paths, `file://`, `http://` and `https://`; then unpacking (`archive`) or making
-//! executable. Blocks, so it runs on a thread of its own. Ownership of the result is the caller's business.
+//! executable. Each container's fetch has a thread of its own, which has the rights of the container's user while it opens
+//! files of the host (`source`) and writes (`place`), and nobody else waits for it. What several containers want is
+//! downloaded once (`cache`).
 
 mod archive;
+mod budget;
+mod cache;
 mod download;
+mod place;
+mod source;
 
-pub use download::Client;
-
-use crate::{FetcherConfig, Uri};
+use crate::{FetcherConfig, SetupError, Uri, record::UserIds};
+use budget::Budget;
+use cache::{Cache, Cached, Key};
+use download::{Client, Download};
+use kernel::credentials;
+use place::Place;
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
+    fs::{File, Permissions},
     io::{self, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{MetadataExt, PermissionsExt},
+    },
     path::{Component, Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
 };
+use tokio::{sync::oneshot, time::timeout};
+
+/// What a thread that fetches needs besides its decoders, which are on the heap.
+const STACK_BYTES: usize = 512 << 10;
+const DOWNLOAD_MODE: u32 = 0o644;
+/// How long a fetch that was cancelled is waited for; the file system that it hangs in may never answer.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub struct Failure {
@@ -20,62 +42,228 @@ pub struct Failure {
     pub why: String,
 }
 
-/// Fetches one URI after the other into `sandbox`; stops at the first failure, or when `cancelled`. Whoever cancels also
-/// cancels the client, which may be waiting for a server.
-pub fn fetch_all(
-    config: &FetcherConfig,
-    client: &Client,
-    uris: &[Uri],
-    sandbox: &Path,
-    cancelled: &dyn Fn() -> bool,
-) -> Result<(), Failure> {
-    for uri in uris {
-        Fetch { config, client, uri, sandbox, cancelled }
-            .run()
-            .map_err(|why| Failure { uri: uri.value.clone(), why })?;
-    }
-    Ok(())
+/// Everything that is fetched for one container.
+pub struct Order {
+    pub uris: Vec<Uri>,
+    /// Whose rights count; `None` for the agent's own.
+    pub user: Option<UserIds>,
+    /// Belongs to the user already.
+    pub sandbox: OwnedFd,
+    /// The most bytes that may come into the sandbox, if the container's disk is limited.
+    pub bytes_max: Option<u64>,
 }
 
+#[derive(Debug)]
+pub struct Fetcher {
+    config: Arc<FetcherConfig>,
+    cache: Option<Arc<Cache>>,
+}
+
+impl Fetcher {
+    /// Empties the cache of an earlier agent.
+    pub fn new(config: &FetcherConfig) -> Result<Fetcher, SetupError> {
+        let cache = match &config.cache_dir {
+            None => None,
+            Some(directory) => Some(Cache::open(directory, config.cache_bytes).map_err(|source| SetupError::Io {
+                what: format!("use '{}' as the fetcher's cache", directory.display()),
+                source,
+            })?),
+        };
+        Ok(Fetcher { config: Arc::new(config.clone()), cache: cache.map(Arc::new) })
+    }
+
+    /// The bytes that the cache may hold and those it holds.
+    pub fn cache_bytes(&self) -> (u64, u64) {
+        self.cache.as_ref().map_or((0, 0), |cache| (cache.capacity(), cache.used()))
+    }
+
+    /// Fetches one URI after the other; stops at the first failure, and as soon as `cancelled` says so, which is asked
+    /// again when `cancel` resolves.
+    pub async fn run(
+        &self,
+        order: Order,
+        cancelled: impl Fn() -> bool + Send + 'static,
+        cancel: impl Future<Output = ()>,
+    ) -> io::Result<Result<(), Failure>> {
+        let client = Client::new(self.config.stall_timeout);
+        let canceller = client.clone();
+        let (config, cache) = (self.config.clone(), self.cache.clone());
+        let (sender, mut fetched) = oneshot::channel();
+        let job = move || {
+            let _ = sender.send(fetch(&config, cache.as_ref(), &client, &order, &cancelled));
+        };
+        thread::Builder::new().name("fetch".to_owned()).stack_size(STACK_BYTES).spawn(job)?;
+        let broke_off = |_| io::Error::other("the fetch broke off");
+        tokio::select! {
+            fetched = &mut fetched => fetched.map_err(broke_off),
+            () = cancel => {
+                canceller.cancel();
+                match timeout(CANCEL_PATIENCE, fetched).await {
+                    Ok(fetched) => fetched.map_err(broke_off),
+                    Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the fetch does not end")),
+                }
+            }
+        }
+    }
+}
+
+/// The whole work of one thread.
+fn fetch(
+    config: &FetcherConfig,
+    cache: Option<&Arc<Cache>>,
+    client: &Client,
+    order: &Order,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<(), Failure> {
+    let failed = |uri: &Uri| {
+        let uri = uri.value.clone();
+        move |why| Failure { uri, why }
+    };
+    // The cache is the agent's: what comes out of it is opened before the agent's rights are given up.
+    let cached: Vec<Option<File>> = order
+        .uris
+        .iter()
+        .map(|uri| match cache.filter(|_| uri.cache) {
+            Some(cache) => from_cache(config, cache, order, uri, cancelled).map_err(failed(uri)),
+            None => Ok(None),
+        })
+        .collect::<Result<_, _>>()?;
+    let Some(first) = order.uris.first() else { return Ok(()) };
+    let place = order.sandbox.try_clone().map(Place::new).map_err(|error| error.to_string()).map_err(failed(first))?;
+    let most = order.bytes_max.map_or(config.bytes_max, |bytes| bytes.min(config.bytes_max));
+    let budget = Budget::new(most, cancelled);
+    let all = || {
+        for (uri, cached) in order.uris.iter().zip(cached) {
+            Fetch { config, client, uri, place: &place, budget: &budget }.run(cached).map_err(failed(uri))?;
+        }
+        Ok(())
+    };
+    with_rights_of(order.user.as_ref(), all).map_err(failed(first))?
+}
+
+fn with_rights_of<T>(user: Option<&UserIds>, job: impl FnOnce() -> T) -> Result<T, String> {
+    let Some(user) = user else { return Ok(job()) };
+    credentials::with_rights_of(user.uid, user.gid, &user.groups, job)
+        .map_err(|error| format!("cannot take on the rights of user {}: {error}", user.uid))
+}
+
+/// What `uri` brings, from the cache, where it may have to be brought first; `None` if the cache has no room for it.
+fn from_cache(
+    config: &FetcherConfig,
+    cache: &Arc<Cache>,
+    order: &Order,
+    uri: &Uri,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Option<File>, String> {
+    let source = Source::of(config, uri.value.trim())?;
+    let uid = order.user.as_ref().map_or_else(|| credentials::own_ids().0, |user| user.uid);
+    let key = Key { uid, uri: uri.value.trim().to_owned() };
+    let (user, stall) = (order.user.clone(), config.stall_timeout);
+    // Others wait for this download, too: it is not given up with the container that asked first.
+    let fill = move |file: &mut cache::Filling| {
+        let client = Client::new(stall);
+        let mut from = with_rights_of(user.as_ref(), || source.open(&client))??;
+        if let Some(length) = from.length {
+            file.expect(length)?;
+        }
+        file.fill(&mut *from.body, &|error| client.explain(error))
+    };
+    match cache.get(key, fill, cancelled)? {
+        Cached::File(file) => Ok(Some(file)),
+        Cached::NoRoom => Ok(None),
+    }
+}
+
+/// Where the bytes of a URI come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Source {
+    Local(PathBuf),
+    Http(String),
+}
+
+impl Source {
+    fn of(config: &FetcherConfig, value: &str) -> Result<Source, String> {
+        match scheme_of(value) {
+            Some(("file", path)) => Ok(Source::Local(local_path(path)?)),
+            None if value.starts_with('/') => Ok(Source::Local(value.into())),
+            None => match &config.frameworks_home {
+                Some(home) => Ok(Source::Local(home.join(value))),
+                None => Err("a relative path needs the agent's flag --frameworks_home".to_owned()),
+            },
+            Some(("http" | "https", _)) => Ok(Source::Http(value.to_owned())),
+            Some((other, _)) => {
+                Err(format!("the scheme '{other}' is not supported; use a path, file://, http:// or https://"))
+            }
+        }
+    }
+
+    fn open(&self, client: &Client) -> Result<Opened, String> {
+        match self {
+            Source::Http(url) => {
+                let Download { body, length } = client.open(url)?;
+                Ok(Opened { body, length, mode: DOWNLOAD_MODE })
+            }
+            Source::Local(path) => {
+                let file = source::open(path)?;
+                let metadata = file.metadata().map_err(|error| error.to_string())?;
+                let (length, mode) = (Some(metadata.len()), metadata.mode() & 0o755);
+                Ok(Opened { body: Box::new(file), length, mode })
+            }
+        }
+    }
+}
+
+struct Opened {
+    body: Box<dyn Read>,
+    /// If it is known beforehand.
+    length: Option<u64>,
+    mode: u32,
+}
+
+/// One URI on its way into the sandbox.
 struct Fetch<'a> {
     config: &'a FetcherConfig,
     client: &'a Client,
     uri: &'a Uri,
-    sandbox: &'a Path,
-    cancelled: &'a dyn Fn() -> bool,
+    place: &'a Place,
+    budget: &'a Budget<'a>,
 }
 
 impl Fetch<'_> {
-    fn run(&self) -> Result<(), String> {
+    fn run(&self, cached: Option<File>) -> Result<(), String> {
         let value = self.uri.value.trim();
         let name = self.target_name(value)?;
-        let target = self.sandbox.join(&name);
-        if let Some(parent) = name.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            make_inside(self.sandbox, parent).map_err(|error| format!("cannot make a directory for it: {error}"))?;
+        let kind = archive::Kind::of(&name).filter(|_| self.uri.extract && !self.uri.executable);
+        let unpack = |kind, file| {
+            archive::unpack(kind, &name, file, self.place, self.budget)
+                .map_err(|why| format!("cannot unpack it: {why}"))
+        };
+        if let Some(mut file) = cached {
+            return match kind {
+                // It is unpacked from where it lies.
+                Some(kind) => unpack(kind, file),
+                None => self.write(&name, DOWNLOAD_MODE, &mut file),
+            };
         }
 
-        match scheme_of(value) {
-            Some(("file", path)) => self.copy(&local_path(path)?, &target)?,
-            None if value.starts_with('/') => self.copy(Path::new(value), &target)?,
-            None => match &self.config.frameworks_home {
-                Some(home) => self.copy(&home.join(value), &target)?,
-                None => return Err("a relative path needs the agent's flag --frameworks_home".to_owned()),
-            },
-            Some(("http" | "https", _)) => self.download(value, &target)?,
-            Some((other, _)) => {
-                return Err(format!("the scheme '{other}' is not supported; use a path, file://, http:// or https://"));
-            }
+        let mut from = Source::of(self.config, value)?.open(self.client)?;
+        self.write(&name, from.mode, &mut *from.body)?;
+        if let Some(kind) = kind {
+            let file = self.place.open(&name).map_err(|error| error.to_string())?;
+            unpack(kind, file)?;
         }
+        Ok(())
+    }
 
+    fn write(&self, name: &Path, mode: u32, from: &mut dyn Read) -> Result<(), String> {
+        let cannot = |error: io::Error| format!("cannot write it: {error}");
+        let mut file = self.place.create(name, mode).map_err(cannot)?;
+        self.budget.copy(from, &mut file, &|error| self.client.explain(error))?;
+        file.flush().map_err(cannot)?;
         if self.uri.executable {
-            let mode = fs::metadata(&target).map_err(|error| error.to_string())?.permissions().mode();
-            fs::set_permissions(&target, Permissions::from_mode(mode | 0o111))
+            let mode = file.metadata().map_err(cannot)?.mode();
+            file.set_permissions(Permissions::from_mode(mode & 0o777 | 0o111))
                 .map_err(|error| format!("cannot make it executable: {error}"))?;
-        } else if self.uri.extract
-            && let Some(kind) = archive::Kind::of(&name)
-        {
-            archive::unpack(kind, &target, self.sandbox, self.config.max_bytes, self.cancelled)
-                .map_err(|why| format!("cannot unpack it: {why}"))?;
         }
         Ok(())
     }
@@ -103,44 +291,6 @@ impl Fetch<'_> {
             _ => Err("it names no file; give an output_file".to_owned()),
         }
     }
-
-    fn copy(&self, from: &Path, to: &Path) -> Result<(), String> {
-        let metadata = fs::metadata(from).map_err(|error| format!("cannot read '{}': {error}", from.display()))?;
-        if !metadata.is_file() {
-            return Err(format!("'{}' is not a regular file", from.display()));
-        }
-        let mut source = File::open(from).map_err(|error| format!("cannot read '{}': {error}", from.display()))?;
-        let mut target = create(to, metadata.permissions().mode() & 0o755).map_err(|error| error.to_string())?;
-        self.pour(&mut source, &mut target)
-    }
-
-    fn download(&self, url: &str, to: &Path) -> Result<(), String> {
-        let mut body = self.client.open(url)?;
-        let mut target = create(to, 0o644).map_err(|error| error.to_string())?;
-        self.pour(&mut body, &mut target)
-    }
-
-    fn pour(&self, from: &mut dyn Read, to: &mut dyn Write) -> Result<(), String> {
-        let mut buffer = vec![0; 256 << 10];
-        let mut total = 0u64;
-        loop {
-            if (self.cancelled)() {
-                return Err("the container was destroyed".to_owned());
-            }
-            let length = match from.read(&mut buffer) {
-                Ok(0) => return to.flush().map_err(|error| format!("cannot write it: {error}")),
-                Ok(length) => length,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(self.client.explain(&error)),
-            };
-            total += length as u64;
-            if total > self.config.max_bytes {
-                return Err(format!("it is larger than the {} bytes allowed", self.config.max_bytes));
-            }
-            let piece = buffer.get(..length).unwrap_or_default();
-            to.write_all(piece).map_err(|error| format!("cannot write it: {error}"))?;
-        }
-    }
 }
 
 /// A scheme and what follows `://`; the scheme in lower case is compared as written, as Mesos does.
@@ -156,48 +306,40 @@ fn local_path(rest: &str) -> Result<PathBuf, String> {
     if path.starts_with('/') { Ok(path.into()) } else { Err("a file:// URI needs an absolute path".to_owned()) }
 }
 
-/// Writes anew; a link in the way is replaced, not followed.
-fn create(path: &Path, mode: u32) -> io::Result<File> {
-    if let Err(error) = fs::remove_file(path)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
-}
-
-/// Makes `relative` below `root`, one plain directory after the other: a link among them is an error.
-fn make_inside(root: &Path, relative: &Path) -> io::Result<PathBuf> {
-    let mut path = root.to_owned();
-    for part in relative.components() {
-        let Component::Normal(part) = part else { return Err(io::ErrorKind::InvalidInput.into()) };
-        path.push(part);
-        match fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => return Err(io::Error::other(format!("'{}' is in the way", path.display()))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir(&path)?,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{io::BufRead, net::TcpListener, sync::atomic::AtomicBool, thread};
+    use std::{
+        fs,
+        io::BufRead,
+        net::TcpListener,
+        sync::atomic::{AtomicU32, Ordering},
+    };
 
     fn fetch(uris: &[Uri], sandbox: &Path) -> Result<(), Failure> {
-        fetch_with(&FetcherConfig::default(), uris, sandbox, &|| false)
+        fetch_with(FetcherConfig::default(), uris, sandbox, || false)
     }
 
     fn fetch_with(
-        config: &FetcherConfig,
+        config: FetcherConfig,
         uris: &[Uri],
         sandbox: &Path,
-        cancelled: &dyn Fn() -> bool,
+        cancelled: impl Fn() -> bool + Send + 'static,
     ) -> Result<(), Failure> {
-        fetch_all(config, &Client::new(config.stall_timeout), uris, sandbox, cancelled)
+        run(&Fetcher::new(&config).unwrap(), uris, None, sandbox, cancelled)
+    }
+
+    fn run(
+        fetcher: &Fetcher,
+        uris: &[Uri],
+        user: Option<UserIds>,
+        sandbox: &Path,
+        cancelled: impl Fn() -> bool + Send + 'static,
+    ) -> Result<(), Failure> {
+        let sandbox = kernel::files::open_directory(sandbox).unwrap();
+        let order = Order { uris: uris.to_vec(), user, sandbox, bytes_max: None };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(fetcher.run(order, cancelled, std::future::pending())).unwrap()
     }
 
     fn uri(value: impl Into<String>) -> Uri {
@@ -267,12 +409,10 @@ mod tests {
     fn a_download_is_bounded_and_can_be_cancelled() {
         let sandbox = tempfile::tempdir().unwrap();
         let (base, server) = serve(|_| ok(&[7; 4096]), 2);
-        let small = FetcherConfig { max_bytes: 100, ..FetcherConfig::default() };
-        let failure = fetch_with(&small, &[uri(format!("{base}/big"))], sandbox.path(), &|| false).unwrap_err();
+        let small = FetcherConfig { bytes_max: 100, ..FetcherConfig::default() };
+        let failure = fetch_with(small, &[uri(format!("{base}/big"))], sandbox.path(), || false).unwrap_err();
         assert!(failure.why.contains("larger than the 100 bytes"), "{failure:?}");
-        let stop = AtomicBool::new(true);
-        let cancelled = || stop.load(std::sync::atomic::Ordering::Relaxed);
-        let failure = fetch_with(&FetcherConfig::default(), &[uri(format!("{base}/big"))], sandbox.path(), &cancelled);
+        let failure = fetch_with(FetcherConfig::default(), &[uri(format!("{base}/big"))], sandbox.path(), || true);
         assert!(failure.unwrap_err().why.contains("destroyed"));
         server.join().unwrap();
     }
@@ -283,7 +423,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/x", listener.local_addr().unwrap());
         let config = FetcherConfig { stall_timeout: std::time::Duration::from_millis(200), ..FetcherConfig::default() };
-        let failure = fetch_with(&config, &[uri(url)], sandbox.path(), &|| false).unwrap_err();
+        let failure = fetch_with(config, &[uri(url)], sandbox.path(), || false).unwrap_err();
         assert!(failure.why.contains("no byte"), "{failure:?}");
     }
 
@@ -316,5 +456,150 @@ mod tests {
         assert_eq!(fs::read(&victim).unwrap(), b"safe");
         assert!(fetch(&[Uri { output_file: Some("dir/victim".into()), ..uri(source) }], sandbox.path()).is_err());
         assert_eq!(fs::read(&victim).unwrap(), b"safe");
+    }
+
+    #[test]
+    fn redirects_lead_to_servers_only() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let answer = |_: &str| {
+            b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                .to_vec()
+        };
+        let (base, server) = serve(answer, 1);
+        let failure = fetch(&[uri(format!("{base}/x"))], sandbox.path()).unwrap_err();
+        assert!(!sandbox.path().join("x").exists(), "{failure:?}");
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_user_gets_only_what_it_may_read_and_owns_what_it_gets() {
+        if !credentials::is_root() {
+            println!("skipped: needs root");
+            return;
+        }
+        let (sandbox, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::set_permissions(home.path(), Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::chown(sandbox.path(), Some(65534), Some(65534)).unwrap();
+        fs::write(home.path().join("open"), "x").unwrap();
+        fs::write(home.path().join("closed"), "x").unwrap();
+        fs::set_permissions(home.path().join("closed"), Permissions::from_mode(0o600)).unwrap();
+        let config = FetcherConfig {
+            frameworks_home: Some(home.path().to_owned()),
+            cache_dir: Some(home.path().join("cache")),
+            ..FetcherConfig::default()
+        };
+        let fetcher = Fetcher::new(&config).unwrap();
+        let nobody = || Some(UserIds { uid: 65534, gid: 65534, groups: vec![65534] });
+        for cache in [false, true] {
+            for value in ["/etc/shadow", "file:///etc/shadow", "closed"] {
+                let uri = Uri { cache, ..uri(value) };
+                let failure = run(&fetcher, &[uri], nobody(), sandbox.path(), || false).unwrap_err();
+                assert!(failure.why.contains("Permission denied"), "{failure:?}");
+            }
+            let uri = Uri { cache, output_file: Some("in/it".into()), ..uri("open") };
+            run(&fetcher, &[uri], nobody(), sandbox.path(), || false).unwrap();
+            for name in ["in", "in/it"] {
+                assert_eq!(fs::metadata(sandbox.path().join(name)).unwrap().uid(), 65534, "{name}");
+            }
+        }
+        let kept = fs::metadata(home.path().join("cache")).unwrap();
+        assert_eq!((kept.uid(), kept.mode() & 0o777), (0, 0o700));
+    }
+
+    /// Answers every request with `body`, and counts them.
+    fn count(body: &'static [u8], connections: usize) -> (String, Arc<AtomicU32>) {
+        let asked = Arc::new(AtomicU32::new(0));
+        let counted = asked.clone();
+        let answer = move |_: &str| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            ok(body)
+        };
+        (serve(answer, connections).0, asked)
+    }
+
+    fn caching(directory: &Path, bytes: u64) -> Fetcher {
+        let config =
+            FetcherConfig { cache_dir: Some(directory.to_owned()), cache_bytes: bytes, ..FetcherConfig::default() };
+        Fetcher::new(&config).unwrap()
+    }
+
+    #[test]
+    fn what_many_want_at_once_is_downloaded_once() {
+        let (home, asked) = (tempfile::tempdir().unwrap(), count(b"hello", 100));
+        let (base, asked) = asked;
+        let fetcher = caching(home.path(), 1000);
+        let wanted = Uri { cache: true, ..uri(format!("{base}/x")) };
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let sandbox = tempfile::tempdir().unwrap();
+                    run(&fetcher, std::slice::from_ref(&wanted), None, sandbox.path(), || false).unwrap();
+                    assert_eq!(fs::read(sandbox.path().join("x")).unwrap(), b"hello");
+                });
+            }
+        });
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        assert_eq!(fetcher.cache_bytes(), (1000, 5));
+        let sandbox = tempfile::tempdir().unwrap();
+        run(&fetcher, &[Uri { cache: false, ..wanted }], None, sandbox.path(), || false).unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), 2, "who does not ask for the cache does without");
+    }
+
+    #[test]
+    fn the_cache_gives_up_what_was_used_longest_ago_and_does_without_what_is_too_large() {
+        let home = tempfile::tempdir().unwrap();
+        let (base, asked) = count(&[7; 40], 100);
+        let fetcher = caching(home.path(), 100);
+        let get = |name: &str| {
+            let sandbox = tempfile::tempdir().unwrap();
+            let wanted = Uri { cache: true, ..uri(format!("{base}/{name}")) };
+            run(&fetcher, &[wanted], None, sandbox.path(), || false).unwrap();
+            assert_eq!(fs::read(sandbox.path().join(name)).unwrap(), [7; 40]);
+            asked.load(Ordering::Relaxed)
+        };
+        assert_eq!([get("a"), get("b"), get("a"), get("c"), get("a"), get("b")], [1, 2, 2, 3, 3, 4]);
+        assert_eq!(fetcher.cache_bytes().1, 80);
+        let small = tempfile::tempdir().unwrap();
+        let fetcher = caching(small.path(), 10);
+        let sandbox = tempfile::tempdir().unwrap();
+        let wanted = Uri { cache: true, ..uri(format!("{base}/large")) };
+        run(&fetcher, &[wanted], None, sandbox.path(), || false).unwrap();
+        assert_eq!(fs::read(sandbox.path().join("large")).unwrap(), [7; 40]);
+        assert_eq!(fetcher.cache_bytes().1, 0);
+    }
+
+    #[test]
+    fn a_download_that_fails_leaves_nothing_in_the_cache_and_an_old_cache_is_emptied() {
+        let home = tempfile::tempdir().unwrap();
+        let (base, _server) = serve(|_| b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(), 1);
+        let fetcher = caching(home.path(), 1000);
+        let sandbox = tempfile::tempdir().unwrap();
+        let wanted = Uri { cache: true, ..uri(format!("{base}/x")) };
+        let failure = run(&fetcher, &[wanted], None, sandbox.path(), || false).unwrap_err();
+        assert!(failure.why.contains("404"), "{failure:?}");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "only the lock");
+        fs::write(home.path().join("fetched-1"), "old").unwrap();
+        fs::write(home.path().join("other"), "of somebody else").unwrap();
+        let busy = FetcherConfig { cache_dir: Some(home.path().to_owned()), ..FetcherConfig::default() };
+        assert!(Fetcher::new(&busy).unwrap_err().to_string().contains("another agent"));
+        drop(fetcher);
+        let _fetcher = caching(home.path(), 1000);
+        assert!(!home.path().join("fetched-1").exists() && home.path().join("other").exists());
+    }
+
+    #[test]
+    fn a_cached_archive_is_unpacked_from_the_cache() {
+        let (home, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(5);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, "d/file", &b"hello"[..]).unwrap();
+        fs::write(home.path().join("a.tar"), tar.into_inner().unwrap()).unwrap();
+        let fetcher = caching(&home.path().join("cache"), 1 << 20);
+        let wanted = Uri { cache: true, ..uri(home.path().join("a.tar").to_str().unwrap()) };
+        run(&fetcher, &[wanted], None, sandbox.path(), || false).unwrap();
+        assert_eq!(fs::read(sandbox.path().join("d/file")).unwrap(), b"hello");
+        assert!(!sandbox.path().join("a.tar").exists());
     }
 }

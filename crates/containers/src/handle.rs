@@ -6,6 +6,7 @@ use crate::{
     Termination, Usage, VolumeLink,
     cgroups::Shape,
     counts::{Counters, Counts},
+    fetcher::Fetcher,
     host::{self, Host},
     isolators::{cpu::CpuShape, memory::MemoryShape},
     launch,
@@ -35,7 +36,7 @@ use std::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{Notify, Semaphore, oneshot, watch},
+    sync::{Notify, oneshot, watch},
     task::AbortHandle,
 };
 
@@ -91,7 +92,7 @@ pub(crate) struct Inner {
     pub host: Host,
     pub workers: Workers,
     pub users: Users,
-    pub fetches: Semaphore,
+    pub fetcher: Fetcher,
     pub zygote: Zygote,
     pub runtime: Handle,
     pub shelf: Shelf,
@@ -296,7 +297,7 @@ impl Containers {
         let workers = Workers::start(config.workers).map_err(io("start the containers' threads"))?;
         let complaints = host.complaints.clone();
         let inner = Inner {
-            fetches: Semaphore::new(config.fetcher.concurrency.max(1)),
+            fetcher: Fetcher::new(&config.fetcher)?,
             config,
             host,
             workers,
@@ -313,7 +314,8 @@ impl Containers {
     }
 
     pub fn counts(&self) -> Counts {
-        self.inner().counters.now()
+        let (fetch_cache_total, fetch_cache_used) = self.inner().fetcher.cache_bytes();
+        Counts { fetch_cache_total, fetch_cache_used, ..self.inner().counters.now() }
     }
 
     fn inner(&self) -> &Arc<Inner> {

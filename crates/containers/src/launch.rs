@@ -111,31 +111,22 @@ async fn fetch(
     spec: LaunchSpec,
     room: Room,
 ) -> Result<(LaunchSpec, Room), LaunchError> {
-    let _permit = tokio::select! {
-        permit = inner.fetches.acquire() => permit,
-        () = container.kill.notified() => return Err(LaunchError::Destroyed),
+    // What is fetched is written with the user's rights.
+    let given = room.user.as_ref().map_or(Ok(()), |user| sandbox::give(&room.directory, user));
+    let opened = given.and_then(|()| room.directory.try_clone());
+    let order = fetcher::Order {
+        uris: spec.uris.clone(),
+        user: room.user.clone(),
+        sandbox: opened.map_err(|error| io_error("give the sandbox to its user", error))?,
+        bytes_max: None,
     };
-    let (config, wanted) = (inner.config.fetcher.clone(), container.clone());
-    let client = fetcher::Client::new(config.stall_timeout);
-    let canceller = client.clone();
-    let job = move || {
-        let into = files::path_of(&room.directory);
-        fetcher::fetch_all(&config, &client, &spec.uris, &into, &|| wanted.is_doomed())
-            .map_err(|failure| LaunchError::Fetch { uri: failure.uri, why: failure.why })?;
-        Ok((spec, room))
-    };
-    let mut fetching = inner.runtime.spawn_blocking(job);
-    let fetched = tokio::select! {
-        fetched = &mut fetching => fetched,
-        () = container.kill.notified() => {
-            canceller.cancel();
-            fetching.await
-        }
-    };
+    let wanted = container.clone();
+    let fetched = inner.fetcher.run(order, move || wanted.is_doomed(), container.kill.notified()).await;
     match fetched {
-        Ok(Err(_)) if container.is_doomed() => Err(LaunchError::Destroyed),
-        Ok(done) => done,
-        Err(error) => Err(io_error("fetch", io::Error::other(error))),
+        _ if container.is_doomed() => Err(LaunchError::Destroyed),
+        Ok(Ok(())) => Ok((spec, room)),
+        Ok(Err(failure)) => Err(LaunchError::Fetch { uri: failure.uri, why: failure.why }),
+        Err(error) => Err(io_error("fetch", error)),
     }
 }
 
@@ -146,7 +137,7 @@ fn start(inner: &Arc<Inner>, container: &Container, spec: LaunchSpec, room: Room
     }
     let (output, ends) = open_output(&spec, &room)?;
     if let Some(user) = &room.user {
-        sandbox::give(&room.directory, user, !spec.uris.is_empty())
+        sandbox::give(&room.directory, user)
             .map_err(|error| io_error(format!("give the sandbox to user {}", user.uid), error))?;
     }
     drop(room.directory);

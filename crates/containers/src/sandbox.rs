@@ -88,23 +88,9 @@ pub fn owner(directory: &OwnedFd) -> io::Result<(u32, u32)> {
     Ok((metadata.uid(), metadata.gid()))
 }
 
-/// Hands the directory, and everything in it, to `user`.
-pub fn give(directory: &OwnedFd, user: &UserIds, with_content: bool) -> io::Result<()> {
-    if with_content {
-        give_content(&files::path_of(directory), user)?;
-    }
+/// Hands the directory to `user`.
+pub fn give(directory: &OwnedFd, user: &UserIds) -> io::Result<()> {
     files::change_owner(directory, user.uid, user.gid)
-}
-
-fn give_content(directory: &Path, user: &UserIds) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            give_content(&entry.path(), user)?;
-        }
-        std::os::unix::fs::lchown(entry.path(), Some(user.uid), Some(user.gid))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

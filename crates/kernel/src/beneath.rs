@@ -1,7 +1,10 @@
 //! Opening what lies where somebody else can write: beneath a directory that is held, whatever its names are links to by
 //! now, without ever waiting for the other end of a FIFO, and only the kind of file that is wanted.
 
-use crate::{check, check_long, files::c_path};
+use crate::{
+    check, check_long,
+    files::{self, c_path},
+};
 use std::{
     ffi::CStr,
     io,
@@ -88,6 +91,51 @@ pub fn status(fd: &impl AsFd) -> io::Result<libc::stat> {
     // SAFETY: `found` is a valid place for the answer.
     check(unsafe { libc::fstat(fd.as_fd().as_raw_fd(), &mut found) })?;
     Ok(found)
+}
+
+/// Opens whatever `path` names for looking at it only, wherever links lead, but not through a link of `/proc` to what some
+/// process has open.
+pub fn look_up(path: &Path) -> io::Result<OwnedFd> {
+    let c = c_path(path)?;
+    match openat2(libc::AT_FDCWD, &c, libc::O_PATH, 0, RESOLVE_NO_MAGICLINKS) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => files::open_path(path),
+        found => found,
+    }
+}
+
+/// Opens for reading what `look_up` has found, without waiting.
+pub fn open_found(found: &impl AsFd) -> io::Result<OwnedFd> {
+    let path = c_path(&files::path_of(found))?;
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: `path` ends with a zero byte and outlives the call.
+    let fd = check(unsafe { libc::open(path.as_ptr(), flags) })?;
+    // SAFETY: the descriptor was just opened and is nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Whether a descriptor holds something of a file system that the kernel makes up, where even regular files may be endless
+/// or wait for something.
+pub fn is_made_up(fd: &impl AsFd) -> io::Result<bool> {
+    const MADE_UP: [i64; 13] = [
+        0x9fa0,      // proc
+        0x6265_6572, // sysfs
+        0x27_e0eb,   // cgroup
+        0x6367_7270, // cgroup2
+        0x6462_6720, // debugfs
+        0x7472_6163, // tracefs
+        0x7363_6673, // securityfs
+        0xcafe_4a11, // bpf
+        0x6265_6570, // configfs
+        0xde5e_81e4, // efivarfs
+        0xf97c_ff8c, // selinux
+        0x6165_676c, // pstore
+        0x4249_4e4d, // binfmt_misc
+    ];
+    // SAFETY: it is integers.
+    let mut found = unsafe { std::mem::zeroed::<libc::statfs>() };
+    // SAFETY: `found` is a valid place for the answer.
+    check(unsafe { libc::fstatfs(fd.as_fd().as_raw_fd(), &mut found) })?;
+    Ok(MADE_UP.contains(&(found.f_type as i64)))
 }
 
 const RESOLVE_NO_XDEV: u64 = 0x01;

@@ -24,6 +24,68 @@ pub fn switch_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     Ok(())
 }
 
+/// Does `job` with the rights of a user over files, by this thread alone: what it opens and makes is opened and made as by
+/// that user. Otherwise the thread stays who it is, so that the user can neither signal nor trace it.
+pub fn with_rights_of<T>(uid: u32, gid: u32, groups: &[u32], job: impl FnOnce() -> T) -> io::Result<T> {
+    let before = Rights { uid: file_uid(u32::MAX), gid: file_gid(u32::MAX), groups: own_groups()? };
+    let back = Restore(before);
+    set_rights(uid, gid, groups)?;
+    let done = job();
+    drop(back);
+    Ok(done)
+}
+
+struct Rights {
+    uid: u32,
+    gid: u32,
+    groups: Vec<u32>,
+}
+
+struct Restore(Rights);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        let Rights { uid, gid, groups } = &self.0;
+        if set_rights(*uid, *gid, groups).is_err() {
+            // Nothing that follows on this thread could be trusted.
+            std::process::abort();
+        }
+    }
+}
+
+/// Only what concerns files is set, and so only the capabilities over files come and go with it.
+fn set_rights(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
+    // libc's own call would change every thread of the process.
+    // SAFETY: the pointer and the length describe `groups`.
+    check_long(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) })?;
+    file_gid(gid);
+    file_uid(uid);
+    // These calls tell no failure; asked again they tell what is.
+    let refused = file_gid(u32::MAX) != gid || file_uid(u32::MAX) != uid;
+    if refused { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(()) }
+}
+
+/// Sets the user that counts for files and gives the one before; -1 sets nothing.
+fn file_uid(uid: u32) -> u32 {
+    // SAFETY: takes and gives numbers only.
+    unsafe { libc::syscall(libc::SYS_setfsuid, uid) as u32 }
+}
+
+fn file_gid(gid: u32) -> u32 {
+    // SAFETY: takes and gives numbers only.
+    unsafe { libc::syscall(libc::SYS_setfsgid, gid) as u32 }
+}
+
+fn own_groups() -> io::Result<Vec<u32>> {
+    // SAFETY: asked for none, the call gives their number and writes nothing.
+    let count = check(unsafe { libc::getgroups(0, std::ptr::null_mut()) })?;
+    let mut groups = vec![0; count as usize];
+    // SAFETY: the pointer and the length describe `groups`.
+    let count = check(unsafe { libc::getgroups(count, groups.as_mut_ptr()) })?;
+    groups.truncate(count as usize);
+    Ok(groups)
+}
+
 /// The content of uid_map and gid_map that lets the calling user be itself inside a new user namespace.
 pub fn identity_maps() -> (Vec<u8>, Vec<u8>) {
     let (uid, gid) = own_ids();
@@ -46,4 +108,33 @@ pub fn drop_capabilities() -> io::Result<()> {
     let sets = [[0u32; 3]; 2];
     // SAFETY: version 3 has a header of two words and two sets of three.
     check_long(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) }).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::MetadataExt};
+
+    #[test]
+    fn rights_over_files_are_the_users_and_come_back() {
+        if !is_root() {
+            println!("skipped: needs root");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let secret = directory.path().join("secret");
+        fs::write(&secret, "x").unwrap();
+        fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        std::os::unix::fs::chown(directory.path(), Some(65534), Some(65534)).unwrap();
+        with_rights_of(65534, 65534, &[65534], || {
+            assert!(fs::read(&secret).is_err());
+            assert!(fs::write("/etc/made-by-a-test", "").is_err());
+            fs::write(directory.path().join("own"), "").unwrap();
+            assert_eq!(own_ids().0, 0, "it can still not be signalled by the user");
+        })
+        .unwrap();
+        let own = fs::metadata(directory.path().join("own")).unwrap();
+        assert_eq!((own.uid(), own.gid()), (65534, 65534));
+        assert_eq!(fs::read(&secret).unwrap(), b"x");
+    }
 }

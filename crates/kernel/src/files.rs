@@ -63,6 +63,21 @@ pub fn make_link_at(at: RawFd, name: &Path, target: &Path) -> io::Result<bool> {
     }
 }
 
+/// Gives what `old` inside `from` names another name, `name` inside `at`. A symbolic link is not followed, but linked.
+pub fn hard_link_at(from: &impl AsFd, old: &Path, at: &impl AsFd, name: &Path) -> io::Result<()> {
+    let (old, name) = (c_path(old)?, c_path(name)?);
+    let (from, at) = (from.as_fd().as_raw_fd(), at.as_fd().as_raw_fd());
+    // SAFETY: both names end with a zero byte and outlive the call.
+    check(unsafe { libc::linkat(from, old.as_ptr(), at, name.as_ptr(), 0) }).map(drop)
+}
+
+/// Takes the name `name` away from `at`; a directory is refused.
+pub fn unlink_at(at: &impl AsFd, name: &Path) -> io::Result<()> {
+    let name = c_path(name)?;
+    // SAFETY: the name ends with a zero byte and outlives the call.
+    check(unsafe { libc::unlinkat(at.as_fd().as_raw_fd(), name.as_ptr(), 0) }).map(drop)
+}
+
 /// Opens `name` inside `directory` for appending, made if absent; a symbolic link in its place is refused.
 pub fn open_append_at(directory: &impl AsFd, name: &Path, mode: u32) -> io::Result<OwnedFd> {
     let name = c_path(name)?;

@@ -1,212 +1,327 @@
 //! Unpacking archives into a sandbox. An archive comes from anywhere: nothing in it may be placed outside, whether by its
-//! name, by a link, or by a link placed before.
+//! name, by a link, or by a link placed before; and it may take neither the disk nor our memory. As in Mesos its name says
+//! whether it is one, and its content which.
 
-use super::{create, make_inside};
-use std::{
-    fs::{self, File, Permissions},
-    io::{self, BufReader, Read},
-    os::unix::fs::PermissionsExt,
-    path::{Component, Path, PathBuf},
+use super::{
+    budget::Budget,
+    place::{Place, inside},
 };
+use std::{
+    cell::Cell,
+    fs::File,
+    io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+/// What the headers of one entry of a tar may take; they are held in memory.
+const TAR_HEADERS_MAX: u64 = 1 << 20;
+/// What the directory of a zip may take; it is held in memory, several times as large.
+const ZIP_DIRECTORY_MAX: u64 = 64 << 20;
+/// The memory that one xz block may ask for; `xz -9` needs 65 MB.
+const XZ_MEMORY_KIB: u32 = 256 << 10;
+/// How often an archive may be compressed over again.
+const LAYERS_MAX: usize = 4;
+const TAR_BLOCK: usize = 512;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    Tar,
-    TarGz,
-    TarBz2,
-    TarXz,
+    /// Many files, compressed or not.
+    Archive,
+    /// One file, compressed by gzip.
     Gz,
-    Zip,
 }
 
 impl Kind {
     /// By the file's name, as Mesos does.
     pub fn of(name: &Path) -> Option<Kind> {
+        const ARCHIVES: [&str; 8] = [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip"];
         let name = name.file_name()?.to_str()?;
-        let endings = [
-            (".tar.gz", Kind::TarGz),
-            (".tgz", Kind::TarGz),
-            (".tar.bz2", Kind::TarBz2),
-            (".tbz2", Kind::TarBz2),
-            (".tar.xz", Kind::TarXz),
-            (".txz", Kind::TarXz),
-            (".tar", Kind::Tar),
-            (".gz", Kind::Gz),
-            (".zip", Kind::Zip),
-        ];
-        endings.iter().find(|(ending, _)| name.ends_with(ending)).map(|(_, kind)| *kind)
+        if ARCHIVES.iter().any(|ending| name.ends_with(ending)) {
+            return Some(Kind::Archive);
+        }
+        name.ends_with(".gz").then_some(Kind::Gz)
     }
 }
 
-/// Unpacks `archive` into `into`; at most `max_bytes` come out of it.
-pub fn unpack(
-    kind: Kind,
-    archive: &Path,
-    into: &Path,
-    max_bytes: u64,
-    cancelled: &dyn Fn() -> bool,
-) -> Result<(), String> {
-    let unpack = Unpack { into, cancelled, left: std::cell::Cell::new(max_bytes) };
-    let file = BufReader::with_capacity(128 << 10, File::open(archive).map_err(|error| error.to_string())?);
-    let done = match kind {
-        Kind::Tar => unpack.tar(file),
-        Kind::TarGz => unpack.tar(flate2::bufread::MultiGzDecoder::new(file)),
-        Kind::TarBz2 => unpack.tar(bzip2::bufread::MultiBzDecoder::new(file)),
-        Kind::TarXz => unpack.tar(lzma_rust2::XzReader::new(file, true)),
+/// Unpacks `file`, called `name`, into `place`.
+pub fn unpack(kind: Kind, name: &Path, mut file: File, place: &Place, budget: &Budget<'_>) -> Result<(), String> {
+    let unpack = Unpack { place, budget };
+    file.seek(SeekFrom::Start(0)).map_err(text)?;
+    match kind {
         Kind::Gz => {
-            let name = archive.file_stem().unwrap_or_default();
-            unpack.file(&mut flate2::bufread::MultiGzDecoder::new(file), &into.join(name), 0o644)
+            // Its place is the sandbox itself, as that of all that is unpacked.
+            let stem = name.file_stem().map(PathBuf::from).unwrap_or_default();
+            let mut content = flate2::bufread::MultiGzDecoder::new(buffered(file));
+            unpack.file(&mut content, &stem, 0o644, None)
         }
-        Kind::Zip => unpack.zip(file),
-    };
-    done.map_err(|error| error.to_string())
+        Kind::Archive => {
+            let start = peek(&mut file)?;
+            if start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06") {
+                return unpack.zip(file);
+            }
+            file.seek(SeekFrom::Start(0)).map_err(text)?;
+            unpack.tar(decompressed(Box::new(buffered(file)))?)
+        }
+    }
+}
+
+fn buffered(file: File) -> BufReader<File> {
+    BufReader::with_capacity(128 << 10, file)
+}
+
+/// The first block, or as much of it as there is.
+fn peek(from: &mut dyn Read) -> Result<Vec<u8>, String> {
+    let mut start = Vec::with_capacity(TAR_BLOCK);
+    from.take(TAR_BLOCK as u64).read_to_end(&mut start).map_err(text)?;
+    Ok(start)
+}
+
+/// What is in the compression, if there is any: a tar.
+fn decompressed(mut from: Box<dyn BufRead>) -> Result<Box<dyn BufRead>, String> {
+    for _ in 0..LAYERS_MAX {
+        let start = peek(&mut from)?;
+        let whole = Cursor::new(start.clone()).chain(from);
+        from = match start.as_slice() {
+            [0x1f, 0x8b, ..] => Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(whole))),
+            [b'B', b'Z', b'h', ..] => Box::new(BufReader::new(bzip2::bufread::MultiBzDecoder::new(whole))),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
+                Box::new(BufReader::new(lzma_rust2::XzReader::new_mem_limit(whole, true, XZ_MEMORY_KIB)))
+            }
+            other if is_tar(other) => return Ok(Box::new(whole)),
+            _ => return Err("it is neither a tar (plain, or in gzip, bzip2 or xz) nor a zip".to_owned()),
+        };
+    }
+    Err(format!("it is compressed more than {LAYERS_MAX} times over"))
+}
+
+/// Whether a tar may begin with this block: one of zeros ends it, and any other carries its sum.
+fn is_tar(block: &[u8]) -> bool {
+    if block.iter().all(|byte| *byte == 0) {
+        return true;
+    }
+    let sum_at = 148..156;
+    let sum: u64 = block
+        .iter()
+        .enumerate()
+        .map(|(index, byte)| u64::from(if sum_at.contains(&index) { b' ' } else { *byte }))
+        .sum();
+    let field = block.get(sum_at).and_then(|field| std::str::from_utf8(field).ok()).unwrap_or_default();
+    let field = field.trim_matches(|c: char| c == ' ' || c == '\0');
+    block.len() == TAR_BLOCK && u64::from_str_radix(field, 8) == Ok(sum)
 }
 
 struct Unpack<'a> {
-    into: &'a Path,
-    cancelled: &'a dyn Fn() -> bool,
-    left: std::cell::Cell<u64>,
+    place: &'a Place,
+    budget: &'a Budget<'a>,
 }
 
 impl Unpack<'_> {
-    fn tar(&self, reader: impl Read) -> io::Result<()> {
-        let mut archive = tar::Archive::new(Bounded { inner: reader, unpack: self });
-        for entry in archive.entries()? {
-            let mut entry = entry?;
-            let name = self.inside(&entry.path()?)?;
-            if name.as_os_str().is_empty() {
-                continue;
-            }
+    fn tar(&self, from: impl Read) -> Result<(), String> {
+        let headers_left = Cell::new(TAR_HEADERS_MAX);
+        let meter =
+            Meter { inner: from, headers_left: &headers_left, left: self.budget.bytes_max(), budget: self.budget };
+        let mut archive = tar::Archive::new(meter);
+        let mut entries = archive.entries().map_err(text)?;
+        // Directories get their times once nothing is put into them any more.
+        let mut directories = Vec::new();
+        loop {
+            headers_left.set(TAR_HEADERS_MAX);
+            let Some(entry) = entries.next() else { break };
+            let mut entry = entry.map_err(text)?;
+            headers_left.set(u64::MAX);
+            self.tar_entry(&mut entry, &mut directories)?;
+            io::copy(&mut entry, &mut io::sink()).map_err(text)?;
+        }
+        self.date_directories(directories)
+    }
+
+    fn tar_entry(
+        &self,
+        entry: &mut tar::Entry<'_, impl Read>,
+        directories: &mut Vec<(PathBuf, SystemTime)>,
+    ) -> Result<(), String> {
+        let kind = entry.header().entry_type();
+        if kind.is_pax_global_extensions() {
+            return Ok(());
+        }
+        let name = inside(&entry.path().map_err(text)?)?;
+        if name.as_os_str().is_empty() {
+            return Ok(());
+        }
+        self.budget.take_file()?;
+        let placed = |error: io::Error| format!("'{}': {error}", name.display());
+        let time = tar_time(entry);
+        if kind.is_dir() {
+            self.place.directory(&name).map_err(placed)?;
+            directories.extend(time.map(|time| (name, time)));
+            return Ok(());
+        }
+        if kind.is_symlink() || kind.is_hard_link() {
+            let target =
+                entry.link_name().map_err(text)?.ok_or_else(|| format!("'{}' links to nothing", name.display()))?;
+            return match kind.is_symlink() {
+                true => self.place.link(&name, &target).map_err(placed),
+                false => self.place.hard_link(&name, &inside(&target)?).map_err(placed),
+            };
+        }
+        if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
             let mode = entry.header().mode().unwrap_or(0o644) & 0o777;
-            let kind = entry.header().entry_type();
-            if kind.is_dir() {
-                let path = make_inside(self.into, &name)?;
-                fs::set_permissions(path, Permissions::from_mode(mode | 0o700))?;
-                continue;
-            }
-            let path = self.place(&name)?;
-            if kind.is_symlink() {
-                let target = entry.link_name()?.ok_or(io::ErrorKind::InvalidData)?;
-                self.link(&name, &target, &path)?;
-            } else if kind.is_hard_link() {
-                let target = self.inside(&entry.link_name()?.ok_or(io::ErrorKind::InvalidData)?)?;
-                let target = self.place(&target)?;
-                if !fs::symlink_metadata(&target)?.is_file() {
-                    return Err(refused(&name, "is a hard link to something that is no file"));
-                }
-                remove(&path)?;
-                fs::hard_link(target, path)?;
-            } else if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
-                let mut file = create(&path, mode)?;
-                io::copy(&mut entry, &mut file)?;
-            } else if !kind.is_pax_global_extensions() {
-                return Err(refused(&name, "is a device or of an unknown kind"));
-            }
+            return self.file(entry, &name, mode, time);
         }
-        Ok(())
+        Err(format!("'{}' is a device, a FIFO or of an unknown kind", name.display()))
     }
 
-    fn zip(&self, reader: BufReader<File>) -> io::Result<()> {
-        let mut archive = zip::ZipArchive::new(reader)?;
+    fn zip(&self, mut file: File) -> Result<(), String> {
+        let directory = zip_directory_bytes(&mut file).map_err(text)?;
+        if directory > ZIP_DIRECTORY_MAX {
+            return Err(format!("its directory takes {directory} bytes, more than the {ZIP_DIRECTORY_MAX} allowed"));
+        }
+        let mut archive = zip::ZipArchive::new(buffered(file)).map_err(|error| error.to_string())?;
+        let mut directories = Vec::new();
         for index in 0..archive.len() {
-            let mut entry = archive.by_index(index)?;
-            let name = self.inside(Path::new(entry.name()))?;
+            let mut entry = archive.by_index(index).map_err(|error| error.to_string())?;
+            let name = inside(Path::new(entry.name()))?;
             if name.as_os_str().is_empty() {
                 continue;
             }
+            self.budget.take_file()?;
+            let placed = |error: io::Error| format!("'{}': {error}", name.display());
+            let time = zip_time(&entry);
             if entry.is_dir() {
-                make_inside(self.into, &name)?;
-                continue;
+                self.place.directory(&name).map_err(placed)?;
+                directories.extend(time.map(|time| (name, time)));
+            } else if entry.is_symlink() {
+                let mut target = Vec::new();
+                (&mut entry).take(4096).read_to_end(&mut target).map_err(text)?;
+                let target = String::from_utf8(target).map_err(|_| format!("'{}' links to no text", name.display()))?;
+                self.place.link(&name, Path::new(&target)).map_err(placed)?;
+            } else {
+                let mode = entry.unix_mode().map_or(0o644, |mode| mode & 0o777);
+                self.file(&mut entry, &name, mode, time)?;
             }
-            let path = self.place(&name)?;
-            if entry.is_symlink() {
-                let mut target = String::new();
-                (&mut entry).take(4096).read_to_string(&mut target)?;
-                self.link(&name, Path::new(&target), &path)?;
-                continue;
-            }
-            let mode = entry.unix_mode().map_or(0o644, |mode| mode & 0o777);
-            self.file(&mut entry, &path, mode)?;
+        }
+        self.date_directories(directories)
+    }
+
+    fn file(&self, from: &mut dyn Read, name: &Path, mode: u32, time: Option<SystemTime>) -> Result<(), String> {
+        let placed = |error: io::Error| format!("'{}': {error}", name.display());
+        let mut file = self.place.create(name, mode).map_err(placed)?;
+        self.budget.copy(from, &mut file, &|error| error.to_string())?;
+        time.map_or(Ok(()), |time| file.set_modified(time)).map_err(placed)
+    }
+
+    fn date_directories(&self, directories: Vec<(PathBuf, SystemTime)>) -> Result<(), String> {
+        for (name, time) in directories.into_iter().rev() {
+            let dated = self.place.directory(&name).map(File::from).and_then(|directory| directory.set_modified(time));
+            dated.map_err(|error| format!("'{}': {error}", name.display()))?;
         }
         Ok(())
     }
+}
 
-    fn file(&self, from: &mut dyn Read, path: &Path, mode: u32) -> io::Result<()> {
-        let mut file = create(path, mode)?;
-        io::copy(&mut Bounded { inner: from, unpack: self }, &mut file).map(drop)
+fn text(error: io::Error) -> String {
+    error.to_string()
+}
+
+/// When the file was changed last: whole seconds, or with a fraction where an extended header says so.
+fn tar_time(entry: &mut tar::Entry<'_, impl Read>) -> Option<SystemTime> {
+    let mut told = None;
+    if let Ok(Some(extensions)) = entry.pax_extensions() {
+        told = extensions.flatten().find(|extension| extension.key() == Ok("mtime"));
     }
+    let extended = told.and_then(|extension| extension.value().ok()?.parse::<f64>().ok());
+    match extended {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).ok().and_then(|time| since_epoch(time)),
+        None => since_epoch(Duration::from_secs(entry.header().mtime().ok()?)),
+    }
+}
 
-    /// The name without `.`; one that climbs or starts at the root is refused.
-    fn inside(&self, name: &Path) -> io::Result<PathBuf> {
-        let mut clean = PathBuf::new();
-        for part in name.components() {
-            match part {
-                Component::Normal(part) => clean.push(part),
-                Component::CurDir => {}
-                _ => return Err(refused(name, "would be placed outside the sandbox")),
-            }
+fn zip_time<R: Read>(entry: &zip::read::ZipFile<'_, R>) -> Option<SystemTime> {
+    let exact = entry.extra_data_fields().find_map(|field| match field {
+        zip::ExtraField::ExtendedTimestamp(times) => times.mod_time(),
+        _ => None,
+    });
+    let seconds = match exact {
+        Some(seconds) => u64::from(seconds),
+        None => {
+            let time = entry.last_modified()?;
+            let days = days_since_epoch(time.year().into(), time.month().into(), time.day().into())?;
+            let clock = u64::from(time.hour()) * 3600 + u64::from(time.minute()) * 60 + u64::from(time.second());
+            days * 86_400 + clock
         }
-        Ok(clean)
-    }
+    };
+    since_epoch(Duration::from_secs(seconds))
+}
 
-    /// The path of `name`, its directories made and none of them a link.
-    fn place(&self, name: &Path) -> io::Result<PathBuf> {
-        let directory = make_inside(self.into, name.parent().unwrap_or(Path::new("")))?;
-        Ok(directory.join(name.file_name().ok_or(io::ErrorKind::InvalidData)?))
-    }
+/// No file system keeps more than 34 bits of seconds.
+fn since_epoch(time: Duration) -> Option<SystemTime> {
+    let last = Duration::from_secs((1 << 34) - 1);
+    SystemTime::UNIX_EPOCH.checked_add(time.min(last))
+}
 
-    /// A symbolic link may point anywhere inside; nothing is ever written through it.
-    fn link(&self, name: &Path, target: &Path, path: &Path) -> io::Result<()> {
-        let mut depth = name.components().count().saturating_sub(1) as i64;
-        for part in target.components() {
-            match part {
-                Component::Normal(_) => depth += 1,
-                Component::CurDir => {}
-                Component::ParentDir => depth -= 1,
-                _ => depth = -1,
-            }
-            if depth < 0 {
-                return Err(refused(name, "is a link that points outside the sandbox"));
-            }
-        }
-        remove(path)?;
-        std::os::unix::fs::symlink(target, path)
+/// The days from 1970 to this one of the Gregorian calendar.
+fn days_since_epoch(year: u64, month: u64, day: u64) -> Option<u64> {
+    // Counted in years that begin with March, so that the day that comes and goes is their last.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day.checked_sub(1)?;
+    days.checked_sub(719_468)
+}
+
+/// How many bytes the directory of a zip takes, as its end says.
+fn zip_directory_bytes(file: &mut File) -> io::Result<u64> {
+    const END: [u8; 4] = *b"PK\x05\x06";
+    const END_64: [u8; 4] = *b"PK\x06\x06";
+    const TAIL: u64 = 65_535 + 22;
+    let length = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+    let mut tail = Vec::new();
+    file.take(TAIL).read_to_end(&mut tail)?;
+    file.seek(SeekFrom::Start(0))?;
+    // A comment may hold what looks like another end: the worst counts.
+    let worst = |sign: [u8; 4], at: usize, width: usize| {
+        let ends = tail.windows(sign.len()).enumerate().filter(|(_, window)| *window == sign);
+        ends.filter_map(|(end, _)| number(tail.get(end + at..end + at + width)?)).max()
+    };
+    match (worst(END, 12, 4), worst(END_64, 40, 8)) {
+        // Then the other record tells, right in front of this one.
+        (Some(0xffff_ffff), Some(long)) => Ok(long),
+        (Some(short), _) => Ok(short),
+        (None, _) => Err(io::Error::new(io::ErrorKind::InvalidData, "the zip has no end")),
     }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+fn number(bytes: &[u8]) -> Option<u64> {
+    (bytes.len() <= 8).then(|| bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 
-fn refused(name: &Path, why: &str) -> io::Error {
-    io::Error::other(format!("'{}' {why}", name.display()))
-}
-
-/// Counts what comes out of an archive, against bombs.
-struct Bounded<'a, R> {
+/// Counts what comes out of the compression, against bombs.
+struct Meter<'a, R> {
     inner: R,
-    unpack: &'a Unpack<'a>,
+    /// While headers are read: how much they may still take.
+    headers_left: &'a Cell<u64>,
+    left: u64,
+    budget: &'a Budget<'a>,
 }
 
-impl<R: Read> Read for Bounded<'_, R> {
+impl<R: Read> Read for Meter<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if (self.unpack.cancelled)() {
-            return Err(io::Error::other("the container was destroyed"));
-        }
-        let length = self.inner.read(buffer)?;
-        let left = self.unpack.left.get().checked_sub(length as u64);
-        self.unpack.left.set(left.ok_or_else(|| io::Error::other("it unpacks to more bytes than are allowed"))?);
-        Ok(length)
+        self.budget.check_wanted().map_err(io::Error::other)?;
+        let count = self.inner.read(buffer)?;
+        let left = self.left.checked_sub(count as u64);
+        self.left = left.ok_or_else(|| io::Error::other("it unpacks to more bytes than are allowed"))?;
+        let left = self.headers_left.get().checked_sub(count as u64);
+        self.headers_left.set(left.ok_or_else(|| io::Error::other("its headers are too long"))?);
+        Ok(count)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::{fs, io::Write, os::unix::fs::PermissionsExt, time::UNIX_EPOCH};
+
+    const LONG_AGO: u64 = 1_000_000_000;
 
     fn tar_with(build: impl FnOnce(&mut tar::Builder<Vec<u8>>)) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
@@ -235,6 +350,7 @@ mod tests {
             let mut header = tar::Header::new_gnu();
             header.set_size(5);
             header.set_mode(0o755);
+            header.set_mtime(LONG_AGO);
             builder.append_data(&mut header.clone(), "d/run.sh", &b"hello"[..]).unwrap();
             let mut link = tar::Header::new_gnu();
             link.set_entry_type(tar::EntryType::Symlink);
@@ -247,44 +363,67 @@ mod tests {
         let sandbox = tempfile::tempdir().unwrap();
         let archive = sandbox.path().join(name);
         fs::write(&archive, bytes).unwrap();
+        let place = Place::new(kernel::files::open_directory(sandbox.path()).unwrap());
         let kind = Kind::of(&archive).unwrap();
-        let done = unpack(kind, &archive, sandbox.path(), max, &|| false);
+        let done = unpack(kind, Path::new(name), File::open(&archive).unwrap(), &place, &Budget::new(max, &|| false));
         (sandbox, done)
+    }
+
+    fn gz(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
     }
 
     #[test]
     fn every_kind_of_archive_is_unpacked() {
         let tar = good();
-        let gz = |bytes: &[u8]| {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            encoder.write_all(bytes).unwrap();
-            encoder.finish().unwrap()
-        };
         let bz2 = {
             let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
             encoder.write_all(&tar).unwrap();
             encoder.finish().unwrap()
         };
-        for (name, bytes) in [("a.tar", tar.clone()), ("a.tgz", gz(&tar)), ("a.tar.gz", gz(&tar)), ("a.tbz2", bz2)] {
+        // Only whether it is an archive is told by the name.
+        let cases = [
+            ("a.tar", tar.clone()),
+            ("a.tgz", gz(&tar)),
+            ("a.tar.gz", gz(&tar)),
+            ("a.tbz2", bz2.clone()),
+            ("a.tar.xz", tar.clone()),
+            ("a.zip", gz(&tar)),
+            ("b.tar.gz", bz2),
+            ("b.tgz", gz(&gz(&tar))),
+        ];
+        for (name, bytes) in cases {
             let (sandbox, done) = try_unpack(name, &bytes, 1 << 20);
             done.unwrap_or_else(|why| panic!("{name}: {why}"));
             assert_eq!(fs::read(sandbox.path().join("d/link")).unwrap(), b"hello", "{name}");
             let mode = fs::metadata(sandbox.path().join("d/run.sh")).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o755);
+            let changed = fs::metadata(sandbox.path().join("d/run.sh")).unwrap().modified().unwrap();
+            assert_eq!(changed, UNIX_EPOCH + Duration::from_secs(LONG_AGO), "{name}");
         }
         let (sandbox, done) = try_unpack("text.gz", &gz(b"plain"), 1 << 20);
         done.unwrap();
         assert_eq!(fs::read(sandbox.path().join("text")).unwrap(), b"plain");
 
-        let mut writer = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
-        let options = zip::write::SimpleFileOptions::default().unix_permissions(0o755);
-        writer.start_file("d/run.sh", options).unwrap();
-        writer.write_all(b"hello").unwrap();
-        let bytes = writer.finish().unwrap().into_inner();
-        let (sandbox, done) = try_unpack("a.zip", &bytes, 1 << 20);
-        done.unwrap();
-        let mode = fs::metadata(sandbox.path().join("d/run.sh")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o755);
+        for method in [zip::CompressionMethod::Deflated, zip::CompressionMethod::Stored, zip::CompressionMethod::Bzip2]
+        {
+            let mut writer = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+            let time = zip::DateTime::from_date_and_time(2001, 9, 9, 1, 46, 40).unwrap();
+            let options = zip::write::SimpleFileOptions::default()
+                .unix_permissions(0o755)
+                .compression_method(method)
+                .last_modified_time(time);
+            writer.start_file("d/run.sh", options).unwrap();
+            writer.write_all(b"hello").unwrap();
+            let bytes = writer.finish().unwrap().into_inner();
+            let (sandbox, done) = try_unpack("a.zip", &bytes, 1 << 20);
+            done.unwrap();
+            let metadata = fs::metadata(sandbox.path().join("d/run.sh")).unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o777, 0o755);
+            assert_eq!(metadata.modified().unwrap(), UNIX_EPOCH + Duration::from_secs(LONG_AGO));
+        }
     }
 
     #[test]
@@ -309,12 +448,12 @@ mod tests {
         let end = vec![0; 1024];
         let through_link =
             [entry("out", Type::Symlink, "/tmp", b""), entry("out/x", Type::Regular, "", b"evil"), end.clone()];
-        let inner_link = [entry("in", Type::Symlink, "d", b""), entry("in/x", Type::Regular, "", b"evil"), end.clone()];
+        let up = [entry("up", Type::Symlink, "..", b""), entry("up/x", Type::Regular, "", b"evil"), end.clone()];
         let cases: [(&str, Vec<u8>); 6] = [
             ("outside the sandbox", [entry("../evil", Type::Regular, "", b"evil"), end.clone()].concat()),
             ("outside the sandbox", [entry("/tmp/evil", Type::Regular, "", b"evil"), end.clone()].concat()),
-            ("points outside", through_link.concat()),
-            ("in the way", inner_link.concat()),
+            ("in the way", through_link.concat()),
+            ("in the way", up.concat()),
             ("outside the sandbox", [entry("h", Type::Link, "../../etc/passwd", b""), end.clone()].concat()),
             ("device", [entry("dev", Type::Char, "", b""), end].concat()),
         ];
@@ -323,6 +462,24 @@ mod tests {
             let why = done.unwrap_err();
             assert!(why.contains(wanted), "{why}");
         }
+    }
+
+    #[test]
+    fn links_are_kept_and_those_inside_lead_where_they_point() {
+        use tar::EntryType as Type;
+        let bytes = [
+            entry("usr/lib", Type::Directory, "", b""),
+            entry("lib", Type::Symlink, "usr/lib", b""),
+            entry("lib/x.conf", Type::Regular, "", b"x"),
+            entry("bin/python", Type::Symlink, "/usr/bin/python3", b""),
+            entry("again", Type::Link, "lib/x.conf", b""),
+            vec![0; 1024],
+        ];
+        let (sandbox, done) = try_unpack("a.tar", &bytes.concat(), 1 << 20);
+        done.unwrap();
+        assert_eq!(fs::read(sandbox.path().join("usr/lib/x.conf")).unwrap(), b"x");
+        assert_eq!(fs::read(sandbox.path().join("again")).unwrap(), b"x");
+        assert_eq!(fs::read_link(sandbox.path().join("bin/python")).unwrap(), Path::new("/usr/bin/python3"));
     }
 
     #[test]
@@ -336,18 +493,52 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_stopped() {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        encoder.write_all(&vec![0; 1 << 20]).unwrap();
-        let (_sandbox, done) = try_unpack("bomb.gz", &encoder.finish().unwrap(), 1 << 16);
+    fn bombs_are_stopped() {
+        let zeros = vec![0; 1 << 20];
+        let (_sandbox, done) = try_unpack("bomb.gz", &gz(&zeros), 1 << 16);
+        assert!(done.unwrap_err().contains("larger than the 65536 bytes"));
+        let in_tar = gz(&[entry("zeros", tar::EntryType::Regular, "", &zeros), vec![0; 1024]].concat());
+        let (_sandbox, done) = try_unpack("bomb.tgz", &in_tar, 1 << 16);
         assert!(done.unwrap_err().contains("more bytes"));
+        // A name is held in memory.
+        let name = vec![b'n'; 2 << 20];
+        let in_name = gz(&[entry("name", tar::EntryType::GNULongName, "", &name), vec![0; 1024]].concat());
+        let (_sandbox, done) = try_unpack("bomb.tgz", &in_name, 1 << 30);
+        assert!(done.unwrap_err().contains("headers are too long"));
+    }
+
+    #[test]
+    fn a_zip_with_too_large_a_directory_is_not_read() {
+        let mut end = b"PK\x05\x06".to_vec();
+        end.resize(22, 0);
+        end[12..16].copy_from_slice(&0x7fff_ffff_u32.to_le_bytes());
+        let (_sandbox, done) = try_unpack("a.zip", &end, 1 << 20);
+        assert!(done.unwrap_err().contains("its directory takes"));
+    }
+
+    #[test]
+    fn what_is_no_archive_says_so() {
+        let (_sandbox, done) = try_unpack("a.tar.gz", b"<html>not found</html>", 1 << 20);
+        assert!(done.unwrap_err().contains("neither a tar"));
+        let (_sandbox, done) = try_unpack("empty.tar", b"", 1 << 20);
+        done.unwrap();
+    }
+
+    #[test]
+    fn days_are_counted_as_the_calendar_does() {
+        let days =
+            [(1970, 1, 1, 0), (1970, 3, 1, 59), (2000, 2, 29, 11_016), (2000, 3, 1, 11_017), (2001, 9, 9, 11_574)];
+        for (year, month, day, wanted) in days {
+            assert_eq!(days_since_epoch(year, month, day), Some(wanted), "{year}-{month}-{day}");
+        }
     }
 
     #[test]
     fn kinds_are_told_by_name() {
         let kind = |name: &str| Kind::of(Path::new(name));
-        assert_eq!(kind("x/a.tar.bz2"), Some(Kind::TarBz2));
-        assert_eq!(kind("a.txz"), Some(Kind::TarXz));
+        assert_eq!(kind("x/a.tar.bz2"), Some(Kind::Archive));
+        assert_eq!(kind("a.txz"), Some(Kind::Archive));
+        assert_eq!(kind("a.gz"), Some(Kind::Gz));
         assert_eq!(kind("a.txt"), None);
         assert_eq!(kind("tar"), None);
     }

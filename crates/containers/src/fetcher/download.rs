@@ -1,5 +1,5 @@
-//! One HTTP(S) GET whose body can be read. Redirects are followed; trust in TLS peers rests on Mozilla's roots; proxies come
-//! from the agent's environment (`HTTPS_PROXY` and the like).
+//! One HTTP(S) GET whose body can be read. Redirects are followed, to HTTP(S) only; trust in TLS peers rests on Mozilla's
+//! roots; proxies come from the agent's environment (`HTTPS_PROXY` and the like).
 
 use std::{
     io::{self, Read},
@@ -34,6 +34,13 @@ impl Resolver for HostNames {
     }
 }
 
+/// What a server sends.
+pub struct Download {
+    pub body: Box<dyn Read>,
+    /// The bytes of the body, if the server says.
+    pub length: Option<u64>,
+}
+
 /// Downloads for one container; clones are the same client.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -60,9 +67,12 @@ impl Client {
         self.agent.shutdown();
     }
 
-    pub fn open(&self, url: &str) -> Result<Box<dyn Read>, String> {
+    pub fn open(&self, url: &str) -> Result<Download, String> {
         match self.agent.get(url).call() {
-            Ok(response) => Ok(Box::new(response.into_body().into_reader())),
+            Ok(response) => {
+                let body = response.into_body();
+                Ok(Download { length: body.content_length(), body: Box::new(body.into_reader()) })
+            }
             Err(ureq::Error::StatusCode(code)) => Err(format!("the server answered with status {code}")),
             Err(ureq::Error::Timeout(_)) => Err(self.silent()),
             Err(error) => Err(error.to_string()),
