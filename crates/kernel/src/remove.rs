@@ -438,7 +438,7 @@ mod tests {
             fs::create_dir(home.path().join(name)).unwrap();
         }
         for name in ["tree/a/b", "tree/a", "tree"] {
-            fs::set_permissions(home.path().join(name), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(home.path().join(name), fs::Permissions::from_mode(0o0)).unwrap();
         }
         let directory = open_directory(home.path()).unwrap();
         assert_eq!(all(&directory, "tree").unwrap(), Removal::Done);

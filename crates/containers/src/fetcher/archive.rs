@@ -232,7 +232,7 @@ fn tar_time(entry: &mut tar::Entry<'_, impl Read>) -> Option<SystemTime> {
     }
     let extended = told.and_then(|extension| extension.value().ok()?.parse::<f64>().ok());
     match extended {
-        Some(seconds) => Duration::try_from_secs_f64(seconds).ok().and_then(|time| since_epoch(time)),
+        Some(seconds) => Duration::try_from_secs_f64(seconds).ok().and_then(since_epoch),
         None => since_epoch(Duration::from_secs(entry.header().mtime().ok()?)),
     }
 }
