@@ -89,7 +89,7 @@ impl ExecutorsV0 {
                 self.call(from, Call { message, r#type: Some(call::Type::Message.into()), ..Call::default() }).await;
             }
             Err(LinkError::Unknown(_)) => return false,
-            Err(error) => self.inner.inbox.deliver(from, &message.name, Err::<Event, _>(error)),
+            Err(error) => self.inner.inbox.deliver(from, &message.name, message.body.len(), Err::<Event, _>(error)),
         }
         true
     }

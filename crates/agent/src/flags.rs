@@ -84,6 +84,36 @@ static FLAGS: &[Flag] = &[
         Some("false"),
         "Whether messages of masters and executors are dropped whose sender's address is not that of the connection. LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH sets it too, as in Mesos. Not behind proxies or address translation.",
     ),
+    Flag::new(
+        "allowed_hosts",
+        Text,
+        None,
+        "Names, beside --hostname and this machine's own, by which web browsers and other clients may call this server in `Host`, separated by commas: mesos.example.com, .example.com for all below, or * for any. Its addresses and localhost always may. Requests for other names are refused, so that no web site can have its name lead here (DNS rebinding).",
+    ),
+    Flag::new(
+        "allowed_origins",
+        Text,
+        None,
+        "Web sites whose pages may change something here, as in https://ui.example.com, separated by commas, or * for any; for user interfaces that reach this server under another name, by way of a proxy. Pages of this server itself always may.",
+    ),
+    Flag::new(
+        "cross_site_jsonp",
+        Switch,
+        Some("false"),
+        "Whether pages of any web site may read documents as scripts (?jsonp=callback).",
+    ),
+    Flag::new(
+        "max_outbox_bytes",
+        Bytes,
+        Some("32MB"),
+        "How many bytes of events a subscriber may leave unread, about, before its stream is cut; what is said to it in one step is taken as a whole.",
+    ),
+    Flag::new(
+        "max_outbox_bytes_total",
+        Bytes,
+        Some("256MB"),
+        "The same for all subscribers together; beyond it the stream with the most is cut.",
+    ),
     Flag::new("hostname", Text, None, "The host name to give to others; else the address's name or the address."),
     Flag::new("hostname_lookup", Switch, Some("true"), "Whether to look up the host name of the address."),
     Flag::new(

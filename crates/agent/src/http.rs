@@ -206,7 +206,7 @@ impl Handler for Endpoints {
         }
         let event = ToAgent::decode(&message.name, &message.body)
             .map(|decoded| Event::FromMaster { from: message.from.clone(), message: decoded });
-        self.inbox.deliver(&message.from, &message.name, event);
+        self.inbox.deliver(&message.from, &message.name, message.body.len(), event);
         true
     }
 }

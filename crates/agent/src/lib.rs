@@ -27,7 +27,7 @@ use proto::{
 };
 use stdx::flags::Values;
 use tokio::task::JoinHandle;
-use transport::{Limits, Node, Server, auth::authenticatee::Authenticatee, inbox, libprocess::NodeConfig};
+use transport::{Node, Server, auth::authenticatee::Authenticatee, inbox, libprocess::NodeConfig};
 
 use crate::{
     executors_v0::ExecutorsV0,
@@ -63,9 +63,7 @@ impl Running {
 pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, String> {
     let settings = Settings::new(values)?;
     let listen = settings.listen;
-    let match_peer_address = settings.values.switch("require_peer_address_ip_match");
-    let limits = Limits { match_peer_address, ..Limits::default() };
-    let server = Server::bind(listen, limits)
+    let server = Server::bind(listen, endpoints::serving::limits(&settings.values)?)
         .await
         .map_err(|e| format!("cannot listen on {listen}: {e}; choose another address with --ip and --port"))?;
     let address = server.local_addr().map_err(|e| e.to_string())?;
@@ -75,7 +73,7 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
         config.upid.port,
     );
 
-    let (inbox, arrivals) = inbox::inbox();
+    let (inbox, arrivals) = inbox::inbox(endpoints::serving::bounds(&settings.values));
     let (journal, records) = open_journal(&settings, inbox.clone())?;
     let seed = stdx::rng::system_seed();
     let beginning = || Beginning { seed, config: config.clone(), journal: records.clone() }.encode();

@@ -14,6 +14,7 @@ use transport::{
         self, Traffic,
         turns::{self, Owner, Peers},
     },
+    stream,
 };
 
 use crate::{V0, world::World};
@@ -43,6 +44,10 @@ impl Traffic for AgentTraffic {
 
     fn closed(conn: ConnId) -> Event {
         Event::Closed { conn }
+    }
+
+    fn weigh(event: &Box<v1::executor::Event>) -> usize {
+        stream::weight(event)
     }
 }
 

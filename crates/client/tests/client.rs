@@ -18,7 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use transport::{
     Handler, Limits, Outbox, Request, Response, Running, Server, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE},
-    stream,
+    stream::{self, Capacity},
 };
 
 /// A server whose every answer the test writes.
@@ -58,7 +58,7 @@ fn scheduler(
         let content_type = content_type(&request);
         let call: Call = content_type.decode(&request.body).expect("a call");
         if call.subscribe.is_some() {
-            let (outbox, events) = stream::messages::<Event>(16, content_type);
+            let (outbox, events) = stream::messages::<Event>(Capacity::events(16), content_type);
             subscriptions.send((call, outbox)).expect("the test listens");
             return Response::events(content_type.mime(), events).stream_id("stream-1");
         }
@@ -353,7 +353,7 @@ async fn an_executor_lists_what_its_agent_has_not_acknowledged() {
         let content_type = content_type(&request);
         let call: executor::Call = content_type.decode(&request.body).expect("a call");
         let subscribes = call.subscribe.is_some();
-        let (outbox, events) = stream::messages::<executor::Event>(16, content_type);
+        let (outbox, events) = stream::messages::<executor::Event>(Capacity::events(16), content_type);
         say.send((call, outbox)).expect("the test listens");
         if subscribes { Response::events(content_type.mime(), events) } else { Response::accepted() }
     })

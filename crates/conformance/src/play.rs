@@ -290,7 +290,8 @@ impl Player<'_> {
         for (name, value) in &head.headers {
             let name = name.to_ascii_lowercase();
             match name.as_str() {
-                "date" => {}
+                // The latter two are for browsers, on every answer of ours and on none of Mesos's.
+                "date" | "x-content-type-options" | "cross-origin-resource-policy" => {}
                 "content-length" => headers.push(name),
                 _ => headers.push(format!("{name}: {}", self.neutral.text(value))),
             }

@@ -19,7 +19,7 @@ use std::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
-    sync::{Mutex, OnceLock},
+    sync::Mutex,
 };
 
 pub struct Zygote {
@@ -57,7 +57,7 @@ impl Zygote {
             arguments: CStrings::new(arguments),
             environment: CStrings::new(vec![marker]),
             null: lifted(null)?,
-            descriptors: original_descriptor_limit()?,
+            descriptors: limits::original_descriptors()?,
             running: Mutex::new(None),
         };
         *lock(&zygote.running) = Some(zygote.spawn()?);
@@ -123,13 +123,6 @@ impl Zygote {
         let process = clone::spawn(&plan).map_err(|SpawnError { source, .. }| source)?;
         Ok(Running { socket: Some(socket), process })
     }
-}
-
-/// Before any handle of this process raised it.
-fn original_descriptor_limit() -> io::Result<Rlimit> {
-    static FIRST: OnceLock<Rlimit> = OnceLock::new();
-    let now = limits::descriptors()?;
-    Ok(*FIRST.get_or_init(|| now))
 }
 
 impl Running {

@@ -3,12 +3,14 @@
 //!
 //! `Common::answer` serves the legacy endpoints, `Common::answer_call` the operator API; `v1` makes messages of the same
 //! answers.
-//! `coalesce` is for what is costly to show; `doors` knows which endpoints ask who is there.
+//! `coalesce` is for what is costly to show; `doors` knows which endpoints ask who is there; `serving` reads the flags of
+//! their servers.
 
 mod coalesce;
 mod doors;
 mod files;
 mod operator;
+pub mod serving;
 mod v1;
 
 use std::{collections::BTreeMap, sync::Arc};

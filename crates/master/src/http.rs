@@ -249,7 +249,7 @@ impl Handler for Endpoints {
             Endpoint::Operator => self.operator(&request, principal).await,
             Endpoint::Redirect => self.redirect(request.path(), &found.rest),
             Endpoint::Registry => self.registry(&request).await,
-            Endpoint::Standing => self.standing(&request),
+            Endpoint::Standing => self.standing(),
             Endpoint::HandOver => self.hand_over(&request),
             Endpoint::Teardown => self.teardown(&request, principal).await,
             Endpoint::Quota => self.quota(&request, &found.rest, principal).await,
@@ -281,7 +281,7 @@ impl Handler for Endpoints {
             ToMaster::decode(&message.name, &message.body)
                 .map(|message| Event::FromAgent { from: from.clone(), message })
         };
-        self.inbox.deliver(&from, &message.name, event);
+        self.inbox.deliver(&from, &message.name, message.body.len(), event);
         true
     }
 }

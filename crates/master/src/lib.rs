@@ -22,7 +22,7 @@ use stdx::{
     flags::Values,
 };
 use tokio::task::JoinHandle;
-use transport::{Limits, Node, Server, inbox, libprocess::NodeConfig};
+use transport::{Node, Server, inbox, libprocess::NodeConfig};
 
 use crate::{
     authentication::Authentication,
@@ -96,9 +96,7 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
     let whitelist = Whitelist::open(settings.values.text("whitelist"))?;
 
     let listen = settings.listen;
-    let match_peer_address = settings.values.switch("require_peer_address_ip_match");
-    let limits = Limits { match_peer_address, ..Limits::default() };
-    let server = Server::bind(listen, limits)
+    let server = Server::bind(listen, endpoints::serving::limits(&settings.values)?)
         .await
         .map_err(|e| format!("cannot listen on {listen}: {e}; choose another address with --ip and --port"))?;
     let address = server.local_addr().map_err(|e| e.to_string())?;
@@ -107,7 +105,7 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
     let info = settings.master_info(stdx::Rng::new(seed).uuid_text(), advertised)?;
     let hostname = info.hostname.clone().unwrap_or_else(|| advertised.ip().to_string());
 
-    let (inbox, arrivals) = inbox::inbox();
+    let (inbox, arrivals) = inbox::inbox(endpoints::serving::bounds(&settings.values));
     let (node, mut exits) = Node::new(NodeConfig::new(advertised));
     let beginning = || Beginning { info: info.clone(), seed, config: config.clone() }.encode();
     let flight = Flight::open(settings.values.text("flight_recorder"), beginning)?;

@@ -20,6 +20,7 @@ use transport::{
         self, Traffic,
         turns::{self, Owner, Peers},
     },
+    stream,
 };
 
 use crate::seat::Seat;
@@ -43,6 +44,15 @@ impl Traffic for MasterTraffic {
 
     fn closed(conn: ConnId) -> Event {
         Event::Closed { conn }
+    }
+
+    /// Offers are many and alike, so they are counted only.
+    fn weigh(event: &Box<v1::scheduler::Event>) -> usize {
+        const OFFER: usize = 3 << 10;
+        match &event.offers {
+            Some(offers) => offers.offers.len() * OFFER,
+            None => stream::weight(event),
+        }
     }
 }
 

@@ -7,10 +7,13 @@ pub fn hostname(ip: IpAddr) -> String {
     if ip.is_loopback() {
         return "localhost".into();
     }
-    match fs::read_to_string("/proc/sys/kernel/hostname") {
-        Ok(name) if !name.trim().is_empty() => name.trim().to_owned(),
-        _ => ip.to_string(),
-    }
+    own_name().unwrap_or_else(|| ip.to_string())
+}
+
+/// What this machine calls itself.
+pub fn own_name() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 /// Logical processors.

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod never;
 pub mod pack;
 pub mod rng;
+pub mod seldom;
 pub mod time;
 pub mod units;
 pub mod users;

@@ -1,4 +1,5 @@
-//! Large heaps in huge pages, for programs whose one thread works on all of it. A heap of gigabytes that is touched everywhere spends a good part of its time on finding
+//! How this process's heap lies in memory: what is free is given back to the kernel, for servers; large heaps in huge
+//! pages, for programs whose one thread works on all of it. A heap of gigabytes that is touched everywhere spends a good part of its time on finding
 //! pages; the kernel gives larger ones to those who ask (`madvise` in /sys/kernel/mm/transparent_hugepage/enabled).
 
 use std::{fs, io, time::Duration};
@@ -31,6 +32,52 @@ pub fn prefer_huge_pages() {
     let thread = std::thread::Builder::new().name("huge-pages".into()).stack_size(64 << 10).spawn(look);
     if let Err(error) = thread {
         tracing::debug!(%error, "no huge pages");
+    }
+}
+
+/// Servers look this often for memory to give back.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(5);
+
+/// Less than this is not worth the walk.
+const WORTH_GIVING_BACK: usize = 8 << 20;
+
+/// Gives free memory back to the kernel every few seconds when there is much of it, from a thread of its own. The
+/// allocator by itself gives back only what lies at the end of its heap, so that one long-lived block keeps all that was
+/// ever used before it.
+pub fn give_back_what_is_free() {
+    let look = move || {
+        let mut looked = FreeMemory::default();
+        loop {
+            std::thread::sleep(GIVE_BACK_EVERY);
+            looked.give_back();
+        }
+    };
+    let thread = std::thread::Builder::new().name("free-memory".into()).stack_size(64 << 10).spawn(look);
+    if let Err(error) = thread {
+        tracing::warn!(%error, "free memory stays with this process");
+    }
+}
+
+/// What the heap held free when it was last looked at. Memory that was given back still counts as free there, so only
+/// growth is worth another walk.
+#[derive(Debug, Default)]
+struct FreeMemory {
+    given_back: usize,
+}
+
+impl FreeMemory {
+    fn give_back(&mut self) -> bool {
+        // SAFETY: reads figures of the allocator.
+        let free = unsafe { libc::mallinfo2() }.fordblks;
+        self.given_back = self.given_back.min(free);
+        if free - self.given_back < WORTH_GIVING_BACK {
+            return false;
+        }
+        // SAFETY: touches free memory only.
+        unsafe { libc::malloc_trim(0) };
+        // SAFETY: reads figures of the allocator.
+        self.given_back = unsafe { libc::mallinfo2() }.fordblks;
+        true
     }
 }
 
@@ -82,6 +129,29 @@ mod tests {
     fn only_the_heap_and_nameless_memory_count() {
         let found: Vec<_> = large(MAPS).map(|(range, name)| (range.len(), name)).collect();
         assert_eq!(found, [(0x0202_1000, "[heap]"), (64 << 20, "")]);
+    }
+
+    #[test]
+    fn what_is_free_between_long_lived_blocks_is_given_back() {
+        let rss = || {
+            let statm = fs::read_to_string("/proc/self/statm").expect("readable");
+            statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number") * 4096
+        };
+        let (mut looked, before) = (FreeMemory::default(), rss());
+        let mut blocks: Vec<Vec<u8>> = (0..64 << 10).map(|i| vec![i as u8; 4096]).collect();
+        let full = rss();
+        assert!(full > before + (200 << 20), "{before} {full}");
+        // Every thousandth stays.
+        let mut i = 0;
+        blocks.retain(|_| {
+            i += 1;
+            i % 1000 == 0
+        });
+        assert!(looked.give_back());
+        let after = rss();
+        assert!(after < before + (100 << 20), "{before} {full} {after}");
+        assert!(!looked.give_back(), "nothing more came free");
+        assert_eq!(blocks.len(), 65);
     }
 
     #[test]

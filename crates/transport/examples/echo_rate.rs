@@ -78,7 +78,7 @@ async fn main() -> std::io::Result<()> {
 
 /// Keeps `depth` requests under way until `end`; says how many were answered.
 async fn client(address: SocketAddr, depth: usize, end: Instant) -> std::io::Result<u64> {
-    let request = b"POST /api/v1/scheduler HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+    let request = b"POST /api/v1/scheduler HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
                     Content-Length: 20\r\n\r\n{\"type\":\"SUBSCRIBE\"}";
     let mut socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;

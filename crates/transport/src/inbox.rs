@@ -1,4 +1,5 @@
-//! The way from any number of connections into the one loop that decides. The queue is bounded; ends of streams have a
+//! The way from any number of connections into the one loop that decides. The queue is bounded, in what waits and in its
+//! bytes, and so is what waits on the streams that lead back; ends of streams have a
 //! way of their own, because they come by themselves and must not be lost. What the traffic means is the program's. The
 //! loop itself is in `turns`.
 
@@ -8,14 +9,15 @@ use std::{
     fmt::Display,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use proto::{Message, content::ContentType};
+use stdx::seldom::Seldom;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::stream::{self, EventStream, Outbox};
+use crate::stream::{self, Capacity, EventStream, Outbox};
 
 /// Names a request until its reply.
 pub type ReqId = u64;
@@ -25,6 +27,23 @@ pub type ConnId = u64;
 /// How many inputs may wait. Beyond it callers wait for room, and messages that nobody waits for are dropped as they
 /// would be on a broken socket.
 const CAPACITY: usize = 65_536;
+
+/// How many bytes may wait around one loop. Calls are bounded by the server that reads them (`Limits::bodies`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Of messages that the loop has not taken.
+    pub messages: usize,
+    /// On one stream; what one step says is taken as a whole.
+    pub outbox: usize,
+    /// On all streams together. Beyond it the stream with the most is cut.
+    pub outboxes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { messages: 256 << 20, outbox: 32 << 20, outboxes: 256 << 20 }
+    }
+}
 
 /// What goes in and out of one loop.
 pub trait Traffic: Send + 'static {
@@ -41,12 +60,14 @@ pub trait Traffic: Send + 'static {
     fn wake() -> Self::Event;
     /// A stream has ended.
     fn closed(conn: ConnId) -> Self::Event;
+    /// About how many bytes something takes while it waits on a stream. Asked in the loop, so it is quick.
+    fn weigh(streamed: &Self::Streamed) -> usize;
 }
 
 /// One thing put into the loop.
 pub enum Post<T: Traffic> {
-    /// A libprocess message.
-    Message(T::Event),
+    /// A libprocess message, and how many bytes it came in.
+    Message(T::Event, usize),
     Event(T::Event),
     Call(Call<T>),
     /// A reader wants to know what is known.
@@ -81,12 +102,25 @@ struct Counts {
     events: AtomicU64,
     dropped: AtomicU64,
     ids: AtomicU64,
+    /// Bytes of the messages that wait.
+    bytes: AtomicUsize,
+    /// Bytes on all streams.
+    unread: Arc<AtomicUsize>,
+    dropping: Dropping,
+}
+
+struct Dropping(Seldom);
+
+impl Default for Dropping {
+    fn default() -> Dropping {
+        Dropping(Seldom::new(std::time::Duration::from_secs(1)))
+    }
 }
 
 impl Counts {
     fn of<T: Traffic>(&self, post: &Post<T>) -> &AtomicU64 {
         match post {
-            Post::Message(_) => &self.messages,
+            Post::Message(..) => &self.messages,
             Post::Event(_) => &self.events,
             Post::Call(_) | Post::View(_) | Post::Figures(_) => &self.requests,
         }
@@ -98,11 +132,13 @@ pub struct Inbox<T: Traffic> {
     posts: mpsc::Sender<Post<T>>,
     closings: mpsc::UnboundedSender<ConnId>,
     counts: Arc<Counts>,
+    bounds: Bounds,
 }
 
 impl<T: Traffic> Clone for Inbox<T> {
     fn clone(&self) -> Inbox<T> {
-        Inbox { posts: self.posts.clone(), closings: self.closings.clone(), counts: self.counts.clone() }
+        let Inbox { posts, closings, counts, bounds } = self;
+        Inbox { posts: posts.clone(), closings: closings.clone(), counts: counts.clone(), bounds: *bounds }
     }
 }
 
@@ -111,14 +147,15 @@ pub struct Arrivals<T: Traffic> {
     posts: mpsc::Receiver<Post<T>>,
     closings: mpsc::UnboundedReceiver<ConnId>,
     counts: Arc<Counts>,
+    bounds: Bounds,
 }
 
-pub fn inbox<T: Traffic>() -> (Inbox<T>, Arrivals<T>) {
+pub fn inbox<T: Traffic>(bounds: Bounds) -> (Inbox<T>, Arrivals<T>) {
     let (posts, receive_posts) = mpsc::channel(CAPACITY);
     let (closings, receive_closings) = mpsc::unbounded_channel();
     let counts = Arc::new(Counts::default());
-    let arrivals = Arrivals { posts: receive_posts, closings: receive_closings, counts: counts.clone() };
-    (Inbox { posts, closings, counts }, arrivals)
+    let arrivals = Arrivals { posts: receive_posts, closings: receive_closings, counts: counts.clone(), bounds };
+    (Inbox { posts, closings, counts, bounds }, arrivals)
 }
 
 impl<T: Traffic> Inbox<T> {
@@ -127,12 +164,12 @@ impl<T: Traffic> Inbox<T> {
         self.counts.ids.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Hands over a peer's message without waiting. One that could not be understood, or comes when too much waits, is
-    /// dropped, as it would be on a broken socket: logged and counted.
-    pub fn deliver<E: Display>(&self, from: impl Display, name: &str, event: Result<T::Event, E>) {
+    /// Hands over a peer's message of so many bytes without waiting. One that could not be understood, or comes when too
+    /// much waits, is dropped, as it would be on a broken socket: counted, and logged once in a while.
+    pub fn deliver<E: Display>(&self, from: impl Display, name: &str, bytes: usize, event: Result<T::Event, E>) {
         let why = match event {
             Ok(event) => {
-                if self.try_post(Post::Message(event)) {
+                if self.post_message(event, bytes) {
                     return;
                 }
                 "too much waits already".to_owned()
@@ -140,7 +177,20 @@ impl<T: Traffic> Inbox<T> {
             Err(error) => error.to_string(),
         };
         self.counts.dropped.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(%from, name, why, "dropped a message");
+        if let Some(others) = self.counts.dropping.0.due() {
+            tracing::warn!(%from, name, why, others, "dropped a message");
+        }
+    }
+
+    fn post_message(&self, event: T::Event, bytes: usize) -> bool {
+        let waiting = self.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
+        // One that is alone is taken whatever it weighs: the server bounds it.
+        let posted = (waiting == 0 || waiting.saturating_add(bytes) <= self.bounds.messages)
+            && self.try_post(Post::Message(event, bytes));
+        if !posted {
+            self.counts.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        posted
     }
 
     /// Hands over an event without waiting; false if the loop is too far behind or has ended.
@@ -217,14 +267,12 @@ where
     M: Message + Send + 'static,
     T: Traffic<Streamed = Box<M>>,
 {
-    /// A stream for `capacity` unread events beyond those of one step, whose end is told to the loop.
-    pub fn open_stream(
-        &self,
-        capacity: usize,
-        content_type: ContentType,
-    ) -> (ConnId, Outbox<T::Streamed>, EventStream) {
+    /// A stream for so many unread events, beyond those of one step, whose end is told to the loop.
+    pub fn open_stream(&self, events: usize, content_type: ContentType) -> (ConnId, Outbox<T::Streamed>, EventStream) {
         let conn = self.next_id();
-        let (outbox, events) = stream::messages(capacity, content_type);
+        let capacity = Capacity { events, bytes: self.bounds.outbox };
+        let encode = stream::message_encoder(content_type);
+        let (outbox, events) = stream::outbox_among(self.counts.unread.clone(), capacity, T::weigh, encode);
         let inbox = self.clone();
         (conn, outbox, events.on_close(move || inbox.closed(conn)))
     }

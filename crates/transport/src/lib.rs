@@ -3,7 +3,8 @@
 //!
 //! `server` accepts connections and hands `Request`s to a `Handler`; `route` finds the endpoint of a path; `negotiate`
 //! and `refuse` hold the rules and texts that clients depend on; `stream` is the long answer of a subscription;
-//! `libprocess` exchanges actor messages with other processes; `client` makes requests.
+//! `libprocess` exchanges actor messages with other processes; `client` makes requests; `web` tells pages of other sites
+//! from our own.
 
 pub mod auth;
 pub mod client;
@@ -18,6 +19,7 @@ pub mod response;
 pub mod route;
 pub mod server;
 pub mod stream;
+pub mod web;
 
 pub use hyper::{HeaderMap, Method, StatusCode, Uri, header};
 pub use libprocess::{Message, Node};
@@ -25,3 +27,4 @@ pub use request::Request;
 pub use response::{Body, Response};
 pub use server::{Handler, Limits, Running, Server};
 pub use stream::{EventStream, Outbox};
+pub use web::WebPolicy;

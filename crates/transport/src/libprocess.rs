@@ -10,7 +10,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -41,6 +41,10 @@ pub struct NodeConfig {
     pub address: SocketAddr,
     /// Bytes that may wait for one peer; one message more and the link counts as broken.
     pub queue: usize,
+    /// Bytes that may wait for all peers; beyond it the link counts as broken for which the most waits.
+    pub queues: usize,
+    /// How long a peer may take none of what waits for it.
+    pub stall: Duration,
     pub connect_timeout: Duration,
     /// How long a socket to a peer that nobody linked to stays open unused.
     pub idle: Duration,
@@ -48,7 +52,14 @@ pub struct NodeConfig {
 
 impl NodeConfig {
     pub fn new(address: SocketAddr) -> NodeConfig {
-        NodeConfig { address, queue: 64 << 20, connect_timeout: Duration::from_secs(10), idle: Duration::from_secs(60) }
+        NodeConfig {
+            address,
+            queue: 64 << 20,
+            queues: 512 << 20,
+            stall: Duration::from_secs(120),
+            connect_timeout: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+        }
     }
 }
 
@@ -87,6 +98,8 @@ struct Inner {
     peers: Mutex<HashMap<SocketAddr, Arc<Peer>>>,
     exits: mpsc::UnboundedSender<Upid>,
     counters: NodeCounters,
+    /// Bytes that wait for all peers.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Node {
@@ -100,6 +113,7 @@ impl Node {
             peers: Mutex::default(),
             exits,
             counters: NodeCounters::default(),
+            waiting: Arc::default(),
         };
         (Node { inner: Arc::new(inner) }, Exits(told))
     }
@@ -111,6 +125,11 @@ impl Node {
 
     pub fn counters(&self) -> &NodeCounters {
         &self.inner.counters
+    }
+
+    /// Bytes that wait for all peers.
+    pub fn waiting_bytes(&self) -> usize {
+        self.inner.waiting.load(Ordering::Relaxed)
     }
 
     /// Sends a message without waiting. Messages to one address stay in order; nothing tells whether they arrive, but
@@ -132,6 +151,9 @@ impl Node {
         if !written {
             inner.counters.dropped.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(peer = %address, "the queue of a peer is full, its link is cut");
+        }
+        if inner.waiting.load(Ordering::Relaxed) > inner.config.queues {
+            inner.cut_heaviest();
         }
     }
 
@@ -173,7 +195,7 @@ impl Inner {
             let (peer, is_new) = self.with_peers(|peers| match peers.get(&address) {
                 Some(peer) => (peer.clone(), false),
                 None => {
-                    let peer = Arc::new(Peer::default());
+                    let peer = Arc::new(Peer::new(self.waiting.clone()));
                     peers.insert(address, peer.clone());
                     (peer, true)
                 }
@@ -189,6 +211,19 @@ impl Inner {
         }
     }
 
+    /// What waits for all peers takes too much memory: the peer that left the most goes.
+    fn cut_heaviest(self: &Arc<Self>) {
+        let peers: Vec<_> = self.with_peers(|peers| peers.iter().map(|(at, peer)| (*at, peer.clone())).collect());
+        let weighed = peers.into_iter().map(|(address, peer)| (peer.weight(), address, peer));
+        let Some((bytes, peer, socket)) = weighed.max_by_key(|(bytes, ..)| *bytes).filter(|(bytes, ..)| *bytes > 0)
+        else {
+            return;
+        };
+        tracing::warn!(%peer, bytes, "what waits for peers takes too much memory; the link with the most is cut");
+        self.on_break(peer, &socket);
+        socket.cut();
+    }
+
     fn forget(&self, address: SocketAddr, peer: &Arc<Peer>) {
         self.with_peers(|peers| {
             if peers.get(&address).is_some_and(|listed| Arc::ptr_eq(listed, peer)) {
@@ -200,7 +235,7 @@ impl Inner {
     /// A socket is over: its links are told, a later message opens another.
     fn on_break(&self, address: SocketAddr, peer: &Arc<Peer>) {
         self.forget(address, peer);
-        let (links, dropped) = peer.take_broken();
+        let Some((links, dropped)) = peer.take_broken() else { return };
         self.counters.breaks.fetch_add(1, Ordering::Relaxed);
         self.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
         for link in links {

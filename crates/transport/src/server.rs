@@ -2,6 +2,7 @@
 //! here knows an endpoint. One connection's life is in `server/connection.rs`, reading and writing bodies in
 //! `server/body.rs`.
 
+mod answers;
 mod body;
 mod connection;
 #[cfg(test)]
@@ -19,9 +20,10 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use stdx::seldom::Seldom;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, ToSocketAddrs, UnixListener, UnixStream},
@@ -29,7 +31,8 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use crate::{libprocess::Message, request::Request, response::Response};
+use crate::{libprocess::Message, request::Request, response::Response, web::WebPolicy};
+use answers::Answers;
 use connection::ConnState;
 
 /// What a server serves.
@@ -48,14 +51,18 @@ pub trait Handler: Send + Sync + 'static {
 /// What a peer may cost.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at one time; more are closed at once.
+    /// Connections at one time; more are closed at once. Shortly before there are so many, those are closed that have been
+    /// idle for the longest and for `idle_when_full`.
     pub connections: usize,
+    pub idle_when_full: Duration,
     /// Bytes of a request's head.
     pub head: usize,
     /// Bytes of a request's body.
     pub body: usize,
-    /// Bytes of all bodies that are being collected at one time.
+    /// Bytes of all bodies that are being collected or worked on at one time.
     pub bodies: usize,
+    /// Bytes of all large answers that are being read at one time.
+    pub answers: usize,
     /// From the first byte of a head to its end, and between two pieces of a body. A connection without a request under
     /// way may stay forever.
     pub arrival: Duration,
@@ -65,19 +72,24 @@ pub struct Limits {
     pub half_closed: Duration,
     /// Drop libprocess messages whose sender claims another address than the connection's.
     pub match_peer_address: bool,
+    /// Which web pages may call.
+    pub web: WebPolicy,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections: 16_384,
+            idle_when_full: Duration::from_secs(5),
             head: 64 * 1024,
             body: 64 << 20,
             bodies: 512 << 20,
+            answers: 512 << 20,
             arrival: Duration::from_secs(60),
             stall: Duration::from_secs(60),
             half_closed: Duration::from_secs(5),
             match_peer_address: false,
+            web: WebPolicy::default(),
         }
     }
 }
@@ -87,6 +99,11 @@ impl Limits {
     fn period(&self) -> Duration {
         let shortest = self.arrival.min(self.stall).min(self.half_closed);
         (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(1))
+    }
+
+    /// With fewer places left, idle connections make room.
+    fn slack(&self) -> usize {
+        self.connections / 32
     }
 }
 
@@ -183,7 +200,8 @@ struct Shared<H> {
     handler: Arc<H>,
     limits: Limits,
     counters: Arc<Counters>,
-    /// Bytes of bodies being collected.
+    answers: Arc<Answers>,
+    /// Bytes of bodies being collected or worked on.
     collecting: AtomicUsize,
     /// Counts periods, from 1.
     clock: Arc<AtomicU64>,
@@ -194,6 +212,7 @@ impl<H> Shared<H> {
     fn new(handler: Arc<H>, limits: Limits) -> Shared<H> {
         Shared {
             handler,
+            answers: Answers::new(limits.answers),
             limits,
             counters: Arc::default(),
             collecting: AtomicUsize::new(0),
@@ -212,6 +231,24 @@ impl<H> Shared<H> {
         let cut = self.with_connections(|all| all.values().filter(|c| c.cut_if_overdue(&self.limits, period)).count());
         self.counters.cut.fetch_add(cut as u64, Ordering::Relaxed);
     }
+
+    /// Cuts the peers that take nothing of what is ready for them.
+    fn cut_stalled(&self) {
+        let cut = self.with_connections(|all| all.values().filter(|c| c.is_stalled() && c.cut()).count());
+        self.counters.cut.fetch_add(cut as u64, Ordering::Relaxed);
+    }
+
+    /// Cuts a part of the connections, those that have been idle for the longest.
+    fn cut_idle(&self) {
+        let enough = self.limits.idle_when_full.as_nanos() / self.limits.period().as_nanos().max(1);
+        let mut idle: Vec<(u64, Arc<ConnState>)> = self.with_connections(|all| {
+            let periods = |c: &Arc<ConnState>| c.idle_periods().filter(|periods| u128::from(*periods) >= enough);
+            all.values().filter_map(|c| Some((periods(c)?, c.clone()))).collect()
+        });
+        idle.sort_by_key(|(periods, _)| std::cmp::Reverse(*periods));
+        let cut = idle.iter().take(self.limits.slack().max(1)).filter(|(_, c)| c.cut()).count();
+        self.counters.cut.fetch_add(cut as u64, Ordering::Relaxed);
+    }
 }
 
 async fn accept_loop<H: Handler>(
@@ -225,12 +262,15 @@ async fn accept_loop<H: Handler>(
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut tasks = JoinSet::new();
     let mut next_id = 0u64;
+    // After an error nothing is accepted for a moment.
+    let mut resting: Option<Instant> = None;
     let grace = loop {
         tokio::select! {
             _ = stopped.changed() => break stopped.borrow().unwrap_or_default(),
             _ = ticks.tick() => shared.on_period(period),
             Some(ended) = tasks.join_next() => report(ended),
-            accepted = listener.accept() => match accepted {
+            () = rest(resting), if resting.is_some() => resting = None,
+            accepted = listener.accept(), if resting.is_none() => match accepted {
                 Ok((socket, peer)) => {
                     next_id += 1;
                     if let Err(error) = socket.set_nodelay(true) {
@@ -238,14 +278,14 @@ async fn accept_loop<H: Handler>(
                     }
                     admit(&shared, &mut tasks, next_id, socket, peer);
                 }
-                Err(error) => pause(&error).await,
+                Err(error) => resting = on_refused(&shared, &error),
             },
-            accepted = accept_local(local.as_ref()) => match accepted {
+            accepted = accept_local(local.as_ref()), if resting.is_none() => match accepted {
                 Ok(socket) => {
                     next_id += 1;
                     admit(&shared, &mut tasks, next_id, socket, LOCAL_PEER);
                 }
-                Err(error) => pause(&error).await,
+                Err(error) => resting = on_refused(&shared, &error),
             },
         }
     };
@@ -269,10 +309,25 @@ async fn accept_local(local: Option<&UnixListener>) -> io::Result<UnixStream> {
     }
 }
 
-/// Out of descriptors, most likely: some may be free again soon.
-async fn pause(error: &io::Error) {
-    tracing::warn!(%error, "cannot accept a connection");
-    tokio::time::sleep(Duration::from_millis(20)).await;
+/// Until when to accept nothing. A peer that left is its own affair; anything else, most likely, is a want of descriptors:
+/// idle connections give theirs back.
+fn on_refused<H>(shared: &Shared<H>, error: &io::Error) -> Option<Instant> {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut};
+    static TOLD: Seldom = Seldom::new(Duration::from_secs(10));
+    if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | TimedOut) {
+        return None;
+    }
+    if let Some(others) = TOLD.due() {
+        tracing::warn!(%error, others, "cannot accept connections");
+    }
+    shared.cut_idle();
+    Some(Instant::now() + Duration::from_millis(50))
+}
+
+async fn rest(until: Option<Instant>) {
+    if let Some(until) = until {
+        tokio::time::sleep_until(until.into()).await;
+    }
 }
 
 fn report(ended: Result<(), tokio::task::JoinError>) {
@@ -292,8 +347,16 @@ fn admit<H: Handler, S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 ) {
     let counters = &shared.counters;
     counters.accepted.fetch_add(1, Ordering::Relaxed);
-    if counters.connections.load(Ordering::Relaxed) >= shared.limits.connections {
+    let open = counters.connections.load(Ordering::Relaxed);
+    if open + shared.limits.slack() >= shared.limits.connections {
+        shared.cut_idle();
+    }
+    if open >= shared.limits.connections {
+        static TOLD: Seldom = Seldom::new(Duration::from_secs(10));
         counters.turned_away.fetch_add(1, Ordering::Relaxed);
+        if let Some(others) = TOLD.due() {
+            tracing::warn!(%peer, open, others, "turning connections away: there are too many");
+        }
         return;
     }
     tasks.spawn(connection::serve(shared.clone(), id, socket, peer));

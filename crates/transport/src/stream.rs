@@ -1,12 +1,12 @@
 //! Long answers. `outbox` is the event stream of a subscription: the owner sends without ever waiting, the connection's
-//! task encodes. `flow` is a byte stream whose writer waits for the peer. Heartbeats and meaning are the owner's.
+//! task encodes, and what nobody has read is bounded in events and in bytes. `flow` is a byte stream whose writer waits for the peer. Heartbeats and meaning are the owner's.
 
 use std::{
     fmt, io,
     pin::Pin,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
 };
@@ -30,11 +30,52 @@ pub enum SendError {
     Closed,
 }
 
+/// How much a peer may leave unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    pub events: usize,
+    pub bytes: usize,
+}
+
+impl Capacity {
+    /// So many events of any size.
+    pub const fn events(events: usize) -> Capacity {
+        Capacity { events, bytes: usize::MAX }
+    }
+}
+
+/// Bytes that were said and not read, of one stream and of all streams of its owner together.
+#[derive(Debug, Default)]
+struct Unread {
+    bytes: AtomicUsize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Unread {
+    fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.all.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// An aborted stream counts for nothing any more, though its events may still be there for a moment.
+    fn sub(&self, bytes: usize) {
+        let rest = |held: usize| Some(held.saturating_sub(bytes));
+        let held = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).unwrap_or_default();
+        self.all.fetch_sub(held.min(bytes), Ordering::Relaxed);
+    }
+
+    fn clear(&self) {
+        self.all.fetch_sub(self.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
 /// The owner's end of an event stream. Dropping it ends the stream after what was sent.
 pub struct Outbox<E> {
-    queue: mpsc::Sender<E>,
+    queue: mpsc::Sender<(usize, E)>,
+    weigh: fn(&E) -> usize,
+    unread: Arc<Unread>,
     link: Arc<Link>,
-    capacity: usize,
+    capacity: Capacity,
     /// The owner's turn of the last event.
     turn: u64,
 }
@@ -42,7 +83,8 @@ pub struct Outbox<E> {
 impl<E> Outbox<E> {
     /// Queues an event. Never waits.
     pub fn send(&self, event: E) -> Result<(), SendError> {
-        if self.unread() >= self.capacity && !self.queue.is_closed() {
+        let is_full = self.unread() >= self.capacity.events || self.unread_bytes() >= self.capacity.bytes;
+        if is_full && !self.queue.is_closed() {
             return Err(SendError::Full);
         }
         self.queue(event)
@@ -63,10 +105,20 @@ impl<E> Outbox<E> {
         self.queue.max_capacity() - self.queue.capacity()
     }
 
+    /// What those events weigh.
+    pub fn unread_bytes(&self) -> usize {
+        self.unread.bytes.load(Ordering::Relaxed)
+    }
+
     fn queue(&self, event: E) -> Result<(), SendError> {
-        self.queue.try_send(event).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => SendError::Full,
-            mpsc::error::TrySendError::Closed(_) => SendError::Closed,
+        let bytes = (self.weigh)(&event);
+        self.unread.add(bytes);
+        self.queue.try_send((bytes, event)).map_err(|refused| {
+            self.unread.sub(bytes);
+            match refused {
+                mpsc::error::TrySendError::Full(_) => SendError::Full,
+                mpsc::error::TrySendError::Closed(_) => SendError::Closed,
+            }
         })
     }
 
@@ -81,13 +133,17 @@ impl<E> Outbox<E> {
 
     /// Cuts the connection now, with whatever is still queued.
     pub fn abort(self) {
+        self.unread.clear();
         self.link.abort();
     }
 }
 
 impl<E> fmt::Debug for Outbox<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbox").field("unread", &self.unread()).finish_non_exhaustive()
+        f.debug_struct("Outbox")
+            .field("unread", &self.unread())
+            .field("bytes", &self.unread_bytes())
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,32 +154,56 @@ pub struct EventStream {
     on_close: Option<Box<dyn FnOnce() + Send>>,
 }
 
-/// An event stream for `capacity` events that are not yet encoded, beyond what one turn says (`Outbox::send_in`).
-/// `encode` appends an event's bytes; it runs in the connection's task.
+/// An event stream for so much that is not yet encoded, beyond what one turn says (`Outbox::send_in`). `weigh` says how
+/// many bytes of memory an event takes, about; `encode` appends an event's bytes, in the connection's task.
 pub fn outbox<E: Send + 'static>(
-    capacity: usize,
+    capacity: Capacity,
+    weigh: fn(&E) -> usize,
+    encode: impl FnMut(&E, &mut Vec<u8>) + Send + 'static,
+) -> (Outbox<E>, EventStream) {
+    outbox_among(Arc::default(), capacity, weigh, encode)
+}
+
+/// `outbox` as one of several, whose unread bytes are counted together in `all`.
+pub(crate) fn outbox_among<E: Send + 'static>(
+    all: Arc<AtomicUsize>,
+    capacity: Capacity,
+    weigh: fn(&E) -> usize,
     encode: impl FnMut(&E, &mut Vec<u8>) + Send + 'static,
 ) -> (Outbox<E>, EventStream) {
     // The queue's own bound is never met; it takes memory only for what is in it.
     let (queue, events) = mpsc::channel(Semaphore::MAX_PERMITS);
     let link = Arc::new(Link::default());
-    let records = Box::new(Encoded { events, encode });
+    let unread = Arc::new(Unread { bytes: AtomicUsize::new(0), all });
+    let records = Box::new(Encoded { events, encode, unread: unread.clone() });
+    let capacity = Capacity { events: capacity.events.max(1), bytes: capacity.bytes.max(1) };
     (
-        Outbox { queue, link: link.clone(), capacity: capacity.max(1), turn: 0 },
+        Outbox { queue, weigh, unread, link: link.clone(), capacity, turn: 0 },
         EventStream { records, link, on_close: None },
     )
 }
 
 /// An event stream of messages in the negotiated encoding.
 pub fn messages<M: Message + Send + 'static>(
-    capacity: usize,
+    capacity: Capacity,
     content_type: ContentType,
 ) -> (Outbox<Box<M>>, EventStream) {
-    outbox::<Box<M>>(capacity, move |event, out| match content_type {
+    outbox::<Box<M>>(capacity, weight, message_encoder(content_type))
+}
+
+/// About what a message takes while it waits: itself, and its texts and lists.
+pub fn weight<M: Message>(message: &Box<M>) -> usize {
+    size_of::<M>() + 2 * message.encoded_len()
+}
+
+pub(crate) fn message_encoder<M: Message>(
+    content_type: ContentType,
+) -> impl FnMut(&Box<M>, &mut Vec<u8>) + Send + 'static {
+    move |event, out| match content_type {
         // Writing to a Vec does not fail.
         ContentType::Json => drop(json::to_writer(out, event.as_ref())),
         ContentType::Protobuf => out.extend_from_slice(&content_type.encode(event.as_ref())),
-    })
+    }
 }
 
 impl EventStream {
@@ -185,13 +265,24 @@ trait Records: Send {
 }
 
 struct Encoded<E, F> {
-    events: mpsc::Receiver<E>,
+    events: mpsc::Receiver<(usize, E)>,
     encode: F,
+    unread: Arc<Unread>,
 }
 
 impl<E: Send, F: FnMut(&E, &mut Vec<u8>) + Send> Records for Encoded<E, F> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        self.events.poll_recv(cx).map(|event| event.map(|event| record(|out| (self.encode)(&event, out))))
+        self.events.poll_recv(cx).map(|next| {
+            let (bytes, event) = next?;
+            self.unread.sub(bytes);
+            Some(record(|out| (self.encode)(&event, out)))
+        })
+    }
+}
+
+impl<E, F> Drop for Encoded<E, F> {
+    fn drop(&mut self) {
+        self.unread.clear();
     }
 }
 
@@ -262,7 +353,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_outbox_says_so_and_a_dropped_stream_is_closed() {
-        let (outbox, stream) = outbox::<u8>(2, |e, out| out.push(*e));
+        let (outbox, stream) = outbox::<u8>(Capacity::events(2), |_| 1, |e, out| out.push(*e));
         let (told, mut heard) = mpsc::channel(1);
         let stream = stream.on_close(move || told.try_send(()).unwrap_or_default());
         assert_eq!(outbox.send(1), Ok(()));
@@ -272,5 +363,28 @@ mod tests {
         outbox.closed().await;
         assert_eq!(outbox.send(4), Err(SendError::Closed));
         assert_eq!(heard.recv().await, Some(()));
+    }
+
+    #[tokio::test]
+    async fn what_is_unread_is_bounded_and_counted_in_bytes() {
+        let all = Arc::new(AtomicUsize::new(0));
+        let capacity = Capacity { events: 100, bytes: 10 };
+        let make =
+            || outbox_among::<&str>(all.clone(), capacity, |e| e.len(), |e, out| out.extend_from_slice(e.as_bytes()));
+        let ((mut first, mut stream), (second, other)) = (make(), make());
+        assert_eq!(first.send_in(1, "sixbyt"), Ok(()));
+        assert_eq!(first.send_in(2, "sixbyt"), Ok(()), "what is unread is within the bound");
+        assert_eq!(first.send_in(2, "sixbyt"), Ok(()), "a turn is taken as a whole");
+        assert_eq!(first.send_in(3, ""), Err(SendError::Full));
+        assert_eq!(second.send("two"), Ok(()));
+        assert_eq!((first.unread_bytes(), all.load(Ordering::Relaxed)), (18, 21));
+        let record = std::future::poll_fn(|cx| stream.poll_record(cx)).await;
+        assert_eq!(record.unwrap().unwrap(), "6\nsixbyt");
+        assert_eq!(all.load(Ordering::Relaxed), 15);
+        first.abort();
+        assert_eq!(all.load(Ordering::Relaxed), 3);
+        drop(stream);
+        drop(other);
+        assert_eq!(all.load(Ordering::Relaxed), 0);
     }
 }

@@ -66,7 +66,7 @@ impl Endpoints {
     }
 
     /// Who leads since when, and who could: no endpoint of Mesos.
-    pub(super) fn standing(&self, request: &Request) -> Response {
+    pub(super) fn standing(&self) -> Response {
         let standing = self.seat.standing.borrow();
         let master = |info: &v1::MasterInfo| json!({ "id": info.id, "hostname": info.hostname, "address": announce::address(info) });
         let (epoch, since) = standing.reign();
@@ -83,7 +83,7 @@ impl Endpoints {
                 json!({ "commit": replica.commit(), "silence_secs": replica.silence().as_secs_f64() })
             }),
         });
-        jsonp::json(request, body.to_string())
+        Response::json(body.to_string())
     }
 
     /// Asks this process to hand over and end, as SIGTERM does.

@@ -5,8 +5,10 @@ use std::{
     collections::BTreeSet,
     io::{self, Write},
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError, Weak, atomic::Ordering},
-    time::Duration,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use proto::upid::Upid;
@@ -19,14 +21,16 @@ use tokio::{
     sync::Notify,
 };
 
-use super::Inner;
+use super::{Inner, NodeConfig};
 
 /// A buffer that grew beyond this is given back after use.
 const KEEP: usize = 256 * 1024;
 
 /// What senders and the task of a socket share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Peer {
+    /// Bytes that wait for all peers.
+    all: Arc<AtomicUsize>,
     state: Mutex<State>,
     ready: Notify,
     cut: Notify,
@@ -37,12 +41,25 @@ struct State {
     buffer: Vec<u8>,
     /// Messages in `buffer`.
     waiting: u64,
+    /// Bytes taken out of `buffer` and not yet written.
+    leaving: usize,
     links: BTreeSet<Upid>,
     /// The task is over or about to be: take another socket.
     broken: bool,
+    /// Its links are told.
+    over: bool,
 }
 
 impl Peer {
+    pub(super) fn new(all: Arc<AtomicUsize>) -> Peer {
+        Peer { all, state: Mutex::default(), ready: Notify::new(), cut: Notify::new() }
+    }
+
+    /// Bytes that wait for this peer.
+    pub(super) fn weight(&self) -> usize {
+        self.with(|state| state.buffer.len() + state.leaving)
+    }
+
     fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
         f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -53,10 +70,12 @@ impl Peer {
             if state.broken {
                 return None;
             }
-            if state.buffer.len() > limit {
+            let before = state.buffer.len();
+            if before + state.leaving > limit {
                 return Some(false);
             }
             write(&mut state.buffer);
+            self.all.fetch_add(state.buffer.len() - before, Ordering::Relaxed);
             state.waiting += 1;
             Some(true)
         });
@@ -86,13 +105,34 @@ impl Peer {
         self.cut.notify_one();
     }
 
-    /// Marks the socket broken; gives who is to be told and how many messages are lost.
-    pub(super) fn take_broken(&self) -> (BTreeSet<Upid>, u64) {
+    /// Marks the socket broken; gives who is to be told and how many messages are lost, once.
+    pub(super) fn take_broken(&self) -> Option<(BTreeSet<Upid>, u64)> {
         self.with(|state| {
+            if std::mem::replace(&mut state.over, true) {
+                return None;
+            }
             state.broken = true;
-            state.buffer = Vec::new();
-            (std::mem::take(&mut state.links), std::mem::take(&mut state.waiting))
+            let bytes = std::mem::take(&mut state.buffer).len() + std::mem::take(&mut state.leaving);
+            self.all.fetch_sub(bytes, Ordering::Relaxed);
+            Some((std::mem::take(&mut state.links), std::mem::take(&mut state.waiting)))
         })
+    }
+
+    /// Takes what is to be written next into `batch`, which is empty.
+    fn take_batch(&self, batch: &mut Vec<u8>) {
+        self.with(|state| {
+            std::mem::swap(&mut state.buffer, batch);
+            state.waiting = 0;
+            state.leaving = batch.len();
+        });
+    }
+
+    fn on_written(&self, bytes: usize) {
+        self.with(|state| {
+            let bytes = bytes.min(state.leaving);
+            state.leaving -= bytes;
+            self.all.fetch_sub(bytes, Ordering::Relaxed);
+        });
     }
 
     /// Marks the socket broken if nothing waits and nobody linked.
@@ -106,11 +146,9 @@ impl Peer {
 
 /// The life of one socket.
 pub(super) async fn run(node: Weak<Inner>, address: SocketAddr, peer: Arc<Peer>) {
-    let Some((connect_timeout, idle)) = node.upgrade().map(|n| (n.config.connect_timeout, n.config.idle)) else {
-        return;
-    };
+    let Some(config) = node.upgrade().map(|node| node.config.clone()) else { return };
     let why = tokio::select! {
-        result = connect_and_pump(&node, address, &peer, connect_timeout, idle) => result,
+        result = connect_and_pump(&node, address, &peer, &config) => result,
         () = peer.cut.notified() => Err(io::ErrorKind::ConnectionAborted.into()),
     };
     match why {
@@ -122,14 +160,8 @@ pub(super) async fn run(node: Weak<Inner>, address: SocketAddr, peer: Arc<Peer>)
     }
 }
 
-async fn connect_and_pump(
-    node: &Weak<Inner>,
-    address: SocketAddr,
-    peer: &Peer,
-    connect_timeout: Duration,
-    idle: Duration,
-) -> io::Result<()> {
-    let socket = tokio::time::timeout(connect_timeout, TcpStream::connect(address)).await??;
+async fn connect_and_pump(node: &Weak<Inner>, address: SocketAddr, peer: &Peer, config: &NodeConfig) -> io::Result<()> {
+    let socket = tokio::time::timeout(config.connect_timeout, TcpStream::connect(address)).await??;
     socket.set_nodelay(true)?;
     if let Some(node) = node.upgrade() {
         node.counters.connects.fetch_add(1, Ordering::Relaxed);
@@ -137,7 +169,7 @@ async fn connect_and_pump(
     let (reader, writer) = socket.into_split();
     tokio::select! {
         result = drain(reader) => result,
-        result = pump(writer, peer, idle) => result,
+        result = pump(writer, peer, config) => result,
     }
 }
 
@@ -149,18 +181,23 @@ async fn drain(mut reader: OwnedReadHalf) -> io::Result<()> {
 }
 
 /// Writes what is queued; ends well only when the socket has long been of no use.
-async fn pump(mut writer: OwnedWriteHalf, peer: &Peer, idle: Duration) -> io::Result<()> {
+async fn pump(mut writer: OwnedWriteHalf, peer: &Peer, config: &NodeConfig) -> io::Result<()> {
     let mut batch = Vec::new();
     loop {
-        peer.with(|state| {
-            std::mem::swap(&mut state.buffer, &mut batch);
-            state.waiting = 0;
-        });
+        peer.take_batch(&mut batch);
         if !batch.is_empty() {
-            writer.write_all(&batch).await?;
+            let mut rest = batch.as_slice();
+            while !rest.is_empty() {
+                let written = tokio::time::timeout(config.stall, writer.write(rest)).await??;
+                if written == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                rest = rest.get(written..).unwrap_or_default();
+                peer.on_written(written);
+            }
             batch.clear();
             batch.shrink_to(KEEP);
-        } else if tokio::time::timeout(idle, peer.ready.notified()).await.is_err() && peer.retire_if_unused() {
+        } else if tokio::time::timeout(config.idle, peer.ready.notified()).await.is_err() && peer.retire_if_unused() {
             return Ok(());
         }
     }

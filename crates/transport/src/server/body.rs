@@ -29,21 +29,23 @@ pub(super) enum CollectError {
 }
 
 /// Reads a body to its end.
+///
+/// The share of the budget that comes with it is to be held for as long as the body is.
 pub(super) async fn collect(
     mut incoming: Incoming,
     limit: usize,
     budget: usize,
     collecting: &AtomicUsize,
-) -> Result<Bytes, CollectError> {
+) -> Result<(Bytes, Share<'_>), CollectError> {
+    let mut share = Share { collecting, bytes: 0 };
     if incoming.is_end_stream() {
-        return Ok(Bytes::new());
+        return Ok((Bytes::new(), share));
     }
     if incoming.size_hint().lower() > limit as u64 {
         return Err(CollectError::TooLarge);
     }
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
-    let mut share = Share { collecting, bytes: 0 };
     while let Some(frame) = incoming.frame().await {
         let Ok(data) = frame.map_err(|_| CollectError::Broken)?.into_data() else { continue };
         let so_far = first.len() + whole.len();
@@ -64,11 +66,11 @@ pub(super) async fn collect(
         }
         whole.extend_from_slice(&data);
     }
-    Ok(if whole.is_empty() { first } else { whole.freeze() })
+    Ok((if whole.is_empty() { first } else { whole.freeze() }, share))
 }
 
-/// One body's part of the bytes being collected.
-struct Share<'a> {
+/// One body's part of the bytes of all bodies.
+pub(super) struct Share<'a> {
     collecting: &'a AtomicUsize,
     bytes: usize,
 }

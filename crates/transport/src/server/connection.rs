@@ -15,7 +15,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::{Method, StatusCode, body::Body as _, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    Method, StatusCode, body::Body as _, body::Incoming, header::HeaderValue, server::conn::http1, service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -24,10 +26,17 @@ use tokio::{
 };
 
 use super::{
-    Handler, Limits, Shared,
+    Handler, LOCAL_PEER, Limits, Shared,
     body::{self, CollectError, OutBody},
 };
-use crate::{gzip, libprocess::inbound, negotiate, refuse, request::Request, response::Response};
+use crate::{
+    gzip,
+    libprocess::inbound,
+    negotiate, refuse,
+    request::Request,
+    response::{Body, Response},
+    web,
+};
 
 /// Nothing under way.
 const IDLE: u8 = 0;
@@ -165,11 +174,29 @@ impl ConnState {
         let stalled = over(self.stalled_since.load(Ordering::Relaxed), limits.stall);
         let left =
             matches!(phase, BODY | HANDLING) && over(self.closed_since.load(Ordering::Relaxed), limits.half_closed);
-        if !(late || stalled || left) || self.overdue.swap(true, Ordering::Relaxed) {
-            return false;
+        (late || stalled || left) && self.cut()
+    }
+
+    /// For how many periods nothing was under way; `None` if something is, or if it is a link, which says little and is
+    /// needed.
+    pub(super) fn idle_periods(&self) -> Option<u64> {
+        let idle = self.phase.load(Ordering::Relaxed) == IDLE && !self.is_link.load(Ordering::Relaxed);
+        idle.then(|| self.now().saturating_sub(self.phase_since.load(Ordering::Relaxed)))
+    }
+
+    /// Whether the peer takes nothing of what is ready for it.
+    pub(super) fn is_stalled(&self) -> bool {
+        let since = self.stalled_since.load(Ordering::Relaxed);
+        since != 0 && since < self.now()
+    }
+
+    /// Ends the connection whatever is under way; false if it is ending already.
+    pub(super) fn cut(&self) -> bool {
+        let first = !self.overdue.swap(true, Ordering::Relaxed);
+        if first {
+            self.wake.notify_one();
         }
-        self.wake.notify_one();
-        true
+        first
     }
 
     /// Lets the request under way finish and then closes.
@@ -199,7 +226,7 @@ where
             let (shared, state) = (shared.clone(), state.clone());
             async move {
                 let response = answer(&shared, &state, peer, request).await;
-                Ok::<_, Infallible>(render(response, &state))
+                Ok::<_, Infallible>(render(&shared, response, &state))
             }
         })
     };
@@ -288,7 +315,13 @@ async fn answer<H: Handler>(
 ) -> Response {
     let (head, incoming) = request.into_parts();
     let limits = &shared.limits;
-    let body = match body::collect(incoming, limits.body, limits.bodies, &shared.collecting).await {
+    // No browser reaches the domain socket.
+    if peer != LOCAL_PEER
+        && let Err(refusal) = limits.web.check(&head.method, &head.uri, &head.headers)
+    {
+        return refusal;
+    }
+    let (body, _share) = match body::collect(incoming, limits.body, limits.bodies, &shared.collecting).await {
         Ok(body) => body,
         Err(CollectError::TooLarge) => return refuse::too_large(limits.body),
         Err(CollectError::Busy) => return refuse::unavailable("Too many large requests at once"),
@@ -308,8 +341,12 @@ async fn answer<H: Handler>(
         return refuse::bad_request("Request URL path must start with '/'");
     }
     let gzip = negotiate::accepts_gzip(&head.headers);
+    let keeps_script = limits.web.keeps_script(&head.uri);
     let request = Request { method: head.method, uri: head.uri, headers: head.headers, body, peer };
-    let response = shared.handler.handle(request).await;
+    let mut response = shared.handler.handle(request).await;
+    if keeps_script {
+        response.headers.insert(web::RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    }
     if gzip { gzip::compress(response).await } else { response }
 }
 
@@ -332,11 +369,21 @@ async fn deliver<H: Handler>(
     if shared.handler.deliver(message).await { Response::accepted() } else { refuse::not_found() }
 }
 
-fn render(response: Response, state: &Arc<ConnState>) -> hyper::Response<OutBody> {
+fn render<H>(shared: &Shared<H>, mut response: Response, state: &Arc<ConnState>) -> hyper::Response<OutBody> {
     state.on_answered();
+    if let Body::Full(bytes) = &mut response.body {
+        match shared.answers.hold(std::mem::take(bytes)) {
+            Some(held) => *bytes = held,
+            None => {
+                shared.cut_stalled();
+                response = refuse::unavailable("Too many large answers wait to be read; try again");
+            }
+        }
+    }
     let mut out = hyper::Response::new(OutBody::new(response.body, state));
     *out.status_mut() = if response.status.is_informational() { StatusCode::OK } else { response.status };
     *out.headers_mut() = response.headers;
+    out.headers_mut().insert(web::CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     out
 }
 

@@ -28,7 +28,7 @@ use crate::{
 const INPUTS: usize = 200_000;
 
 const SEEDS: &[&str] = &[
-    "GET /state?jsonp=cb&x=%20+%zz HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip;q=0.5, *\r\n\r\n",
+    "GET /state?jsonp=cb&x=%20+%zz HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip;q=0.5, *\r\n\r\n",
     "POST /api/v1/scheduler HTTP/1.1\r\nHost: \r\nContent-Type: application/json\r\nAccept: application/json;q=0\r\n\
      Accept: application/x-protobuf, */*\r\nContent-Length: 20\r\n\r\n{\"type\":\"SUBSCRIBE\"}",
     "POST /master/api/v1/scheduler/x/y HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Type: application/x-protobuf\
@@ -42,7 +42,7 @@ const SEEDS: &[&str] = &[
     "GET /big HTTP/1.1\r\nAccept-Encoding: gzip\r\nMesos-Stream-Id: 36380497-c53f-4b74-86cb-5c8ae110b62b\r\n\r\n",
     "OPTIONS * HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
     "CONNECT 127.0.0.1:80 HTTP/1.1\r\n\r\n",
-    "GET http://x:99999/version?a;b=c#d HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+    "GET http://localhost:99/version?a;b=c#d HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
 ];
 
 const TOKENS: &[&str] = &[
@@ -70,6 +70,10 @@ const TOKENS: &[&str] = &[
     "Content-Length: 5\r\n",
     "Transfer-Encoding: chunked\r\n",
     "Host: a\r\n",
+    "Host: 127.0.0.1:1\r\n",
+    "Origin: http://a\r\n",
+    "Referer: x\r\n",
+    "Sec-Fetch-Site: same-site\r\n",
     "HTTP/1.1",
     "HTTP/9.9",
     "POST ",
@@ -94,7 +98,8 @@ impl Handler for Inquisitive {
         match self.0.find(request.path()).map(|found| (*found.endpoint, found.rest.len())) {
             Some((1, _)) => jsonp::json(&request, request.body.clone()),
             Some((2, _)) => {
-                let (outbox, events) = stream::outbox(4, |event: &u8, out| out.push(*event));
+                let (outbox, events) =
+                    stream::outbox(stream::Capacity::events(4), |_| 1, |event: &u8, out| out.push(*event));
                 let _ = outbox.send(b'e');
                 Response { body: Body::Events(events), ..Response::ok() }
             }

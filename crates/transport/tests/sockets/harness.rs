@@ -16,7 +16,7 @@ use tokio::{
 };
 use transport::{
     EventStream, Handler, Limits, Message, Outbox, Request, Response, Running, Server, StatusCode, jsonp, refuse,
-    stream,
+    stream::{self, Capacity},
 };
 
 /// Longer than anything takes here; a test that waits this long hangs.
@@ -109,7 +109,9 @@ impl Handler for World {
 
 impl World {
     fn events(&self, capacity: usize) -> (Outbox<String>, EventStream) {
-        let (outbox, events) = stream::outbox(capacity, |event: &String, out| out.extend_from_slice(event.as_bytes()));
+        let (outbox, events) = stream::outbox(Capacity::events(capacity), String::len, |event: &String, out| {
+            out.extend_from_slice(event.as_bytes())
+        });
         let closed = self.closed.clone();
         let events = events.on_close(move || {
             closed.fetch_add(1, Ordering::SeqCst);

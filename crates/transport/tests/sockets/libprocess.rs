@@ -164,6 +164,44 @@ async fn a_peer_that_does_not_read_is_cut_and_has_exited() {
 }
 
 #[tokio::test]
+async fn a_peer_that_takes_nothing_breaks_its_link() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = upid_at(listener.local_addr().unwrap(), "slave(1)");
+    let config = NodeConfig { stall: Duration::from_millis(20), ..NodeConfig::new("127.0.0.1:1".parse().unwrap()) };
+    let (node, mut exits) = Node::new(config);
+    node.link(&peer);
+    let (_silent, _) = soon("a connection", listener.accept()).await.unwrap();
+    for _ in 0..16 {
+        node.send("a", &peer, "m", &vec![0; 1 << 20]);
+    }
+    assert_eq!(soon("the exit", exits.next()).await.unwrap(), peer);
+    assert_eq!(node.waiting_bytes(), 0);
+}
+
+#[tokio::test]
+async fn all_queues_together_are_bounded_and_the_longest_goes() {
+    let config = NodeConfig { queues: 64 << 20, ..NodeConfig::new("127.0.0.1:1".parse().unwrap()) };
+    let (node, mut exits) = Node::new(config);
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = upid_at(listener.local_addr().unwrap(), "slave(1)");
+        node.link(&peer);
+        let socket = soon("a connection", listener.accept()).await.unwrap();
+        silent.push((peer, socket, listener));
+    }
+    let body = vec![0; 1 << 20];
+    for (i, (peer, ..)) in silent.iter().enumerate() {
+        for _ in 0..[12, 40, 20][i] {
+            node.send("a", peer, "m", &body);
+        }
+    }
+    assert_eq!(soon("the exit", exits.next()).await.unwrap(), silent[1].0);
+    assert!(node.waiting_bytes() <= 64 << 20, "{}", node.waiting_bytes());
+    assert_eq!(node.counters().breaks.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
 async fn an_unused_socket_without_links_is_closed_quietly() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let peer = upid_at(listener.local_addr().unwrap(), "slave(1)");
@@ -203,7 +241,7 @@ async fn messages_of_the_real_thing_are_taken() {
     raw.write(&format!("POST /actor/m {head}Transfer-Encoding: chunked\r\n\r\na\r\n\n\x08CRAM-MD5\r\n0\r\n\r\n")).await;
     raw.write(&format!("POST /nobody/m {head}\r\n")).await;
     raw.write("POST /actor/m HTTP/1.1\r\nLibprocess-From: junk\r\nConnection: close\r\n\r\n").await;
-    let accepted = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
+    let accepted = "HTTP/1.1 202 Accepted\r\nX-Content-Type-Options: nosniff\r\nContent-Length: 0\r\n\r\n";
     let answers = undated(&raw.rest().await);
     assert_eq!(answers.matches("HTTP/1.1 202 Accepted\r\n").count(), 3, "{answers}");
     assert!(answers.to_lowercase().starts_with(&accepted.repeat(2).to_lowercase()), "{answers}");

@@ -9,7 +9,7 @@ use super::harness::{Raw, Site, soon, undated, until};
 
 async fn subscribe(site: &Site, query: &str) -> Raw {
     let mut raw = site.raw().await;
-    raw.write(&format!("POST /events{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await;
+    raw.write(&format!("POST /events{query} HTTP/1.1\r\nHost: \r\nConnection: close\r\n\r\n")).await;
     raw
 }
 

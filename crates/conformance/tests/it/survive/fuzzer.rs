@@ -144,7 +144,7 @@ impl<'a> Fuzzer<'a> {
             self.connection.send(&bytes).expect("the server takes a request");
         } else {
             let valid =
-                b"POST /api/v1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+                b"POST /api/v1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
             bytes = mutate::bytes(&mut self.rng, valid);
             bytes.extend_from_slice(b"\r\n\r\n");
             self.connection.send(&bytes).expect("the server takes a request");
@@ -186,7 +186,7 @@ impl<'a> Fuzzer<'a> {
         };
         let (content_type, body) = input.body(rng, framework);
         let (target, is_right) = input.target(rng);
-        put(bytes, &[input.method(rng), " ", &target, " HTTP/1.1\r\nHost: x\r\n"]);
+        put(bytes, &[input.method(rng), " ", &target, " HTTP/1.1\r\nHost: localhost\r\n"]);
         if let Some(content_type) = content_type {
             let content_type = if rng.below(40) == 0 { corpus::odd_type(rng) } else { content_type };
             put(bytes, &["Content-Type: ", content_type, "\r\n"]);

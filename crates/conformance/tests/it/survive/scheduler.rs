@@ -19,7 +19,7 @@ impl Scheduler {
         let body = "{\"type\":\"SUBSCRIBE\",\"subscribe\":{\"framework_info\":{\"user\":\"root\",\"name\":\"fuzz\",\
                     \"roles\":[\"fuzz\"],\"capabilities\":[{\"type\":\"MULTI_ROLE\"}]}}}";
         let mut connection = Connection::open(address).expect("a connection");
-        let head = "POST /api/v1/scheduler HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+        let head = "POST /api/v1/scheduler HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
         let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
         connection.send(request.as_bytes()).expect("a request");
         let head = connection.read_head(Instant::now() + PATIENCE).expect("an answer to SUBSCRIBE");
