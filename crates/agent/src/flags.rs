@@ -240,7 +240,7 @@ static FLAGS: &[Flag] = &[
         "strict",
         Switch,
         Some("true"),
-        "Whether an unreadable checkpoint stops the agent (true) or is passed over with a warning.",
+        "Whether a damaged journal, a damaged record of a container or an unreadable checkpoint stops the agent (true), or what can be read is used and what is lost told in the log (false).",
     ),
     Flag::new(
         "reconfiguration_policy",

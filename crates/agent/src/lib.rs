@@ -190,12 +190,29 @@ fn open_journal(settings: &Settings, inbox: Inbox) -> Result<(Journal, Vec<Recor
         }
     });
     let path = settings.work_dir.join("meta/journal");
-    let Opened { journal, records, torn_bytes } =
-        Journal::open(&path, settings.durability()?, on_durable).map_err(|e| e.to_string())?;
+    let strict = settings.values.switch("strict");
+    let options = journal::Options { durability: settings.durability()?, boot: boot_id(), strict };
+    let Opened { journal, records, torn_bytes, damage } =
+        Journal::open(&path, &options, on_durable).map_err(|error| match error {
+            JournalError::Damaged { .. } => format!(
+                "{error} (--no-strict): what stood there of frameworks, executors, tasks and status updates is then \
+                 forgotten, and containers that nothing remembers are destroyed"
+            ),
+            other => other.to_string(),
+        })?;
     if torn_bytes > 0 {
         tracing::warn!(torn_bytes, "the last write before the crash was torn; it was never reported as done");
     }
-    let strict = settings.values.switch("strict");
+    for lost in damage {
+        let aside = path.with_extension("damaged");
+        tracing::error!(
+            "the journal {} is damaged: {lost}; going on with the {} records that are whole (--no-strict). The damaged \
+             file is kept as {}",
+            path.display(),
+            records.len(),
+            aside.display(),
+        );
+    }
     let mut read = Vec::with_capacity(records.len());
     for bytes in records {
         match Record::from_bytes(&bytes) {

@@ -1,9 +1,9 @@
 //! The thread that writes: one `write` and one sync for all that has gathered.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
     path::PathBuf,
     sync::{
         Arc,
@@ -14,7 +14,12 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::mpsc::Receiver;
 
-use crate::{Durability, OWNERS_ONLY, OnDurable, Ticket, format, reserve::Reserve};
+use crate::{
+    Durability, OnDurable, Ticket,
+    format::{self, Mark},
+    replace,
+    reserve::Reserve,
+};
 
 pub enum Job {
     Append { ticket: Ticket, record: Bytes },
@@ -28,6 +33,10 @@ pub struct Writer {
     pub durability: Durability,
     pub on_durable: OnDurable,
     pub bytes: Arc<AtomicU64>,
+    /// What the file promises; also where the next batch begins.
+    pub mark: Mark,
+    /// How often the mark was written.
+    pub turn: u64,
     pub buffer: Vec<u8>,
     pub tickets: Vec<Ticket>,
     pub reserve: Reserve,
@@ -43,7 +52,8 @@ impl Writer {
             while let Some(job) = next.take() {
                 match job {
                     Job::Append { ticket, record } => {
-                        format::write(&mut self.buffer, &record);
+                        let batch = self.mark.promised;
+                        format::write(&mut self.buffer, batch, batch, self.mark.salt, &record);
                         self.tickets.push(ticket);
                     }
                     Job::Compact { records } => {
@@ -60,6 +70,9 @@ impl Writer {
                 return;
             }
         }
+        if let Err(error) = self.sync() {
+            tracing::warn!(path = %self.path.display(), %error, "cannot sync the journal's last mark");
+        }
     }
 
     /// Writes and syncs the batch and reports it. After a failed write nothing later may be called durable, so the
@@ -68,14 +81,31 @@ impl Writer {
         if self.tickets.is_empty() {
             return true;
         }
-        let outcome = self.file.write_all(&self.buffer).and_then(|()| self.sync());
-        let length = self.bytes.fetch_add(self.buffer.len() as u64, Ordering::Relaxed) + self.buffer.len() as u64;
-        self.reserve.keep(&self.file, length);
+        let outcome = self.write_batch();
+        self.bytes.store(self.mark.promised, Ordering::Relaxed);
+        self.reserve.keep(&self.file, self.mark.promised);
         (self.on_durable)(&self.tickets, outcome.as_ref().map(|&()| ()));
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_BYTES_KEPT);
         self.tickets.clear();
         outcome.is_ok()
+    }
+
+    fn write_batch(&mut self) -> io::Result<()> {
+        self.file.write_all_at(&self.buffer, self.mark.promised)?;
+        self.sync()?;
+        self.mark.promised += self.buffer.len() as u64;
+        if self.durability == Durability::Disk {
+            self.mark.synced = self.mark.promised;
+        }
+        self.write_mark()
+    }
+
+    /// The next sync takes it along: until then it is as durable as what the kernel knows.
+    pub fn write_mark(&mut self) -> io::Result<()> {
+        let (at, bytes) = format::slot(self.turn, &self.mark);
+        self.turn += 1;
+        self.file.write_all_at(&bytes, at)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -87,34 +117,17 @@ impl Writer {
 
     /// A failed compaction leaves the old file in place and in use.
     fn compact(&mut self, records: &[Bytes]) -> bool {
-        match self.write_compacted(records) {
-            Ok((file, length)) => {
+        match replace(&self.path, records, self.mark.salt) {
+            Ok((file, mark)) => {
                 self.file = file;
-                self.bytes.store(length, Ordering::Relaxed);
-                self.reserve.renew(&self.file, length);
+                self.mark = Mark { boot: self.mark.boot, ..mark };
+                self.bytes.store(mark.promised, Ordering::Relaxed);
+                self.reserve.renew(&self.file, mark.promised);
             }
             Err(error) => {
                 tracing::warn!(path = %self.path.display(), %error, "cannot compact the journal; it keeps growing")
             }
         }
         true
-    }
-
-    fn write_compacted(&self, records: &[Bytes]) -> io::Result<(File, u64)> {
-        let new_path = self.path.with_extension("new");
-        let mut content = format::HEADER.to_vec();
-        for record in records {
-            format::write(&mut content, record);
-        }
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(OWNERS_ONLY).open(&new_path)?;
-        file.write_all(&content)?;
-        file.sync_all()?;
-        std::fs::rename(&new_path, &self.path)?;
-        if let Some(directory) = self.path.parent() {
-            File::open(directory)?.sync_all()?;
-        }
-        let file = OpenOptions::new().append(true).open(&self.path)?;
-        Ok((file, content.len() as u64))
     }
 }
