@@ -19,7 +19,7 @@ use agent_core::{Agent, Event, Record, recording::Beginning};
 use containers::Containers;
 use coordination::{Detected, Detector};
 use endpoints::Common;
-use journal::{Journal, Opened};
+use journal::{Journal, JournalError, Opened};
 use observe::{files::Files, flight::Flight, metrics};
 use proto::{
     upid::Upid,
@@ -230,6 +230,7 @@ fn open_journal(settings: &Settings, inbox: Inbox) -> Result<(Journal, Vec<Recor
 fn containers_config(settings: &Settings) -> containers::Config {
     let values = &settings.values;
     let mut config = containers::Config::new(&settings.runtime_dir);
+    config.strict = values.switch("strict");
     config.cgroups_hierarchy = values.path("cgroups_hierarchy").unwrap_or(config.cgroups_hierarchy);
     config.cgroups_root = values.text("cgroups_root").unwrap_or("mesos").to_owned();
     config.launcher = settings.launcher;

@@ -8,6 +8,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 pub struct Config {
     /// Where the records of containers live; should not survive a reboot (`/var/run/mesos`).
     pub runtime_dir: PathBuf,
+    /// A damaged record is an error; otherwise what can be read of it is used.
+    pub strict: bool,
     /// Where cgroups are mounted; `/sys/fs/cgroup`.
     pub cgroups_hierarchy: PathBuf,
     /// The cgroup under which all containers are placed; `mesos`.
@@ -35,6 +37,7 @@ impl Config {
     pub fn new(runtime_dir: impl Into<PathBuf>) -> Config {
         Config {
             runtime_dir: runtime_dir.into(),
+            strict: true,
             cgroups_hierarchy: PathBuf::from("/sys/fs/cgroup"),
             cgroups_root: "mesos".to_owned(),
             launcher: LauncherKind::Auto,

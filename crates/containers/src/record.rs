@@ -2,13 +2,16 @@
 //! of it, in one file (`shelf`). It outlives the agent, so that a later one finds the container again and learns how it
 //! ended. Compact, and read with few allocations, since every container reads its own at start.
 //!
-//! A frame is a tag byte, a length and that many bytes; a frame cut short by a crash is as if never written.
+//! A frame is a tag byte, a length, a CRC-32 of these two, one of the content, and the content: what a disk or a memory
+//! damages is told. Only a loss of whole frames at the end leaves no trace. Records from before there were sums begin with
+//! other letters and are read, and appended to, as they are.
 
 use crate::{ContainerId, ExecutorKind, Limitation, LimitationReason, Limits, Program, Rlimit, Termination};
 use kernel::procfs::Stat;
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +20,9 @@ pub const LAUNCHER_FD: i32 = 3;
 /// The descriptor, the next one, a launcher finds its parent container's pidfd at if it has to enter namespaces.
 pub const PARENT_FD: i32 = 4;
 
-const MAGIC: &[u8; 4] = b"MSC1";
+const MAGIC: &[u8; 4] = b"MSC2";
+/// Without sums.
+const FORMER: &[u8; 4] = b"MSC1";
 
 /// What the agent decided for the launcher, and what it wants to know again after a restart.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,9 +141,15 @@ pub enum Frame {
     Limits(Limits),
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("the record of a container is damaged")]
-pub struct Damaged;
+/// What is wrong with a record.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("{what} at offset {at} cannot be read")]
+pub struct Damaged {
+    pub at: usize,
+    pub what: &'static str,
+    /// What the rest of it says.
+    pub rest: Option<Box<Record>>,
+}
 
 impl Record {
     /// Reads the record the launcher was given.
@@ -150,37 +161,115 @@ impl Record {
     }
 
     pub fn parse(bytes: &[u8]) -> Result<Record, Damaged> {
-        let rest = bytes.strip_prefix(MAGIC).ok_or(Damaged)?;
-        let mut frames = Reader(rest);
-        let (tag, body) = frames.frame().ok_or(Damaged)?;
-        if tag != b'L' {
-            return Err(Damaged);
-        }
+        let unreadable = |at, what| Damaged { at, what, rest: None };
+        let format = Format::of(bytes).ok_or(unreadable(0, "the name of a record"))?;
+        let mut at = MAGIC.len();
+        let first = match format.see(bytes, at) {
+            Seen::Frame { tag: b'L', body, next } => {
+                at = next;
+                read_launch(&mut Reader(body))
+            }
+            _ => None,
+        };
         let mut record = Record {
-            launch: read_launch(&mut Reader(body)).ok_or(Damaged)?,
+            launch: first.ok_or(unreadable(MAGIC.len(), "what the container is"))?,
             process: None,
             status: None,
             failure: None,
             termination: None,
             revoked: false,
         };
-        while let Some((tag, body)) = frames.frame() {
-            // What cannot be read was not written to its end; the container is worth more than its last word.
-            let Some(frame) = read_frame(tag, body) else { break };
+        let mut damage = None;
+        while at < bytes.len() {
+            let (frame, next) = match format.see(bytes, at) {
+                Seen::Frame { tag, body, next } => (read_frame(tag, body), next),
+                Seen::Header { next } => (None, next.min(bytes.len())),
+                Seen::Nothing => {
+                    let is_frame = |at: &usize| matches!(format.see(bytes, *at), Seen::Frame { .. });
+                    (None, (at + 1..bytes.len()).find(is_frame).unwrap_or(bytes.len()))
+                }
+            };
             match frame {
-                // Of these two the one that was written first counts: launcher and agent both read it so.
-                Frame::Process(process) if !record.revoked => record.process = Some(process),
-                Frame::Revoked if record.process.is_none() => record.revoked = true,
-                Frame::Process(_) | Frame::Revoked => {}
-                Frame::Status(status) => record.status = Some(status),
-                Frame::Failure(why) => record.failure = Some(why),
-                Frame::Termination(termination) => record.termination = Some(termination),
-                Frame::Limits(limits) => record.launch.limits = limits,
+                Some(frame) => record.take(frame),
+                // Of a former record that was never written to its end; the container is worth more than its last word.
+                None if format == Format::Former => break,
+                None => damage = damage.or(Some((at, "what became of the container"))),
             }
+            at = next;
         }
-        Ok(record)
+        match damage {
+            Some((at, what)) => Err(Damaged { at, what, rest: Some(Box::new(record)) }),
+            None => Ok(record),
+        }
+    }
+
+    fn take(&mut self, frame: Frame) {
+        match frame {
+            // Of these two the one that was written first counts: launcher and agent both read it so.
+            Frame::Process(process) if !self.revoked => self.process = Some(process),
+            Frame::Revoked if self.process.is_none() => self.revoked = true,
+            Frame::Process(_) | Frame::Revoked => {}
+            Frame::Status(status) => self.status = Some(status),
+            Frame::Failure(why) => self.failure = Some(why),
+            Frame::Termination(termination) => self.termination = Some(termination),
+            Frame::Limits(limits) => self.launch.limits = limits,
+        }
     }
 }
+
+#[derive(Clone, Copy, PartialEq)]
+enum Format {
+    Former,
+    Present,
+}
+
+/// What may stand at a place of a record.
+enum Seen<'a> {
+    Frame {
+        tag: u8,
+        body: &'a [u8],
+        next: usize,
+    },
+    /// The header of a frame whose content is damaged or cut off.
+    Header {
+        next: usize,
+    },
+    Nothing,
+}
+
+impl Format {
+    fn of(bytes: &[u8]) -> Option<Format> {
+        match bytes.first_chunk::<4>()? {
+            MAGIC => Some(Format::Present),
+            FORMER => Some(Format::Former),
+            _ => None,
+        }
+    }
+
+    fn see(self, bytes: &[u8], at: usize) -> Seen<'_> {
+        self.find(bytes, at).unwrap_or(Seen::Nothing)
+    }
+
+    fn find(self, bytes: &[u8], at: usize) -> Option<Seen<'_>> {
+        let mut rest = Reader(bytes.get(at..)?);
+        let tag = rest.byte()?;
+        let length = rest.count()?;
+        if self == Format::Former {
+            return Some(Seen::Frame { tag, body: rest.take(length)?, next: at + 5 + length });
+        }
+        let (head_sum, body_sum) = (rest.count()? as u32, rest.count()? as u32);
+        if crc32fast::hash(bytes.get(at..at + 5)?) != head_sum {
+            return None;
+        }
+        let next = at.checked_add(FRAME_HEADER)?.checked_add(length)?;
+        match rest.take(length) {
+            Some(body) if crc32fast::hash(body) == body_sum => Some(Seen::Frame { tag, body, next }),
+            _ => Some(Seen::Header { next }),
+        }
+    }
+}
+
+const FRAME_HEADER: usize = 13;
 
 /// The content of a new record.
 pub fn encode_launch(launch: &Launch) -> Vec<u8> {
@@ -239,12 +328,17 @@ pub fn encode_launch(launch: &Launch) -> Vec<u8> {
 
     let mut out = Vec::with_capacity(body.0.len() + 16);
     out.extend_from_slice(MAGIC);
-    push_frame(&mut out, b'L', &body.0);
+    push_frame(&mut out, Format::Present, b'L', &body.0);
     out
 }
 
-/// Appends `frame` in one write; the file must have been opened for appending.
+/// Appends `frame` in one write; the file must have been opened for appending, and for reading.
 pub fn append(file: &mut File, frame: &Frame) -> io::Result<()> {
+    let mut name = [0; 4];
+    let format = match file.read_at(&mut name, 0) {
+        Ok(_) => Format::of(&name).unwrap_or(Format::Present),
+        Err(error) => return Err(error),
+    };
     let mut body = Writer(Vec::new());
     let tag = match frame {
         Frame::Process(process) => {
@@ -278,9 +372,11 @@ pub fn append(file: &mut File, frame: &Frame) -> io::Result<()> {
             b'U'
         }
     };
-    let mut out = Vec::with_capacity(body.0.len() + 8);
-    push_frame(&mut out, tag, &body.0);
-    file.write_all(&out)
+    let mut out = Vec::with_capacity(body.0.len() + FRAME_HEADER);
+    push_frame(&mut out, format, tag, &body.0);
+    let before = file.metadata()?.len();
+    // A part of a frame, which a full disk leaves, must not stand before what is appended next.
+    file.write_all(&out).inspect_err(|_| drop(file.set_len(before)))
 }
 
 fn write_limits(body: &mut Writer, limits: &Limits) {
@@ -293,9 +389,15 @@ fn write_limits(body: &mut Writer, limits: &Limits) {
     body.byte(u8::from(limits.revocable));
 }
 
-fn push_frame(out: &mut Vec<u8>, tag: u8, body: &[u8]) {
+fn push_frame(out: &mut Vec<u8>, format: Format, tag: u8, body: &[u8]) {
+    let begin = out.len();
     out.push(tag);
     out.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    if format == Format::Present {
+        let head_sum = crc32fast::hash(out.get(begin..).unwrap_or_default());
+        out.extend_from_slice(&head_sum.to_le_bytes());
+        out.extend_from_slice(&crc32fast::hash(body).to_le_bytes());
+    }
     out.extend_from_slice(body);
 }
 
@@ -419,12 +521,6 @@ impl<'a> Reader<'a> {
         Some(head)
     }
 
-    fn frame(&mut self) -> Option<(u8, &'a [u8])> {
-        let tag = self.byte()?;
-        let length = self.count()?;
-        Some((tag, self.take(length)?))
-    }
-
     fn byte(&mut self) -> Option<u8> {
         self.take(1)?.first().copied()
     }
@@ -536,9 +632,88 @@ mod tests {
         assert_eq!(read([Frame::Revoked, Frame::Process(process)]), (None, true));
     }
 
+    /// A record with everything in it, and where its frames end.
+    fn full() -> (Vec<u8>, Vec<usize>) {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&encode_launch(&launch())).unwrap();
+        let mut ends = vec![file.metadata().unwrap().len() as usize];
+        let termination = Termination { status: Some(9), reason: None, message: "x".into() };
+        for frame in [
+            Frame::Process(Process { pid: 12, start: 34 }),
+            Frame::Limits(Limits { mem: Some(77), ..Limits::default() }),
+            Frame::Failure("f".into()),
+            Frame::Status(256),
+            Frame::Termination(termination),
+        ] {
+            append(&mut file, &frame).unwrap();
+            ends.push(file.metadata().unwrap().len() as usize);
+        }
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        (bytes, ends)
+    }
+
+    #[test]
+    fn any_bit_that_flips_and_any_cut_within_a_frame_is_told() {
+        let (bytes, ends) = full();
+        let whole = Record::parse(&bytes).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let error = Record::parse(&damaged).expect_err("a flipped bit");
+            assert!(error.at <= bit / 8, "bit {bit}: {error}");
+            // What can be read is as it was written.
+            let Some(rest) = error.rest else { continue };
+            assert!(rest.launch.id == whole.launch.id && rest.launch.env == whole.launch.env);
+            assert!(rest.status.is_none_or(|status| status == 256), "bit {bit}");
+        }
+        for length in 0..bytes.len() {
+            match Record::parse(&bytes[..length]) {
+                Err(_) => assert!(!ends.contains(&length), "cut at {length}"),
+                // The frames say nothing of those that come after them.
+                Ok(_) => assert!(ends.contains(&length), "cut at {length}"),
+            }
+        }
+    }
+
+    #[test]
+    fn damage_leaves_what_stands_behind_it() {
+        let (mut bytes, ends) = full();
+        let status_begins = ends[3];
+        for at in [status_begins + FRAME_HEADER, status_begins + 2] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 4;
+            let error = Record::parse(&damaged).unwrap_err();
+            assert_eq!(error.at, status_begins);
+            let rest = error.rest.unwrap();
+            assert_eq!((rest.status, rest.termination.unwrap().status), (None, Some(9)));
+        }
+        bytes[6] ^= 1;
+        assert_eq!(Record::parse(&bytes).unwrap_err().rest, None);
+    }
+
+    /// As versions before wrote it, and as this one goes on with it.
+    #[test]
+    fn a_record_without_sums_is_read_and_appended_to_as_it_is() {
+        let present = encode_launch(&launch());
+        let body = &present[MAGIC.len() + FRAME_HEADER..];
+        let mut former = FORMER.to_vec();
+        push_frame(&mut former, Format::Former, b'L', body);
+        assert_eq!(former.len(), 4 + 5 + body.len());
+        let mut file = tempfile::Builder::new().append(true).tempfile().unwrap().into_file();
+        file.write_all(&former).unwrap();
+        append(&mut file, &Frame::Process(Process { pid: 1, start: 2 })).unwrap();
+        append(&mut file, &Frame::Status(256)).unwrap();
+        assert_eq!(file.metadata().unwrap().len() as usize, former.len() + 5 + 16 + 5 + 8);
+        let record = Record::read_fd(&mut file).unwrap();
+        assert_eq!(record.launch, launch());
+        assert_eq!((record.process, record.status), (Some(Process { pid: 1, start: 2 }), Some(256)));
+    }
+
     proptest! {
         #[test]
-        fn damage_is_an_error_or_a_shorter_record_and_never_a_panic(cut in 0usize..400, flip in 0usize..400, to: u8) {
+        fn damage_is_never_a_panic(cut in 0usize..400, flip in 0usize..400, to: u8) {
             let mut bytes = encode_launch(&launch());
             bytes.extend_from_slice(&[b'S', 8, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
             if let Some(byte) = bytes.get_mut(flip) {

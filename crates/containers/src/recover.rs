@@ -44,7 +44,7 @@ impl From<Status> for Recovered {
 pub(crate) fn find(inner: &Arc<Inner>) -> Result<Vec<Arc<Container>>, SetupError> {
     let mut records = inner
         .shelf
-        .scan()
+        .scan(inner.config.strict)
         .map_err(|source| SetupError::Io { what: "read the records of earlier containers".to_owned(), source })?;
     records.sort_by(|(_, a), (_, b)| a.launch.id.cmp(&b.launch.id));
 

@@ -3,17 +3,19 @@
 
 use crate::{
     handle::lock,
-    record::{self, Frame, Launch, Record},
+    record::{self, Damaged, Frame, Launch, Record},
 };
 use std::{
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
+    time::{Duration, SystemTime},
 };
 
 /// How many empty files are kept.
@@ -43,24 +45,47 @@ impl Shelf {
         Ok(Shelf { directory, free: Mutex::default(), next: AtomicU64::new(next) })
     }
 
-    /// The records there are; files without one are free for new ones.
-    pub fn scan(&self) -> io::Result<Vec<(Slot, Record)>> {
+    /// The records there are; files without one are free for new ones. Damage of this boot's records is an error if
+    /// `strict` is set; otherwise what can be read is used, and a copy of the file kept beside it.
+    pub fn scan(&self, strict: bool) -> io::Result<Vec<(Slot, Record)>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let path = entry?.path();
-            if !path.is_file() {
+            let is_ours =
+                path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<u64>().is_ok());
+            if !is_ours || !path.is_file() {
                 continue;
             }
             let slot = Slot { file: File::options().read(true).append(true).open(&path)?, path };
-            match slot.read() {
+            if slot.file.metadata()?.len() == 0 {
+                self.give_back(slot);
+                continue;
+            }
+            match slot.read_patiently()? {
                 Ok(record) => found.push((slot, record)),
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    if slot.file.metadata()?.len() > 0 {
-                        tracing::error!("The record '{}' of a container is damaged and dropped", slot.path.display());
-                    }
+                Err(damage) if !is_of_this_boot(&slot.file) => {
+                    tracing::warn!(
+                        "'{}', of a container from before the machine started, is dropped: {damage}",
+                        slot.path.display()
+                    );
                     self.give_back(slot);
                 }
-                Err(error) => return Err(error),
+                Err(damage) if strict => return Err(refusal(&slot.path, &damage)),
+                Err(damage) => {
+                    let aside = slot.path.with_extension("damaged");
+                    let lost =
+                        if damage.rest.is_some() { "a part of it is lost" } else { "the container is forgotten" };
+                    tracing::error!(
+                        "The record '{}' of a container is damaged, {lost} (--no-strict): {damage}. A copy is kept as '{}'",
+                        slot.path.display(),
+                        aside.display()
+                    );
+                    fs::copy(&slot.path, &aside)?;
+                    match damage.rest {
+                        Some(record) => found.push((slot, *record)),
+                        None => self.give_back(slot),
+                    }
+                }
             }
         }
         Ok(found)
@@ -109,15 +134,30 @@ impl Slot {
     }
 
     pub fn read(&self) -> io::Result<Record> {
+        Record::parse(&self.content()?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    fn content(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut piece = [0; 4096];
         loop {
             match self.file.read_at(&mut piece, bytes.len() as u64)? {
-                0 => break,
+                0 => return Ok(bytes),
                 length => bytes.extend_from_slice(piece.get(..length).unwrap_or_default()),
             }
         }
-        Record::parse(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    /// A launcher may be writing just now: what looks damaged is looked at again.
+    fn read_patiently(&self) -> io::Result<Result<Record, Damaged>> {
+        const TRIES: usize = 5;
+        for _ in 1..TRIES {
+            if let Ok(record) = Record::parse(&self.content()?) {
+                return Ok(Ok(record));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(Record::parse(&self.content()?))
     }
 
     /// Removes a file that somebody else may still write to; should that be a launcher about to begin, it will not.
@@ -127,6 +167,31 @@ impl Slot {
             tracing::warn!("Failed to remove '{}': {error}", self.path.display());
         }
     }
+}
+
+/// Whether it was written since the machine started: earlier containers are gone, whatever their records say.
+fn is_of_this_boot(file: &File) -> bool {
+    let written = file.metadata().and_then(|metadata| metadata.modified());
+    let uptime = fs::read_to_string("/proc/uptime").ok();
+    let seconds = uptime.and_then(|text| text.split(' ').next()?.parse().ok());
+    let started = seconds.and_then(|seconds| SystemTime::now().checked_sub(Duration::from_secs_f64(seconds)));
+    match (written, started) {
+        (Ok(written), Some(started)) => written >= started,
+        _ => true,
+    }
+}
+
+fn refusal(path: &Path, damage: &Damaged) -> io::Error {
+    let lost = match &damage.rest {
+        Some(record) => format!("how container '{}' runs or ended", record.launch.id),
+        None => "a container, which is then destroyed as unknown".to_owned(),
+    };
+    let text = format!(
+        "the record '{}' of a container is damaged: {damage}. With --no-strict the agent goes on with what can be read; what \
+         is lost is {lost}",
+        path.display()
+    );
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 #[cfg(test)]
@@ -165,19 +230,54 @@ mod tests {
         assert_eq!(fs::read_dir(&path).unwrap().count(), 2);
         drop((shelf, second, third));
 
-        fs::write(path.join("7"), "rubbish").unwrap();
+        fs::write(path.join("7"), "").unwrap();
         let shelf = Shelf::open(path.clone()).unwrap();
         let mut found: Vec<_> = shelf
-            .scan()
+            .scan(true)
             .unwrap()
             .into_iter()
             .map(|(_, record)| (record.launch.id.to_string(), record.status))
             .collect();
         found.sort();
         assert_eq!(found, [("second-with-a-longer-name".into(), Some(256)), ("third".into(), None)]);
-        // The damaged file is the first to be used, and a new one takes a new number.
+        // The empty file is the first to be used, and a new one takes a new number.
         let slot = shelf.take(&launch("fourth")).unwrap();
         assert_eq!(slot.path, path.join("7"));
         assert_eq!(shelf.take(&launch("fifth")).unwrap().path, path.join("8"));
+    }
+
+    #[test]
+    fn a_damaged_record_is_refused_by_name_or_passed_over_aloud() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("records");
+        let shelf = Shelf::open(path.clone()).unwrap();
+        let mut slot = shelf.take(&launch("first")).unwrap();
+        slot.append(&Frame::Status(256)).unwrap();
+        let file = slot.path.clone();
+        let whole = fs::read(&file).unwrap();
+        let scan = |strict| {
+            let shelf = Shelf::open(path.clone()).unwrap();
+            let found = shelf.scan(strict)?;
+            Ok::<_, io::Error>(found.into_iter().map(|(_, record)| record.status).collect::<Vec<_>>())
+        };
+        assert_eq!(scan(true).unwrap(), [Some(256)]);
+
+        let mut damaged = whole.clone();
+        *damaged.last_mut().unwrap() ^= 1;
+        fs::write(&file, &damaged).unwrap();
+        let why = scan(true).unwrap_err().to_string();
+        assert!(why.contains(&file.display().to_string()) && why.contains("how container 'first'"), "{why}");
+        assert_eq!(fs::read(&file).unwrap(), damaged, "a refusal changes nothing");
+        assert_eq!(scan(false).unwrap(), [None]);
+        assert_eq!(fs::read(file.with_extension("damaged")).unwrap(), damaged);
+
+        // What was before the machine started does not matter any more.
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        File::options().write(true).open(&file).unwrap().set_modified(long_ago).unwrap();
+        assert_eq!(scan(true).unwrap(), []);
+
+        fs::write(&file, "rubbish").unwrap();
+        assert!(scan(true).unwrap_err().to_string().contains("destroyed as unknown"));
+        assert_eq!(scan(false).unwrap(), []);
     }
 }

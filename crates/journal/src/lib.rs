@@ -235,7 +235,7 @@ fn boot_number(boot: &str) -> u64 {
 fn keep_aside(path: &Path) -> io::Result<()> {
     let aside = path.with_extension("damaged");
     match fs::remove_file(&aside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => fs::hard_link(path, aside),
     }
 }
