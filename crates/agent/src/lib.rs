@@ -13,10 +13,10 @@ mod runtime;
 mod settings;
 mod world;
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc};
+use std::{collections::BTreeSet, io, net::SocketAddr, path::Path, sync::Arc};
 
-use agent_core::{Agent, Event, Record, recording::Beginning};
-use containers::Containers;
+use agent_core::{Agent, Event, Record, RecoveredState, recording::Beginning};
+use containers::{Containers, Recovered};
 use coordination::{Detected, Detector};
 use endpoints::Common;
 use journal::{Journal, JournalError, Opened};
@@ -90,8 +90,9 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
             .map_err(|e| format!("cannot listen at {path}: {e}; choose another place with --domain_socket_location"))?,
         None => server,
     };
-    let world = World::new(containers, Sandboxes::new(&settings.work_dir), inbox.clone());
-    let found = world.containers.recover().await.map_err(|e| format!("cannot recover containers: {e}"))?;
+    let found = containers.recover().await.map_err(|e| format!("cannot recover containers: {e}"))?;
+    let sandboxes = open_sandboxes(&settings, &config, &state, &found).await?;
+    let world = World::new(containers, sandboxes, inbox.clone());
     let recovered = Event::Recovered { state: Box::new(state), found: world.take_up(found), boot_id: boot_id() };
 
     let (node, mut exits) = Node::new(NodeConfig::new(advertised));
@@ -225,6 +226,22 @@ fn open_journal(settings: &Settings, inbox: Inbox) -> Result<(Journal, Vec<Recor
         }
     }
     Ok((journal, read))
+}
+
+/// Before anything is written: on a full disk garbage makes room for it.
+async fn open_sandboxes(
+    settings: &Settings,
+    config: &agent_core::Config,
+    state: &RecoveredState,
+    found: &[Recovered],
+) -> Result<Sandboxes, String> {
+    let known = state.containers().map(|container| container.root().to_string());
+    let found = found.iter().filter_map(|container| container.id.path().first().cloned());
+    let in_use: BTreeSet<String> = known.chain(found).collect();
+    let (work_dir, config) = (settings.work_dir.clone(), config.clone());
+    let open = move || Sandboxes::open(&work_dir, &in_use, |used| config.sandbox_age_max(used), stdx::clock::wall());
+    let opened = tokio::task::spawn_blocking(open).await.map_err(|e| e.to_string())?;
+    opened.map_err(|e| format!("cannot look after sandboxes: {e}"))
 }
 
 fn containers_config(settings: &Settings) -> containers::Config {

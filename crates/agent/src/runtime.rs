@@ -66,6 +66,8 @@ pub struct Loop {
     peers: Peers<AgentTraffic>,
     effects: Effects,
     ending: Option<(u8, String)>,
+    /// The journal had no room on the disk when last looked at.
+    was_short: bool,
     flight: Flight,
 }
 
@@ -82,6 +84,7 @@ impl Loop {
             peers: Peers::default(),
             effects: Effects::new(),
             ending: None,
+            was_short: false,
             flight: Flight::default(),
         }
     }
@@ -128,12 +131,12 @@ impl Loop {
             Effect::Signal { container, signal } => self.world.signal(&container, signal),
             Effect::Destroy { container } => self.world.destroy(container),
             Effect::Remove { container, sandbox } => self.world.remove(container, sandbox),
-            Effect::RetireSandbox { path, at } => self.world.sandboxes.retire(&path, at),
-            Effect::MakeVolume { path } => self.world.make_volume(&path),
-            Effect::RemoveVolume { path, keep_directory } => self.world.remove_volume(path, keep_directory),
+            Effect::RetireSandbox { path, at } => self.world.sandboxes.retire(path, at),
+            Effect::MakeVolume { path } => self.world.volumes.make(path),
+            Effect::RemoveVolume { path, keep_directory } => self.world.volumes.remove(path, keep_directory),
             Effect::LinkVolumes { container, volumes } => self.world.link_volumes(&container, volumes),
             Effect::MeasureDisk => self.world.measure_disk(),
-            Effect::PruneSandboxes { retired_until } => self.world.prune_sandboxes(retired_until),
+            Effect::PruneSandboxes { retired_until } => self.world.sandboxes.prune(retired_until),
             Effect::Exit { code, why } => drop(self.ending.get_or_insert((code, why))),
         }
     }
@@ -189,6 +192,12 @@ impl Owner for Loop {
         if self.ending.is_none() {
             self.compact_journal();
         }
+        // What can be removed should be, before the journal has used up what it has.
+        let short = self.journal.is_short_of_space();
+        if short && !self.was_short {
+            self.world.measure_disk();
+        }
+        self.was_short = short;
         self.ending.take()
     }
 }

@@ -5,6 +5,7 @@ mod resources;
 
 use std::{
     net::{IpAddr, SocketAddr},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -50,8 +51,7 @@ impl Settings {
         )?;
         let work_dir =
             values.path("work_dir").ok_or("--work_dir is missing; give a directory for the agent's files")?;
-        std::fs::create_dir_all(work_dir.join("meta"))
-            .map_err(|e| format!("--work_dir: {}: {e}", work_dir.display()))?;
+        prepare(&work_dir)?;
         let work_dir = work_dir.canonicalize().map_err(|e| format!("--work_dir: {}: {e}", work_dir.display()))?;
         let runtime_dir = values.path("runtime_dir").unwrap_or_else(|| default_runtime_dir(&work_dir));
         let runtime_dir = std::path::absolute(runtime_dir).map_err(|e| format!("--runtime_dir: {e}"))?;
@@ -154,6 +154,23 @@ impl Settings {
     }
 }
 
+/// Makes the place for our own records, which hold what tasks are told in confidence.
+fn prepare(work_dir: &Path) -> Result<(), SettingsError> {
+    let wrong = |e: std::io::Error| format!("--work_dir: {}: {e}", work_dir.display());
+    let meta = work_dir.join("meta");
+    // An agent of Apache Mesos that was ended for good has removed this link.
+    if std::fs::symlink_metadata(meta.join("slaves/latest")).is_ok() {
+        return Err(format!(
+            "--work_dir: {} belongs to an agent of Apache Mesos, whose tasks may still run: a new agent here would not know \
+             them, the master would take them for lost, and they would run twice. Drain that agent and end it with SIGUSR1, \
+             or give this one another --work_dir",
+            work_dir.display()
+        ));
+    }
+    std::fs::create_dir_all(&meta).map_err(wrong)?;
+    std::fs::set_permissions(&meta, std::fs::Permissions::from_mode(0o700)).map_err(wrong)
+}
+
 fn default_runtime_dir(work_dir: &Path) -> PathBuf {
     if nix::unistd::geteuid().is_root() { PathBuf::from("/var/run/meseta") } else { work_dir.join("run") }
 }
@@ -236,6 +253,25 @@ mod tests {
         all.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let values = stdx::flags::parse(&crate::flags::TABLE, "MESETA_", all, std::iter::empty())?;
         Settings::new(values)?.domain_socket()
+    }
+
+    #[test]
+    fn the_work_directory_of_an_agent_of_mesos_is_left_alone() {
+        let home = tempfile::tempdir().expect("a directory");
+        let at_home = || {
+            let flags = ["--master=127.0.0.1:5050".to_owned(), format!("--work_dir={}", home.path().display())];
+            let values = stdx::flags::parse(&crate::flags::TABLE, "MESETA_", flags.to_vec(), std::iter::empty())?;
+            Settings::new(values).map(drop)
+        };
+        let slaves = home.path().join("meta/slaves");
+        std::fs::create_dir_all(&slaves).expect("mkdir");
+        assert_eq!(at_home(), Ok(()));
+        let mode = std::fs::metadata(home.path().join("meta")).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        // It leads nowhere, which does not matter.
+        std::os::unix::fs::symlink("S0", slaves.join("latest")).expect("link");
+        let why = at_home().expect_err("refused");
+        assert!(why.contains("an agent of Apache Mesos") && why.contains("another --work_dir"), "{why}");
     }
 
     #[test]

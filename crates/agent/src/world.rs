@@ -3,6 +3,7 @@
 
 mod sandboxes;
 mod translate;
+mod volumes;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,11 +16,11 @@ use std::{
 use agent_core::{ContainerId, Event, Found, LaunchFailure, LaunchSpec, Launched, Life, Limits, State, VolumeLink};
 use containers::{Containers, Counts, Recovered, Usage};
 use observe::metrics::Snapshot;
-use stdx::WallTime;
 use tokio::runtime::Handle;
 
 use crate::runtime::Inbox;
 pub use sandboxes::Sandboxes;
+pub use volumes::Volumes;
 
 /// A container that has ended is remembered for this long, so that the journal knows of its end before the container's
 /// own record goes: else an agent that crashed in between would take it for one that never started.
@@ -30,6 +31,7 @@ const UNTIL_JOURNALED: Duration = Duration::from_secs(2);
 pub struct World {
     pub containers: Containers,
     pub sandboxes: Sandboxes,
+    pub volumes: Volumes,
     pub inbox: Inbox,
     /// The output pipes of sessions until somebody reads them.
     outputs: Arc<Mutex<HashMap<ContainerId, SessionOutput>>>,
@@ -44,7 +46,14 @@ pub struct SessionOutput {
 
 impl World {
     pub fn new(containers: Containers, sandboxes: Sandboxes, inbox: Inbox) -> World {
-        World { containers, sandboxes, inbox, outputs: Arc::default(), runtime: Handle::current() }
+        World {
+            containers,
+            sandboxes,
+            volumes: Volumes::default(),
+            inbox,
+            outputs: Arc::default(),
+            runtime: Handle::current(),
+        }
     }
 
     /// The containers of an earlier agent, in the core's words; those that run are watched from here on.
@@ -66,9 +75,14 @@ impl World {
 
     pub fn launch(&self, spec: LaunchSpec) {
         let world = self.clone();
+        let paths: Vec<&str> = spec.volumes.iter().map(|volume| &*volume.path).collect();
+        let volumes = self.volumes.settled(&paths);
         self.runtime.spawn(async move {
+            volumes.await;
             let container = spec.container.clone();
+            let launch = world.sandboxes.launching(&spec.sandbox);
             let outcome = world.try_launch(spec).await;
+            drop(launch);
             let launched = outcome.as_ref().ok().map(|(id, _)| id.clone());
             let outcome = outcome.map(|(_, launched)| launched);
             world.inbox.put(Event::Launched { container: container.clone(), outcome }).await;
@@ -137,25 +151,6 @@ impl World {
         }
     }
 
-    /// The directory of a persistent volume. Where it cannot be made, the launch that needs it fails.
-    pub fn make_volume(&self, path: &str) {
-        if let Err(error) = std::fs::create_dir_all(path) {
-            tracing::error!(path, %error, "cannot make the directory of a persistent volume");
-        }
-    }
-
-    pub fn remove_volume(&self, path: String, keep_directory: bool) {
-        self.runtime.spawn_blocking(move || {
-            let removed = if keep_directory { empty(&path) } else { std::fs::remove_dir_all(&path) };
-            match removed {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::error!(path, %error, "cannot remove a persistent volume");
-                }
-                _ => {}
-            }
-        });
-    }
-
     pub fn signal(&self, container: &ContainerId, signal: i32) {
         let Some(id) = translate::to_container_id(container) else { return };
         if let Err(error) = self.containers.signal(&id, signal) {
@@ -218,24 +213,6 @@ impl World {
             }
         });
     }
-
-    pub fn prune_sandboxes(&self, retired_until: WallTime) {
-        let sandboxes = self.sandboxes.clone();
-        self.runtime.spawn_blocking(move || sandboxes.prune(retired_until));
-    }
-}
-
-/// Removes what is in a directory.
-fn empty(path: &str) -> io::Result<()> {
-    for entry in std::fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            std::fs::remove_dir_all(entry.path())?;
-        } else {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 async fn forget(containers: &Containers, id: &containers::ContainerId) {

@@ -3,6 +3,7 @@
 
 use crate::{
     agent::Agent,
+    config::Config,
     effect::{Effect, Effects},
     timers::Timer,
 };
@@ -16,10 +17,17 @@ impl Agent {
     }
 
     pub(crate) fn on_disk_measured(&mut self, used: f64, out: &mut Effects) {
-        let age = max_age(self.config.gc_delay, self.config.gc_disk_headroom, used);
+        let age = self.config.sandbox_age_max(used);
         self.state.metrics.executor_directory_max_allowed_age_secs = age.as_secs();
         let nanos = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
         out.push(Effect::PruneSandboxes { retired_until: WallTime(self.wall.0.saturating_sub(nanos)) });
+    }
+}
+
+impl Config {
+    /// How old a retired sandbox may become while this share of the disk is in use, 0 to 1.
+    pub fn sandbox_age_max(&self, used: f64) -> Duration {
+        max_age(self.gc_delay, self.gc_disk_headroom, used)
     }
 }
 
