@@ -114,6 +114,8 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
     let core = Loop::new(core, journal, node, world.clone(), peers.clone()).recorded_by(flight);
     let ended = tokio::spawn(core.run(arrivals));
     inbox.put(recovered).await;
+    // What a full disk leaves no time for goes now.
+    world.measure_disk();
     common.metrics.gauge("slave/recovery_time_secs").set(recovering.elapsed().as_secs_f64());
     let shown_master = detect_master(settings.master.clone(), &inbox, fence.clone()).await;
 

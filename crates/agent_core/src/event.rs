@@ -62,7 +62,7 @@ pub enum Event {
     Terminated { container: ContainerId, termination: Termination },
     /// `Effect::UpdateLimits` failed.
     LimitsRefused { container: ContainerId, message: String },
-    /// The answer to `Effect::MeasureDisk`: which share of the work directory's disk is in use, 0 to 1.
+    /// The answer to `Effect::MeasureDisk`, or told when the disk is found to be full: which share of the work directory's disk is in use, 0 to 1.
     DiskMeasured { used: f64 },
     /// Stop for good: unregister, end every executor, then `Effect::Exit` (SIGUSR1; SIGTERM needs no event, for
     /// executors outlive an agent that merely exits).
