@@ -106,12 +106,8 @@ impl Agent {
     }
 
     pub(crate) fn on_master_message(&mut self, from: Upid, message: ToAgent, out: &mut Effects) {
-        if let ToAgent::PingSlave(ping) = message {
-            return self.on_ping(from, ping.connected, out);
-        }
-        let stranger = self.state.master.as_ref() != Some(&from) && !stdx::bug!("any_master_obeyed");
-        if stranger && !is_from_driver(&from, &message) {
-            tracing::warn!(%from, message = message.name(), "ignoring a message that is not from the current master");
+        if !self.may_say(&from, &message) && !stdx::bug!("any_master_obeyed") {
+            tracing::warn!(%from, message = message.name(), "ignoring a message of somebody who has no business to say it");
             return;
         }
         match message {
@@ -133,7 +129,7 @@ impl Agent {
             {
                 tracing::warn!(message = message.name(), "ignoring a message while not registered");
             }
-            ToAgent::PingSlave(_) => {}
+            ToAgent::PingSlave(ping) => self.on_ping(from, ping.connected, out),
             ToAgent::RunTask(message) => self.on_run_task(*message, out),
             ToAgent::RunTaskGroup(message) => self.on_run_task_group(*message, out),
             ToAgent::KillTask(message) => self.on_kill_task(*message, out),
@@ -153,10 +149,36 @@ impl Agent {
             ToAgent::AcknowledgeOperationStatus(message) => self.on_operation_acknowledged(&message, out),
         }
     }
-}
 
-/// What v0 drivers may say to an agent directly, without their master.
-fn is_from_driver(from: &Upid, message: &ToAgent) -> bool {
-    &*from.id != "master"
-        && matches!(message, ToAgent::FrameworkToExecutor(_) | ToAgent::StatusUpdateAcknowledgement(_))
+    /// Whose word counts: the leading master's, of pings its observer's, and of what v0 drivers say to an agent directly, the
+    /// framework's own.
+    fn may_say(&self, from: &Upid, message: &ToAgent) -> bool {
+        let master = self.state.master.as_ref();
+        let is_driver_of = |framework: &v1::FrameworkId| {
+            let row = self.state.frameworks.get(framework.value.as_str());
+            let pid = row.and_then(|row| row.pid.as_deref());
+            pid.and_then(|pid| pid.parse::<Upid>().ok()).as_ref() == Some(from)
+        };
+        match message {
+            ToAgent::PingSlave(_) => master.is_some_and(|master| master.host == from.host && master.port == from.port),
+            ToAgent::FrameworkToExecutor(message) => master == Some(from) || is_driver_of(&message.framework_id),
+            ToAgent::StatusUpdateAcknowledgement(message) => {
+                master == Some(from) || is_driver_of(&message.framework_id)
+            }
+            ToAgent::SlaveRegistered(_)
+            | ToAgent::SlaveReregistered(_)
+            | ToAgent::RunTask(_)
+            | ToAgent::RunTaskGroup(_)
+            | ToAgent::KillTask(_)
+            | ToAgent::ShutdownExecutor(_)
+            | ToAgent::ShutdownFramework(_)
+            | ToAgent::UpdateFramework(_)
+            | ToAgent::CheckpointResources(_)
+            | ToAgent::ApplyOperation(_)
+            | ToAgent::ReconcileOperations(_)
+            | ToAgent::AcknowledgeOperationStatus(_)
+            | ToAgent::DrainSlave(_)
+            | ToAgent::Shutdown(_) => master == Some(from),
+        }
+    }
 }

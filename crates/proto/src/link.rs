@@ -30,6 +30,11 @@ macro_rules! link {
                 }
             }
 
+            /// One of each kind, with nothing in it: for tests that must leave out none.
+            pub fn each() -> Vec<$direction> {
+                vec![$($direction::$variant(Box::default()),)*]
+            }
+
             pub fn encode(&self) -> Bytes {
                 match self {
                     $($direction::$variant(message) => wire::encode(&**message),)*

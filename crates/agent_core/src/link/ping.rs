@@ -9,11 +9,9 @@ use proto::{internal, upid::Upid};
 
 impl Agent {
     pub(crate) fn on_ping(&mut self, from: Upid, connected: bool, out: &mut Effects) {
-        let ours =
-            self.state.master.as_ref().is_some_and(|master| master.host == from.host && master.port == from.port);
         // The observer pings, not the master: it is the observer who wants the answer.
         out.push(Effect::ToMaster { to: from, message: internal::PongSlaveMessage {}.into() });
-        if !ours || !self.is_registered() {
+        if !self.is_registered() {
             return;
         }
         if connected {

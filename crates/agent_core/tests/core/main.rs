@@ -1,11 +1,12 @@
 //! The agent's core from outside: scripts of commands and every effect (`scripts`), the loss of the agent at any moment
-//! (`restart`), and nonsense in bulk (`walk`). `world` stands in for journal, containers and peers, `build` makes
+//! (`restart`), who may say what (`senders`), and nonsense in bulk (`walk`). `world` stands in for journal, containers and peers, `build` makes
 //! messages, `text` prints effects.
 #![allow(clippy::unwrap_used)]
 
 mod build;
 mod restart;
 mod scripts;
+mod senders;
 mod text;
 mod walk;
 mod world;
