@@ -1,4 +1,5 @@
 //! Compiles `proto/*.proto` without protoc: the message types through prost, and the tables of `src/descriptor.rs`.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a build reads and writes files")]
 
 use std::{env, fs, io, path::PathBuf};
 

@@ -6,6 +6,8 @@
 //! executors and tasks, `executor_calls` answers executors, `updates` delivers status updates reliably, `operator`
 //! answers container calls, `recovery` is what survives a crash, `recording` turns inputs into bytes, `end` how executors and frameworks end.
 
+#![forbid(unsafe_code)]
+
 mod agent;
 mod config;
 mod container_id;

@@ -10,6 +10,8 @@
 //! somebody got nothing. `invariants` says
 //! what always holds, `oracle` is a second, slow and obvious allocator; both are for tests.
 
+#![forbid(unsafe_code)]
+
 mod agents;
 mod allocator;
 mod allowance;

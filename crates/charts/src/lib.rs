@@ -4,6 +4,8 @@
 //! `LineChart` and `BarChart` make an SVG each; `Report` puts charts, tables and text into a page. `axis` chooses ranges and
 //! ticks, `number` writes numbers, `palette` holds the colours for light and dark, `canvas` is the sheet all charts stand on.
 
+#![forbid(unsafe_code)]
+
 mod axis;
 mod bar;
 mod canvas;

@@ -279,7 +279,9 @@ fn keep_memory_together() {
         libc::mallopt(libc::M_TOP_PAD, 256 << 10);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 20);
     }
-    stdx::memory::give_back_what_is_free();
+    if let Err(error) = kernel::memory::give_back_what_is_free() {
+        tracing::warn!(%error, "free memory stays with this process");
+    }
 }
 
 /// A message that arrives while all processors are busy does not interrupt whoever runs: on an idle machine nothing

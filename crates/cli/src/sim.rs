@@ -130,7 +130,7 @@ impl Report {
 }
 
 pub fn sim(arguments: SimArguments) -> ExitCode {
-    stdx::memory::prefer_huge_pages();
+    kernel::memory::prefer_huge_pages();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => fail(&why),

@@ -35,12 +35,6 @@ impl Kill {
         due
     }
 
-    /// Makes the forced signal due again at `at`.
-    pub fn retry_force(&mut self, at: Tick) {
-        self.forced = false;
-        self.force_at = at;
-    }
-
     pub fn is_forced(&self) -> bool {
         self.forced
     }

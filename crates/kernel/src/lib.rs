@@ -10,6 +10,7 @@ pub mod clone;
 pub mod credentials;
 pub mod files;
 pub mod limits;
+pub mod memory;
 pub mod mounts;
 pub mod pidfd;
 pub mod process;

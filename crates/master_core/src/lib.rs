@@ -5,6 +5,8 @@
 //! what happened: `leadership`, `agents`, `frameworks`, `calls`, `operator`, `tasks`, `offers`. `validate` judges,
 //! `publish` tells subscribers, `pending` and `timers` hold what is still to come, `invariants` what must always hold.
 
+#![forbid(unsafe_code)]
+
 mod agents;
 mod authentication;
 mod calls;

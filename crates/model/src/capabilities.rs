@@ -1,6 +1,6 @@
 //! What frameworks and agents say they can cope with, as flags.
 
-use proto::v1::{AgentInfo, FrameworkInfo, MasterInfo, agent_info, framework_info, master_info};
+use proto::v1::{FrameworkInfo, agent_info, framework_info, master_info};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameworkCapabilities {
@@ -121,14 +121,6 @@ pub fn master_capabilities() -> Vec<master_info::Capability> {
 pub fn fault_domain(domain: Option<&proto::v1::DomainInfo>) -> Option<(&str, &str)> {
     let fault = domain?.fault_domain.as_ref()?;
     Some((&fault.region.name, &fault.zone.name))
-}
-
-/// Whether an agent lies in another region than its master. Only region-aware frameworks see such an agent.
-pub fn is_remote(agent: &AgentInfo, master: &MasterInfo) -> bool {
-    match (fault_domain(agent.domain.as_ref()), fault_domain(master.domain.as_ref())) {
-        (Some((theirs, _)), Some((ours, _))) => theirs != ours,
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! `ids`, `task_state` and `capabilities` are vocabulary; `parse` checks messages; `refusal` is the one table from our reasons
 //! to Mesos's; `status` builds task statuses and updates.
 
+#![forbid(unsafe_code)]
+
 pub mod capabilities;
 pub mod ids;
 pub mod parse;

@@ -2,7 +2,7 @@
 
 use proto::{
     internal,
-    v1::{self, OperationState, TaskState},
+    v1::{self, TaskState},
 };
 
 /// Every state, for tests and tables.
@@ -44,11 +44,6 @@ pub fn is_terminal(state: TaskState) -> bool {
     }
 }
 
-/// Whether an executor may report this state.
-pub fn is_reportable(state: TaskState) -> bool {
-    state != TaskState::TaskStaging
-}
-
 /// Why a state may not follow another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransitionError {
@@ -71,11 +66,6 @@ pub fn check_transition(from: TaskState, to: TaskState) -> Result<(), Transition
         TaskState::TaskUnknown => Err(TransitionError::Unknown),
         _ => Ok(()),
     }
-}
-
-/// Whether a task that was given up as this may reappear when its agent returns.
-pub fn may_return(state: TaskState) -> bool {
-    matches!(state, TaskState::TaskLost | TaskState::TaskUnreachable | TaskState::TaskUnknown)
 }
 
 /// How a framework that does not know partitions sees a state.
@@ -102,22 +92,6 @@ pub fn latest_of(update: &internal::StatusUpdate) -> TaskState {
 /// The state that the framework was last told: what reconciliation answers with.
 pub fn forwarded_of(task: &v1::Task) -> TaskState {
     task.status_update_state.and_then(|state| TaskState::try_from(state).ok()).unwrap_or_else(|| task.state())
-}
-
-/// Whether an operation in this state will not change any more.
-pub fn is_terminal_operation(state: OperationState) -> bool {
-    match state {
-        OperationState::OperationFinished
-        | OperationState::OperationFailed
-        | OperationState::OperationError
-        | OperationState::OperationDropped
-        | OperationState::OperationGoneByOperator => true,
-        OperationState::OperationUnsupported
-        | OperationState::OperationPending
-        | OperationState::OperationUnreachable
-        | OperationState::OperationRecovering
-        | OperationState::OperationUnknown => false,
-    }
 }
 
 #[cfg(test)]

@@ -26,11 +26,6 @@ pub fn memory_bytes() -> u64 {
     meminfo("MemTotal:")
 }
 
-/// Memory that is free.
-pub fn free_memory_bytes() -> u64 {
-    meminfo("MemFree:")
-}
-
 /// The size of the disk that holds `path`.
 pub fn disk_bytes(path: &Path) -> io::Result<u64> {
     let disk = nix::sys::statvfs::statvfs(path)?;

@@ -6,6 +6,8 @@
 //! over libprocess, [`driver`] for what v0 drivers say and [`scheduler_v0`] for their numbering, [`v0json`] for the
 //! legacy endpoints.
 
+#![forbid(unsafe_code)]
+
 pub mod content;
 mod decimal;
 mod descriptor;

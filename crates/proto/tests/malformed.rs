@@ -1,5 +1,6 @@
 //! Two hundred thousand broken inputs for each decoder: nothing panics, every refusal says why, memory stays in
 //! proportion. The inputs are vectors with bytes flipped, cut, doubled and mixed, from a fixed seed.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "vectors are files")]
 
 #[path = "../fuzz/checks.rs"]
 mod checks;

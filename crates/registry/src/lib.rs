@@ -4,6 +4,8 @@
 //! `document` has the value, `operation` the closed set of changes (one file per family), `key` the names of the
 //! document's independent parts, `encoding` the versioned bytes of documents, parts and operations.
 
+#![forbid(unsafe_code)]
+
 mod capability;
 mod document;
 mod encoding;

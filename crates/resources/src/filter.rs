@@ -63,10 +63,6 @@ impl Resources {
         self.filter(|row| row.is_allocated_in_subtree(role))
     }
 
-    pub fn dynamically_reserved(&self) -> Resources {
-        self.filter(Resource::is_dynamically_reserved)
-    }
-
     pub fn revocable(&self) -> Resources {
         self.filter(Resource::is_revocable)
     }

@@ -5,6 +5,8 @@
 //! disks, are [`Quantities`]. `conversion` says what the operations of an offer do to resources, `parse` and `attributes`
 //! read flags, `role` knows role names.
 
+#![forbid(unsafe_code)]
+
 pub mod attributes;
 pub mod conversion;
 mod error;

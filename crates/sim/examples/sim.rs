@@ -23,7 +23,7 @@ use stdx::{Tick, WallTime};
 static HEAP: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    stdx::memory::prefer_huge_pages();
+    kernel::memory::prefer_huge_pages();
     let wanted = std::env::args().nth(1).unwrap_or_default();
     let suites: [(&str, fn()); 4] =
         [("failover", failover), ("seeds", seeds), ("paper", paper_experiment), ("hour", an_hour)];

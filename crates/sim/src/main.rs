@@ -76,7 +76,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    stdx::memory::prefer_huge_pages();
+    kernel::memory::prefer_huge_pages();
     match go(&Arguments::parse()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

@@ -1,5 +1,5 @@
 //! The proof of the simulator: mistakes that are put back into the cores one at a time, and how many seeds it takes to
-//! find each. Only a build with `--cfg sim_bugs` holds them.
+//! find each. Only a build with the feature `mistakes` holds them.
 
 mod bugs;
 
@@ -56,7 +56,7 @@ pub fn seeds_of(table: &str, bug: &str) -> Option<u64> {
 pub fn table(found: &[Found]) -> String {
     let mut text = format!(
         "# Mistakes that the simulator finds\n\n\
-         Each is one line in a core behind `stdx::bug!(\"name\")`, built in by `--cfg sim_bugs` only. `cargo xtask sim --prove` switches\n\
+         Each is one line in a core behind `stdx::bug!(\"name\")`, built in by the feature `mistakes` only. `cargo xtask sim --prove` switches\n\
          them on one at a time, runs seeds from 0 on until one fails, and writes this table. \"Seeds\" is how many that took; the\n\
          bound is {SEEDS_MAX}.\n\n\
          | name | mistake | kind | seeds | found by |\n|---|---|---|---|---|\n",

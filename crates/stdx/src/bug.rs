@@ -1,35 +1,35 @@
 //! `bug!`: a mistake that can be put back, to prove that a simulation finds it. Nothing of it is left in a build without
-//! `--cfg sim_bugs`; in one with it, each thread switches one mistake on by its name.
+//! the feature `mistakes`; in one with it, each thread switches one mistake on by its name.
 
-#[cfg(sim_bugs)]
+#[cfg(feature = "mistakes")]
 use std::cell::RefCell;
 
-#[cfg(sim_bugs)]
+#[cfg(feature = "mistakes")]
 thread_local! {
     static ON: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// Whether this build holds the mistakes at all.
-pub const ARE_BUILT_IN: bool = cfg!(sim_bugs);
+pub const ARE_BUILT_IN: bool = cfg!(feature = "mistakes");
 
 /// Switches this thread's mistake; `None` for none.
-#[cfg(sim_bugs)]
+#[cfg(feature = "mistakes")]
 pub fn switch(name: Option<&str>) {
     ON.with(|on| on.replace(name.map(str::to_owned)));
 }
 
-#[cfg(not(sim_bugs))]
+#[cfg(not(feature = "mistakes"))]
 pub fn switch(_: Option<&str>) {}
 
 #[doc(hidden)]
-#[cfg(sim_bugs)]
+#[cfg(feature = "mistakes")]
 pub fn is_on(name: &str) -> bool {
     ON.with(|on| on.borrow().as_deref() == Some(name))
 }
 
 #[doc(hidden)]
 #[inline(always)]
-#[cfg(not(sim_bugs))]
+#[cfg(not(feature = "mistakes"))]
 pub const fn is_on(_: &str) -> bool {
     false
 }

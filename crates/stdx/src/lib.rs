@@ -8,7 +8,6 @@ pub mod bug;
 pub mod clock;
 pub mod flags;
 pub mod hosts;
-pub mod memory;
 pub mod never;
 pub mod pack;
 pub mod rng;

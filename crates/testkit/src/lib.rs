@@ -7,6 +7,8 @@ pub mod network;
 pub mod processes;
 pub mod services;
 pub mod shape;
+pub mod skip;
 
 pub use cluster::{Cluster, Options};
 pub use masters::Masters;
+pub use skip::skip;

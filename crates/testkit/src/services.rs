@@ -214,7 +214,7 @@ impl Service {
     /// be short.
     pub fn start(kind: Kind, count: usize) -> Option<Service> {
         if let Some(package) = kind.missing() {
-            println!("skipped: {kind:?} is not installed (apt-get install {package})");
+            crate::skip(&format!("{kind:?} is not installed (apt-get install {package})"));
             return None;
         }
         Some(Service::start_with(kind, count, 200))

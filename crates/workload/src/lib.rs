@@ -4,6 +4,8 @@
 //! `trace` and `fleet` are the two inputs with their CSV formats (`sheet` reads both), `mix` draws traces from a seed,
 //! `recorder` counts while tasks come and go, `outcome` is what it counted, `report` shows that as tables and charts.
 
+#![forbid(unsafe_code)]
+
 mod fleet;
 mod mix;
 mod outcome;

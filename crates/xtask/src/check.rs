@@ -1,15 +1,15 @@
-//! `cargo xtask check` and `fix`: format, lints, floors.
+//! `cargo xtask check` and `fix`: format, lints, and the laws of the house.
 
 use anyhow::Result;
 
 use crate::{
-    floors,
     shell::{cargo, run},
+    tidy,
 };
 
 pub fn check() -> Result<()> {
     run(cargo().args(["fmt", "--all", "--check"]))?;
-    floors::floors()?;
+    tidy::tidy()?;
     run(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))
 }
 

@@ -6,12 +6,14 @@ mod charts;
 mod check;
 mod cluster;
 mod demo;
-mod floors;
 mod groups;
 mod prepare;
+mod programs;
 mod shell;
 mod sim;
+mod tally;
 mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -27,14 +29,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Format, lints, floors: reads only, changes nothing.
+    /// Format, lints, the laws of the house: reads only, changes nothing.
     Check,
     /// Mends what `check` finds and a machine can mend.
     Fix,
     /// Installs what the tests need, then runs all of them.
     Test(test::Arguments),
-    /// The crates' dependencies against floors.toml.
-    Floors,
+    /// The laws of the house that no compiler sees: floors, layout, pure crates, unused `pub`, docs. Part of `check`.
+    Tidy,
     /// Prints the figures of a suite beside its floor or peer.
     Bench(bench::Arguments),
     /// Draws the charts of docs/figures from a suite's figures.
@@ -60,7 +62,7 @@ fn main() -> ExitCode {
         Command::Check => check::check(),
         Command::Fix => check::fix(),
         Command::Test(arguments) => test::test(&arguments),
-        Command::Floors => floors::floors(),
+        Command::Tidy => tidy::tidy(),
         Command::Bench(arguments) => bench::bench(&arguments),
         Command::Charts(arguments) => charts::charts(&arguments),
         Command::Groups(arguments) => groups::groups(&arguments),

@@ -16,16 +16,18 @@ const SMOKE_SECS: &str = "60";
 
 pub fn sim(arguments: &Arguments) -> Result<()> {
     if arguments.rest.first().is_some_and(|first| first == "--prove") {
+        build(Mistakes::BuiltIn)?;
         return prove(&arguments.rest[1..]);
     }
-    build(&[])?;
+    build(Mistakes::LeftOut)?;
     let status = command(&program()).args(&arguments.rest).status()?;
     std::process::exit(status.code().unwrap_or(1));
 }
 
-/// As many seeds as a minute holds, and each of them twice the same.
+/// As many seeds as a minute holds, and each of them twice the same. With the mistakes built in but switched off, so that
+/// this and the next need one build.
 pub fn smoke() -> Result<()> {
-    build(&[])?;
+    build(Mistakes::BuiltIn)?;
     run(command(&program()).args(["--seed", "0..2000", "--budget", SMOKE_SECS, "--twice"]))
 }
 
@@ -37,20 +39,29 @@ pub fn smoke_of_mistakes() -> Result<()> {
     let counted = command("git").args(["rev-list", "--count", "HEAD"]).current_dir(root()).output();
     let commits = counted.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
     let after: u64 = commits.parse::<u64>().unwrap_or(0) * 4;
+    build(Mistakes::BuiltIn)?;
     prove(&["--sample".to_owned(), SAMPLE.to_owned(), after.to_string()])
 }
 
-/// Builds the mistakes in, in a target directory of their own, and has each found.
+/// Has the mistakes found.
 fn prove(rest: &[String]) -> Result<()> {
-    let target = root().join("target/sim-bugs");
-    let mut command = cargo();
-    command.args(["run", "--quiet", "--profile", "sim", "--package", "sim", "--"]);
-    command.args(["--prove", "docs/simulation-bugs.md"]).args(rest);
-    run(command.env("CARGO_TARGET_DIR", target).env("RUSTFLAGS", "--cfg sim_bugs"))
+    run(command(&program()).args(["--prove", "docs/simulation-bugs.md"]).args(rest))
 }
 
-fn build(flags: &[&str]) -> Result<()> {
-    run(cargo().args(["build", "--quiet", "--profile", "sim", "--package", "sim"]).args(flags))
+/// Whether a simulator has the planted mistakes, each behind a switch.
+#[derive(PartialEq)]
+enum Mistakes {
+    BuiltIn,
+    LeftOut,
+}
+
+fn build(mistakes: Mistakes) -> Result<()> {
+    let mut command = cargo();
+    command.args(["build", "--quiet", "--profile", "sim", "--package", "sim"]);
+    if mistakes == Mistakes::BuiltIn {
+        command.args(["--features", "mistakes"]);
+    }
+    run(&mut command)
 }
 
 fn program() -> String {

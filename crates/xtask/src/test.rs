@@ -1,16 +1,14 @@
 //! `cargo xtask test`, `conformance` and `ci`: every ring of tests that fits CI's time, with one closing line.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::Stdio,
-};
+use std::{env, process::Command};
 
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    chaos, check, prepare,
+    chaos, check, prepare, programs,
     shell::{cargo, is_root, run},
     sim,
+    tally::Tally,
 };
 
 #[derive(clap::Args)]
@@ -32,14 +30,6 @@ pub struct ConformanceArguments {
     rest: Vec<String>,
 }
 
-/// How many tests passed, failed, and were passed over.
-#[derive(Default)]
-struct Tally {
-    passed: u64,
-    failed: u64,
-    skipped: u64,
-}
-
 pub fn ci() -> Result<()> {
     test(&Arguments { filter: None, no_check: false })
 }
@@ -53,73 +43,73 @@ pub fn test(arguments: &Arguments) -> Result<()> {
         println!("test: not root, so the tests of namespaces and cgroups will say what they leave out");
     }
     run(cargo().args(["build", "--quiet", "--package", "meseta"]))?;
-    let mut command = cargo();
-    command.args(["test", "--workspace", "--no-fail-fast"]);
-    if let Some(filter) = &arguments.filter {
-        command.arg(filter);
-    }
-    let mut tally = tally(&mut command)?;
+    let written = tempfile::NamedTempFile::new().context("no temporary file")?;
+    let mut tally = Tally::default();
+    programs::run_all(programs::build(arguments.filter.as_deref())?, written.path(), |outcome| {
+        println!("\n{} ({:.1} s)", outcome.name, outcome.took.as_secs_f64());
+        print!("{}", outcome.output);
+        tally.add(&outcome.name, &outcome.output, outcome.succeeded);
+    });
+    doc_tests(&mut tally, arguments.filter.as_deref())?;
     if arguments.filter.is_none() {
-        let smokes =
-            [("sim", sim::smoke as fn() -> Result<()>), ("mistakes", sim::smoke_of_mistakes), ("chaos", chaos::smoke)];
-        for (name, smoke) in smokes {
-            match smoke() {
-                Ok(()) => tally.passed += 1,
-                Err(error) => {
-                    println!("{name}: {error:#}");
-                    tally.failed += 1;
-                }
+        smokes(&mut tally);
+    }
+    tally.add_written(written.path());
+    close(&tally)
+}
+
+fn doc_tests(tally: &mut Tally, filter: Option<&str>) -> Result<()> {
+    let mut command = cargo();
+    command.args(["test", "--doc", "--quiet"]);
+    for name in programs::crates_with_doc_tests()? {
+        command.args(["--package", &name]);
+    }
+    let output = command.args(filter).output().context("cannot start cargo test --doc")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    println!("\ndocs\n{text}{}", String::from_utf8_lossy(&output.stderr));
+    tally.add("docs", &text, output.status.success());
+    Ok(())
+}
+
+/// A few minutes of each slow ring.
+fn smokes(tally: &mut Tally) {
+    let smokes =
+        [("sim", sim::smoke as fn() -> Result<()>), ("mistakes", sim::smoke_of_mistakes), ("chaos", chaos::smoke)];
+    for (name, smoke) in smokes {
+        match smoke() {
+            Ok(()) => tally.passed += 1,
+            Err(error) => {
+                println!("{name}: {error:#}");
+                tally.failed += 1;
             }
         }
     }
-    let closing = format!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
-    if tally.failed > 0 {
-        bail!("\n{closing}");
+}
+
+/// Says what was skipped and why; an error if a test failed, or on CI if one was skipped that should run there.
+fn close(tally: &Tally) -> Result<()> {
+    println!();
+    for (test, reason) in &tally.skipped {
+        println!("skipped: {test}: {reason}");
     }
-    println!("\n{closing}");
+    let unexpected = tally.unexpected().count();
+    if env::var_os("CI").is_some() && unexpected > 0 {
+        bail!("{unexpected} tests were skipped that must run on CI\n\n{}", tally.closing());
+    }
+    if tally.failed > 0 {
+        bail!("\n{}", tally.closing());
+    }
+    println!("\n{}", tally.closing());
     Ok(())
 }
 
 pub fn conformance(arguments: &ConformanceArguments) -> Result<()> {
     prepare::prepare()?;
     run(cargo().args(["build", "--quiet", "--package", "meseta"]))?;
-    let mut command = cargo();
+    let mut command: Command = cargo();
     command.args(["run", "--quiet", "--package", "conformance", "--"]);
     if let Some(master) = &arguments.master {
         command.args(["--master", master]);
     }
     run(command.args(&arguments.rest))
-}
-
-/// Runs `cargo test`, passes its output on, and adds up its closing lines. A test program that dies without one, or
-/// does not compile, counts as a failure.
-fn tally(command: &mut std::process::Command) -> Result<Tally> {
-    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
-    let stdout = child.stdout.take().context("no stdout")?;
-    let mut tally = Tally::default();
-    for line in BufReader::new(stdout).lines() {
-        let line = line?;
-        println!("{line}");
-        if let Some(result) = line.strip_prefix("test result: ") {
-            add(&mut tally, result);
-        }
-    }
-    if !child.wait()?.success() && tally.failed == 0 {
-        tally.failed = 1;
-    }
-    Ok(tally)
-}
-
-/// Adds a line such as `ok. 5 passed; 0 failed; 1 ignored; …`.
-fn add(tally: &mut Tally, result: &str) {
-    for part in result.split([';', '.']) {
-        let mut words = part.split_whitespace();
-        let (Some(Ok(count)), Some(word)) = (words.next().map(str::parse::<u64>), words.next()) else { continue };
-        match word {
-            "passed" => tally.passed += count,
-            "failed" => tally.failed += count,
-            "ignored" => tally.skipped += count,
-            _ => {}
-        }
-    }
 }

@@ -2,6 +2,7 @@
 //! beside what was published for them; the others show how the cost grows. Everything runs in this process, on one thread,
 //! without offers going anywhere. Arguments choose suites: `decline`, `suppress`, `agents`, `mixed`, `quota`, `cycle`, `update`,
 //! `placements`, `memory`, `groups`.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark looks at the clock")]
 
 mod agents;
 mod cluster;

@@ -115,6 +115,7 @@ fn play_many(
 
 /// How many histories: so many, or as many times more as the environment asks for.
 fn histories(usual: u64) -> u64 {
+    #[allow(clippy::disallowed_methods, reason = "a test, which may be asked to run longer")]
     let factor = std::env::var("MESETA_AGREEMENT_FACTOR").ok().and_then(|n| n.parse().ok());
     usual * factor.unwrap_or(1)
 }

@@ -195,7 +195,7 @@ fn after_a_restart_of_the_agent_the_same_updates_come_again() {
 fn as_the_first_process_of_its_namespace_it_reaps_and_kills_everything() {
     let unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
     if !nix::unistd::geteuid().is_root() || !can_run(&[&unshare[..], &["true"]].concat()) {
-        return;
+        return testkit::skip("needs root, and namespaces that `unshare` can make");
     }
     let agent = Agent::start();
     let mut executor = Executor::start_under(&unshare, "command", agent.address, &[]);
@@ -224,9 +224,11 @@ fn can_run(command: &[&str]) -> bool {
 #[test]
 fn a_command_with_another_user_runs_as_that_user() {
     if !nix::unistd::geteuid().is_root() {
-        return;
+        return testkit::skip("needs root");
     }
-    let Ok(Some(nobody)) = nix::unistd::User::from_name("nobody") else { return };
+    let Ok(Some(nobody)) = nix::unistd::User::from_name("nobody") else {
+        return testkit::skip("needs a user `nobody`");
+    };
     let (agent, mut executor, mut stream) = started(&[], v1::FrameworkInfo::default());
     let mut task = task("t", &format!("test \"$(id -u) $(id -g)\" = \"{} {}\"", nobody.uid, nobody.gid));
     task.command.as_mut().expect("set").user = Some("nobody".into());

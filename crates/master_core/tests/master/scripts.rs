@@ -7,7 +7,8 @@
 //! `register N [host=H] [RESOURCES]`, `reregister N ID {MORE}`,
 //! `from N MESSAGE {JSON}`, `update N TASK STATE [FIELD=VALUE]`, `pong N`, `exited N`, `subscribe CONN {FRAMEWORK INFO}`,
 //! `suppressed CONN ROLE {FRAMEWORK INFO}`, `call CONN {JSON}`, `stream CONN ID {JSON}`, `launch CONN OFFER TASK RESOURCES`,
-//! `ack CONN AGENT TASK UPDATE`, `finish N [STATE]` (of the agent's operations), `operator {JSON}`, `whitelist H...` (`*`: all), `close CONN`, `state`, `metrics PREFIX`. N is an agent at 10.0.0.N.
+//! `ack CONN AGENT TASK UPDATE`, `finish N [STATE]` (of the agent's operations), `operator {JSON}`,
+//! `whitelist H...` (`*`: all), `close CONN`, `state`, `metrics PREFIX`. N is an agent at 10.0.0.N.
 //! Of v0 drivers, D at 10.0.1.D: `driver D [force] CALL {JSON}` (a call's type or an old message's name),
 //! `broken D`, `authenticating D|agent N`, `authenticated D|agent N [PRINCIPAL]`.
 

@@ -124,10 +124,3 @@ pub fn inject_allocation(resources: &mut [v1::Resource], role: &str) {
         resource.allocation_info.get_or_insert_with(|| v1::resource::AllocationInfo { role: Some(role.to_owned()) });
     }
 }
-
-/// Takes the allocation out for frameworks that know one role only.
-pub fn strip_allocation(resources: &mut [v1::Resource]) {
-    for resource in resources {
-        resource.allocation_info = None;
-    }
-}

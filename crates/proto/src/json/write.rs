@@ -130,11 +130,6 @@ impl Writer {
         self.binary(M::DESCRIPTOR, &wire::encode_to_vec(message));
     }
 
-    /// The fields of a message into an object that is open already.
-    pub fn fields_of<M: Message>(&mut self, message: &M) {
-        self.fields(M::DESCRIPTOR, &wire::encode_to_vec(message));
-    }
-
     fn open(&mut self, bracket: u8) {
         self.separate();
         self.out.push(bracket);

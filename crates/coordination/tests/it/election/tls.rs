@@ -38,7 +38,7 @@ impl Authority {
 #[test]
 fn masters_meet_at_an_etcd_with_tls() {
     if Kind::Etcd.missing().is_some() {
-        println!("skipped: etcd is not installed (apt-get install etcd-server)");
+        testkit::skip("etcd is not installed (apt-get install etcd-server)");
         return;
     }
     let home = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 //! How this process's heap lies in memory: what is free is given back to the kernel, for servers; large heaps in huge
-//! pages, for programs whose one thread works on all of it. A heap of gigabytes that is touched everywhere spends a good part of its time on finding
-//! pages; the kernel gives larger ones to those who ask (`madvise` in /sys/kernel/mm/transparent_hugepage/enabled).
+//! pages, for programs whose one thread works on all of it. A heap of gigabytes that is touched everywhere spends a good
+//! part of its time on finding pages; the kernel gives larger ones to those who ask (`madvise` in
+//! /sys/kernel/mm/transparent_hugepage/enabled).
 
 use std::{fs, io, time::Duration};
 
@@ -14,7 +15,7 @@ const EVERY: Duration = Duration::from_millis(50);
 /// everything is only slower, so nobody needs to know.
 pub fn prefer_huge_pages() {
     // The heap grows in steps large enough to be seen before they are filled, and keeps what is freed.
-    // Sound: it sets figures of the allocator.
+    // SAFETY: it sets figures of the allocator.
     unsafe {
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
         libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
@@ -22,17 +23,13 @@ pub fn prefer_huge_pages() {
     }
     let look = move || {
         loop {
-            if let Err(error) = advise() {
-                tracing::debug!(%error, "no huge pages");
+            if advise().is_err() {
                 return;
             }
             std::thread::sleep(EVERY);
         }
     };
-    let thread = std::thread::Builder::new().name("huge-pages".into()).stack_size(64 << 10).spawn(look);
-    if let Err(error) = thread {
-        tracing::debug!(%error, "no huge pages");
-    }
+    let _ = std::thread::Builder::new().name("huge-pages".into()).stack_size(64 << 10).spawn(look);
 }
 
 /// Servers look this often for memory to give back.
@@ -43,8 +40,8 @@ const WORTH_GIVING_BACK: usize = 8 << 20;
 
 /// Gives free memory back to the kernel every few seconds when there is much of it, from a thread of its own. The
 /// allocator by itself gives back only what lies at the end of its heap, so that one long-lived block keeps all that was
-/// ever used before it.
-pub fn give_back_what_is_free() {
+/// ever used before it. An error where no thread can be had; free memory then stays with this process.
+pub fn give_back_what_is_free() -> io::Result<()> {
     let look = move || {
         let mut looked = FreeMemory::default();
         loop {
@@ -52,10 +49,7 @@ pub fn give_back_what_is_free() {
             looked.give_back();
         }
     };
-    let thread = std::thread::Builder::new().name("free-memory".into()).stack_size(64 << 10).spawn(look);
-    if let Err(error) = thread {
-        tracing::warn!(%error, "free memory stays with this process");
-    }
+    std::thread::Builder::new().name("free-memory".into()).stack_size(64 << 10).spawn(look).map(drop)
 }
 
 /// What the heap held free when it was last looked at. Memory that was given back still counts as free there, so only
@@ -89,7 +83,7 @@ fn advise() -> io::Result<()> {
         if size < LARGE {
             continue;
         }
-        // Sound: it changes no byte, only how the kernel keeps them. A range that is gone by now is an error.
+        // SAFETY: it changes no byte, only how the kernel keeps them. A range that is gone by now is an error.
         if unsafe { libc::madvise(range.start as *mut _, range.len(), libc::MADV_HUGEPAGE) } != 0 {
             let error = io::Error::last_os_error();
             if error.kind() == io::ErrorKind::InvalidInput {
@@ -157,7 +151,7 @@ mod tests {
     #[test]
     fn what_is_large_is_marked() {
         if !fs::exists("/sys/kernel/mm/transparent_hugepage").unwrap_or(false) {
-            eprintln!("skipped: this kernel has no huge pages");
+            testkit::skip("this kernel has no huge pages");
             return;
         }
         let room = vec![0u8; 2 * LARGE];

@@ -1,0 +1,173 @@
+//! Test programs: built by one call of cargo, then run side by side, so that what waits (for servers, clocks, disks) and
+//! what computes share the cores. Each one's output appears in one piece when it ends.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Mutex, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::{Message, TargetKind};
+
+use crate::shell::{cargo, root};
+
+/// One program, and where it must run.
+pub struct Program {
+    pub name: String,
+    command: PathBuf,
+    arguments: Vec<String>,
+    directory: PathBuf,
+}
+
+/// What a program printed, whether it ended well, and how long it took.
+pub struct Outcome {
+    pub name: String,
+    pub output: String,
+    pub succeeded: bool,
+    pub took: Duration,
+}
+
+/// These take longest, so they start first: a long one that starts last would run alone.
+const LONGEST_FIRST: [&str; 8] =
+    ["conformance", "cli", "coordination", "containers", "allocator", "sim", "master_core", "agent_core"];
+
+/// Builds every test program of the workspace, and with them what they run: the binary and the programs of examples.
+pub fn build(filter: Option<&str>) -> Result<Vec<Program>> {
+    // Doc tests have a build of their own, and examples are no tests.
+    let mut command = cargo();
+    command.args(["test", "--no-run", "--workspace", "--lib", "--bins", "--tests"]);
+    command.arg("--message-format=json-render-diagnostics");
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
+    let stdout = child.stdout.take().context("no stdout")?;
+    let mut programs = Vec::new();
+    for message in Message::parse_stream(std::io::BufReader::new(stdout)) {
+        let Message::CompilerArtifact(artifact) = message? else { continue };
+        let Some(executable) = artifact.executable.filter(|_| artifact.profile.test) else { continue };
+        let directory = artifact.manifest_path.parent().context("a manifest outside any directory")?;
+        let package = directory.file_name().unwrap_or_default();
+        let of_library = artifact.target.kind.contains(&TargetKind::Lib);
+        programs.push(Program {
+            name: if of_library { package.to_owned() } else { format!("{package}/{}", artifact.target.name) },
+            command: executable.into(),
+            arguments: filter.map(str::to_owned).into_iter().collect(),
+            directory: directory.into(),
+        });
+    }
+    if !child.wait()?.success() {
+        bail!("the tests do not compile");
+    }
+    programs.sort_by_key(|program| {
+        let package = program.name.split('/').next().unwrap_or_default();
+        let place = LONGEST_FIRST.iter().position(|name| *name == package).unwrap_or(LONGEST_FIRST.len());
+        // Of a crate, its tests with real parts take longer than those in its library.
+        (!program.name.contains('/'), place, program.name.clone())
+    });
+    Ok(programs)
+}
+
+/// The crates whose public docs hold code, which rustdoc compiles and runs. The others are not asked, since that takes
+/// seconds each.
+pub fn crates_with_doc_tests() -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(root().join("crates"))? {
+        let path = entry?.path();
+        if has_doc_code(&path.join("src"))? {
+            found.insert(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        }
+    }
+    Ok(found)
+}
+
+fn has_doc_code(directory: &Path) -> Result<bool> {
+    let Ok(entries) = fs::read_dir(directory) else { return Ok(false) };
+    for entry in entries {
+        let path = entry?.path();
+        let found = if path.is_dir() {
+            has_doc_code(&path)?
+        } else {
+            path.extension().is_some_and(|e| e == "rs") && fs::read_to_string(&path)?.lines().any(opens_doc_code)
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A fence in a doc comment; one that says `text` is a drawing.
+fn opens_doc_code(line: &str) -> bool {
+    let line = line.trim_start();
+    let Some(text) = line.strip_prefix("///").or_else(|| line.strip_prefix("//!")) else { return false };
+    text.trim_start().strip_prefix("```").is_some_and(|language| language != "text")
+}
+
+/// Runs the programs, as many at a time as there are cores, and hands over each outcome as it comes. Tests that skip
+/// themselves write so in `skipped`.
+pub fn run_all(programs: Vec<Program>, skipped: &Path, mut on_outcome: impl FnMut(Outcome)) {
+    let at_a_time = thread::available_parallelism().map_or(1, usize::from);
+    let waiting = Mutex::new(programs.into_iter());
+    let (sender, outcomes) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..at_a_time {
+            let (waiting, sender) = (&waiting, sender.clone());
+            scope.spawn(move || {
+                loop {
+                    let next = waiting.lock().map(|mut programs| programs.next());
+                    let Ok(Some(program)) = next else { return };
+                    if sender.send(run(&program, skipped)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for outcome in outcomes {
+            on_outcome(outcome);
+        }
+    });
+}
+
+fn run(program: &Program, skipped: &Path) -> Outcome {
+    let started = Instant::now();
+    let (output, succeeded) = match try_run(program, skipped) {
+        Ok((output, succeeded)) => (output, succeeded),
+        Err(error) => (format!("{error:#}\n"), false),
+    };
+    Outcome { name: program.name.clone(), output, succeeded, took: started.elapsed() }
+}
+
+/// Both streams go through one pipe, so that they stay in order.
+fn try_run(program: &Program, skipped: &Path) -> Result<(String, bool)> {
+    let (mut reader, writer) = std::io::pipe().context("no pipe")?;
+    let mut command = Command::new(&program.command);
+    command.args(&program.arguments).current_dir(&program.directory).env("CARGO_MANIFEST_DIR", &program.directory);
+    command.env(testkit::skip::FILE, skipped);
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn().with_context(|| format!("cannot start {}", program.command.display()))?;
+    // It holds our ends of the pipe, which would never end.
+    drop(command);
+    let mut output = Vec::new();
+    reader.read_to_end(&mut output)?;
+    Ok((String::from_utf8_lossy(&output).into_owned(), child.wait()?.success()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::opens_doc_code;
+
+    #[test]
+    fn only_code_in_docs_is_a_doc_test() {
+        for line in ["/// ```", "    //! ```no_run", "/// ```rust"] {
+            assert!(opens_doc_code(line), "{line}");
+        }
+        for line in ["/// ```text", "// ```", "let fence = \"```\";"] {
+            assert!(!opens_doc_code(line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `cargo xtask tidy`: the laws of the house that neither rustc nor clippy can see. Reads only. Each law is one file that
+//! gives back a line for each place that breaks it.
+
+mod docs;
+mod floors;
+mod layout;
+mod pure;
+mod sources;
+mod unused;
+
+use anyhow::{Result, bail};
+
+pub fn tidy() -> Result<()> {
+    let house = sources::House::read()?;
+    let laws: [(&str, Vec<String>); 5] = [
+        ("floors", floors::broken()?),
+        ("layout", layout::broken(&house)),
+        ("pure crates", pure::broken(&house)?),
+        ("unused pub", unused::broken(&house)),
+        ("docs", docs::broken(&house)?),
+    ];
+    let mut broken = 0;
+    for (law, places) in &laws {
+        for place in places {
+            println!("tidy: {law}: {place}");
+        }
+        broken += places.len();
+    }
+    if broken > 0 {
+        bail!("tidy: {broken} places break a law of the house");
+    }
+    println!("tidy: {} files of {} crates keep the laws of the house", house.files.len(), house.crates.len());
+    Ok(())
+}
