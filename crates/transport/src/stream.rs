@@ -1,5 +1,6 @@
 //! Long answers. `outbox` is the event stream of a subscription: the owner sends without ever waiting, the connection's
-//! task encodes, and what nobody has read is bounded in events and in bytes. `flow` is a byte stream whose writer waits for the peer. Heartbeats and meaning are the owner's.
+//! task encodes, and what nobody has read is bounded in events and in bytes. `flow` is a byte
+//! stream whose writer waits for the peer. Heartbeats and meaning are the owner's.
 
 use std::{
     fmt, io,
