@@ -15,7 +15,7 @@ use crate::{
     container_id::ContainerId,
     effect::{Effect, Effects},
     event::{Found, Life, Termination},
-    launch::{environment::duration_text, paths, spec::Class},
+    launch::{paths, spec::Class},
     state::{Container, ContainerLife, ExecutorPhase, FrameworkPhase, Phase, Stage},
     timers::Timer,
 };
@@ -273,7 +273,7 @@ impl Agent {
         self.state.phase = Phase::Disconnected;
         let missing: Vec<ContainerId> =
             self.state.executors().filter(|row| row.is_missing()).map(|row| row.container.clone()).collect();
-        let timeout = duration_text(self.config.executor_reregistration_timeout.min(REREGISTRATION_MAX));
+        let timeout = stdx::units::print_duration(self.config.executor_reregistration_timeout.min(REREGISTRATION_MAX));
         for container in missing {
             let message = format!("Executor did not reregister within {timeout}");
             self.give_up_executor(&container, Refusal::ExecutorReregistrationTimeout, message, out);

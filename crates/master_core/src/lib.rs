@@ -47,14 +47,19 @@ use model::{AgentId, FrameworkId};
 use proto::{link::ToMaster, upid::Upid, v1};
 use stdx::{Rng, Tick, WallTime};
 
-use crate::{counters::Counter, ids::Ids, pending::Pending, timers::Timers};
+use crate::{
+    counters::Counter,
+    ids::Ids,
+    pending::Pending,
+    timers::{Timer, Timers},
+};
 
 /// A master: one value, changed by one event at a time.
 pub struct Master {
     config: Config,
     state: State,
     allocator: Allocator,
-    timers: Timers,
+    timers: Timers<Timer>,
     pending: Pending,
     ids: Ids,
     rng: Rng,
@@ -148,7 +153,8 @@ impl Master {
         if !self.state.is_leading() {
             return None;
         }
-        [self.timers.next(), self.allocator.next_deadline()].into_iter().flatten().min_by_key(|(tick, _)| *tick)
+        let timer = self.timers.next().map(|(due, timer)| (due, timer.reason()));
+        [timer, self.allocator.next_deadline()].into_iter().flatten().min_by_key(|(tick, _)| *tick)
     }
 
     /// What the master knows, for reading. `State` clones cheaply.

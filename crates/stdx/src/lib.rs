@@ -1,8 +1,8 @@
 //! What the standard library lacks, and nothing about Mesos: time as values, seeded randomness, `never!`, flags, the
 //! host's users and names.
 //!
-//! `time` gives the two clocks a core may see, `rng` the only randomness it may use, `never` the reaction to a broken
-//! local invariant. `flags` and `units` read what operators write.
+//! `time` gives the two clocks a core may see, `timers` keeps its deadlines, `rng` is the only randomness it may use,
+//! `never` the reaction to a broken local invariant. `flags` and `units` read what operators write.
 
 pub mod bug;
 pub mod clock;
@@ -13,6 +13,7 @@ pub mod pack;
 pub mod rng;
 pub mod seldom;
 pub mod time;
+pub mod timers;
 pub mod units;
 pub mod users;
 

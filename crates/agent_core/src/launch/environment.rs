@@ -3,6 +3,7 @@
 use crate::{ExecutorKind, config::Config, state::Executor};
 use proto::v1;
 use std::time::Duration;
+use stdx::units::print_duration;
 
 /// The environment of an executor; `command` is its own, whose variables win.
 pub(crate) fn of_executor(
@@ -27,11 +28,11 @@ pub(crate) fn of_executor(
     }
     set("MESOS_CHECKPOINT", if checkpoint { "1" } else { "0" }.to_owned());
     set("MESOS_HTTP_COMMAND_EXECUTOR", "1".to_owned());
-    set("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", duration_text(grace));
+    set("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", print_duration(grace));
     if checkpoint {
-        set("MESOS_RECOVERY_TIMEOUT", duration_text(config.recovery_timeout));
+        set("MESOS_RECOVERY_TIMEOUT", print_duration(config.recovery_timeout));
         // An executor that waits as long as we do might come back too late.
-        set("MESOS_SUBSCRIPTION_BACKOFF_MAX", duration_text(config.executor_reregistration_timeout / 2));
+        set("MESOS_SUBSCRIPTION_BACKOFF_MAX", print_duration(config.executor_reregistration_timeout / 2));
     }
     set("LIBPROCESS_PORT", "0".to_owned());
     set("LIBPROCESS_IP", config.upid.host.as_ref().to_owned());
@@ -79,36 +80,5 @@ pub(crate) fn shutdown_grace(config: &Config, info: &v1::ExecutorInfo) -> Durati
     match &info.shutdown_grace_period {
         Some(period) => Duration::from_nanos(u64::try_from(period.nanoseconds).unwrap_or(0)),
         None => config.executor_shutdown_grace_period,
-    }
-}
-
-/// A duration as Mesos writes it: the largest unit that the value fits, `15mins`, `2secs`, `500ms`.
-pub(crate) fn duration_text(duration: Duration) -> String {
-    const UNITS: [(u128, &str); 7] = [
-        (7 * 24 * 3_600_000_000_000, "weeks"),
-        (24 * 3_600_000_000_000, "days"),
-        (3_600_000_000_000, "hrs"),
-        (60_000_000_000, "mins"),
-        (1_000_000_000, "secs"),
-        (1_000_000, "ms"),
-        (1_000, "us"),
-    ];
-    let nanos = duration.as_nanos();
-    match UNITS.iter().find(|(size, _)| nanos >= *size && nanos.is_multiple_of(*size)) {
-        Some((size, unit)) => format!("{}{unit}", nanos / size),
-        None => format!("{nanos}ns"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_written_without_loss() {
-        let texts = [(900_000, "15mins"), (2_000, "2secs"), (90_000, "90secs"), (500, "500ms"), (0, "0ns")];
-        for (millis, text) in texts {
-            assert_eq!(duration_text(Duration::from_millis(millis)), text);
-        }
     }
 }

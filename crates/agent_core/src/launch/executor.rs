@@ -181,7 +181,7 @@ impl Agent {
     }
 
     pub(crate) fn on_registration_timeout(&mut self, container: &ContainerId, out: &mut Effects) {
-        let timeout = environment::duration_text(self.config.executor_registration_timeout);
+        let timeout = stdx::units::print_duration(self.config.executor_registration_timeout);
         self.give_up_executor(
             container,
             Refusal::ExecutorRegistrationTimeout,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::AgentId;
 use registry::Operation;
-use stdx::{Tick, WallTime};
+use stdx::{Tick, WallTime, units::print_duration};
 
 use super::membership::Departure;
 use crate::{Master, Step, counters::Counter, pending::Continuation, timers::Timer};
@@ -90,7 +90,7 @@ impl Master {
     }
 
     fn stayed_away(&self) -> String {
-        let timeout = duration_text(self.config.agent_reregister_timeout);
+        let timeout = print_duration(self.config.agent_reregister_timeout);
         format!("agent did not reregister within {timeout} after disconnecting")
     }
 
@@ -113,29 +113,9 @@ impl Master {
     }
 }
 
-/// A duration as Mesos writes it: `10mins`, `1.25mins`, `15secs`.
-fn duration_text(duration: Duration) -> String {
-    let units = [(604_800.0, "weeks"), (86_400.0, "days"), (3_600.0, "hrs"), (60.0, "mins"), (1.0, "secs")];
-    let secs = duration.as_secs_f64();
-    for (size, name) in units {
-        if secs >= size {
-            return format!("{}{name}", secs / size);
-        }
-    }
-    format!("{}ms", secs * 1e3)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_read_as_in_mesos() {
-        assert_eq!(duration_text(Duration::from_secs(600)), "10mins");
-        assert_eq!(duration_text(Duration::from_secs(75)), "1.25mins");
-        assert_eq!(duration_text(Duration::from_secs(15)), "15secs");
-        assert_eq!(duration_text(Duration::from_millis(20)), "20ms");
-    }
 
     #[test]
     fn removals_keep_their_distance() {
