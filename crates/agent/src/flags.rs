@@ -1,43 +1,49 @@
 //! The agent's flags: names, defaults and meanings are those of Mesos's `configuration/agent.md`.
 
-use stdx::flags::{Flag, Kind::*, Table};
+use endpoints::mesos;
+use stdx::flags::{Flag, Foreign, Kind::*, Table};
 
 pub static TABLE: Table = Table {
     about: "Runs an agent: offers this machine's resources to a master and runs tasks on them in containers.",
     flags: FLAGS,
-    not_built: &[
-        "acls",
-        "allowed_devices",
-        "authenticate_http_executors",
-        "authenticate_http_readwrite",
-        "authorizer",
-        "bounding_capabilities",
-        "container_logger",
-        "csi_plugin_config_dir",
-        "default_container_info",
-        "docker_config",
-        "docker_registry",
-        "docker_volume_checkpoint_dir",
-        "effective_capabilities",
-        "firewall_rules",
-        "hooks",
-        "image_providers",
-        "image_provisioner_backend",
-        "jwt_secret_key",
-        "master_detector",
-        "modules",
-        "modules_dir",
-        "network_cni_config_dir",
-        "network_cni_plugins_dir",
-        "qos_controller",
-        "resource_estimator",
-        "resource_provider_config_dir",
-        "seccomp_config_dir",
-        "seccomp_profile_name",
-        "secret_resolver",
-        "xfs_project_range",
-    ],
+    foreign: FOREIGN,
+    variables: mesos::LIBPROCESS,
+    elsewhere: mesos::MASTER_FLAGS,
 };
+
+/// Flags of Mesos's agents that this one does not act upon.
+static FOREIGN: &[Foreign] = &[
+    Foreign::refused("acls", ""),
+    Foreign::refused("allowed_devices", ""),
+    Foreign::refused("authenticate_http_executors", ""),
+    Foreign::refused("authenticate_http_readwrite", ""),
+    Foreign::refused("authorizer", ""),
+    Foreign::refused("bounding_capabilities", ""),
+    Foreign::refused("container_logger", ""),
+    Foreign::refused("csi_plugin_config_dir", ""),
+    Foreign::refused("default_container_info", ""),
+    Foreign::refused("docker_config", ""),
+    Foreign::refused("docker_registry", ""),
+    Foreign::refused("docker_volume_checkpoint_dir", ""),
+    Foreign::refused("effective_capabilities", ""),
+    Foreign::refused("firewall_rules", ""),
+    Foreign::refused("hooks", ""),
+    Foreign::refused("image_providers", ""),
+    Foreign::refused("image_provisioner_backend", ""),
+    Foreign::refused("jwt_secret_key", ""),
+    Foreign::refused("master_detector", ""),
+    Foreign::refused("modules", ""),
+    Foreign::refused("modules_dir", ""),
+    Foreign::refused("network_cni_config_dir", ""),
+    Foreign::refused("network_cni_plugins_dir", ""),
+    Foreign::refused("qos_controller", ""),
+    Foreign::refused("resource_estimator", ""),
+    Foreign::refused("resource_provider_config_dir", ""),
+    Foreign::refused("seccomp_config_dir", ""),
+    Foreign::refused("seccomp_profile_name", ""),
+    Foreign::refused("secret_resolver", ""),
+    Foreign::refused("xfs_project_range", ""),
+];
 
 static FLAGS: &[Flag] = &[
     Flag::new(

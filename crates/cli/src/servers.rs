@@ -65,7 +65,7 @@ pub fn run(program: Program, mut args: Vec<String>) -> ExitCode {
     let given = args.len();
     args.retain(|arg| arg != HAND_OVER);
     let handing_over = args.len() < given && program == Program::Master;
-    let values = match flags::parse(program.table(), PREFIX, args, environment(std::env::vars())) {
+    let values = match flags::parse(program.table(), PREFIX, args, std::env::vars()) {
         Ok(values) => values,
         Err(why) => return fail(&format!("{why}\n`meseta {} --help` lists the flags", program.name())),
     };
@@ -93,15 +93,6 @@ pub fn run(program: Program, mut args: Vec<String>) -> ExitCode {
         },
         Err(why) => fail(&why),
     }
-}
-
-/// Our variables, and the one of libprocess that is a flag here.
-fn environment(all: impl Iterator<Item = (String, String)>) -> impl Iterator<Item = (String, String)> {
-    all.filter_map(|(name, value)| match name.as_str() {
-        "LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH" => Some((format!("{PREFIX}REQUIRE_PEER_ADDRESS_IP_MATCH"), value)),
-        name if name.starts_with(PREFIX) => Some((name.to_owned(), value)),
-        _ => None,
-    })
 }
 
 fn hand_over(values: &Values) -> ExitCode {
@@ -251,6 +242,9 @@ fn start_log(name: &'static str, values: &Values) -> Result<Log, String> {
     for warning in &values.warnings {
         tracing::warn!("{warning}");
     }
+    for note in &values.notes {
+        tracing::info!("{note}");
+    }
     Ok(log)
 }
 
@@ -323,11 +317,24 @@ mod tests {
     fn a_variable_of_libprocess_is_a_flag() {
         for (value, expected) in [("true", true), ("1", true), ("false", false)] {
             let all =
-                [("LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH", value), ("LIBPROCESS_IP", "1.2.3.4"), ("HOME", "/")];
+                [("LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH", value), ("LIBPROCESS_IP", "127.0.0.2"), ("HOME", "/")];
             let all = all.map(|(name, value)| (name.to_owned(), value.to_owned()));
             for program in [Program::Master, Program::Agent] {
-                let read = flags::parse(program.table(), PREFIX, Vec::new(), environment(all.clone().into_iter()));
-                assert_eq!(read.expect("sound").switch("require_peer_address_ip_match"), expected, "{value}");
+                let read = flags::parse(program.table(), PREFIX, Vec::new(), all.clone());
+                let read = read.expect("sound");
+                assert_eq!(read.switch("require_peer_address_ip_match"), expected, "{value}");
+                assert_eq!(read.text("ip"), Some("127.0.0.2"));
+            }
+        }
+    }
+
+    #[test]
+    fn protection_that_is_not_there_is_refused_in_the_environment_too() {
+        for program in [Program::Master, Program::Agent] {
+            for name in ["LIBPROCESS_SSL_ENABLED", "SSL_ENABLED", "MESOS_ACLS", "MESOS_FIREWALL_RULES"] {
+                let read = flags::parse(program.table(), PREFIX, Vec::new(), [(name.to_owned(), "true".to_owned())]);
+                let refused = read.expect_err(name);
+                assert!(refused.starts_with(&format!("{name}: ")) && refused.ends_with("remove it"), "{refused}");
             }
         }
     }
@@ -337,8 +344,11 @@ mod tests {
         for program in [Program::Master, Program::Agent] {
             let name = program.name();
             let path = format!("{}/../../docs/flags-{name}.md", env!("CARGO_MANIFEST_DIR"));
+            if std::env::var_os("MESETA_BLESS").is_some() {
+                std::fs::write(&path, reference_page(program)).expect("writable");
+            }
             let page = std::fs::read_to_string(&path).unwrap_or_default();
-            assert!(page == reference_page(program), "write it anew: meseta flags {name} > docs/flags-{name}.md");
+            assert!(page == reference_page(program), "write it anew: MESETA_BLESS=1, or meseta flags {name}");
         }
     }
 }

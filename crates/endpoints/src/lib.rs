@@ -4,11 +4,12 @@
 //! `Common::answer` serves the legacy endpoints, `Common::answer_call` the operator API; `v1` makes messages of the same
 //! answers.
 //! `coalesce` is for what is costly to show; `doors` knows which endpoints ask who is there; `serving` reads the flags of
-//! their servers.
+//! their servers; `mesos` knows which flags and variables Mesos's programs have.
 
 mod coalesce;
 mod doors;
 mod files;
+pub mod mesos;
 mod operator;
 pub mod serving;
 mod v1;

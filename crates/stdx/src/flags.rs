@@ -1,9 +1,18 @@
 //! Flags of a daemon from one table: `--name=value`, `--name value`, `--[no-]switch`, environment variables with a
 //! prefix, `file://` values. The table also makes `--help`, the reference page, and what a flags endpoint shows.
+//!
+//! A flag says what may be given to it: its kind, its bounds, whether it may be empty. `foreign` has the flags of the
+//! compatible program that this one does not act upon: each is refused, or accepted with a note.
 
-use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr, path::PathBuf, time::Duration};
+mod foreign;
+mod page;
+
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use crate::units;
+
+pub use foreign::{Accepts, Foreign};
+pub use page::{help, reference};
 
 /// What a flag's value must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,16 +39,31 @@ pub struct Flag {
     pub alias: Option<&'static str>,
     pub kind: Kind,
     pub default: Option<&'static str>,
+    /// The least and the most that may be given, as one would write them.
+    pub bounds: Option<(&'static str, &'static str)>,
+    /// Whether an empty text means something.
+    pub may_be_empty: bool,
     pub help: &'static str,
 }
 
 impl Flag {
     pub const fn new(name: &'static str, kind: Kind, default: Option<&'static str>, help: &'static str) -> Flag {
-        Flag { name, alias: None, kind, default, help }
+        Flag { name, alias: None, kind, default, bounds: None, may_be_empty: false, help }
     }
 
     pub const fn alias(mut self, alias: &'static str) -> Flag {
         self.alias = Some(alias);
+        self
+    }
+
+    /// Refuses a value below `least` or above `most`; both are written as a value of the flag is.
+    pub const fn within(mut self, least: &'static str, most: &'static str) -> Flag {
+        self.bounds = Some((least, most));
+        self
+    }
+
+    pub const fn may_be_empty(mut self) -> Flag {
+        self.may_be_empty = true;
         self
     }
 }
@@ -50,9 +74,27 @@ pub struct Table {
     /// What `--help` says first.
     pub about: &'static str,
     pub flags: &'static [Flag],
-    /// Names that the compatible program knows and this one does not: setting one is refused, because ignoring it could
-    /// run a cluster without the protection it asks for.
-    pub not_built: &'static [&'static str],
+    /// Flags of the compatible program that this one does not act upon: refused, or accepted with a note.
+    pub foreign: &'static [Foreign],
+    /// Environment variables without the prefix that the compatible program reads.
+    pub variables: &'static [Variable],
+    /// Flags of programs that may share this one's environment: a variable of theirs is not this program's business.
+    pub elsewhere: &'static [&'static str],
+}
+
+/// An environment variable that is read by its whole name.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    pub name: &'static str,
+    pub meaning: Meaning,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Meaning {
+    /// It gives a flag its value, unless the flag is given itself.
+    Flag(&'static str),
+    /// It is one that this program does not act upon.
+    Foreign(Foreign),
 }
 
 /// The flags of a program, each checked against its kind.
@@ -60,8 +102,10 @@ pub struct Table {
 pub struct Values {
     table: &'static Table,
     values: BTreeMap<&'static str, String>,
-    /// What to tell the operator: older names that were used.
+    /// What to tell the operator: older names that were used, variables that mean nothing.
     pub warnings: Vec<String>,
+    /// What was accepted and makes no difference, and why.
+    pub notes: Vec<String>,
     /// `--help` was given.
     pub help: bool,
 }
@@ -73,7 +117,13 @@ pub fn parse(
     args: impl IntoIterator<Item = String>,
     env: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Values, String> {
-    let mut values = Values { table, values: BTreeMap::new(), warnings: Vec::new(), help: false };
+    let mut values = Values { table, values: BTreeMap::new(), warnings: Vec::new(), notes: Vec::new(), help: false };
+    let env: Vec<(String, String)> = env.into_iter().collect();
+    for variable in table.variables {
+        if let Some((_, value)) = env.iter().find(|(name, _)| name == variable.name) {
+            values.set_from_variable(variable, value)?;
+        }
+    }
     for (name, value) in env {
         if let Some(name) = name.strip_prefix(prefix) {
             values.set_from_environment(prefix, &name.to_lowercase(), value)?;
@@ -141,7 +191,6 @@ impl Values {
         self.text(name).map(PathBuf::from)
     }
 
-    /// Every flag that has a value, with secrets hidden: what a flags endpoint shows.
     /// A text that may be given as the path of a file (`/…` or `file:///…`) with it.
     pub fn text_or_file(&self, name: &str) -> Result<Option<String>, String> {
         let Some(text) = self.text(name) else { return Ok(None) };
@@ -152,6 +201,7 @@ impl Values {
         std::fs::read_to_string(path).map(Some).map_err(|error| format!("--{name}: {path}: {error}"))
     }
 
+    /// Every flag that has a value, with secrets hidden: what a flags endpoint shows.
     pub fn shown(&self) -> BTreeMap<String, String> {
         let row = |flag: &Flag| {
             let value = self.text(flag.name)?;
@@ -165,13 +215,42 @@ impl Values {
         self.table.flags.iter().filter_map(row).collect()
     }
 
+    fn set_from_variable(&mut self, variable: &Variable, value: &str) -> Result<(), String> {
+        let told = |why| format!("{}: {why}", variable.name);
+        match variable.meaning {
+            Meaning::Flag(name) => match find(self.table.flags, name) {
+                Some(flag) => self.set(flag, value.to_owned()).map_err(told),
+                None => Ok(()),
+            },
+            Meaning::Foreign(foreign) => {
+                self.notes.push(foreign.judge(variable.name, value)?);
+                Ok(())
+            }
+        }
+    }
+
     fn set_from_environment(&mut self, prefix: &str, name: &str, value: String) -> Result<(), String> {
-        let Some(flag) = find(self.table.flags, name) else {
-            let refused = self.table.not_built.contains(&name);
-            return if refused { Err(format!("{prefix}{}: {}", name.to_uppercase(), not_built(name))) } else { Ok(()) };
-        };
-        self.note_alias(flag, name);
-        self.set(flag, value).map_err(|e| format!("{prefix}{}: {e}", name.to_uppercase()))
+        let shown = format!("{prefix}{}", name.to_uppercase());
+        if let Some(flag) = find(self.table.flags, name) {
+            self.note_alias(flag, name);
+            return self.set(flag, value).map_err(|why| format!("{shown}: {why}"));
+        }
+        if let Some(foreign) = Foreign::find(self.table.foreign, name) {
+            self.notes.push(foreign.judge(&shown, &value)?);
+            return Ok(());
+        }
+        if self.table.elsewhere.contains(&name) {
+            return Ok(());
+        }
+        // Other variables may begin with the prefix, too; but one that is nearly a flag was meant to be it.
+        if name.len() >= MISSPELT_MIN
+            && let Some(near) = nearest(self.table, name, 1 + usize::from(name.len() >= 2 * MISSPELT_MIN))
+        {
+            let near = near.to_uppercase();
+            return Err(format!("{shown}: there is no such flag; did you mean {prefix}{near}?"));
+        }
+        self.warnings.push(format!("{shown} is no flag; it has no effect"));
+        Ok(())
     }
 
     fn set_from_argument(&mut self, arg: &str, rest: &mut impl Iterator<Item = String>) -> Result<(), String> {
@@ -188,7 +267,19 @@ impl Values {
         };
         let name = name.replace('-', "_");
         let negated = name.strip_prefix("no_").filter(|_| find(self.table.flags, &name).is_none());
-        let flag = find(self.table.flags, negated.unwrap_or(&name)).ok_or_else(|| unknown(self.table, &name))?;
+        let bare = negated.unwrap_or(&name);
+        let Some(flag) = find(self.table.flags, bare) else {
+            let foreign = Foreign::find(self.table.foreign, bare).ok_or_else(|| unknown(self.table, &name))?;
+            let value = match (foreign.is_switch, negated, value) {
+                (true, Some(_), None) => "false".to_owned(),
+                (true, None, None) => "true".to_owned(),
+                (_, None, Some(value)) => value,
+                (false, None, None) => rest.next().unwrap_or_default(),
+                (_, Some(_), _) => return Err(format!("--no-{bare} takes no value")),
+            };
+            self.notes.push(foreign.judge(&format!("--{bare}"), &value)?);
+            return Ok(());
+        };
         self.note_alias(flag, &name);
         let value = match (flag.kind, negated, value) {
             (Kind::Switch, Some(_), None) => "false".to_owned(),
@@ -215,7 +306,7 @@ impl Values {
                 .to_owned(),
             None => value,
         };
-        check(flag.kind, &value)?;
+        check(flag, &value)?;
         let value = if flag.kind == Kind::Switch { switch(&value)?.to_string() } else { value };
         self.values.insert(flag.name, value);
         Ok(())
@@ -240,14 +331,35 @@ fn without_login(url: &str) -> String {
     }
 }
 
-fn check(kind: Kind, value: &str) -> Result<(), String> {
+fn check(flag: &Flag, value: &str) -> Result<(), String> {
+    if value.is_empty() && !flag.may_be_empty && flag.kind != Kind::Switch {
+        return Err("the value is empty; give one, or leave the flag out".to_owned());
+    }
+    let measured = measure(flag.kind, value)?;
+    if let (Some(measured), Some((least, most))) = (measured, flag.bounds) {
+        let bound = |text| measure(flag.kind, text).ok().flatten().unwrap_or(measured);
+        if !(bound(least)..=bound(most)).contains(&measured) {
+            return Err(format!("{value} is not between {least} and {most}"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks a value by its kind, and makes a number of it where it has an order.
+fn measure(kind: Kind, value: &str) -> Result<Option<f64>, String> {
     match kind {
-        Kind::Text | Kind::Path | Kind::Url | Kind::Secret => Ok(()),
-        Kind::Switch => switch(value).map(drop),
-        Kind::Integer => value.parse::<u64>().map(drop).map_err(|_| format!("'{value}' is not a whole number")),
-        Kind::Number => value.parse::<f64>().map(drop).map_err(|_| format!("'{value}' is not a number")),
-        Kind::Duration => units::parse_duration(value).map(drop),
-        Kind::Bytes => units::parse_bytes(value).map(drop),
+        Kind::Text | Kind::Path | Kind::Url | Kind::Secret => Ok(None),
+        Kind::Switch => switch(value).map(|_| None),
+        Kind::Integer => match value.parse::<u64>() {
+            Ok(number) => Ok(Some(number as f64)),
+            Err(_) => Err(format!("'{value}' is not a whole number")),
+        },
+        Kind::Number => match value.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Some(number)),
+            _ => Err(format!("'{value}' is not a number")),
+        },
+        Kind::Duration => units::parse_duration(value).map(|duration| Some(duration.as_nanos() as f64)),
+        Kind::Bytes => units::parse_bytes(value).map(|bytes| Some(bytes as f64)),
     }
 }
 
@@ -259,19 +371,20 @@ fn switch(value: &str) -> Result<bool, String> {
     }
 }
 
-fn not_built(name: &str) -> String {
-    format!("--{name} is a flag of Mesos that this version does not implement; remove it")
-}
-
 fn unknown(table: &Table, name: &str) -> String {
-    if table.not_built.contains(&name) {
-        return not_built(name);
-    }
-    let near = table.flags.iter().map(|flag| flag.name).min_by_key(|known| distance(known, name));
-    match near.filter(|known| distance(known, name) <= 3) {
+    match nearest(table, name, 3) {
         Some(near) => format!("there is no flag --{name}; did you mean --{near}?"),
         None => format!("there is no flag --{name}; --help lists them"),
     }
+}
+
+/// A variable with a shorter name is not taken for a flag that is spelt wrong.
+const MISSPELT_MIN: usize = 6;
+
+/// The flag whose name is at most `edits` away.
+fn nearest(table: &Table, name: &str, edits: usize) -> Option<&'static str> {
+    let near = table.flags.iter().map(|flag| flag.name).min_by_key(|known| distance(known, name))?;
+    (distance(near, name) <= edits).then_some(near)
 }
 
 /// The number of single-character edits between two names.
@@ -289,74 +402,36 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// The text of `--help`: a line of usage and the table, 100 columns wide.
-pub fn help(program: &str, table: &Table) -> String {
-    let mut text = format!("{}\n\nUsage: {program} [--flag=value ...]\n\n", table.about);
-    for flag in table.flags {
-        let _ = writeln!(text, "  {}", signature(flag));
-        for line in wrap(flag.help, 92) {
-            let _ = writeln!(text, "        {line}");
-        }
-    }
-    text
-}
-
-/// The table as a Markdown page.
-pub fn reference(program: &str, prefix: &str, table: &Table) -> String {
-    let mut text = format!(
-        "# Flags of `{program}`\n\nEach flag can also be set by the environment variable `{prefix}` and its name in \
-         capitals; the command line wins. A value `file:///path` stands for the file's content.\n\n\
-         | flag | default | meaning |\n|---|---|---|\n"
-    );
-    for flag in table.flags {
-        let default = flag.default.map(|d| format!("`{}`", d.replace('|', "\\|"))).unwrap_or_default();
-        let _ = writeln!(text, "| `--{}` | {default} | {} |", flag.name, flag.help.replace('|', "\\|"));
-    }
-    text
-}
-
-fn signature(flag: &Flag) -> String {
-    let value = match flag.kind {
-        Kind::Switch => return format!("--[no-]{} (default: {})", flag.name, flag.default.unwrap_or("false")),
-        Kind::Text | Kind::Secret => "TEXT",
-        Kind::Path => "PATH",
-        Kind::Url => "URL",
-        Kind::Integer | Kind::Number => "N",
-        Kind::Duration => "DURATION",
-        Kind::Bytes => "SIZE",
-    };
-    match flag.default {
-        Some(default) => format!("--{}={value} (default: {default})", flag.name),
-        None => format!("--{}={value}", flag.name),
-    }
-}
-
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let last = lines.len() - 1;
-        if !lines[last].is_empty() && lines[last].len() + 1 + word.len() > width {
-            lines.push(word.to_owned());
-        } else {
-            if !lines[last].is_empty() {
-                lines[last].push(' ');
-            }
-            lines[last].push_str(word);
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    static TABLE: Table = Table { about: "About.", flags: FLAGS, not_built: &["acls"] };
+    static TABLE: Table = Table {
+        about: "About.",
+        flags: FLAGS,
+        foreign: &[
+            Foreign::refused("acls", "name who may do what elsewhere"),
+            Foreign::fixed("allocator", &["hierarchical"], "there is one allocator"),
+            Foreign::idle("webui_dir", "the pages are built in"),
+            Foreign::fixed("registry_strict", &["false"], "Mesos disabled it").switch(),
+        ],
+        variables: &[
+            Variable { name: "LIB_PORT", meaning: Meaning::Flag("port") },
+            Variable {
+                name: "LIB_SSL",
+                meaning: Meaning::Foreign(Foreign::fixed("enabled", &["false"], "there is no TLS").switch()),
+            },
+        ],
+        elsewhere: &["agent_ping_timeous"],
+    };
     static FLAGS: &[Flag] = &[
-        Flag::new("port", Kind::Integer, Some("5050"), "The port."),
+        Flag::new("port", Kind::Integer, Some("5050"), "The port.").within("0", "65535"),
         Flag::new("quiet", Kind::Switch, Some("false"), "Say less."),
-        Flag::new("agent_ping_timeout", Kind::Duration, Some("15secs"), "Per ping.").alias("slave_ping_timeout"),
+        Flag::new("agent_ping_timeout", Kind::Duration, Some("15secs"), "Per ping.")
+            .alias("slave_ping_timeout")
+            .within("1secs", "15mins"),
         Flag::new("work_dir", Kind::Text, None, "Where."),
+        Flag::new("roles", Kind::Text, None, "Which.").may_be_empty(),
         Flag::new("secret", Kind::Secret, None, "Hidden."),
     ];
 
@@ -392,14 +467,57 @@ mod tests {
             (&["--agent_ping_timeout=15"], "such as 15secs"),
             (&["--work_dir"], "--work_dir needs a value"),
             (&["--no-port"], "--no-port takes no value"),
-            (&["--acls=x"], "does not implement"),
+            (&["--port=70000"], "--port: 70000 is not between 0 and 65535"),
+            (&["--agent_ping_timeout=0secs"], "--agent_ping_timeout: 0secs is not between 1secs and 15mins"),
+            (&["--work_dir="], "--work_dir: the value is empty"),
+            (&["--work_dir=file:///dev/null"], "--work_dir: the value is empty"),
+            (&["--acls=x"], "--acls: Meseta does not implement this flag of Mesos (name who may do what elsewhere)"),
+            (&["--acls", "x"], "--acls: "),
+            (&["--allocator=mine"], "--allocator: 'mine' is not hierarchical (there is one allocator)"),
+            (&["--registry_strict"], "--registry_strict: 'true' is not false"),
+            (&["--no-webui_dir"], "--no-webui_dir takes no value"),
             (&["port=1"], "flags are written --name=value"),
             (&["--work_dir=file:///nowhere"], "cannot read /nowhere"),
         ] {
             let error = read(args, &[]).unwrap_err();
             assert!(error.contains(expected), "{args:?}: {error}");
         }
-        assert!(read(&[], &[("MESOS_PORT", "x")]).unwrap_err().starts_with("MESOS_PORT: "));
+        for (name, value, expected) in [
+            ("MESOS_PORT", "x", "MESOS_PORT: 'x' is not a whole number"),
+            ("MESOS_ACLS", "x", "MESOS_ACLS: Meseta does not implement"),
+            ("MESOS_REGISTRY_STRICT", "1", "MESOS_REGISTRY_STRICT: '1' is not false"),
+            ("MESOS_WORKDIR", "/x", "MESOS_WORKDIR: there is no such flag; did you mean MESOS_WORK_DIR?"),
+            ("LIB_PORT", "x", "LIB_PORT: 'x' is not a whole number"),
+            ("LIB_SSL", "1", "LIB_SSL: '1' is not false (there is no TLS)"),
+        ] {
+            let error = read(&[], &[(name, value)]).unwrap_err();
+            assert!(error.contains(expected), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_difference_is_accepted_with_a_note() {
+        let args = ["--allocator=hierarchical", "--webui_dir", "/x", "--no-registry_strict", "--roles="];
+        let env = [("LIB_SSL", "false"), ("MESOS_WEBUI_DIR", "/y"), ("MESOS_REGISTRY_STRICT", "0")];
+        let values = read(&args, &env).unwrap();
+        assert_eq!(values.notes.len(), 6, "{:?}", values.notes);
+        assert!(values.notes.iter().all(|note| note.contains(" has no effect: ")), "{:?}", values.notes);
+        assert_eq!((values.text("roles"), values.warnings.len()), (Some(""), 0));
+    }
+
+    #[test]
+    fn variables_of_others_are_left_alone_and_unknown_ones_are_told() {
+        let env = [("MESOS_AGENT_PING_TIMEOUS", "x"), ("MESOS_NATIVE_LIBRARY", "x"), ("MESOS_PROT", "9")];
+        let values = read(&[], &env).unwrap();
+        let unknown = |name: &str| format!("{name} is no flag; it has no effect");
+        assert_eq!(values.warnings, [unknown("MESOS_NATIVE_LIBRARY"), unknown("MESOS_PROT")]);
+    }
+
+    #[test]
+    fn a_variable_of_a_library_gives_way_to_the_flag() {
+        assert_eq!(read(&[], &[("LIB_PORT", "7")]).unwrap().integer("port"), Some(7));
+        assert_eq!(read(&[], &[("MESOS_PORT", "8"), ("LIB_PORT", "7")]).unwrap().integer("port"), Some(8));
+        assert_eq!(read(&["--port=9"], &[("LIB_PORT", "7")]).unwrap().integer("port"), Some(9));
     }
 
     #[test]
@@ -407,12 +525,5 @@ mod tests {
         let shown = read(&["--secret=hunter2"], &[]).unwrap().shown();
         assert_eq!(shown["secret"], "***");
         assert!(!shown.contains_key("work_dir"));
-    }
-
-    #[test]
-    fn help_and_reference_name_every_flag() {
-        for page in [help("x", &TABLE), reference("x", "MESOS_", &TABLE)] {
-            assert!(FLAGS.iter().all(|flag| page.contains(flag.name)), "{page}");
-        }
     }
 }
