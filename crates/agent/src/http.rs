@@ -24,6 +24,7 @@ use transport::{Handler, Message, Request, Response, StatusCode, jsonp, refuse, 
 use crate::{
     V0,
     fence::Fence,
+    isolation::Isolator,
     reads::{self, Usages, legacy, metrics},
     runtime::{ACTOR, Inbox},
     world::World,
@@ -60,6 +61,7 @@ pub struct About {
     pub started: WallTime,
     /// Where the sandboxes of all agents that ever ran here are.
     pub sandboxes: PathBuf,
+    pub isolators: Vec<Isolator>,
 }
 
 /// Each thing that can be asked of an agent.
@@ -139,8 +141,8 @@ impl Endpoints {
     async fn state(&self) -> Option<Bytes> {
         let (about, flags) = (Arc::clone(&self.about), Arc::clone(&self.common.flags));
         let render = move |state: &State, _: &Usages| {
-            let About { pid, capabilities, started, .. } = &*about;
-            legacy::state(state, legacy::Process { started: *started, pid, capabilities, flags: &flags })
+            let About { pid, capabilities, started, isolators, sandboxes: _ } = &*about;
+            legacy::state(state, legacy::Process { started: *started, pid, capabilities, isolators, flags: &flags })
         };
         self.read(Read::State, false, render).await
     }

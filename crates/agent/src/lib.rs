@@ -8,6 +8,7 @@ mod executors_v0;
 mod fence;
 pub mod flags;
 mod http;
+mod isolation;
 mod reads;
 mod runtime;
 mod settings;
@@ -67,7 +68,7 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
         .await
         .map_err(|e| format!("cannot listen on {listen}: {e}; choose another address with --ip and --port"))?;
     let address = server.local_addr().map_err(|e| e.to_string())?;
-    let config = settings.core(address.port())?;
+    let mut config = settings.core(address.port())?;
     let advertised = SocketAddr::new(
         config.upid.host.parse().map_err(|_| format!("'{}' is not an IP address", config.upid.host))?,
         config.upid.port,
@@ -75,14 +76,16 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
 
     let (inbox, arrivals) = inbox::inbox(endpoints::serving::bounds(&settings.values));
     let (journal, records) = open_journal(&settings, inbox.clone())?;
-    let seed = stdx::rng::system_seed();
-    let beginning = || Beginning { seed, config: config.clone(), journal: records.clone() }.encode();
-    let flight = Flight::open(settings.values.text("flight_recorder"), beginning)?;
-    let state = agent_core::replay(records);
     let (containers, not_isolated) = Containers::new(containers_config(&settings)).map_err(|e| e.to_string())?;
     for sentence in &not_isolated {
         tracing::warn!("{sentence}");
     }
+    let isolation = containers.isolation();
+    (config.cpu_limits, config.mem_limits) = (isolation.cpu, isolation.memory);
+    let seed = stdx::rng::system_seed();
+    let beginning = || Beginning { seed, config: config.clone(), journal: records.clone() }.encode();
+    let flight = Flight::open(settings.values.text("flight_recorder"), beginning)?;
+    let state = agent_core::replay(records);
     let recovering = std::time::Instant::now();
     let server = match &config.domain_socket {
         Some(path) => server
@@ -101,6 +104,7 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
         capabilities: config.capabilities.iter().map(|kind| Capability { r#type: Some(*kind as i32) }).collect(),
         started: stdx::clock::wall(),
         sandboxes: settings.work_dir.join("slaves"),
+        isolators: isolation::isolators(settings.isolation, isolation),
     };
     let credential = authentication::credential(&settings.values)?;
     let doors = authentication::doors(&settings.values)?;

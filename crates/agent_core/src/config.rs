@@ -39,6 +39,9 @@ pub struct Config {
     pub gc_disk_headroom: f64,
     pub disk_watch_interval: Duration,
     pub max_completed_executors_per_framework: usize,
+    /// Whether tasks can be held to a limit of cpus that is not their request, and of memory.
+    pub cpu_limits: bool,
+    pub mem_limits: bool,
     /// Without it every container found at start is destroyed, and the agent exits.
     pub recover: Recover,
     pub reconfiguration_policy: ReconfigurationPolicy,
@@ -111,6 +114,8 @@ impl Config {
             gc_disk_headroom: 0.1,
             disk_watch_interval: Duration::from_secs(60),
             max_completed_executors_per_framework: 150,
+            cpu_limits: true,
+            mem_limits: true,
             recover: Recover::Reconnect,
             reconfiguration_policy: ReconfigurationPolicy::Equal,
         }

@@ -4,10 +4,11 @@ use crate::{
     agent::Agent,
     effect::Effects,
     recovery::{Record, record},
-    state::{Drain, TaskPhase},
+    state::{Drain, DrainWait, Executor, TaskPhase},
 };
 use model::{ExecutorId, FrameworkId, TaskId};
 use proto::v1::{self, TaskState, task_status::Reason};
+use stdx::{Tick, WallTime};
 
 impl Agent {
     pub(crate) fn on_drain(&mut self, config: v1::DrainConfig, out: &mut Effects) {
@@ -46,6 +47,38 @@ impl Agent {
             self.state.drain = None;
             self.record(Record::Drain(record::DrainRecord::default()), out);
         }
+        self.note_drain_waits();
+    }
+
+    /// For people who wonder why a drain does not end: once nothing runs any more, it waits for frameworks to say that they
+    /// have heard of it, however long that takes them.
+    fn note_drain_waits(&mut self) {
+        let works = |row: &std::sync::Arc<Executor>| row.tasks.values().any(|task| task.phase != TaskPhase::Ended);
+        let mut waits = Vec::new();
+        if self.state.drain.is_some() && !self.state.executors().any(works) {
+            for ((framework, task), stream) in &self.streams {
+                let Some(update) = stream.open().next().map(|open| &open.update) else { continue };
+                let wait = |at: Tick| {
+                    WallTime(
+                        self.wall.0.saturating_add(i64::try_from(at.since(self.now).as_nanos()).unwrap_or(i64::MAX)),
+                    )
+                };
+                waits.push(DrainWait {
+                    framework: framework.clone(),
+                    task: task.clone(),
+                    state: update.status.state(),
+                    told_again: stream.retry.map(|key| wait(key.at())),
+                });
+            }
+        }
+        if waits.is_empty() && self.state.drain_waits.is_empty() {
+            return;
+        }
+        if self.state.drain_waits.is_empty() {
+            let count = waits.len();
+            tracing::info!("the drain waits for frameworks to acknowledge updates of {count} task(s)");
+        }
+        self.state.drain_waits = waits.into();
     }
 
     /// Whether every task's and operation's end is acknowledged.

@@ -138,6 +138,18 @@ impl Agent {
                 "The task assumes resources that have changed since they were offered",
             ));
         }
+        let limits =
+            |name: &str| order.tasks.iter().filter(|task| !is_docker(task)).any(|task| task.limits.contains_key(name));
+        if limits("cpus") && !self.config.cpu_limits {
+            let why = "CPU limits can only be set on tasks launched in Mesos containers when the agent has loaded the \
+                       'cgroups/cpu' isolator";
+            return Err((Refusal::LimitsUnsupported, why));
+        }
+        if limits("mem") && !self.config.mem_limits {
+            let why = "Memory limits can only be set on tasks launched in Mesos containers when the agent has loaded the \
+                       'cgroups/mem' isolator";
+            return Err((Refusal::LimitsUnsupported, why));
+        }
         match (self.state.find_executor(framework, executor), order.launch_executor) {
             (None, Some(false)) => {
                 Err((Refusal::ExecutorTerminating, "No executor is expected to launch and there is none running"))
@@ -237,4 +249,8 @@ fn kind_of(info: &v1::ExecutorInfo) -> ExecutorKind {
         v1::executor_info::Type::Default => ExecutorKind::Pod,
         _ => ExecutorKind::Custom,
     }
+}
+
+fn is_docker(task: &v1::TaskInfo) -> bool {
+    task.container.as_ref().is_some_and(|container| container.r#type() == v1::container_info::Type::Docker)
 }

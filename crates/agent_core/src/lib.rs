@@ -39,6 +39,6 @@ pub use event::{ConnId, Event, Found, Input, LaunchFailure, Launched, Life, Proo
 pub use launch::spec::{Class, ExecutorKind, LaunchSpec, Limits, Output, Program, VolumeLink};
 pub use recovery::{Record, RecordError, RecoveredState, replay};
 pub use state::{
-    Container, ContainerLife, Executor, ExecutorPhase, Framework, FrameworkPhase, Metrics, Operation, Phase, State,
-    Task, TaskPhase,
+    Container, ContainerLife, DrainWait, Executor, ExecutorPhase, Framework, FrameworkPhase, Metrics, Operation, Phase,
+    State, Task, TaskPhase,
 };

@@ -33,28 +33,68 @@ pub struct Beginning {
 
 impl Beginning {
     pub fn encode(&self) -> Vec<u8> {
-        let Config { upid, info, version, capabilities, work_dir, sandbox_directory, .. } = &self.config;
+        // A field that is not named here would not be recorded.
+        let Config {
+            upid,
+            info,
+            version,
+            capabilities,
+            work_dir,
+            sandbox_directory,
+            switch_user,
+            executor_environment,
+            domain_socket,
+            http_executor_domain_sockets,
+            registration_backoff_factor,
+            authenticate,
+            authentication_backoff_factor,
+            authentication_timeout_min,
+            authentication_timeout_max,
+            executor_registration_timeout,
+            executor_reregistration_timeout,
+            executor_shutdown_grace_period,
+            recovery_timeout,
+            gc_delay,
+            gc_disk_headroom,
+            disk_watch_interval,
+            max_completed_executors_per_framework,
+            cpu_limits,
+            mem_limits,
+            recover,
+            reconfiguration_policy,
+        } = &self.config;
         let mut out = Pack::default();
         out.number(BEGINNING).number(self.seed).text(&upid.to_string()).bytes(&wire::encode(info)).text(version);
-        out.text(work_dir).text(sandbox_directory).maybe_text(self.config.domain_socket.as_deref());
+        out.text(work_dir).text(sandbox_directory).maybe_text(domain_socket.as_deref());
         out.number(capabilities.len() as u64);
         for capability in capabilities {
             out.number(*capability as u64);
         }
-        out.number(self.config.executor_environment.len() as u64);
-        for (name, value) in &self.config.executor_environment {
+        out.number(executor_environment.len() as u64);
+        for (name, value) in executor_environment {
             out.text(name).text(value);
         }
-        for switch in switches(&mut self.config.clone()) {
+        for switch in [switch_user, http_executor_domain_sockets, authenticate, cpu_limits, mem_limits] {
             out.number(u64::from(*switch));
         }
-        for time in times(&mut self.config.clone()) {
+        for time in [
+            registration_backoff_factor,
+            authentication_backoff_factor,
+            authentication_timeout_min,
+            authentication_timeout_max,
+            executor_registration_timeout,
+            executor_reregistration_timeout,
+            executor_shutdown_grace_period,
+            recovery_timeout,
+            gc_delay,
+            disk_watch_interval,
+        ] {
             out.number(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         }
-        out.number(self.config.gc_disk_headroom.to_bits());
-        out.number(self.config.max_completed_executors_per_framework as u64);
-        out.number(u64::from(self.config.recover == Recover::Cleanup));
-        out.number(u64::from(self.config.reconfiguration_policy == ReconfigurationPolicy::Additive));
+        out.number(gc_disk_headroom.to_bits());
+        out.number(*max_completed_executors_per_framework as u64);
+        out.number(u64::from(*recover == Recover::Cleanup));
+        out.number(u64::from(*reconfiguration_policy == ReconfigurationPolicy::Additive));
         out.number(self.journal.len() as u64);
         for record in &self.journal {
             out.bytes(&record.to_bytes());
@@ -70,25 +110,47 @@ impl Beginning {
         let seed = from.number()?;
         let (upid, info) = (peer(&mut from)?, wire::decode(from.bytes()?).ok()?);
         let version = from.text()?;
-        let mut config = Config { version, ..Config::new(upid, info, from.text()?) };
-        config.sandbox_directory = from.text()?;
-        config.domain_socket = from.maybe_text()?;
-        config.capabilities = many(&mut from, |from| {
+        let (work_dir, sandbox_directory, domain_socket) = (from.text()?, from.text()?, from.maybe_text()?);
+        let capabilities = many(&mut from, |from| {
             let number = i32::try_from(from.number()?).ok()?;
             v1::agent_info::capability::Type::try_from(number).ok()
         })?;
-        config.executor_environment = many(&mut from, |from| Some((from.text()?, from.text()?)))?;
-        for switch in switches(&mut config) {
-            *switch = from.number()? != 0;
-        }
-        for time in times(&mut config) {
-            *time = Duration::from_nanos(from.number()?);
-        }
-        config.gc_disk_headroom = f64::from_bits(from.number()?);
-        config.max_completed_executors_per_framework = usize::try_from(from.number()?).ok()?;
-        config.recover = if from.number()? == 0 { Recover::Reconnect } else { Recover::Cleanup };
-        config.reconfiguration_policy =
-            if from.number()? == 0 { ReconfigurationPolicy::Equal } else { ReconfigurationPolicy::Additive };
+        let executor_environment = many(&mut from, |from| Some((from.text()?, from.text()?)))?;
+        let switch = |from: &mut Unpack<'_>| Some(from.number()? != 0);
+        let time = |from: &mut Unpack<'_>| Some(Duration::from_nanos(from.number()?));
+        // In the order in which they are written, which is not that of the alphabet.
+        let config = Config {
+            upid,
+            info,
+            version,
+            capabilities,
+            work_dir,
+            sandbox_directory,
+            executor_environment,
+            domain_socket,
+            switch_user: switch(&mut from)?,
+            http_executor_domain_sockets: switch(&mut from)?,
+            authenticate: switch(&mut from)?,
+            cpu_limits: switch(&mut from)?,
+            mem_limits: switch(&mut from)?,
+            registration_backoff_factor: time(&mut from)?,
+            authentication_backoff_factor: time(&mut from)?,
+            authentication_timeout_min: time(&mut from)?,
+            authentication_timeout_max: time(&mut from)?,
+            executor_registration_timeout: time(&mut from)?,
+            executor_reregistration_timeout: time(&mut from)?,
+            executor_shutdown_grace_period: time(&mut from)?,
+            recovery_timeout: time(&mut from)?,
+            gc_delay: time(&mut from)?,
+            disk_watch_interval: time(&mut from)?,
+            gc_disk_headroom: f64::from_bits(from.number()?),
+            max_completed_executors_per_framework: usize::try_from(from.number()?).ok()?,
+            recover: if from.number()? == 0 { Recover::Reconnect } else { Recover::Cleanup },
+            reconfiguration_policy: match from.number()? {
+                0 => ReconfigurationPolicy::Equal,
+                _ => ReconfigurationPolicy::Additive,
+            },
+        };
         let journal = many(&mut from, |from| Record::from_bytes(from.bytes()?).ok())?;
         Some(Beginning { seed, config, journal })
     }
@@ -100,25 +162,6 @@ impl Beginning {
         }
         input
     }
-}
-
-fn switches(config: &mut Config) -> [&mut bool; 3] {
-    [&mut config.switch_user, &mut config.http_executor_domain_sockets, &mut config.authenticate]
-}
-
-fn times(config: &mut Config) -> [&mut Duration; 10] {
-    [
-        &mut config.registration_backoff_factor,
-        &mut config.authentication_backoff_factor,
-        &mut config.authentication_timeout_min,
-        &mut config.authentication_timeout_max,
-        &mut config.executor_registration_timeout,
-        &mut config.executor_reregistration_timeout,
-        &mut config.executor_shutdown_grace_period,
-        &mut config.recovery_timeout,
-        &mut config.gc_delay,
-        &mut config.disk_watch_interval,
-    ]
 }
 
 /// One input. What the journal held stands in the beginning.

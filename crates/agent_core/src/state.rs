@@ -47,6 +47,8 @@ pub struct State {
     /// Nested and standalone containers; those of executors stand in their rows.
     pub containers: Arc<BTreeMap<ContainerId, Arc<Container>>>,
     pub drain: Option<Drain>,
+    /// What a drain that has ended every task still waits for.
+    pub drain_waits: Arc<[DrainWait]>,
     /// Dynamic reservations and persistent volumes, allocated to nobody.
     pub checkpointed: Resources,
     /// Operations whose outcome is not yet acknowledged, by the master's names for them.
@@ -58,6 +60,16 @@ pub struct State {
 pub struct Drain {
     pub config: v1::DrainConfig,
     pub since: WallTime,
+}
+
+/// An update that a framework has not acknowledged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DrainWait {
+    pub framework: FrameworkId,
+    pub task: TaskId,
+    pub state: v1::TaskState,
+    /// When it is told again, if nobody acknowledges it until then; unknown while no master listens.
+    pub told_again: Option<WallTime>,
 }
 
 /// An operation that was applied, or could not be.

@@ -42,6 +42,12 @@ impl Timer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimerKey(Tick, u64);
 
+impl TimerKey {
+    pub fn at(self) -> Tick {
+        self.0
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Timers {
     queue: BTreeMap<TimerKey, Timer>,

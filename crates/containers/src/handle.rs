@@ -313,6 +313,11 @@ impl Containers {
         Ok((Containers { owner: Arc::new(Owner { inner: Arc::new(inner) }) }, complaints))
     }
 
+    /// What of the agent's wish this host lets containers have.
+    pub fn isolation(&self) -> crate::Isolation {
+        self.inner().host.isolation
+    }
+
     pub fn counts(&self) -> Counts {
         let (fetch_cache_total, fetch_cache_used) = self.inner().fetcher.cache_bytes();
         Counts { fetch_cache_total, fetch_cache_used, ..self.inner().counters.now() }

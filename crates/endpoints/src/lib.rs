@@ -153,5 +153,14 @@ pub fn version_fields(json: &mut Writer) {
     json.field("build_user", "");
 }
 
+/// What documents about a process say of the sources it was built from.
+pub fn commit_fields(json: &mut Writer) {
+    json.field("git_sha", option_env!("MESETA_GIT_SHA").unwrap_or(NO_COMMIT));
+    json.field("git_tag", concat!("v", env!("CARGO_PKG_VERSION")));
+}
+
+/// What is built from an archive does not know its commit.
+const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
+
 /// Builds are reproducible, so there is no date to tell.
 const BUILD_DATE: &str = "1970-01-01 00:00:00";

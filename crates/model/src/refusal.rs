@@ -84,6 +84,8 @@ refusals! {
     GroupForbiddenOnAgent: Agent, TaskError TaskGroupUnauthorized, TaskError TaskGroupUnauthorized;
     /// The framework's directories could not be saved from removal.
     GcFailed: Agent, TaskDropped GcError, TaskLost GcError;
+    /// The task sets limits that this agent cannot hold anybody to. (The reason is Mesos's.)
+    LimitsUnsupported: Agent, TaskDropped GcError, TaskLost GcError;
     /// The agent is being drained.
     AgentDraining: Agent, TaskDropped AgentDraining, TaskLost AgentDraining;
     /// The master's picture of the agent's resources was outdated.

@@ -16,6 +16,8 @@ use proto::{
 use resources::Resources;
 use stdx::WallTime;
 
+use crate::isolation::Isolator;
+
 pub use containers::{containers, statistics};
 
 /// What `/state` says beyond the state.
@@ -24,6 +26,7 @@ pub struct Process<'a> {
     pub started: WallTime,
     pub pid: &'a Upid,
     pub capabilities: &'a [Capability],
+    pub isolators: &'a [Isolator],
     pub flags: &'a BTreeMap<String, String>,
 }
 
@@ -36,6 +39,7 @@ pub fn state(state: &State, process: Process<'_>) -> Vec<u8> {
 
 fn write_state(json: &mut Writer, state: &State, process: Process<'_>) {
     endpoints::version_fields(json);
+    endpoints::commit_fields(json);
     json.field("start_time", &process.started.as_secs_f64());
     json.field("id", state.agent_id.as_ref().map_or("", |id| id.as_str()));
     json.field("pid", process.pid.to_string().as_str());
@@ -46,6 +50,7 @@ fn write_state(json: &mut Writer, state: &State, process: Process<'_>) {
     if let Some(drain) = &state.drain {
         json.field("drain_config", &drain.config);
         json.field("estimated_drain_start_time_seconds", &(drain.since.0 / 1_000_000_000));
+        write_drain_waits(json, state);
     }
     write_resources(json, state);
     json.field("resource_providers", &[] as &[Resource]);
@@ -55,8 +60,27 @@ fn write_state(json: &mut Writer, state: &State, process: Process<'_>) {
         json.field("master_hostname", master_hostname(state, process, master));
     }
     json.optional_field("log_dir", process.flags.get("log_dir"));
+    json.object_field("isolation_enforced", |json| {
+        for Isolator { name, enforced } in process.isolators {
+            json.field(name, enforced.as_ref().map_or_else(|why| why.as_str(), |()| "enforced"));
+        }
+    });
     json.object_field("flags", |json| process.flags.iter().for_each(|(name, value)| json.field(name, value)));
     frameworks::write_all(json, state);
+}
+
+/// Whose acknowledgements a drain waits for.
+fn write_drain_waits(json: &mut Writer, state: &State) {
+    json.array_field("drain_waits_for", state.drain_waits.iter(), |json, wait| {
+        json.object(|json| {
+            json.field("framework_id", wait.framework.as_str());
+            let framework = state.frameworks.get(&wait.framework);
+            json.optional_field("framework_name", framework.map(|row| &row.info.name));
+            json.field("task_id", wait.task.as_str());
+            json.field("state", wait.state.as_str_name());
+            json.optional_field("told_again_time_seconds", wait.told_again.map(|at| at.0 / 1_000_000_000).as_ref());
+        });
+    });
 }
 
 /// A master on another machine goes by its address.

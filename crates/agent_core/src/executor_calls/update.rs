@@ -13,6 +13,8 @@ enum Judgement {
     Take,
     /// We have it; the executor should hear so (again).
     Acknowledge,
+    /// Nobody will hear of it, and the executor need not wait for that.
+    LetGo(&'static str),
     /// We have it, but not yet durably: the executor will hear.
     Wait,
     Refuse(&'static str),
@@ -40,6 +42,12 @@ impl Agent {
                 let uuid = status.uuid.unwrap_or_default();
                 self.acknowledge_to_executor(&framework, &executor, &task, &uuid, out);
             }
+            Judgement::LetGo(why) => {
+                tracing::info!(%framework, %executor, %task, state = status.state().as_str_name(), "letting go of a status update: {why}");
+                self.state.metrics.invalid_status_updates += 1;
+                let uuid = status.uuid.unwrap_or_default();
+                self.acknowledge_to_executor(&framework, &executor, &task, &uuid, out);
+            }
             Judgement::Wait => {}
             Judgement::Refuse(why) => {
                 tracing::warn!(%framework, %executor, %task, state = status.state().as_str_name(), "ignoring a status update: {why}");
@@ -62,7 +70,7 @@ impl Agent {
         }
         let Some(row) = self.state.frameworks.get(framework) else { return Judgement::Refuse("unknown framework") };
         if row.phase == FrameworkPhase::Terminating {
-            return Judgement::Refuse("the framework is being shut down");
+            return Judgement::LetGo("the framework is being shut down");
         }
         let Some(row) = row.executors.get(executor) else { return Judgement::Refuse("unknown executor") };
         let Some(known) = row.tasks.get(task) else {

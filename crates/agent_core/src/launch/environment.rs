@@ -37,6 +37,7 @@ pub(crate) fn of_executor(
     set("LIBPROCESS_PORT", "0".to_owned());
     set("LIBPROCESS_IP", config.upid.host.as_ref().to_owned());
     set("MESOS_CONTAINER_IP", config.upid.host.as_ref().to_owned());
+    set("HOSTNAME", hostname_inside(config, executor.info.container.as_deref()));
     extend(&mut environment, executor.info.command.as_ref());
     environment
 }
@@ -53,6 +54,7 @@ pub(crate) fn of_container(
         ("MESOS_CONTAINER_IP".to_owned(), config.upid.host.as_ref().to_owned()),
         ("LIBPROCESS_PORT".to_owned(), "0".to_owned()),
         ("LIBPROCESS_IP".to_owned(), config.upid.host.as_ref().to_owned()),
+        ("HOSTNAME".to_owned(), hostname_inside(config, container)),
     ];
     extend(&mut environment, command);
     environment
@@ -66,6 +68,11 @@ fn extend(environment: &mut Vec<(String, String)>, command: Option<&v1::CommandI
             environment.push((variable.name.clone(), value.clone()));
         }
     }
+}
+
+/// The container's own name, or that of its host.
+fn hostname_inside(config: &Config, container: Option<&v1::ContainerInfo>) -> String {
+    container.and_then(|info| info.hostname.clone()).unwrap_or_else(|| config.info.hostname.clone())
 }
 
 /// Where a container sees its sandbox: elsewhere once it has its own root file system.

@@ -561,6 +561,8 @@ impl Player {
                         vec![build::scalar("cpus", value.parse().unwrap()), build::scalar("mem", 1024.0)]
                 }
                 "backoff" => config.registration_backoff_factor = Duration::from_secs_f64(value.parse().unwrap()),
+                "cpu_limits" => config.cpu_limits = *value == "yes",
+                "mem_limits" => config.mem_limits = *value == "yes",
                 "authenticate" => config.authenticate = *value == "yes",
                 other => panic!("no setting {other}"),
             }

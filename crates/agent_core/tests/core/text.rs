@@ -315,6 +315,11 @@ impl Names {
             let text = format!("container {} {:?} {:?}", container.id, container.class, container.life);
             lines.push(self.shorten(&text));
         }
+        for wait in state.drain_waits.iter() {
+            let state = state_name(wait.state);
+            let again = wait.told_again.map_or("-".into(), |at| at.to_string());
+            lines.push(format!("the drain waits for {}/{} {state}, told again at {again}", wait.framework, wait.task));
+        }
         for (name, value) in state.metrics().into_iter().filter(|(_, value)| *value != 0.0) {
             lines.push(format!("metric {name} {value}"));
         }
