@@ -235,6 +235,13 @@ impl Inner {
         Ok(())
     }
 
+    /// The sandbox of the root container above a nested one: what lies in it may be in the hands of a user.
+    pub fn trusted_above(&self, id: &ContainerId) -> Option<PathBuf> {
+        let root = id.path().first().filter(|_| id.is_nested())?;
+        let root = self.find(&ContainerId::root(root).ok()?).ok()?;
+        Some(root.sandbox.clone())
+    }
+
     /// Marks a container as ending and gives those nested in it; from here on none can be added.
     pub fn close(&self, container: &Container) -> Vec<Arc<Container>> {
         let table = self.table();
@@ -392,7 +399,10 @@ impl Containers {
     pub fn link_volumes(&self, id: &ContainerId, volumes: &[VolumeLink]) -> Result<(), OpError> {
         let container = self.inner().find(id)?;
         let open = || {
-            let directory = files::open_directory(&container.sandbox)?;
+            let directory = match self.inner().trusted_above(id) {
+                Some(trusted) => sandbox::reopen(&container.sandbox, &trusted)?,
+                None => files::open_directory(&container.sandbox)?,
+            };
             let owner = sandbox::owner(&directory)?;
             io::Result::Ok((directory, owner))
         };

@@ -77,8 +77,12 @@ struct Room {
 
 fn prepare(inner: &Inner, spec: &LaunchSpec) -> Result<Room, LaunchError> {
     let user = find_user(inner, spec)?;
-    let parent = spec.id.parent().and_then(|parent| inner.find(&parent).ok());
-    let directory = sandbox::open(&spec.sandbox, parent.as_ref().map(|parent| parent.sandbox.as_path()))
+    let trusted = inner.trusted_above(&spec.id);
+    let directory = sandbox::open(&spec.sandbox, trusted.as_deref())
+        .and_then(|directory| match (&trusted, &user) {
+            (Some(trusted), Some(user)) => sandbox::let_through(&spec.sandbox, trusted, user).map(|()| directory),
+            _ => Ok(directory),
+        })
         .map_err(|error| io_error(format!("create the sandbox '{}'", spec.sandbox.display()), error))?;
     for volume in &spec.volumes {
         let ids = user.as_ref().map(|user| (user.uid, user.gid));

@@ -19,6 +19,7 @@ pub struct How {
     flags: libc::c_int,
     mode: u32,
     kind: Kind,
+    links: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,21 +31,28 @@ enum Kind {
 
 impl How {
     /// A regular file, for reading. Links are followed as far as they stay beneath the directory.
-    pub const READ: How = How { flags: libc::O_RDONLY, mode: 0, kind: Kind::Regular };
+    pub const READ: How = How { flags: libc::O_RDONLY, mode: 0, kind: Kind::Regular, links: true };
     /// A directory, for listing it and opening what is in it.
-    pub const DIRECTORY: How = How { flags: libc::O_RDONLY | libc::O_DIRECTORY, mode: 0, kind: Kind::Directory };
+    pub const DIRECTORY: How =
+        How { flags: libc::O_RDONLY | libc::O_DIRECTORY, mode: 0, kind: Kind::Directory, links: true };
     /// Whatever it is, for looking at it only.
-    pub const LOOK: How = How { flags: libc::O_PATH, mode: 0, kind: Kind::Any };
+    pub const LOOK: How = How { flags: libc::O_PATH, mode: 0, kind: Kind::Any, links: true };
 
-    /// A regular file, for appending; made with `mode` if it is not there. A link in its place is refused.
+    /// A regular file, for appending; made with `mode` if it is not there. A link in its place is refused, and so is a file
+    /// that has a second name, which may be one of somebody else's.
     pub const fn append(mode: u32) -> How {
         let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NOFOLLOW;
-        How { flags, mode, kind: Kind::Regular }
+        How { flags, mode, kind: Kind::Regular, links: true }
     }
 
     /// A regular file that was not there before, for writing.
     pub const fn create(mode: u32) -> How {
-        How { flags: libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, mode, kind: Kind::Regular }
+        How { flags: libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, mode, kind: Kind::Regular, links: true }
+    }
+
+    /// Refuses a link in any place of the path, also one that stays beneath.
+    pub const fn no_links(self) -> How {
+        How { links: false, ..self.no_link() }
     }
 
     /// Refuses a link in the last place of the path.
@@ -76,7 +84,7 @@ fn accept(opened: io::Result<OwnedFd>, how: How) -> io::Result<OwnedFd> {
         }
         opened => opened?,
     };
-    check_kind(&fd, how.kind)?;
+    check_kind(&fd, how)?;
     if how.kind == Kind::Regular {
         // SAFETY: takes numbers only.
         check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, how.flags & libc::O_APPEND) })?;
@@ -148,7 +156,8 @@ static MISSING: AtomicBool = AtomicBool::new(false);
 
 fn open_at_once(directory: BorrowedFd<'_>, path: &Path, how: How) -> io::Result<OwnedFd> {
     let path = c_path(if path.as_os_str().is_empty() { Path::new(".") } else { path })?;
-    openat2(directory.as_raw_fd(), &path, how.flags, how.mode, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+    let links = if how.links { RESOLVE_NO_MAGICLINKS } else { RESOLVE_NO_SYMLINKS };
+    openat2(directory.as_raw_fd(), &path, how.flags, how.mode, RESOLVE_BENEATH | links)
 }
 
 /// Opens a directory right in `at`: no link, no mount point. `ENOSYS` where the kernel cannot promise that.
@@ -236,12 +245,16 @@ fn no_links_here(error: io::Error) -> io::Error {
     }
 }
 
-fn check_kind(fd: &OwnedFd, wanted: Kind) -> io::Result<()> {
-    if wanted == Kind::Any {
+fn check_kind(fd: &OwnedFd, how: How) -> io::Result<()> {
+    if how.kind == Kind::Any {
         return Ok(());
     }
-    let found = status(fd)?.st_mode & libc::S_IFMT;
-    let (right, name) = match wanted {
+    let status = status(fd)?;
+    let found = status.st_mode & libc::S_IFMT;
+    if found == libc::S_IFREG && how.flags & libc::O_ACCMODE != libc::O_RDONLY && status.st_nlink > 1 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a file with a second name (a hard link)"));
+    }
+    let (right, name) = match how.kind {
         Kind::Directory => (libc::S_IFDIR, "a directory"),
         Kind::Regular | Kind::Any => (libc::S_IFREG, "a regular file"),
     };
@@ -306,6 +319,10 @@ mod tests {
         });
         both(&directory, "a/near", How::READ, |opened, follows| assert_eq!(opened.is_ok(), follows));
         both(&directory, "a/near", How::READ.no_link(), |opened, _| assert!(opened.is_err()));
+        symlink("b", root.join("a/c")).unwrap();
+        both(&directory, "a/c/file", How::READ.no_link(), |opened, follows| assert_eq!(opened.is_ok(), follows));
+        both(&directory, "a/c/file", How::READ.no_links(), |opened, _| assert!(opened.is_err()));
+        both(&directory, "a/b/file", How::READ.no_links(), |opened, _| assert!(opened.is_ok()));
         for path in ["a/far", "absolute", "magic/etc/passwd", "up/secret", "../secret", "/etc/passwd"] {
             both(&directory, path, How::READ, |opened, _| assert!(opened.is_err(), "{path}"));
         }
@@ -340,5 +357,7 @@ mod tests {
         both(&directory, "stderr", How::append(0o600), |opened, _| assert!(opened.is_ok()));
         both(&directory, "stderr", How::create(0o600), |opened, _| assert!(opened.is_err()));
         assert!(!home.path().join("elsewhere").exists());
+        fs::hard_link(home.path().join("stderr"), home.path().join("second")).unwrap();
+        both(&directory, "second", How::append(0o600), |opened, _| assert!(opened.is_err()));
     }
 }

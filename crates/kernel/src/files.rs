@@ -78,14 +78,10 @@ pub fn unlink_at(at: &impl AsFd, name: &Path) -> io::Result<()> {
     check(unsafe { libc::unlinkat(at.as_fd().as_raw_fd(), name.as_ptr(), 0) }).map(drop)
 }
 
-/// Opens `name` inside `directory` for appending, made if absent; a symbolic link in its place is refused.
-pub fn open_append_at(directory: &impl AsFd, name: &Path, mode: u32) -> io::Result<OwnedFd> {
-    let name = c_path(name)?;
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND | libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NOCTTY;
-    // SAFETY: the path ends with a zero byte and outlives the call.
-    let fd = check(unsafe { libc::openat(directory.as_fd().as_raw_fd(), name.as_ptr(), flags, mode) })?;
-    // SAFETY: the descriptor was just opened and is nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+/// Sets the permission bits.
+pub fn change_mode(fd: &impl AsFd, mode: u32) -> io::Result<()> {
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::fchmod(fd.as_fd().as_raw_fd(), mode) }).map(drop)
 }
 
 pub fn change_owner(fd: &impl AsFd, uid: u32, gid: u32) -> io::Result<()> {

@@ -19,9 +19,9 @@ pub mod remove;
 pub mod signals;
 pub mod socket;
 
-pub use beneath::{How, open_beneath};
+pub use beneath::{How, open_beneath, status};
 pub use limits::Rlimit;
-pub use remove::{Removal, RemoveError, remove_tree};
+pub use remove::{Removal, RemoveError, empty_directory, remove_tree};
 
 use std::io;
 

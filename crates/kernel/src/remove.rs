@@ -53,19 +53,20 @@ pub fn remove_tree(directory: &impl AsFd, name: &Path, work: &mut u64) -> Result
         Ok(Unlinked::Filled) => {}
         Err(error) => return Err(failed(error)),
     }
-    let top = Level::open(at, c_name).map_err(failed)?;
-    let mut walk = Walk { at, levels: vec![top], first_failure: None, left: 0, removed: 0 };
-    let finished = walk.run(work);
-    match walk.first_failure {
-        Some((name, source)) if finished || walk.removed == 0 => Err(RemoveError { left: walk.left, name, source }),
-        _ if finished => Ok(Removal::Done),
-        _ => Ok(Removal::Unfinished),
-    }
+    Walk::from(Level::open(at, c_name).map_err(failed)?, Some(at)).go(work)
+}
+
+/// The same with what is in `directory`, which itself stays.
+pub fn empty_directory(directory: &impl AsFd, work: &mut u64) -> Result<Removal, RemoveError> {
+    let name = c".".to_owned();
+    let top = Level::open(directory.as_fd().as_raw_fd(), name);
+    let top = top.map_err(|source| RemoveError { left: 1, name: ".".into(), source })?;
+    Walk::from(top, None).go(work)
 }
 
 struct Walk {
-    /// The directory that the tree lies in.
-    at: RawFd,
+    /// The directory that the tree lies in; without one the top of the tree stays.
+    at: Option<RawFd>,
     /// From the top of the tree down to where the work is.
     levels: Vec<Level>,
     first_failure: Option<(std::path::PathBuf, io::Error)>,
@@ -88,6 +89,19 @@ struct Level {
 }
 
 impl Walk {
+    fn from(top: Level, at: Option<RawFd>) -> Walk {
+        Walk { at, levels: vec![top], first_failure: None, left: 0, removed: 0 }
+    }
+
+    fn go(mut self, work: &mut u64) -> Result<Removal, RemoveError> {
+        let finished = self.run(work);
+        match self.first_failure {
+            Some((name, source)) if finished || self.removed == 0 => Err(RemoveError { left: self.left, name, source }),
+            _ if finished => Ok(Removal::Done),
+            _ => Ok(Removal::Unfinished),
+        }
+    }
+
     /// Answers whether it came to the end; else the work allowed was used up.
     fn run(&mut self, work: &mut u64) -> bool {
         while let Some(level) = self.levels.last_mut() {
@@ -146,8 +160,8 @@ impl Walk {
     /// The last directory has been read to its end: removes it, or reads it again if that may help.
     fn leave(&mut self) {
         let Some(mut level) = self.levels.pop() else { return };
-        let at = self.levels.last().map_or(self.at, |parent| parent.fd.as_raw_fd());
-        let gone = match unlink(at, &level.name) {
+        let at = self.levels.last().map(|parent| parent.fd.as_raw_fd()).or(self.at);
+        let gone = match at.map_or(Ok(Unlinked::Filled), |at| unlink(at, &level.name)) {
             Ok(Unlinked::Gone) => Ok(()),
             Ok(Unlinked::Filled) if level.removed && level.rounds < ROUNDS_MAX => match level.rewind() {
                 Ok(()) => {
@@ -156,6 +170,7 @@ impl Walk {
                 }
                 Err(error) => Err(error),
             },
+            Ok(Unlinked::Filled) if at.is_none() => return,
             Ok(Unlinked::Filled) => Err(io::Error::from_raw_os_error(libc::ENOTEMPTY)),
             Err(error) => Err(error),
         };
@@ -388,6 +403,15 @@ mod tests {
         let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(remove).unwrap();
         assert_eq!(thread.join().unwrap(), Removal::Done);
         assert!(!home.path().join("tree").exists());
+    }
+
+    #[test]
+    fn a_directory_can_be_emptied_and_stay() {
+        let home = tempfile::tempdir().unwrap();
+        make_deep(home.path(), 100);
+        let directory = open_directory(home.path()).unwrap();
+        assert_eq!(empty_directory(&directory, &mut u64::MAX.clone()).unwrap(), Removal::Done);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -11,7 +12,10 @@ use std::{
     },
 };
 
-use kernel::remove::{Removal, remove_tree};
+use kernel::{
+    How, credentials,
+    remove::{Removal, empty_directory, remove_tree},
+};
 use stdx::WallTime;
 use tokio::sync::oneshot;
 
@@ -146,7 +150,13 @@ impl Remover {
     fn remove(&self, path: &Path) -> Result<Removal, String> {
         let name = path.file_name().map(Path::new).unwrap_or(Path::new(""));
         match tree::open_parent(&self.work_dir, path) {
-            Ok(parent) => remove_tree(&parent, name, &mut TURN.clone()).map_err(|error| error.to_string()),
+            Ok(parent) => {
+                let mut turn = TURN;
+                if empty_as_owner(&parent, name, &mut turn) == Some(Removal::Unfinished) {
+                    return Ok(Removal::Unfinished);
+                }
+                remove_tree(&parent, name, &mut turn).map_err(|error| error.to_string())
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Removal::Done),
             Err(error) => Err(error.to_string()),
         }
@@ -155,4 +165,15 @@ impl Remover {
     fn count_pending(&self) {
         self.counts.pending.store((self.garbage.len() + self.due.len()) as u64, Ordering::Relaxed);
     }
+}
+
+/// Removes what is in a directory with no more rights than its owner's. What is left then takes more.
+fn empty_as_owner(parent: &OwnedFd, name: &Path, turn: &mut u64) -> Option<Removal> {
+    let directory = kernel::open_beneath(parent, name, How::DIRECTORY.no_links()).ok()?;
+    let owner = kernel::status(&directory).ok()?;
+    if owner.st_uid == 0 || !credentials::is_root() {
+        return None;
+    }
+    let (uid, gid) = (owner.st_uid, owner.st_gid);
+    credentials::with_rights_of(uid, gid, &[gid], || empty_directory(&directory, turn)).ok()?.ok()
 }
