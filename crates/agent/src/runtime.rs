@@ -165,7 +165,8 @@ impl Owner for Loop {
     type Traffic = AgentTraffic;
     type End = (u8, String);
 
-    fn step(&mut self, event: Event) {
+    fn step(&mut self, mut event: Event) {
+        self.world.explain(&mut event, self.core.view());
         let input = Input { now: self.clock.now(), wall: clock::wall(), event };
         let mut effects = std::mem::take(&mut self.effects);
         self.flight.note(|| Some(recording::encode(&input)));

@@ -1,6 +1,7 @@
 //! What takes time: containers, sandboxes, the disk. Each effect becomes a task of its own that reports back as an
 //! event. The translation between the core's words and those of `containers` is in `world/translate`.
 
+mod memory;
 mod sandboxes;
 mod translate;
 mod volumes;
@@ -190,6 +191,11 @@ impl World {
             }
         }
         usage
+    }
+
+    /// Adds to what arrives what only the machine knows of it.
+    pub fn explain(&self, event: &mut Event, state: &State) {
+        memory::explain(event, state, &self.containers);
     }
 
     /// `containerizer/*` and `gc/*`.

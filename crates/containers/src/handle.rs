@@ -2,7 +2,7 @@
 //! `recover` and `usage`; here calls find their container and wait for it.
 
 use crate::{
-    Config, ContainerId, LaunchError, LaunchSpec, Launched, Limits, OpError, Recovered, Rlimit, SetupError,
+    Config, ContainerId, LaunchError, LaunchSpec, Launched, Limitation, Limits, OpError, Recovered, Rlimit, SetupError,
     Termination, Usage, VolumeLink,
     cgroups::Shape,
     counts::{Counters, Counts},
@@ -26,7 +26,7 @@ use std::{
     io,
     ops::Bound,
     os::fd::OwnedFd,
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -395,6 +395,13 @@ impl Containers {
         done.await.unwrap_or_else(|| Err(broken("change limits")))
     }
 
+    /// Whether memory has run out in a running container, by what the kernel counts at this moment: before the news that it
+    /// is being ended for that. To be asked when a program in it says that something ended. Reads one small file.
+    pub fn find_limitation(&self, id: &ContainerId) -> Option<Limitation> {
+        let container = self.inner().find(id).ok()?;
+        supervise::ran_out(self.inner(), &container)
+    }
+
     /// Lets a running container see more volumes in its sandbox.
     pub fn link_volumes(&self, id: &ContainerId, volumes: &[VolumeLink]) -> Result<(), OpError> {
         let container = self.inner().find(id)?;
@@ -486,6 +493,7 @@ fn take_charge(runtime_dir: &Path) -> Result<File, SetupError> {
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(&path)
         .map_err(|source| SetupError::Io { what: format!("open '{}'", path.display()), source })?;
     let deadline = Instant::now() + Duration::from_secs(1);

@@ -12,7 +12,7 @@ use crate::{
     ExecutorKind, Program,
     record::{self, Frame, Record},
 };
-use kernel::{signals, socket};
+use kernel::{process, signals, socket};
 use std::{
     fs::File,
     os::fd::FromRawFd,
@@ -34,6 +34,8 @@ pub fn main(executor: impl FnOnce(ExecutorKind) -> u8) -> ExitCode {
         return ExitCode::from(2);
     }
     signals::block();
+    // The agent may run with another policy, for its own sake. Where it must not be changed, tasks have the agent's.
+    let _ = process::schedule_normally();
     zygote::ask_the_processor();
     let started = match zygote::serve() {
         Some(started) => started,

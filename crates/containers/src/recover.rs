@@ -143,7 +143,7 @@ fn bury(inner: &Arc<Inner>, container: &Container, record: &Record) {
             let _ = cgroups.kill(&container.id, used);
             thread::sleep(Duration::from_millis(2));
         }
-        if used.limits() && record.status != Some(0) && cgroups.oom_kills(&container.id) > 0 {
+        if used.limits() && inner.host.isolation.memory && cgroups.oom_kills(&container.id) > 0 {
             termination.reason = Some(supervise::limitation_for(inner, &container.id));
         }
         if let Err(error) = cgroups.remove(&container.id, used) {

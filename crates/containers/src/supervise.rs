@@ -23,8 +23,8 @@ use tokio::{
     time::sleep,
 };
 
-/// How long a container lives before memory is watched in it. One that ends earlier is asked at its end; most do, and
-/// are spared the cost.
+/// How long a container lives before memory is watched in it. One that ends earlier, or says that a task of it has, is asked
+/// then; most do, and are spared the cost.
 const WATCH_MEMORY_AFTER: Duration = Duration::from_millis(250);
 /// How often memory is asked for where the kernel does not tell.
 const ASK_MEMORY_EVERY: Duration = Duration::from_secs(1);
@@ -216,9 +216,8 @@ fn close_down(
     let mut reason = limitation;
     let used = live.used();
     if let Some(cgroups) = &inner.host.cgroups {
-        let own_memory = used.limits() && inner.host.isolation.memory;
-        if reason.is_none() && own_memory && status != Some(0) && cgroups.oom_kills(&container.id) > 0 {
-            reason = Some(limitation_of(inner, live));
+        if reason.is_none() {
+            reason = ran_out(inner, container);
         }
         if let Err(error) = cgroups.remove(&container.id, used) {
             tracing::warn!("Failed to remove the cgroups of container '{}': {error}", container.id);
@@ -228,10 +227,23 @@ fn close_down(
     Termination { status, reason, message }
 }
 
+/// Whether the kernel has killed for want of memory in the container's cgroups, or in those of the ancestor that it shares;
+/// then that ancestor, all of it, is to end.
+pub(crate) fn ran_out(inner: &Inner, container: &Container) -> Option<Limitation> {
+    let owner = container.live.get()?.limited_by.as_ref().filter(|_| inner.host.isolation.memory)?;
+    if inner.host.cgroups.as_ref()?.oom_kills(owner) == 0 {
+        return None;
+    }
+    if let Ok(owner) = inner.find(owner) {
+        owner.doom();
+    }
+    Some(limitation_for(inner, owner))
+}
+
 fn limitation_of(inner: &Inner, live: &Live) -> Limitation {
     match &live.limited_by {
         Some(id) => limitation_for(inner, id),
-        None => memory::limitation(None, None, ""),
+        None => memory::limitation(None, None),
     }
 }
 
@@ -239,7 +251,10 @@ fn limitation_of(inner: &Inner, live: &Live) -> Limitation {
 pub(crate) fn limitation_for(inner: &Inner, id: &ContainerId) -> Limitation {
     let report = inner.host.cgroups.as_ref().map(|cgroups| cgroups.memory_report(id));
     let (limit, peak, statistics) = report.unwrap_or_default();
-    memory::limitation(limit, peak, &statistics)
+    let limitation = memory::limitation(limit, peak);
+    let statistics = statistics.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    tracing::info!(container = %id, statistics, "{limitation}");
+    limitation
 }
 
 /// Tells when a container has run out of memory.

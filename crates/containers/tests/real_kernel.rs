@@ -38,6 +38,7 @@ macro_rules! tests {
 
 tests! {
     Nothing exit_codes_come_back_as_wait_words,
+    Nothing programs_are_scheduled_as_usual,
     Nothing a_program_that_cannot_run_says_why,
     Nothing signals_reach_the_program_and_its_children,
     Nothing detached_processes_die_with_their_container,
@@ -59,6 +60,7 @@ tests! {
     Root ipc_modes_are_kept_apart,
     Root running_out_of_memory_is_the_reason_of_the_end,
     Root memory_taken_by_a_child_ends_the_whole_container,
+    Root memory_that_nested_containers_share_ends_all_of_them,
     Root limits_are_written_and_hard_memory_only_rises,
     Root nested_containers_can_have_their_own_limits,
     Root a_container_without_a_pid_namespace_is_held_by_its_cgroup,
@@ -344,6 +346,25 @@ async fn exit_codes_come_back_as_wait_words() -> Result<(), Skip> {
         let status = world.run(&format!("ulimit -c 0; kill -{signal} $$")).await.0.status;
         assert_eq!(status.map(|word| word & 0x7f), Some(signal));
     }
+    Ok(())
+}
+
+async fn programs_are_scheduled_as_usual() -> Result<(), Skip> {
+    /// What the kernel calls SCHED_BATCH and SCHED_OTHER.
+    const POLICY: [&str; 2] = ["policy : 3", "policy : 0"];
+    let policy = "grep ^policy /proc/self/sched | tr -s ' '";
+    if !Path::new("/proc/self/sched").exists() {
+        return Err(Skip("this kernel does not tell the policy"));
+    }
+    let parameters = libc::sched_param { sched_priority: 0 };
+    let set = |policy| unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
+    assert_eq!(set(libc::SCHED_BATCH), 0);
+    let own = fs::read_to_string("/proc/thread-self/sched").unwrap();
+    let world = World::new();
+    assert_eq!(set(libc::SCHED_OTHER), 0);
+    assert!(own.split_ascii_whitespace().collect::<Vec<_>>().join(" ").contains(POLICY[0]), "{own}");
+    let id = world.launch(&name("s"), policy).await;
+    world.said(&id, POLICY[1]).await;
     Ok(())
 }
 
@@ -810,7 +831,7 @@ async fn out_of_memory(script: &str) -> Result<Termination, Skip> {
     let termination = world.containers.wait(&id).await.unwrap();
     let reason = termination.reason.clone().unwrap_or_else(|| panic!("{termination:?}"));
     assert_eq!(reason.reason, LimitationReason::Memory);
-    assert!(reason.message.starts_with("Memory limit exceeded: Requested: 40MB Maximum Used: 40MB"), "{reason}");
+    assert_eq!(reason.message, "Memory limit exceeded: used 40 MiB of 40 MiB allowed");
     assert!(!memory_cgroup().unwrap().join(id.name()).exists());
     world.containers.remove(&id).await.unwrap();
     Ok(termination)
@@ -825,6 +846,28 @@ async fn memory_taken_by_a_child_ends_the_whole_container() -> Result<(), Skip> 
     // Early, before memory is watched; and late.
     out_of_memory("tail /dev/zero; sleep 1000").await?;
     out_of_memory("sleep 0.4; tail /dev/zero; sleep 1000").await?;
+    // The program itself ends as if nothing had been.
+    out_of_memory("tail /dev/zero; exit 0").await?;
+    Ok(())
+}
+
+async fn memory_that_nested_containers_share_ends_all_of_them() -> Result<(), Skip> {
+    let world = World::new();
+    if memory_cgroup().is_none() {
+        return Err(Skip("no memory cgroup here"));
+    }
+    let parent = id(&name("p"));
+    let mut spec = world.spec(&parent, shell("sleep 1000"));
+    spec.limits = Limits { mem: Some(40 << 20), ..Limits::default() };
+    world.containers.launch(spec).await.unwrap();
+    assert_eq!(world.containers.find_limitation(&parent), None);
+    let nested = parent.child("greedy").unwrap();
+    world.containers.launch(world.spec(&nested, shell("tail /dev/zero; exit 0"))).await.unwrap();
+    for id in [&nested, &parent] {
+        let termination = world.containers.wait(id).await.unwrap();
+        assert_eq!(termination.reason.map(|limitation| limitation.reason), Some(LimitationReason::Memory), "{id}");
+    }
+    world.containers.remove(&parent).await.unwrap();
     Ok(())
 }
 

@@ -188,7 +188,7 @@ fn reason(limit: LimitationReason) -> Reason {
 }
 
 /// The resource that ran out, as `TaskStatus.limitation` has it: how much was in use, in MB.
-fn limitation(limit: &Limitation) -> v1::TaskResourceLimitation {
+pub fn limitation(limit: &Limitation) -> v1::TaskResourceLimitation {
     let megabytes = limit.mem_bytes.unwrap_or(0) as f64 / f64::from(1 << 20);
     let resource = v1::Resource {
         name: "mem".into(),

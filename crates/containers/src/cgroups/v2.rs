@@ -159,13 +159,21 @@ impl Hierarchy for Unified {
     }
 
     fn oom_kills(&self, id: &ContainerId) -> u64 {
-        let mut kills = 0;
-        read_pairs(&self.at(id).join("memory.events"), |name, value| {
-            if name == "oom_kill" {
-                kills = value;
-            }
-        });
-        kills
+        let directory = self.at(id);
+        let count = |file: &str| {
+            let mut kills = None;
+            read_pairs(&directory.join(file), |name, value| {
+                if name == "oom_kill" {
+                    kills = Some(value);
+                }
+            });
+            kills
+        };
+        // Nested containers with limits of their own answer for themselves. Before Linux 5.2 they cannot be told apart.
+        match count("memory.events.local") {
+            Some(kills) => kills + count(&format!("{LEAF}/memory.events")).unwrap_or(0),
+            None => count("memory.events").unwrap_or(0),
+        }
     }
 
     fn watch_oom(&self, id: &ContainerId) -> io::Result<OomWatch> {

@@ -29,19 +29,17 @@ pub fn oom_score_adj(limits: &Limits, machine_bytes: u64) -> Option<i32> {
     Some((1000 - share).clamp(3, 999))
 }
 
-/// The reason given for a container that ran out of memory.
-pub fn limitation(limit: Option<u64>, peak: Option<u64>, statistics: &str) -> Limitation {
-    let megabytes = |bytes: Option<u64>| match bytes {
-        Some(u64::MAX) => "unlimited".to_owned(),
-        Some(bytes) => format!("{}MB", bytes >> 20),
-        None => "unknown".to_owned(),
+/// The reason given for a container that ran out of memory, in one line.
+pub fn limitation(limit: Option<u64>, peak: Option<u64>) -> Limitation {
+    let mebibytes = |bytes: u64| format!("{} MiB", bytes.div_ceil(1 << 20));
+    let message = match (peak, limit) {
+        (Some(peak), Some(limit)) if limit != u64::MAX => {
+            format!("Memory limit exceeded: used {} of {} allowed", mebibytes(peak), mebibytes(limit))
+        }
+        (Some(peak), _) => format!("The machine ran out of memory: used {}, which no limit forbids", mebibytes(peak)),
+        (None, Some(limit)) if limit != u64::MAX => format!("Memory limit exceeded: {} allowed", mebibytes(limit)),
+        (None, _) => "Memory limit exceeded".to_owned(),
     };
-    let message = format!(
-        "Memory limit exceeded: Requested: {} Maximum Used: {}\n\nMEMORY STATISTICS: \n{}\n",
-        megabytes(limit),
-        megabytes(peak),
-        statistics.trim_end()
-    );
     Limitation { reason: LimitationReason::Memory, message, mem_bytes: peak }
 }
 
@@ -68,9 +66,12 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_names_request_and_use() {
-        let limitation = limitation(Some(64 << 20), Some(65 << 20), "cache 0\n");
-        assert!(limitation.message.starts_with("Memory limit exceeded: Requested: 64MB Maximum Used: 65MB\n"));
-        assert_eq!(limitation.mem_bytes, Some(65 << 20));
+    fn the_reason_says_in_one_line_what_was_used_and_allowed() {
+        let told = limitation(Some(64 << 20), Some((95 << 20) + 1));
+        assert_eq!(told.message, "Memory limit exceeded: used 96 MiB of 64 MiB allowed");
+        assert_eq!(told.mem_bytes, Some((95 << 20) + 1));
+        for limitation in [limitation(None, None), limitation(Some(1), None), limitation(Some(u64::MAX), Some(1))] {
+            assert_eq!(limitation.message.lines().count(), 1);
+        }
     }
 }

@@ -1,0 +1,32 @@
+//! What an executor says of a task that ended, held against what the kernel counts: an executor hears of the end first, but
+//! not that memory was the reason.
+
+use agent_core::{Event, State};
+use containers::Containers;
+use proto::v1::{self, TaskState, executor::call};
+
+use super::translate;
+
+/// Gives the end of a task in a container that has run out of memory its reason, whichever way the executor took it.
+pub fn explain(event: &mut Event, state: &State, containers: &Containers) {
+    let Event::FromExecutor { call, .. } = event else { return };
+    if call.r#type() != call::Type::Update {
+        return;
+    }
+    let (framework, executor) = (call.framework_id.value.as_str().into(), call.executor_id.value.as_str().into());
+    let Some(status) = call.update.as_mut().map(|update| &mut update.status).filter(|status| may_be_memory(status)) else {
+        return;
+    };
+    let container = state.find_executor(&framework, &executor).map(|executor| &executor.container);
+    let container = container.and_then(translate::to_container_id);
+    let Some(limitation) = container.and_then(|container| containers.find_limitation(&container)) else { return };
+    status.state = TaskState::TaskFailed.into();
+    status.reason = Some(v1::task_status::Reason::ContainerLimitationMemory.into());
+    status.limitation = Some(translate::limitation(&limitation));
+    status.message = Some(limitation.message);
+}
+
+/// A task that was killed on request, or whose end has a reason already, is none of these.
+fn may_be_memory(status: &v1::TaskStatus) -> bool {
+    status.reason.is_none() && matches!(status.state(), TaskState::TaskFailed | TaskState::TaskFinished)
+}
