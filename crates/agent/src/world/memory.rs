@@ -14,7 +14,8 @@ pub fn explain(event: &mut Event, state: &State, containers: &Containers) {
         return;
     }
     let (framework, executor) = (call.framework_id.value.as_str().into(), call.executor_id.value.as_str().into());
-    let Some(status) = call.update.as_mut().map(|update| &mut update.status).filter(|status| may_be_memory(status)) else {
+    let Some(status) = call.update.as_mut().map(|update| &mut update.status).filter(|status| may_be_memory(status))
+    else {
         return;
     };
     let container = state.find_executor(&framework, &executor).map(|executor| &executor.container);
