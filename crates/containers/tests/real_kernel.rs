@@ -762,7 +762,7 @@ async fn the_program_gets_user_directory_environment_and_limits() -> Result<(), 
     assert_eq!(lines[..5], ["65534", "65534", sandbox.to_str().unwrap(), "x y", "77"]);
     // PATH, A and what the shell adds.
     assert!(lines[5].trim().parse::<u32>().unwrap() <= 5, "{output}");
-    assert_eq!(lines[6..8], ["65534 750", "65534 644"]);
+    assert_eq!(lines[6..8], ["65534 700", "65534 600"]);
     assert_eq!(lines[8], "1", "descriptors: {output}");
     Ok(())
 }
