@@ -134,7 +134,7 @@ impl Loop {
             Effect::RetireSandbox { path, at } => self.world.sandboxes.retire(path, at),
             Effect::MakeVolume { path } => self.world.volumes.make(path),
             Effect::RemoveVolume { path, keep_directory } => self.world.volumes.remove(path, keep_directory),
-            Effect::LinkVolumes { container, volumes } => self.world.link_volumes(&container, volumes),
+            Effect::LinkVolumes { ticket, container, volumes } => self.world.link_volumes(ticket, container, volumes),
             Effect::MeasureDisk => self.world.measure_disk(),
             Effect::PruneSandboxes { retired_until } => self.world.sandboxes.prune(retired_until),
             Effect::Exit { code, why } => drop(self.ending.get_or_insert((code, why))),

@@ -14,7 +14,9 @@ use std::{
     time::Duration,
 };
 
-use agent_core::{ContainerId, Event, Found, LaunchFailure, LaunchSpec, Launched, Life, Limits, State, VolumeLink};
+use agent_core::{
+    ContainerId, Event, Found, LaunchFailure, LaunchSpec, Launched, Life, Limits, State, Ticket, VolumeLink,
+};
 use containers::{Containers, Counts, Recovered, Usage};
 use observe::metrics::Snapshot;
 use tokio::runtime::Handle;
@@ -143,13 +145,21 @@ impl World {
         });
     }
 
-    /// Before the tasks that want them are sent.
-    pub fn link_volumes(&self, container: &ContainerId, volumes: Vec<VolumeLink>) {
-        let Some(id) = translate::to_container_id(container) else { return };
-        let volumes: Vec<_> = volumes.into_iter().map(translate::volume).collect();
-        if let Err(error) = self.containers.link_volumes(&id, &volumes) {
-            tracing::error!(%container, %error, "a task will miss its volumes");
-        }
+    /// Reports when the volumes are there.
+    pub fn link_volumes(&self, ticket: Ticket, container: ContainerId, volumes: Vec<VolumeLink>) {
+        let paths: Vec<&str> = volumes.iter().map(|volume| &*volume.path).collect();
+        let (made, world) = (self.volumes.settled(&paths), self.clone());
+        self.runtime.spawn(async move {
+            made.await;
+            let volumes: Vec<_> = volumes.into_iter().map(translate::volume).collect();
+            let containers = world.containers.clone();
+            let link = move || {
+                let id = translate::to_container_id(&container).ok_or("no container can have this name")?;
+                containers.link_volumes(&id, &volumes).map_err(|error| error.to_string())
+            };
+            let outcome = tokio::task::spawn_blocking(link).await.unwrap_or_else(|error| Err(error.to_string()));
+            world.inbox.put(Event::VolumesLinked { ticket, outcome }).await;
+        });
     }
 
     pub fn signal(&self, container: &ContainerId, signal: i32) {

@@ -106,11 +106,12 @@ impl Agent {
             Event::Launched { container, outcome } => self.on_launched(&container, outcome, out),
             Event::Terminated { container, termination } => self.on_terminated(&container, termination, out),
             Event::LimitsRefused { container, message } => self.on_limits_refused(&container, message, out),
+            Event::VolumesLinked { ticket, outcome } => self.on_volumes_linked(ticket, outcome, out),
             Event::DiskMeasured { used } => self.on_disk_measured(used, out),
             Event::Shutdown { why } => self.on_shutdown(&why, true, out),
         }
         if self.recovered {
-            while let Some((_, timer)) = self.timers.take_due(self.now) {
+            while let Some(timer) = self.timers.take_due(self.now) {
                 self.on_timer(timer, out);
             }
             self.settle_drain(out);
@@ -119,7 +120,7 @@ impl Agent {
 
     /// When the agent wants a `Wake`, and why.
     pub fn next_deadline(&self) -> Option<(Tick, &'static str)> {
-        self.timers.next()
+        self.timers.next().map(|(at, timer)| (at, timer.name()))
     }
 
     /// For reads.
@@ -167,6 +168,7 @@ impl Agent {
         match pending {
             Pending::LaunchExecutor { container } => self.launch_executor(&container, out),
             Pending::Deliver { container } => self.on_delivery_durable(&container, ticket, out),
+            Pending::LinkVolumes { container } => stdx::never!("links in {container} were reported as a write"),
             Pending::Update { framework, task, uuid } => self.on_update_durable((framework, task), &uuid, out),
             Pending::Acknowledged { framework, task } => self.on_acknowledged((framework, task), out),
             Pending::Resources { operation, removed } => self.on_resources_durable(operation, removed, out),

@@ -5,10 +5,12 @@ use crate::{
     effect::Effects,
     recovery::{Record, record},
     state::{Drain, DrainWait, Executor, TaskPhase},
+    timers::Timer,
 };
 use model::{ExecutorId, FrameworkId, TaskId};
 use proto::v1::{self, TaskState, task_status::Reason};
-use stdx::{Tick, WallTime};
+use std::{collections::BTreeMap, time::Duration};
+use stdx::WallTime;
 
 impl Agent {
     pub(crate) fn on_drain(&mut self, config: v1::DrainConfig, out: &mut Effects) {
@@ -56,18 +58,14 @@ impl Agent {
         let works = |row: &std::sync::Arc<Executor>| row.tasks.values().any(|task| task.phase != TaskPhase::Ended);
         let mut waits = Vec::new();
         if self.state.drain.is_some() && !self.state.executors().any(works) {
+            let again = self.told_again();
             for ((framework, task), stream) in &self.streams {
                 let Some(update) = stream.open().next().map(|open| &open.update) else { continue };
-                let wait = |at: Tick| {
-                    WallTime(
-                        self.wall.0.saturating_add(i64::try_from(at.since(self.now).as_nanos()).unwrap_or(i64::MAX)),
-                    )
-                };
                 waits.push(DrainWait {
                     framework: framework.clone(),
                     task: task.clone(),
                     state: update.status.state(),
-                    told_again: stream.retry.map(|key| wait(key.at())),
+                    told_again: again.get(&(framework, task)).copied(),
                 });
             }
         }
@@ -79,6 +77,16 @@ impl Agent {
             tracing::info!("the drain waits for frameworks to acknowledge updates of {count} task(s)");
         }
         self.state.drain_waits = waits.into();
+    }
+
+    /// When updates are told again, by task.
+    fn told_again(&self) -> BTreeMap<(&FrameworkId, &TaskId), WallTime> {
+        let retries = self.timers.iter().filter_map(|(at, timer)| match timer {
+            Timer::UpdateRetry { framework, task } => Some(((framework, task), at.since(self.now))),
+            _ => None,
+        });
+        let wall = |wait: Duration| self.wall.0.saturating_add(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX));
+        retries.map(|(task, wait)| (task, WallTime(wall(wait)))).collect()
     }
 
     /// Whether every task's and operation's end is acknowledged.

@@ -87,8 +87,9 @@ pub enum Effect {
         path: String,
         keep_directory: bool,
     },
-    /// Let a running container see more volumes in its sandbox.
+    /// Let a running container see more volumes in its sandbox: `VolumesLinked` follows.
     LinkVolumes {
+        ticket: Ticket,
         container: ContainerId,
         volumes: Vec<VolumeLink>,
     },

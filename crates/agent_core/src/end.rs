@@ -15,6 +15,7 @@ use crate::{
     event::Termination,
     recovery::{Record, record},
     state::{ExecutorPhase, FrameworkPhase, Phase, Stage, TaskPhase},
+    timers::cancel,
     updates::Verdict,
 };
 use model::{ExecutorId, FrameworkId, Refusal, TaskId};
@@ -60,7 +61,7 @@ impl Agent {
         let unfinished: Vec<TaskId> =
             row.tasks.iter().filter(|(_, task)| task.phase != TaskPhase::Ended).map(|(id, _)| id.clone()).collect();
 
-        self.timers.disarm(timer);
+        cancel(&mut self.timers, timer);
         self.roots.remove(&container);
         if let Some(conn) = conn {
             self.conns.remove(&conn);
@@ -114,7 +115,7 @@ impl Agent {
         let Some(tasks) = row.complete_executor(id, keep) else { return };
         for task in tasks {
             if let Some(stream) = self.streams.remove(&(framework.clone(), task)) {
-                self.timers.disarm(stream.retry);
+                cancel(&mut self.timers, stream.retry);
             }
         }
         if checkpoints {

@@ -13,7 +13,7 @@ use stdx::{Tick, WallTime};
 pub type ReqId = u64;
 /// One response stream of an executor or operator.
 pub type ConnId = u64;
-/// One durable write whose outcome the core waits for.
+/// One thing, most often a durable write, whose outcome the core waits for.
 pub type Ticket = u64;
 
 /// One step's input.
@@ -62,6 +62,8 @@ pub enum Event {
     Terminated { container: ContainerId, termination: Termination },
     /// `Effect::UpdateLimits` failed.
     LimitsRefused { container: ContainerId, message: String },
+    /// The outcome of `Effect::LinkVolumes`.
+    VolumesLinked { ticket: Ticket, outcome: Result<(), String> },
     /// The answer to `Effect::MeasureDisk`, or told when the disk is found to be full: which share of the work directory's disk is in use, 0 to 1.
     DiskMeasured { used: f64 },
     /// Stop for good: unregister, end every executor, then `Effect::Exit` (SIGUSR1; SIGTERM needs no event, for

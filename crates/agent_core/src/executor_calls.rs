@@ -133,6 +133,6 @@ impl Agent {
                 out.push(Effect::ToExecutor { conn, event: Box::new(event) });
             }
         }
-        self.timers.arm(self.now + crate::config::EXECUTOR_HEARTBEAT_INTERVAL, Timer::ExecutorHeartbeat);
+        self.timers.set(self.now, crate::config::EXECUTOR_HEARTBEAT_INTERVAL, Timer::ExecutorHeartbeat);
     }
 }

@@ -13,7 +13,7 @@ use stdx::WallTime;
 impl Agent {
     pub(crate) fn on_disk_watch(&mut self, out: &mut Effects) {
         out.push(Effect::MeasureDisk);
-        self.timers.arm(self.now + self.config.disk_watch_interval, Timer::DiskWatch);
+        self.timers.set(self.now, self.config.disk_watch_interval, Timer::DiskWatch);
     }
 
     pub(crate) fn on_disk_measured(&mut self, used: f64, out: &mut Effects) {

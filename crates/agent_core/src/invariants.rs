@@ -131,9 +131,15 @@ impl Agent {
                 let expected = Pending::Deliver { container: executor.container.clone() };
                 law!(self.tickets.get(ticket) == Some(&expected), "{name}: nothing continues delivery {ticket}");
             }
-            if executor.phase == ExecutorPhase::Running && executor.conn.is_some() {
-                law!(delivery.sent != Progress::Ready, "{name}: a ready delivery is not sent");
+            if let Progress::Linking(ticket) = delivery.sent {
+                let expected = Pending::LinkVolumes { container: executor.container.clone() };
+                law!(self.tickets.get(ticket) == Some(&expected), "{name}: nothing continues the links of {ticket}");
             }
+        }
+        if executor.phase == ExecutorPhase::Running && executor.conn.is_some() {
+            let next = executor.deliveries.iter().find(|delivery| delivery.sent != Progress::Sent);
+            let held = next.is_none_or(|next| matches!(next.sent, Progress::Checkpointing(_) | Progress::Linking(_)));
+            law!(held, "{name}: a ready delivery is not sent");
         }
         Ok(())
     }
@@ -161,13 +167,13 @@ impl Agent {
     }
 
     fn check_timers(&self) -> Result<(), String> {
-        let retries = self.timers.iter().filter(|timer| matches!(timer, Timer::UpdateRetry { .. })).count();
+        let retries = self.timers.iter().filter(|(_, timer)| matches!(timer, Timer::UpdateRetry { .. })).count();
         let due = self.streams.values().filter(|stream| stream.retry.is_some()).count();
         law!(retries == due, "{retries} retry timers for {due} updates under way");
         let executors = self
             .timers
             .iter()
-            .filter(|timer| matches!(timer, Timer::ExecutorRegistration { .. } | Timer::ShutdownGrace { .. }));
+            .filter(|(_, timer)| matches!(timer, Timer::ExecutorRegistration { .. } | Timer::ShutdownGrace { .. }));
         let (armed, due) = (executors.count(), self.state.executors().filter(|row| row.timer.is_some()).count());
         law!(armed == due, "{armed} executor timers for {due} executors that are waited for");
         let connecting = self.link.register.is_some() || self.link.authentication.is_some();

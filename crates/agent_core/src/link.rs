@@ -10,7 +10,7 @@ use crate::{
     agent::Agent,
     effect::{Effect, Effects},
     state::Phase,
-    timers::TimerKey,
+    timers::{TimerKey, cancel},
 };
 use proto::{
     link::{ToAgent, ToMaster},
@@ -85,7 +85,7 @@ impl Agent {
         if self.state.phase == Phase::Running {
             self.state.phase = Phase::Disconnected;
         }
-        self.timers.disarm(self.link.ping.take());
+        cancel(&mut self.timers, self.link.ping.take());
         self.pause_updates();
         self.pause_operations();
     }

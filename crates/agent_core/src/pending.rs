@@ -1,4 +1,4 @@
-//! What goes on once a durable write is reported: every ticket has a named continuation here.
+//! What goes on once a durable write (or what else takes its time) is reported: every ticket has a named continuation here.
 
 use crate::{container_id::ContainerId, event::Ticket, operations::volumes::Volume};
 use bytes::Bytes;
@@ -11,6 +11,8 @@ pub(crate) enum Pending {
     LaunchExecutor { container: ContainerId },
     /// More tasks for an executor: deliver them.
     Deliver { container: ContainerId },
+    /// Volumes of tasks that come to a running container: deliver the tasks.
+    LinkVolumes { container: ContainerId },
     /// A status update: acknowledge it to the executor, forward it.
     Update { framework: FrameworkId, task: TaskId, uuid: Bytes },
     /// An acknowledgement: the task's end, which comes next, may be told.

@@ -225,6 +225,9 @@ pub fn encode(input: &Input) -> Vec<u8> {
         Event::LimitsRefused { container, message } => out.number(114).text(&container.to_string()).text(message),
         Event::DiskMeasured { used } => out.number(115).number(used.to_bits()),
         Event::Shutdown { why } => out.number(116).text(why),
+        Event::VolumesLinked { ticket, outcome } => {
+            out.number(117).number(*ticket).maybe_text(outcome.as_ref().err().map(String::as_str))
+        }
     };
     out.take()
 }
@@ -287,6 +290,7 @@ pub fn decode(bytes: &[u8]) -> Option<Input> {
         114 => Event::LimitsRefused { container: container(&mut from)?, message: from.text()? },
         115 => Event::DiskMeasured { used: f64::from_bits(from.number()?) },
         116 => Event::Shutdown { why: from.text()? },
+        117 => Event::VolumesLinked { ticket: from.number()?, outcome: from.maybe_text()?.map_or(Ok(()), Err) },
         _ => return None,
     };
     Some(Input { now, wall, event })
@@ -386,6 +390,7 @@ pub fn kind_of(event: &Event) -> Arc<str> {
         Event::LimitsRefused { .. } => "LimitsRefused",
         Event::DiskMeasured { .. } => "DiskMeasured",
         Event::Shutdown { .. } => "Shutdown",
+        Event::VolumesLinked { .. } => "VolumesLinked",
     };
     name.into()
 }
@@ -431,6 +436,7 @@ mod tests {
             Event::LimitsRefused { container, message: "no".into() },
             Event::DiskMeasured { used: 0.5 },
             Event::Shutdown { why: "enough".into() },
+            Event::VolumesLinked { ticket: 5, outcome: Err("there is a file of that name".into()) },
         ];
         for event in events {
             let input = Input { now: Tick(5), wall: WallTime(-7), event };

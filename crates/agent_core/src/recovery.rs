@@ -40,8 +40,8 @@ impl Agent {
             return;
         }
         self.state.metrics.recovery_errors = recovered.oddities;
-        self.timers.arm(self.now + self.config.disk_watch_interval, Timer::DiskWatch);
-        self.timers.arm(self.now + EXECUTOR_HEARTBEAT_INTERVAL, Timer::ExecutorHeartbeat);
+        self.timers.set(self.now, self.config.disk_watch_interval, Timer::DiskWatch);
+        self.timers.set(self.now, EXECUTOR_HEARTBEAT_INTERVAL, Timer::ExecutorHeartbeat);
         if self.config.recover == Recover::Cleanup {
             return self.clean_up(found, out);
         }
@@ -90,7 +90,7 @@ impl Agent {
         }
         if self.waits_for_executors() {
             let wait = self.config.executor_reregistration_timeout.min(REREGISTRATION_MAX);
-            self.timers.arm(self.now + wait, Timer::ExecutorReregistration);
+            self.timers.set(self.now, wait, Timer::ExecutorReregistration);
         } else {
             self.finish_recovery(out);
         }

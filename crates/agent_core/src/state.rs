@@ -170,7 +170,12 @@ pub(crate) struct Delivery {
 pub(crate) enum Progress {
     /// Its record is not yet durable.
     Checkpointing(Ticket),
+    /// To be sent to whoever listens, once its volumes are there.
     Ready,
+    /// Its volumes are not there yet.
+    Linking(Ticket),
+    /// To be sent to whoever listens.
+    Linked,
     /// On some stream; the executor has not yet spoken of it.
     Sent,
 }

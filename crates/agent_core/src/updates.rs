@@ -10,7 +10,7 @@ use crate::{
     pending::Pending,
     recovery::{Record, record},
     state::{ExecutorPhase, FrameworkPhase, TaskPhase, note_status},
-    timers::Timer,
+    timers::{Timer, cancel},
 };
 use bytes::Bytes;
 use model::{ExecutorId, FrameworkId, Refusal, TaskId, task_state};
@@ -164,7 +164,7 @@ impl Agent {
         }
         stream.backoff = UPDATE_RETRY_MIN;
         let timer = Timer::UpdateRetry { framework: key.0.clone(), task: key.1.clone() };
-        stream.retry = Some(self.timers.arm(self.now + UPDATE_RETRY_MIN, timer));
+        stream.retry = Some(self.timers.set(self.now, UPDATE_RETRY_MIN, timer));
         self.forward(key, &head, out);
     }
 
@@ -195,14 +195,14 @@ impl Agent {
         }
         stream.backoff = (stream.backoff * 2).clamp(UPDATE_RETRY_MIN, UPDATE_RETRY_MAX);
         let timer = Timer::UpdateRetry { framework: key.0.clone(), task: key.1.clone() };
-        stream.retry = Some(self.timers.arm(self.now + stream.backoff, timer));
+        stream.retry = Some(self.timers.set(self.now, stream.backoff, timer));
         tracing::warn!(framework = %key.0, task = %key.1, "resending a status update that nobody acknowledged");
         self.forward(&key, &head, out);
     }
 
     pub(crate) fn pause_updates(&mut self) {
         for stream in self.streams.values_mut() {
-            self.timers.disarm(stream.retry.take());
+            cancel(&mut self.timers, stream.retry.take());
         }
     }
 
@@ -222,7 +222,7 @@ impl Agent {
     fn resend(&mut self, keys: Vec<Key>, out: &mut Effects) {
         for key in keys.into_iter().filter(|_| !stdx::bug!("updates_stay_paused")) {
             if let Some(stream) = self.streams.get_mut(&key) {
-                self.timers.disarm(stream.retry.take());
+                cancel(&mut self.timers, stream.retry.take());
                 self.forward_head(&key, out);
             }
         }
@@ -246,7 +246,7 @@ impl Agent {
                 return;
             }
         };
-        self.timers.disarm(stream.retry.take());
+        cancel(&mut self.timers, stream.retry.take());
         let update = head.update;
         if head.recorded {
             let record = Record::Acknowledged(record::AckRecord {
@@ -301,7 +301,7 @@ impl Agent {
         let keys: Vec<Key> = self.keys_of(framework).cloned().collect();
         for key in keys {
             if let Some(stream) = self.streams.remove(&key) {
-                self.timers.disarm(stream.retry);
+                cancel(&mut self.timers, stream.retry);
             }
         }
     }

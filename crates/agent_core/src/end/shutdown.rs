@@ -7,7 +7,7 @@ use crate::{
     launch::environment::shutdown_grace,
     recovery::{Record, record},
     state::{ExecutorPhase, FrameworkPhase, Phase, Stage},
-    timers::Timer,
+    timers::{Timer, cancel},
 };
 use model::{ExecutorId, FrameworkId};
 use proto::{
@@ -33,7 +33,7 @@ impl Agent {
         row.phase = ExecutorPhase::Terminating;
         let timer = row.timer.take();
         let (stage, container) = (row.stage, row.container.clone());
-        self.timers.disarm(timer);
+        cancel(&mut self.timers, timer);
         match stage {
             // The write that its launch waits for ends it.
             Stage::Checkpointing | Stage::Gone => {}
@@ -51,7 +51,7 @@ impl Agent {
         }
         if row.timer.is_none() {
             let timer = Timer::ShutdownGrace { container: row.container.clone() };
-            let key = self.timers.arm(self.now + shutdown_grace(&self.config, &row.info), timer);
+            let key = self.timers.set(self.now, shutdown_grace(&self.config, &row.info), timer);
             if let Some(row) = self.state.executor_mut(framework, id) {
                 row.timer = Some(key);
             }

@@ -6,6 +6,7 @@ use crate::{
     end::undelivered_with,
     event::{ConnId, ReqId},
     state::{ExecutorPhase, FrameworkPhase, Phase, Progress, TaskPhase},
+    timers::cancel,
 };
 use model::{ExecutorId, FrameworkId, TaskId};
 use proto::v1::{
@@ -53,7 +54,7 @@ impl Agent {
             })),
             ..Default::default()
         };
-        self.timers.disarm(timer);
+        cancel(&mut self.timers, timer);
         if let Some(former) = former.filter(|former| *former != conn) {
             tracing::info!(%framework, executor = %id, "the executor subscribed again; closing its older stream");
             self.conns.remove(&former);

@@ -1,6 +1,9 @@
 //! Handing tasks to an executor that is there, in launch order, and learning which it has.
 
-use super::{limits, spec::ExecutorKind};
+use super::{
+    limits,
+    spec::{ExecutorKind, VolumeLink},
+};
 use crate::{
     agent::Agent,
     container_id::ContainerId,
@@ -8,9 +11,10 @@ use crate::{
     event::Ticket,
     pending::Pending,
     recovery::{Record, record},
-    state::{ExecutorPhase, Progress, Stage, TaskPhase},
+    state::{Delivery, ExecutorPhase, Progress, Stage, TaskPhase},
+    updates::Verdict,
 };
-use model::{ExecutorId, FrameworkId};
+use model::{ExecutorId, FrameworkId, Refusal};
 use proto::v1::{self, executor::event};
 
 impl Agent {
@@ -52,21 +56,23 @@ impl Agent {
     /// Sends what is ready to an executor that listens.
     pub(crate) fn flush(&mut self, framework: &FrameworkId, id: &ExecutorId, out: &mut Effects) {
         let Some(row) = self.state.find_executor(framework, id) else { return };
-        let ready = row.deliveries.iter().any(|delivery| delivery.sent == Progress::Ready);
-        let (Some(conn), ExecutorPhase::Running, true) = (row.conn, row.phase, ready) else { return };
+        let waits = |delivery: &Delivery| matches!(delivery.sent, Progress::Ready | Progress::Linked);
+        let (Some(conn), ExecutorPhase::Running, true) = (row.conn, row.phase, row.deliveries.iter().any(waits)) else {
+            return;
+        };
         // Room first, then the tasks. The container of a command task was made for its one task.
         if row.kind != ExecutorKind::Command {
             self.update_limits(framework, id, out);
-            self.link_volumes(framework, id, out);
         }
+        self.link_volumes(framework, id, out);
         let Some(row) = self.state.executor_mut(framework, id) else { return };
-        row.used = true;
         for delivery in &mut row.deliveries {
             match delivery.sent {
-                Progress::Checkpointing(_) => break,
+                Progress::Checkpointing(_) | Progress::Ready | Progress::Linking(_) => break,
                 Progress::Sent => continue,
-                Progress::Ready => delivery.sent = Progress::Sent,
+                Progress::Linked => delivery.sent = Progress::Sent,
             }
+            row.used = true;
             let mut infos = Vec::with_capacity(delivery.tasks.len());
             for task in &delivery.tasks {
                 if let Some(task) = row.tasks.get_mut(task) {
@@ -93,13 +99,54 @@ impl Agent {
     }
 
     /// Tasks that come to a running container bring their volumes along.
-    fn link_volumes(&self, framework: &FrameworkId, id: &ExecutorId, out: &mut Effects) {
+    fn link_volumes(&mut self, framework: &FrameworkId, id: &ExecutorId, out: &mut Effects) {
         let Some(row) = self.state.find_executor(framework, id) else { return };
-        let ready = row.deliveries.iter().filter(|delivery| delivery.sent == Progress::Ready);
-        let tasks = ready.flat_map(|delivery| &delivery.tasks).filter_map(|task| row.tasks.get(task));
-        let volumes: Vec<_> = tasks.flat_map(|task| self.links_of(&task.info.resources)).collect();
-        if !volumes.is_empty() {
-            out.push(Effect::LinkVolumes { container: row.container.clone(), volumes });
+        let (container, made_for_it) = (row.container.clone(), row.kind == ExecutorKind::Command);
+        let volumes_of = |delivery: &Delivery| -> Vec<VolumeLink> {
+            let tasks = delivery.tasks.iter().filter_map(|task| row.tasks.get(task)).filter(|_| !made_for_it);
+            tasks.flat_map(|task| self.links_of(&task.info.resources)).collect()
+        };
+        let ready = row.deliveries.iter().enumerate().filter(|(_, delivery)| delivery.sent == Progress::Ready);
+        let ready: Vec<_> = ready.map(|(position, delivery)| (position, volumes_of(delivery))).collect();
+        for (position, volumes) in ready {
+            let sent = if volumes.is_empty() {
+                Progress::Linked
+            } else {
+                let ticket = self.tickets.issue(Pending::LinkVolumes { container: container.clone() });
+                out.push(Effect::LinkVolumes { ticket, container: container.clone(), volumes });
+                Progress::Linking(ticket)
+            };
+            if let Some(row) = self.state.executor_mut(framework, id)
+                && let Some(delivery) = row.deliveries.get_mut(position)
+            {
+                delivery.sent = sent;
+            }
+        }
+    }
+
+    /// The volumes of a delivery are there, or its tasks cannot run.
+    pub(crate) fn on_volumes_linked(&mut self, ticket: Ticket, outcome: Result<(), String>, out: &mut Effects) {
+        let Some(Pending::LinkVolumes { container }) = self.tickets.take(ticket) else { return };
+        let Some((framework, id)) = self.roots.get(&container).cloned() else { return };
+        let aware = self.state.frameworks.get(&framework).is_some_and(|row| row.is_partition_aware());
+        let Some(row) = self.state.executor_mut(&framework, &id) else { return };
+        let linking = row.deliveries.iter_mut().find(|delivery| delivery.sent == Progress::Linking(ticket));
+        // Its tasks may have been killed meanwhile, or be sent on another stream.
+        let Some(delivery) = linking else { return };
+        match outcome {
+            Ok(()) => {
+                delivery.sent = Progress::Linked;
+                self.flush(&framework, &id, out);
+            }
+            Err(why) => {
+                let message = format!("Failed to update resources for container: {why}");
+                for task in delivery.tasks.clone() {
+                    let verdict = Verdict::refused(Refusal::ContainerUpdateFailed, aware, message.clone());
+                    self.tell(&framework, Some(id.clone()), &task, verdict, out);
+                }
+                self.end_if_never_used(&framework, &id, out);
+                self.flush(&framework, &id, out);
+            }
         }
     }
 

@@ -103,7 +103,7 @@ impl Agent {
         let waits = row.phase == ExecutorPhase::Registering;
         let key = waits.then(|| {
             let timer = Timer::ExecutorRegistration { container: container.clone() };
-            self.timers.arm(self.now + self.config.executor_registration_timeout, timer)
+            self.timers.set(self.now, self.config.executor_registration_timeout, timer)
         });
         if let Some(row) = self.state.executor_mut(&framework, &id) {
             row.stage = Stage::Launching;

@@ -6,7 +6,7 @@ use crate::{
     effect::{Effect, Effects},
     event::Proof,
     state::Phase,
-    timers::Timer,
+    timers::{Timer, cancel},
 };
 use proto::upid::Upid;
 use std::time::Duration;
@@ -26,8 +26,8 @@ impl Agent {
         self.link.authentication_backoff = (self.link.authentication_backoff * 2).min(most);
         // A master that is asked again while it thinks would have to begin anew.
         let wait = wait.max(Duration::from_millis(100));
-        self.timers.disarm(self.link.authentication.take());
-        self.link.authentication = Some(self.timers.arm(self.now + wait, Timer::Authenticate));
+        cancel(&mut self.timers, self.link.authentication.take());
+        self.link.authentication = Some(self.timers.set(self.now, wait, Timer::Authenticate));
         out.push(Effect::Authenticate { master });
     }
 
@@ -40,7 +40,7 @@ impl Agent {
     }
 
     pub(crate) fn stop_authentication(&mut self) {
-        self.timers.disarm(self.link.authentication.take());
+        cancel(&mut self.timers, self.link.authentication.take());
     }
 
     pub(crate) fn on_authenticated(&mut self, master: &Upid, proof: Proof, out: &mut Effects) {

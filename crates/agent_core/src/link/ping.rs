@@ -3,7 +3,7 @@
 use crate::{
     agent::Agent,
     effect::{Effect, Effects},
-    timers::Timer,
+    timers::{Timer, cancel},
 };
 use proto::{internal, upid::Upid};
 
@@ -24,12 +24,13 @@ impl Agent {
 
     /// Waits for the next ping.
     pub(crate) fn expect_ping(&mut self) {
-        self.timers.disarm(self.link.ping.take());
-        self.link.ping = Some(self.timers.arm(self.now + self.link.ping_timeout, Timer::PingTimeout));
+        cancel(&mut self.timers, self.link.ping.take());
+        self.link.ping = Some(self.timers.set(self.now, self.link.ping_timeout, Timer::PingTimeout));
     }
 
     pub(crate) fn on_ping_timeout(&mut self, out: &mut Effects) {
-        tracing::warn!("no ping from the master for {:?}; registering again", self.link.ping_timeout);
+        let timeout = stdx::units::print_duration(self.link.ping_timeout);
+        tracing::warn!("no ping from the master for {timeout}; registering again");
         self.link.ping = None;
         self.start_registration(out);
     }

@@ -6,7 +6,7 @@ use crate::{
     effect::{Effect, Effects},
     recovery::{Record, record},
     state::Phase,
-    timers::Timer,
+    timers::{Timer, cancel},
 };
 use bytes::Bytes;
 use model::AgentId;
@@ -37,13 +37,13 @@ impl Agent {
     }
 
     pub(crate) fn stop_registration(&mut self) {
-        self.timers.disarm(self.link.register.take());
+        cancel(&mut self.timers, self.link.register.take());
         self.stop_authentication();
     }
 
     fn arm_registration(&mut self) {
         let wait = self.link.backoff.mul_f64(self.rng.unit());
-        self.link.register = Some(self.timers.arm(self.now + wait, Timer::Register));
+        self.link.register = Some(self.timers.set(self.now, wait, Timer::Register));
     }
 
     pub(crate) fn on_register_timer(&mut self, out: &mut Effects) {

@@ -5,7 +5,7 @@ use crate::{
     config::{UPDATE_RETRY_MAX, UPDATE_RETRY_MIN},
     effect::Effects,
     recovery::{Record, record},
-    timers::Timer,
+    timers::{Timer, cancel},
 };
 use bytes::Bytes;
 use proto::{
@@ -23,8 +23,8 @@ impl Agent {
         let old = row.retry.take();
         row.backoff = if old.is_none() { UPDATE_RETRY_MIN } else { (row.backoff * 2).min(UPDATE_RETRY_MAX) };
         let (backoff, proto) = (row.backoff, row.proto.clone());
-        self.timers.disarm(old);
-        let key = self.timers.arm(now + backoff, timer);
+        cancel(&mut self.timers, old);
+        let key = self.timers.set(now, backoff, timer);
         if let Some(row) = self.state.operation_mut(uuid) {
             row.retry = Some(key);
         }
@@ -50,7 +50,7 @@ impl Agent {
             return;
         }
         if let Some(row) = Arc::make_mut(&mut self.state.operations).remove(uuid) {
-            self.timers.disarm(row.retry);
+            cancel(&mut self.timers, row.retry);
             self.record(Record::OperationEnded(record::OperationName { uuid: uuid.clone() }), out);
         }
     }
@@ -59,7 +59,7 @@ impl Agent {
         let keys: Vec<_> = self.state.operations.keys().cloned().collect();
         for uuid in keys {
             let retry = self.state.operation_mut(&uuid).and_then(|row| row.retry.take());
-            self.timers.disarm(retry);
+            cancel(&mut self.timers, retry);
         }
     }
 

@@ -300,6 +300,9 @@ impl Player {
                     let value = if limit == "inf" { f64::INFINITY } else { limit.parse().unwrap() };
                     message.task.limits.insert("mem".into(), v1::value::Scalar { value });
                 }
+                if let Some(what) = words.key("volume") {
+                    message.task.resources.push(volume(what));
+                }
                 if let Some(user) = words.key("user") {
                     message.task.command.as_mut().unwrap().user = Some(user.into());
                 }
@@ -463,6 +466,12 @@ impl Player {
             }
             "launch-nested" | "launch" | "session" | "wait-nested" | "wait-container" | "signal-nested" | "signal"
             | "remove-nested" | "remove" => self.container_call(words),
+            "links-done" | "links-fail" => {
+                let outcome = if words.at(0) == "links-done" { Ok(()) } else { Err(words.rest(1)) };
+                for ticket in std::mem::take(&mut self.world.linking) {
+                    self.step(Event::VolumesLinked { ticket, outcome: outcome.clone() });
+                }
+            }
             "sessions" => self.sessions(words.at(1), words.at(2).parse().unwrap()),
             "get-state" => {
                 self.operator_call(agent::Call {

@@ -107,9 +107,9 @@ impl Names {
             Effect::RemoveVolume { path, keep_directory } => {
                 format!("RemoveVolume {path}{}", if *keep_directory { " but the directory" } else { "" })
             }
-            Effect::LinkVolumes { container, volumes } => {
+            Effect::LinkVolumes { ticket, container, volumes } => {
                 let links: Vec<String> = volumes.iter().map(|link| format!("{}={}", link.name, link.path)).collect();
-                format!("LinkVolumes {container} {}", links.join(" "))
+                format!("LinkVolumes {ticket} {container} {}", links.join(" "))
             }
             Effect::MeasureDisk => "MeasureDisk".into(),
             Effect::PruneSandboxes { retired_until } => format!("PruneSandboxes until {retired_until}"),
@@ -127,6 +127,7 @@ impl Names {
             Event::Terminated { container, termination } => {
                 format!("Terminated {container} status={:?}", termination.status)
             }
+            Event::VolumesLinked { ticket, outcome } => format!("VolumesLinked {ticket} {outcome:?}"),
             _ => "Wake".into(),
         };
         self.shorten(&text)

@@ -20,6 +20,8 @@ pub struct World {
     pub unsynced: Vec<(Option<Ticket>, Bytes)>,
     pub containers: BTreeMap<ContainerId, ContainerState>,
     pub exited: Option<(u8, String)>,
+    /// Links that have not been reported.
+    pub linking: Vec<Ticket>,
     seed: u64,
 }
 
@@ -49,6 +51,7 @@ impl World {
             unsynced: Vec::new(),
             containers: BTreeMap::new(),
             exited: None,
+            linking: Vec::new(),
             seed,
         }
     }
@@ -92,6 +95,7 @@ impl World {
                     self.containers.insert(id, ContainerState::Destroying);
                 }
             }
+            Effect::LinkVolumes { ticket, .. } => self.linking.push(*ticket),
             Effect::Exit { code, why } => self.exited = Some((*code, why.clone())),
             _ => {}
         }
@@ -128,6 +132,8 @@ impl World {
     pub fn settle(&mut self, mut told: impl FnMut(&Event, &[Effect])) {
         loop {
             let mut events = self.sync();
+            let linked = std::mem::take(&mut self.linking).into_iter();
+            events.extend(linked.map(|ticket| Event::VolumesLinked { ticket, outcome: Ok(()) }));
             for (id, state) in &mut self.containers {
                 if *state == ContainerState::Launching {
                     *state = ContainerState::Running;
@@ -172,6 +178,7 @@ impl World {
     /// The agent dies, and all that was not synced with it; another one starts. Streams break, containers live on.
     pub fn restart(&mut self) -> Vec<Effect> {
         self.unsynced.clear();
+        self.linking.clear();
         self.containers.retain(|_, state| *state != ContainerState::Destroying);
         self.seed += 1;
         self.agent = Agent::new(self.config.clone(), self.seed);
@@ -201,6 +208,7 @@ impl World {
 fn copy(event: &Event) -> Event {
     match event {
         Event::Checkpointed { ticket, outcome } => Event::Checkpointed { ticket: *ticket, outcome: outcome.clone() },
+        Event::VolumesLinked { ticket, outcome } => Event::VolumesLinked { ticket: *ticket, outcome: outcome.clone() },
         Event::Launched { container, outcome } => {
             Event::Launched { container: container.clone(), outcome: outcome.clone() }
         }
