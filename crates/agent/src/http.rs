@@ -10,7 +10,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use agent_core::{Event, Reply, State};
 use bytes::Bytes;
-use endpoints::{Coalescer, Common, Door, Doors};
+use endpoints::{Coalescer, Common, Door, Doors, help};
 use observe::metrics::{Kind, Snapshot};
 use proto::{
     content::ContentType,
@@ -89,6 +89,30 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    fn help(self) -> help::Page {
+        let (summary, more) = match self {
+            Endpoint::Executor => (
+                "Calls of executors.",
+                "POST an `executor::Call` as JSON or protobuf. SUBSCRIBE answers with a stream of events, the others with \
+                 202.",
+            ),
+            Endpoint::Operator => (
+                "Calls of operators, and of executors about their containers.",
+                "POST an `agent::Call` as JSON or protobuf; the answer is in the one that `Accept` names.",
+            ),
+            Endpoint::State => ("Everything the agent knows.", "JSON."),
+            Endpoint::Containers => ("Containers of executors, with what they use.", "JSON."),
+            Endpoint::ContainerizerDebug => {
+                ("Work on containers that hangs.", "JSON; always empty: it is given up in time.")
+            }
+            Endpoint::Statistics => ("What executors use.", "JSON."),
+            Endpoint::Common(endpoint) => return endpoint.help(),
+        };
+        help::Page { summary, more, door: self.door() }
+    }
+}
+
 fn table() -> Table<Endpoint> {
     let table = Table::new(ACTOR)
         .at("api/v1/executor", Endpoint::Executor)
@@ -96,7 +120,7 @@ fn table() -> Table<Endpoint> {
         .at("state", Endpoint::State)
         .at("containers", Endpoint::Containers)
         .at("containerizer/debug", Endpoint::ContainerizerDebug)
-        .of("monitor", "statistics", Endpoint::Statistics);
+        .at("monitor/statistics", Endpoint::Statistics);
     endpoints::routes(table, Endpoint::Common)
 }
 
@@ -170,6 +194,9 @@ impl Endpoints {
 
 impl Handler for Endpoints {
     async fn handle(&self, request: Request) -> Response {
+        if let Some(help) = help::answer(&self.table, |endpoint| endpoint.help(), &request) {
+            return help;
+        }
         let Some(found) = self.table.find(request.path()) else { return refuse::not_found() };
         if let Err(refusal) = self.doors.check(found.endpoint.door(), &request.headers) {
             return refusal;
@@ -186,7 +213,15 @@ impl Handler for Endpoints {
                 if matches!(endpoint, endpoints::Endpoint::Files(_)) {
                     self.attach_frameworks().await;
                 }
-                self.common.answer(endpoint, &request, async |snapshot| self.add_metrics(snapshot).await).await
+                let add = async |snapshot: &mut Snapshot| {
+                    self.add_metrics(snapshot).await;
+                    if endpoint == endpoints::Endpoint::Prometheus
+                        && let Some(state) = self.view().await
+                    {
+                        metrics::add_containers(&state, &self.world.usage(&state).await, snapshot);
+                    }
+                };
+                self.common.answer(endpoint, &request, add).await
             }
         }
     }
@@ -235,4 +270,31 @@ fn answer(reply: Reply) -> Response {
 /// 503: this process is about to end.
 fn ending() -> Response {
     Response::text(StatusCode::SERVICE_UNAVAILABLE, "The agent is shutting down")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_are_where_tools_look_for_them() {
+        for path in ["/monitor/statistics", "/slave(1)/monitor/statistics", "/slave%281%29/monitor/statistics"] {
+            assert_eq!(table().find(path).map(|found| *found.endpoint), Some(Endpoint::Statistics), "{path}");
+        }
+        // What Mesos 1.11 lists at /help of its agents.
+        for path in ["api/v1", "api/v1/executor", "containerizer/debug", "containers", "flags", "health", "state"] {
+            assert!(table().find(&format!("/slave(1)/{path}")).is_some(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_page_of_endpoints_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/endpoints-agent.md");
+        let page = help::reference("Endpoints of an agent", &table(), |endpoint| endpoint.help());
+        if std::env::var_os("MESETA_BLESS").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(kept == page, "write it anew: MESETA_BLESS=1 cargo test -p agent the_page_of_endpoints");
+    }
 }

@@ -31,6 +31,8 @@ pub struct Usage {
     pub mem_mapped_file_bytes: Option<u64>,
     pub mem_swap_bytes: Option<u64>,
     pub mem_unevictable_bytes: Option<u64>,
+    /// Processes that the kernel killed for want of memory.
+    pub oom_kills: Option<u64>,
 }
 
 /// Reads a running container: what the controllers know, and the rest from its processes.
@@ -49,6 +51,7 @@ pub(crate) fn read(inner: &Inner, container: &Container) -> Result<Usage, OpErro
         && live.used().limits()
     {
         cgroups.read_usage(&container.id, &mut usage);
+        usage.oom_kills = Some(cgroups.oom_kills(&container.id));
         pids = cgroups.processes(&container.id, live.used());
     }
     if usage.mem_limit_bytes.is_none() {

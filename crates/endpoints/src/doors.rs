@@ -42,7 +42,9 @@ pub struct Locked {
 }
 
 impl Doors {
+    /// Where readers must say who they are, so must those who change something.
     pub fn new(realms: Realms, credentials: Vec<Credential>, locked: Locked) -> Doors {
+        let locked = Locked { readwrite: locked.readwrite || locked.readonly, ..locked };
         Doors { realms, keys: Basic::new(credentials), locked }
     }
 
@@ -58,5 +60,26 @@ impl Doors {
             return Ok(None);
         }
         self.keys.authenticate(realm, headers).map_err(Response::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REALMS: Realms = Realms { readonly: "r", readwrite: "rw", clients: "c" };
+
+    fn open(locked: Locked) -> [bool; 4] {
+        let doors = Doors::new(REALMS, vec![Credential::new("alice", "s3cret")], locked);
+        [Door::Open, Door::Readonly, Door::Readwrite, Door::Clients]
+            .map(|door| doors.check(door, &HeaderMap::new()).is_ok())
+    }
+
+    #[test]
+    fn who_may_not_read_may_not_write() {
+        assert_eq!(open(Locked::default()), [true; 4]);
+        assert_eq!(open(Locked { readonly: true, ..Locked::default() }), [true, false, false, true]);
+        assert_eq!(open(Locked { readwrite: true, ..Locked::default() }), [true, true, false, true]);
+        assert_eq!(open(Locked { clients: true, ..Locked::default() }), [true, true, true, false]);
     }
 }

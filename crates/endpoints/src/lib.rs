@@ -1,4 +1,4 @@
-//! Knows the endpoints that a master and an agent have alike: health, version, flags, metrics, files. Knows nothing of
+//! Knows the endpoints that a master and an agent have alike: health, version, flags, metrics, files, the log's level, help. Knows nothing of
 //! what either of them does.
 //!
 //! `Common::answer` serves the legacy endpoints, `Common::answer_call` the operator API; `v1` makes messages of the same
@@ -9,6 +9,8 @@
 mod coalesce;
 mod doors;
 mod files;
+pub mod help;
+mod logging;
 pub mod mesos;
 mod operator;
 pub mod serving;
@@ -42,6 +44,7 @@ pub enum Endpoint {
     Metrics,
     Prometheus,
     SystemStats,
+    LoggingToggle,
     Files(Verb),
 }
 
@@ -52,7 +55,41 @@ impl Endpoint {
             Endpoint::Flags | Endpoint::Metrics | Endpoint::Prometheus | Endpoint::SystemStats | Endpoint::Files(_) => {
                 Door::Readonly
             }
+            Endpoint::LoggingToggle => Door::Readwrite,
         }
+    }
+
+    pub fn help(self) -> help::Page {
+        let (summary, more) = match self {
+            Endpoint::Health => ("Says that the server is alive.", "Any method; 200 without a body."),
+            Endpoint::Version => (
+                "Which API and which version of Meseta this is.",
+                "JSON; `version` is the level of Mesos's API, `meseta_version` our own.",
+            ),
+            Endpoint::Flags => ("The flags this server was started with.", "JSON; secrets are hidden."),
+            Endpoint::Metrics => {
+                ("All metrics of the moment as JSON.", "`timeout` is read and not needed: nothing here is waited for.")
+            }
+            Endpoint::Prometheus => ("All metrics of the moment in Prometheus's text format.", ""),
+            Endpoint::SystemStats => ("Load, processors and memory of this machine as JSON.", ""),
+            Endpoint::LoggingToggle => (
+                "Changes for a while how much is logged.",
+                "`level`: 0 as the server was started, 1 with debug lines, 2 and more with traces; `duration`, as in \
+                 10mins: for how long. Without both it says the present level. Browsers need POST.",
+            ),
+            Endpoint::Files(Verb::Browse) => (
+                "Lists a directory of the log or of sandboxes as JSON.",
+                "`path`: which; a file lists as nothing. At most 100,000 entries by name; with more of them a `Link` \
+                 leads to the next page, which `after` (a name) and `limit` (a count) choose.",
+            ),
+            Endpoint::Files(Verb::Read) => (
+                "Reads a piece of a file as JSON.",
+                "`path`: which; `offset`: from where, -1 asks for the size; `length`: how many bytes, at most 65,536.",
+            ),
+            Endpoint::Files(Verb::Download) => ("Sends a whole file.", "`path`: which."),
+            Endpoint::Files(Verb::Debug) => ("Which directories can be browsed, and where they are.", "JSON."),
+        };
+        help::Page { summary, more, door: self.door() }
     }
 }
 
@@ -65,6 +102,7 @@ pub fn routes<T>(table: Table<T>, wrap: impl Fn(Endpoint) -> T) -> Table<T> {
         .of("metrics", "snapshot", wrap(Endpoint::Metrics))
         .of("metrics", "", wrap(Endpoint::Prometheus))
         .of("system", "stats.json", wrap(Endpoint::SystemStats))
+        .of("logging", "toggle", wrap(Endpoint::LoggingToggle))
         .of("files", "browse", wrap(Endpoint::Files(Verb::Browse)))
         .of("files", "read", wrap(Endpoint::Files(Verb::Read)))
         .of("files", "download", wrap(Endpoint::Files(Verb::Download)))
@@ -101,6 +139,7 @@ impl Common {
                 Response::typed(transport::StatusCode::OK, metrics::PROMETHEUS_TYPE, text)
             }
             Endpoint::SystemStats => jsonp::json(request, System::read().stats_json()),
+            Endpoint::LoggingToggle => logging::toggle(request),
             Endpoint::Files(verb) => self.answer_files(verb, request).await,
         }
     }

@@ -2,8 +2,13 @@
 //! agent's messages for them differ in their names only, so one text serves both. Calls about what a server does are its
 //! own.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use observe::metrics::Snapshot;
+use observe::{
+    files::{Files, Page},
+    metrics::Snapshot,
+};
 use proto::{
     Message,
     content::ContentType,
@@ -11,7 +16,7 @@ use proto::{
 };
 use transport::Response;
 
-use crate::{Common, files, v1};
+use crate::{Common, files, logging, v1};
 
 /// A call of the operator API.
 pub trait OperatorCall {
@@ -26,6 +31,7 @@ pub trait OperatorCall {
 pub enum Asked<'a> {
     Health,
     LoggingLevel,
+    SetLoggingLevel { level: u32, duration: Duration },
     Flags,
     Version,
     Metrics,
@@ -55,23 +61,36 @@ impl Common {
     ) -> Option<Response> {
         let told = match call.asked()? {
             Asked::Health => Ok(Told::Health(true)),
-            // Beyond the level of --logging_level nothing is logged that could be asked for.
-            Asked::LoggingLevel => Ok(Told::LoggingLevel(0)),
+            Asked::LoggingLevel => Ok(Told::LoggingLevel(logging::level())),
+            Asked::SetLoggingLevel { level, duration } => {
+                logging::set(level, duration);
+                return Some(Response::ok());
+            }
             Asked::Flags => Ok(Told::Flags(self.flags())),
             Asked::Version => Ok(Told::Version(self.version())),
             Asked::Metrics => Ok(Told::Metrics(self.metrics(add).await)),
-            Asked::Files { path } => {
-                self.entries(path).map(|entries| Told::Files(entries.into_iter().map(v1::file_info).collect()))
-            }
+            Asked::Files { path } => return Some(self.list(call, accept, path.to_owned()).await),
             Asked::File { path, offset, length } => {
-                let read = self.files.read(path, offset, length);
+                let path = path.to_owned();
+                let read = self.with_files(move |files: &Files| files.read(&path, offset, length)).await;
                 read.map(|(size, data)| Told::File { size, data: data.into() })
             }
         };
-        Some(match told {
-            Ok(told) => Response::message(accept, &call.answer(told)),
-            Err(error) => files::refusal(&error),
-        })
+        Some(told.map_or_else(|refused| refused, |told| Response::message(accept, &call.answer(told))))
+    }
+
+    /// What is left of a directory with very many entries can be browsed: the `Link` says where.
+    async fn list<C: OperatorCall>(&self, call: &C, accept: ContentType, path: String) -> Response {
+        let (of, page) = (path.clone(), Page::default());
+        let limit = page.limit;
+        match self.with_files(move |files: &Files| files::list(files, &of, &page)).await {
+            Ok(listing) => {
+                let told = Told::Files(listing.entries.into_iter().map(v1::file_info).collect());
+                let answer = Response::message(accept, &call.answer(told));
+                files::with_next(answer, &path, listing.more_after.as_deref(), limit)
+            }
+            Err(refused) => refused,
+        }
     }
 }
 
@@ -85,6 +104,11 @@ macro_rules! operator_call {
                 Some(match self.r#type() {
                     Type::GetHealth => Asked::Health,
                     Type::GetLoggingLevel => Asked::LoggingLevel,
+                    Type::SetLoggingLevel => {
+                        let set = self.set_logging_level.as_ref()?;
+                        let nanos = u64::try_from(set.duration.nanoseconds).unwrap_or_default();
+                        Asked::SetLoggingLevel { level: set.level, duration: Duration::from_nanos(nanos) }
+                    }
                     Type::GetFlags => Asked::Flags,
                     Type::GetVersion => Asked::Version,
                     Type::GetMetrics => Asked::Metrics,

@@ -13,7 +13,7 @@ mod weights;
 use std::sync::{Arc, atomic::AtomicBool};
 
 use bytes::Bytes;
-use endpoints::{Coalescer, Common, Door, Doors};
+use endpoints::{Coalescer, Common, Door, Doors, help};
 use master_core::{Event, Reply, State};
 use observe::metrics::Snapshot;
 use proto::{
@@ -115,6 +115,60 @@ impl Endpoint {
             }
             Endpoint::Common(endpoint) => endpoint.door(),
         }
+    }
+}
+
+impl Endpoint {
+    fn help(self) -> help::Page {
+        use legacy::Document;
+        const LEADER: &str = "A master that does not lead sends to the one that does (307).";
+        let (summary, more) = match self {
+            Endpoint::Scheduler => (
+                "Calls of schedulers.",
+                "POST a `scheduler::Call` as JSON or protobuf. SUBSCRIBE answers with a stream of events, the others with \
+                 202; see docs/v0.md for drivers.",
+            ),
+            Endpoint::Operator => (
+                "Calls of operators.",
+                "POST a `master::Call` as JSON or protobuf; the answer is in the one that `Accept` names.",
+            ),
+            Endpoint::Redirect => ("Sends to the leading master.", "307, or 503 while there is none."),
+            Endpoint::Registry => ("The registry as JSON.", "A standby shows its copy."),
+            Endpoint::Standing => ("Who leads since when, and who stands by.", "JSON; not in Mesos."),
+            Endpoint::HandOver => ("Has this master hand over and end.", "POST; 202. Not in Mesos."),
+            Endpoint::Teardown => ("Ends a framework and its tasks.", "POST a form with `frameworkId`."),
+            Endpoint::Quota => {
+                ("Quotas of roles.", "GET lists them, POST sets one, DELETE on the path of a role removes it.")
+            }
+            Endpoint::Weights => ("Weights of roles.", "GET lists them, PUT changes some."),
+            Endpoint::MaintenanceSchedule => ("The schedule of maintenance.", "GET shows it, POST replaces it."),
+            Endpoint::MaintenanceStatus => ("Which machines drain or are down.", "JSON."),
+            Endpoint::Machines { down: true } => ("Takes machines down that are scheduled for it.", "POST a list."),
+            Endpoint::Machines { down: false } => ("Brings machines up again.", "POST a list."),
+            Endpoint::Resources(Change::Reserve) => {
+                ("Reserves resources of an agent.", "POST a form with `slaveId` and `resources`; 202.")
+            }
+            Endpoint::Resources(Change::Unreserve) => {
+                ("Gives reservations of an agent up.", "POST a form with `slaveId` and `resources`; 202.")
+            }
+            Endpoint::Resources(Change::Create) => {
+                ("Creates persistent volumes on an agent.", "POST a form with `slaveId` and `volumes`; 202.")
+            }
+            Endpoint::Resources(Change::Destroy) => {
+                ("Destroys persistent volumes of an agent.", "POST a form with `slaveId` and `volumes`; 202.")
+            }
+            Endpoint::Legacy(Document::State) => ("Everything the master knows.", LEADER),
+            Endpoint::Legacy(Document::StateSummary) => ("Agents and frameworks with counts of tasks.", LEADER),
+            Endpoint::Legacy(Document::Slaves) => ("Agents.", LEADER),
+            Endpoint::Legacy(Document::Frameworks) => ("Frameworks, their tasks and offers.", LEADER),
+            Endpoint::Legacy(Document::Tasks) => (
+                "Tasks, page by page.",
+                "`limit`, `offset` and `order` (asc or des) choose the page; `framework_id` and `task_id` which.",
+            ),
+            Endpoint::Legacy(Document::Roles) => ("Roles with their weights, quotas and resources.", LEADER),
+            Endpoint::Common(endpoint) => return endpoint.help(),
+        };
+        help::Page { summary, more, door: self.door() }
     }
 }
 
@@ -239,6 +293,9 @@ impl Endpoints {
 
 impl Handler for Endpoints {
     async fn handle(&self, request: Request) -> Response {
+        if let Some(help) = help::answer(&self.table, |endpoint| endpoint.help(), &request) {
+            return help;
+        }
         let Some(found) = self.table.find(request.path()) else { return refuse::not_found() };
         let principal = match self.doors.check(found.endpoint.door(), &request.headers) {
             Ok(principal) => principal.map(|principal: Principal| principal.to_string()),
@@ -308,4 +365,20 @@ fn answer(reply: Reply) -> Response {
 /// 503: this process is about to end.
 fn ending() -> Response {
     Response::text(StatusCode::SERVICE_UNAVAILABLE, "The master is shutting down")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_endpoints_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/endpoints-master.md");
+        let page = help::reference("Endpoints of a master", &table(), |endpoint| endpoint.help());
+        if std::env::var_os("MESETA_BLESS").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(kept == page, "write it anew: MESETA_BLESS=1 cargo test -p master the_page_of_endpoints");
+    }
 }

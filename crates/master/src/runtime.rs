@@ -57,7 +57,7 @@ impl Traffic for MasterTraffic {
 }
 
 /// Of the allocator's books, what does not follow from the state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Allocation {
     /// Cycles begun.
     pub runs: u64,

@@ -1,17 +1,28 @@
 //! What people may read of a server's files: logs and sandboxes, under virtual paths. Nothing outside an attached
-//! directory is ever opened, whatever links a task leaves in its sandbox.
+//! directory is ever opened, whatever links a task leaves in its sandbox and whenever it changes them, and nothing but
+//! regular files and directories. Everything here waits for disks: keep it away from threads that decide.
 
 use std::{
-    collections::BTreeMap,
-    fs::{self, File, Metadata},
+    collections::{BTreeMap, HashMap},
+    ffi::OsString,
+    fs::{self, DirEntry, File, Metadata},
     io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::MetadataExt,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
 
+use kernel::beneath::{self, How};
+use nix::libc;
+
 /// The most one read returns: 16 pages.
 pub const READ_BYTES_MAX: u64 = 16 * 4096;
+
+/// The most entries one listing has.
+pub const ENTRIES_MAX: usize = 100_000;
+
+/// Directories with more entries are not listed at all.
+const SCAN_MAX: usize = 2_000_000;
 
 /// What can be done with a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +54,29 @@ pub struct Entry {
     pub gid: String,
 }
 
+/// Which entries of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Those whose names come after this one, in the order of bytes.
+    pub after: Option<String>,
+    /// At most so many, and never more than `ENTRIES_MAX`.
+    pub limit: usize,
+}
+
+impl Default for Page {
+    fn default() -> Page {
+        Page { after: None, limit: ENTRIES_MAX }
+    }
+}
+
+/// Entries of a directory, by name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listing {
+    pub entries: Vec<Entry>,
+    /// The last name of this page, if there are more behind it.
+    pub more_after: Option<String>,
+}
+
 /// Why a path was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -50,6 +84,8 @@ pub enum FileError {
     NotFound(String),
     #[error("{0} is a directory")]
     IsDirectory(String),
+    #[error("{0} has more than {SCAN_MAX} entries, which are too many to list")]
+    TooMany(String),
     #[error("cannot read {0}: {1}")]
     Io(String, io::Error),
 }
@@ -66,17 +102,36 @@ impl Files {
     }
 
     /// The entries of the directory at `path`, by name.
-    pub fn list(&self, path: &str) -> Result<Vec<Entry>, FileError> {
-        let real = self.resolve(path)?;
+    pub fn list(&self, path: &str, page: &Page) -> Result<Listing, FileError> {
+        let directory = self.open_as(path, How::DIRECTORY)?;
         let fail = |e| FileError::Io(path.to_owned(), e);
-        let mut names: Vec<_> = fs::read_dir(&real).map_err(fail)?.flatten().map(|entry| entry.file_name()).collect();
-        names.sort();
+        let after = page.after.as_deref().map(OsString::from);
+        let limit = page.limit.clamp(1, ENTRIES_MAX);
+        // The first ones behind `after`, and one more that tells whether there are others.
+        let mut first: BTreeMap<OsString, DirEntry> = BTreeMap::new();
+        for (scanned, entry) in fs::read_dir(kernel::files::path_of(&directory)).map_err(fail)?.flatten().enumerate() {
+            if scanned >= SCAN_MAX {
+                return Err(FileError::TooMany(path.to_owned()));
+            }
+            let name = entry.file_name();
+            let is_behind = after.as_ref().is_none_or(|after| name > *after);
+            let is_early = first.len() <= limit || first.last_key_value().is_some_and(|(last, _)| name < *last);
+            if is_behind && is_early {
+                first.insert(name, entry);
+                if first.len() > limit + 1 {
+                    first.pop_last();
+                }
+            }
+        }
+        let is_cut = first.len() > limit && first.pop_last().is_some();
+        let more_after = first.last_key_value().filter(|_| is_cut).map(|(last, _)| last.to_string_lossy().into_owned());
         let base = path.trim_end_matches('/');
-        let entry = |name: std::ffi::OsString| {
-            let metadata = fs::symlink_metadata(real.join(&name)).ok()?;
-            Some(entry(format!("{base}/{}", name.to_string_lossy()), &metadata))
+        let mut owners = Owners::default();
+        let entry = |(name, found): (OsString, DirEntry)| {
+            let metadata = found.metadata().ok()?;
+            Some(owners.entry(format!("{base}/{}", name.to_string_lossy()), &metadata))
         };
-        Ok(names.into_iter().filter_map(entry).collect())
+        Ok(Listing { entries: first.into_iter().filter_map(entry).collect(), more_after })
     }
 
     /// The size of the file at `path`, and at most `length` of its bytes from `offset`, never more than
@@ -93,20 +148,34 @@ impl Files {
 
     /// The regular file at `path` and its size.
     pub fn open(&self, path: &str) -> Result<(File, u64), FileError> {
-        let real = self.resolve(path)?;
+        let look = self.open_as(path, How::LOOK)?;
         let fail = |e| FileError::Io(path.to_owned(), e);
-        let metadata = fs::metadata(&real).map_err(fail)?;
-        if metadata.is_dir() {
+        if File::from(look).metadata().map_err(fail)?.is_dir() {
             return Err(FileError::IsDirectory(path.to_owned()));
         }
-        if !metadata.is_file() {
-            return Err(FileError::NotFound(path.to_owned()));
-        }
-        Ok((File::open(&real).map_err(fail)?, metadata.len()))
+        // Whatever stands there by now: it is a regular file beneath the directory, or it is not opened.
+        let file = File::from(self.open_as(path, How::READ)?);
+        let size = file.metadata().map_err(fail)?.len();
+        Ok((file, size))
     }
 
-    /// The real path behind a virtual one; the longest attached prefix wins.
-    fn resolve(&self, path: &str) -> Result<PathBuf, FileError> {
+    /// Opens what is at `path` now. Links are followed once, to where they lead; should that be something else when it is
+    /// opened, then only if it lies in the attached directory.
+    fn open_as(&self, path: &str, how: How) -> Result<OwnedFd, FileError> {
+        let (root, rest) = self.resolve(path)?;
+        let opened = kernel::files::open_directory(&root).and_then(|root| beneath::open_beneath(&root, &rest, how));
+        opened.map_err(|error| match error.raw_os_error() {
+            Some(
+                libc::EACCES | libc::EPERM | libc::EIO | libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOTDIR,
+            ) => FileError::Io(path.to_owned(), error),
+            // It is gone, leads out, or is no file that could be read.
+            _ => FileError::NotFound(path.to_owned()),
+        })
+    }
+
+    /// The real directory behind a virtual path, and the way from there without links, as far as they are seen now; the
+    /// longest attached prefix wins.
+    fn resolve(&self, path: &str) -> Result<(PathBuf, PathBuf), FileError> {
         let missing = || FileError::NotFound(path.to_owned());
         let attached = self.attached.read().unwrap_or_else(PoisonError::into_inner);
         let below = |prefix: &str| {
@@ -116,33 +185,62 @@ impl Files {
         let (root, rest) = attached
             .iter()
             .rev()
-            .filter_map(|(prefix, root)| below(prefix).map(|rest| (prefix.len(), root, rest)))
+            .filter_map(|(prefix, root)| below(prefix).map(|rest| (prefix.len(), root.clone(), rest)))
             .max_by_key(|(length, _, _)| *length)
             .map(|(_, root, rest)| (root, rest))
             .ok_or_else(missing)?;
+        drop(attached);
         let root = root.canonicalize().map_err(|_| missing())?;
-        let real = if rest.is_empty() { root.clone() } else { root.join(rest) };
-        let real = real.canonicalize().map_err(|_| missing())?;
-        if real.starts_with(&root) { Ok(real) } else { Err(missing()) }
+        if rest.is_empty() {
+            // What is attached may be a file: a log.
+            return match (root.is_dir(), root.parent(), root.file_name()) {
+                (false, Some(parent), Some(name)) => Ok((parent.to_owned(), name.into())),
+                _ => Ok((root, PathBuf::new())),
+            };
+        }
+        let real = root.join(rest).canonicalize().map_err(|_| missing())?;
+        let rest = real.strip_prefix(&root).map_err(|_| missing())?.to_owned();
+        Ok((root, rest))
     }
 }
 
-fn entry(path: String, metadata: &Metadata) -> Entry {
-    Entry {
-        path,
-        nlink: metadata.nlink(),
-        size: metadata.size(),
-        mtime: metadata.mtime() as f64,
-        mode: metadata.mode(),
-        uid: name_in(Path::new("/etc/passwd"), metadata.uid()),
-        gid: name_in(Path::new("/etc/group"), metadata.gid()),
+/// The names of users and groups, each looked up once.
+#[derive(Default)]
+struct Owners {
+    users: Names,
+    groups: Names,
+}
+
+impl Owners {
+    fn entry(&mut self, path: String, metadata: &Metadata) -> Entry {
+        Entry {
+            path,
+            nlink: metadata.nlink(),
+            size: metadata.size(),
+            mtime: metadata.mtime() as f64,
+            mode: metadata.mode(),
+            uid: self.users.find(Path::new("/etc/passwd"), metadata.uid()),
+            gid: self.groups.find(Path::new("/etc/group"), metadata.gid()),
+        }
     }
 }
 
-/// The name that has this number in a file such as /etc/passwd, or the number.
-fn name_in(file: &Path, number: u32) -> String {
-    let lines = fs::read_to_string(file).unwrap_or_default();
-    stdx::users::name_with(&lines, number).unwrap_or_else(|| number.to_string())
+#[derive(Default)]
+struct Names {
+    lines: Option<String>,
+    known: HashMap<u32, String>,
+}
+
+impl Names {
+    /// The name that has this number in a file such as /etc/passwd, or the number.
+    fn find(&mut self, file: &Path, number: u32) -> String {
+        let lines = &mut self.lines;
+        let name = || {
+            let lines = lines.get_or_insert_with(|| fs::read_to_string(file).unwrap_or_default());
+            stdx::users::name_with(lines, number).unwrap_or_else(|| number.to_string())
+        };
+        self.known.entry(number).or_insert_with(name).clone()
+    }
 }
 
 /// The mode as `ls` writes it: `drwxr-xr-x`.
@@ -185,7 +283,8 @@ mod tests {
     #[test]
     fn a_directory_is_listed_under_its_virtual_path() {
         let (_home, files) = sandbox();
-        let paths: Vec<String> = files.list("/frameworks/f/").unwrap().into_iter().map(|e| e.path).collect();
+        let paths: Vec<String> =
+            files.list("/frameworks/f/", &Page::default()).unwrap().entries.into_iter().map(|e| e.path).collect();
         assert_eq!(paths, ["/frameworks/f/stdout", "/frameworks/f/sub"]);
     }
 
@@ -206,6 +305,91 @@ mod tests {
             assert!(matches!(files.read(path, 0, None), Err(FileError::NotFound(_))), "{path}");
         }
         assert!(matches!(files.read("/frameworks/f/sub", 0, None), Err(FileError::IsDirectory(_))));
+    }
+
+    #[test]
+    fn links_within_the_attached_directory_lead_on() {
+        let (home, files) = sandbox();
+        symlink("run", home.path().join("latest")).unwrap();
+        files.attach("/all", home.path().to_owned());
+        symlink(home.path().join("run/stdout"), home.path().join("run/absolute")).unwrap();
+        for path in ["/all/latest/stdout", "/all/run/absolute", "/all/run/sub/../stdout"] {
+            assert_eq!(files.read(path, 0, Some(5)).unwrap().1, b"hello", "{path}");
+        }
+        files.attach("/log", home.path().join("run/stdout"));
+        assert_eq!(files.read("/log", 0, Some(5)).unwrap().1, b"hello");
+        assert_eq!(files.list("/all/latest/sub", &Page::default()).unwrap(), Listing::default());
+        assert!(
+            matches!(files.list("/log", &Page::default()), Err(FileError::Io(_, e)) if e.kind() == io::ErrorKind::NotADirectory)
+        );
+    }
+
+    #[test]
+    fn a_directory_is_listed_page_by_page() {
+        let (home, files) = sandbox();
+        let many = home.path().join("run/many");
+        fs::create_dir(&many).unwrap();
+        (0..25).for_each(|i| fs::write(many.join(format!("{i:02}")), "").unwrap());
+        let mut page = Page { after: None, limit: 10 };
+        let mut seen = Vec::new();
+        loop {
+            let listing = files.list("/frameworks/f/many", &page).unwrap();
+            assert!(listing.entries.len() <= 10);
+            seen.extend(listing.entries.into_iter().map(|entry| entry.path));
+            match listing.more_after {
+                Some(last) => page.after = Some(last),
+                None => break,
+            }
+        }
+        assert_eq!(seen, (0..25).map(|i| format!("/frameworks/f/many/{i:02}")).collect::<Vec<_>>());
+        let rest = files.list("/frameworks/f/many", &Page { after: Some("23".into()), limit: 1 }).unwrap();
+        assert_eq!((rest.entries.len(), rest.more_after), (1, None));
+    }
+
+    /// Swaps what is at `x` without end: a file, a FIFO that nobody writes, a link out, a link to itself, nothing.
+    fn swap(place: &Path, secret: &Path, stop: &std::sync::atomic::AtomicBool) {
+        let (x, new) = (place.join("x"), place.join("new"));
+        let turns: [&dyn Fn(); 5] = [
+            &|| fs::write(&new, "public").unwrap(),
+            &|| symlink(secret, &new).unwrap(),
+            &|| nix::unistd::mkfifo(&new, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+            &|| symlink("x", &new).unwrap(),
+            &|| symlink("../../secret", &new).unwrap(),
+        ];
+        for turn in turns.iter().cycle() {
+            if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                return;
+            }
+            turn();
+            fs::rename(&new, &x).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_task_that_swaps_its_file_all_the_time_neither_hangs_nor_leaks() {
+        let (home, files) = sandbox();
+        let place = home.path().join("run/sub");
+        fs::write(place.join("x"), "public").unwrap();
+        let (stop, secret) = (std::sync::atomic::AtomicBool::new(false), home.path().join("secret"));
+        fs::write(&secret, "secret").unwrap();
+        let mut read = 0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| swap(&place, &secret, &stop));
+            for _ in 0..5_000 {
+                match files.read("/frameworks/f/sub/x", 0, None) {
+                    Ok((_, data)) => {
+                        // A file that was just made may be empty yet.
+                        assert!(data == b"public" || data.is_empty(), "{}", String::from_utf8_lossy(&data));
+                        read += 1;
+                    }
+                    Err(FileError::NotFound(_)) => {}
+                    Err(error) => panic!("{error}"),
+                }
+                files.list("/frameworks/f/sub", &Page::default()).unwrap();
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        assert!(read > 100, "{read} of 5000 were read");
     }
 
     #[test]

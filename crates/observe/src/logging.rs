@@ -6,7 +6,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use tracing_subscriber::{
@@ -73,6 +73,8 @@ pub enum LogError {
 #[derive(Clone, Debug)]
 pub struct Log {
     file: Option<PathBuf>,
+    /// The level it was started with.
+    level: String,
     filter: reload::Handle<Targets, Registry>,
 }
 
@@ -86,6 +88,19 @@ impl Log {
     pub fn set_level(&self, level: &str) -> Result<(), LogError> {
         let targets = parse_level(level)?;
         self.filter.reload(targets).map_err(|_| LogError::Twice)
+    }
+
+    /// Writes as much as Mesos's verbosity asks for: 0 is as the log was started, 1 adds debug lines, more add traces. Of
+    /// the libraries below us only what they warn of.
+    pub fn set_verbosity(&self, verbosity: u32) -> Result<(), LogError> {
+        const LIBRARIES: [&str; 6] = ["hyper", "hyper_util", "mio", "rustls", "tokio", "zookeeper_client"];
+        let level = match verbosity {
+            0 => return self.set_level(&self.level),
+            1 => "debug",
+            _ => "trace",
+        };
+        let quiet: String = LIBRARIES.iter().map(|library| format!(",{library}=warn")).collect();
+        self.set_level(&format!("{level}{quiet}"))
     }
 
     /// Which lines are written.
@@ -103,7 +118,16 @@ pub fn start(config: &LogConfig) -> Result<Log, LogError> {
         Format::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(filter)).try_init().map_err(|_| LogError::Twice)?;
-    Ok(Log { file, filter: handle })
+    let log = Log { file, level: config.level.clone(), filter: handle };
+    let _ = RUNNING.set(log.clone());
+    Ok(log)
+}
+
+static RUNNING: OnceLock<Log> = OnceLock::new();
+
+/// The log of this process, once it is set up.
+pub fn running() -> Option<&'static Log> {
+    RUNNING.get()
 }
 
 fn open(config: &LogConfig) -> Result<(Option<PathBuf>, BoxMakeWriter, bool), LogError> {
@@ -171,6 +195,10 @@ mod tests {
         assert!(text.contains("\"message\":\"first\"") && text.contains("\"answer\":42"), "{text}");
         assert!(text.contains("second") && !text.contains("unseen"), "{text}");
         assert_eq!(log.level(), "debug");
+        for (verbosity, expected) in [(2, "trace"), (1, "debug"), (0, "info")] {
+            running().unwrap().set_verbosity(verbosity).unwrap();
+            assert!(log.level().contains(expected), "{}", log.level());
+        }
         assert!(matches!(start(&config), Err(LogError::Twice)));
     }
 }

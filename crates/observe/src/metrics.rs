@@ -1,6 +1,7 @@
 //! Counters, gauges and timers by name, and the moment's values of all of them. Names are Mesos's, with slashes. How
 //! values are written as JSON and for Prometheus is in the files below; what is counted is the programs' business.
 
+mod catalog;
 mod json;
 mod prometheus;
 mod timer;
@@ -13,6 +14,7 @@ use std::{
     },
 };
 
+pub use catalog::{Description, describe};
 pub use timer::{Statistics, Timer};
 
 /// All metrics of a process.
@@ -72,41 +74,80 @@ pub enum Kind {
 pub struct Snapshot {
     values: BTreeMap<String, Sample>,
     timers: BTreeMap<String, Statistics>,
+    labeled: Vec<Labeled>,
+}
+
+/// A number of one of several things, for Prometheus.
+#[derive(Clone, Debug)]
+struct Labeled {
+    name: &'static str,
+    labels: Vec<(&'static str, String)>,
+    value: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     kind: Kind,
     value: f64,
-    /// Not among Mesos's metrics, so not in the JSON.
-    only_prometheus: bool,
+    shown: Shown,
+}
+
+/// Where a number is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    Everywhere,
+    /// Not among Mesos's metrics.
+    Prometheus,
+    /// One of very many that come and go.
+    Json,
 }
 
 impl Snapshot {
     /// Adds a gauge. Infinities and NaN are left out.
     pub fn put(&mut self, name: impl Into<String>, value: f64) {
-        self.insert(name.into(), Kind::Gauge, value, false);
+        self.insert(name.into(), Kind::Gauge, value, Shown::Everywhere);
     }
 
     pub fn put_counter(&mut self, name: impl Into<String>, value: f64) {
-        self.insert(name.into(), Kind::Counter, value, false);
+        self.insert(name.into(), Kind::Counter, value, Shown::Everywhere);
     }
 
     /// Adds a number that Mesos does not have: `/metrics` shows it, `/metrics/snapshot` does not.
     pub fn put_own(&mut self, name: impl Into<String>, kind: Kind, value: f64) {
-        self.insert(name.into(), kind, value, true);
+        self.insert(name.into(), kind, value, Shown::Prometheus);
     }
 
-    fn insert(&mut self, name: String, kind: Kind, value: f64, only_prometheus: bool) {
+    /// Adds a number that `/metrics/snapshot` shows as Mesos does, and `/metrics` does not.
+    pub fn put_for_json(&mut self, name: impl Into<String>, value: f64) {
+        self.insert(name.into(), Kind::Gauge, value, Shown::Json);
+    }
+
+    /// Adds a number of one of several things, for `/metrics`; the catalog knows the name.
+    pub fn put_labeled(&mut self, name: &'static str, labels: &[(&'static str, String)], value: f64) {
         if value.is_finite() {
-            self.values.insert(name, Sample { kind, value, only_prometheus });
+            self.labeled.push(Labeled { name, labels: labels.to_vec(), value });
+        }
+    }
+
+    /// All numbers that no description is known for.
+    pub fn undescribed(&self) -> Vec<String> {
+        prometheus::undescribed(self)
+    }
+
+    fn insert(&mut self, name: String, kind: Kind, value: f64, shown: Shown) {
+        if value.is_finite() {
+            self.values.insert(name, Sample { kind, value, shown });
         }
     }
 
     /// Mesos's names and values, timers spread over their keys.
     pub fn flat(&self) -> BTreeMap<String, f64> {
-        let mut flat: BTreeMap<String, f64> =
-            self.values.iter().filter(|(_, s)| !s.only_prometheus).map(|(name, s)| (name.clone(), s.value)).collect();
+        let mut flat: BTreeMap<String, f64> = self
+            .values
+            .iter()
+            .filter(|(_, s)| s.shown != Shown::Prometheus)
+            .map(|(name, s)| (name.clone(), s.value))
+            .collect();
         for (name, statistics) in &self.timers {
             statistics.spread(name, |key, value| {
                 flat.insert(key, value);

@@ -46,6 +46,13 @@ impl<T> Table<T> {
         self
     }
 
+    /// Every endpoint with its actor and its name below it; the index is none of them.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str, &T)> {
+        self.actors.iter().flat_map(|(actor, names)| {
+            names.iter().map(move |(name, endpoint)| (actor.as_str(), name.as_str(), endpoint))
+        })
+    }
+
     /// The endpoint of a percent-encoded path.
     pub fn find<'p>(&self, path: &'p str) -> Option<Found<'_, 'p, T>> {
         let path = percent_decode(path);

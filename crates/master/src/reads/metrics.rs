@@ -1,5 +1,7 @@
 //! The master's own numbers: `master/*`, `allocator/*`, and of `registrar/*` what does not change.
 
+use std::collections::BTreeSet;
+
 use master_core::State;
 use observe::metrics::{Kind, Snapshot};
 use resources::{Name, Quantities, Resources};
@@ -19,12 +21,23 @@ pub struct Around {
     pub per_framework: bool,
 }
 
+/// So many frameworks have series of their own.
+const FRAMEWORKS_MAX: usize = 100;
+
 pub fn add(state: &State, allocation: &Allocation, around: Around, snapshot: &mut Snapshot) {
+    // Frameworks that are over have no series, and of very many only those that were there first.
+    let with_series: BTreeSet<&str> = state.frameworks.keys().take(FRAMEWORKS_MAX).map(|id| id.as_str()).collect();
     for (name, value) in state.metrics(around.now) {
-        if around.per_framework || !name.starts_with("master/frameworks/") {
-            snapshot.put(name, value);
+        match framework_of(&name) {
+            None => snapshot.put(name, value),
+            Some(_) if !around.per_framework => {}
+            // Whoever collects series keeps each of them for weeks, and frameworks come and go by the thousand.
+            Some(id) if value != 0.0 && with_series.contains(id) => snapshot.put(name, value),
+            Some(_) => snapshot.put_for_json(name, value),
         }
     }
+    let left_out = state.frameworks.len().saturating_sub(FRAMEWORKS_MAX);
+    snapshot.put_own("frameworks_not_shown", Kind::Gauge, left_out as f64);
     snapshot.put_counter("master/http_cache_hits", around.shared_reads as f64);
     let Waiting { messages, requests, events, dropped } = around.waiting;
     snapshot.put("master/event_queue_messages", messages as f64);
@@ -38,6 +51,11 @@ pub fn add(state: &State, allocation: &Allocation, around: Around, snapshot: &mu
     // The registry is read before a master leads, from a store that answers as one.
     snapshot.put("registrar/log/recovered", f64::from(u8::from(state.is_leading())));
     snapshot.put("registrar/log/ensemble_size", 1.0);
+}
+
+/// The framework that a number is of.
+fn framework_of(name: &str) -> Option<&str> {
+    name.strip_prefix("master/frameworks/")?.split('/').nth(1)
 }
 
 fn add_allocator(state: &State, allocation: &Allocation, snapshot: &mut Snapshot) {
@@ -82,5 +100,16 @@ fn add_allocator(state: &State, allocation: &Allocation, snapshot: &mut Snapshot
     // The master calls its allocator; nothing ever waits for it.
     for queue in ["allocator/event_queue_dispatches", "allocator/mesos/event_queue_dispatches"] {
         snapshot.put(queue, 0.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_framework_of_a_number_is_found() {
+        assert_eq!(framework_of("master/frameworks/a%2Fb/id-0001/calls/accept"), Some("id-0001"));
+        assert_eq!(framework_of("master/frameworks_active"), None);
     }
 }

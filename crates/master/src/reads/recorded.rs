@@ -6,16 +6,18 @@ mod cluster;
 
 use std::collections::BTreeMap;
 
+use observe::metrics::Snapshot;
 use proto::{content::ContentType, v1::master::call::Type};
 use serde_json::Value;
-use stdx::WallTime;
+use stdx::{Tick, WallTime};
 use testkit::shape;
 use transport::Request;
 
 use super::{
     legacy::{self, Document, Process, Query},
-    v1,
+    metrics, v1,
 };
+use crate::runtime::Allocation;
 
 fn recorded(name: &str) -> Value {
     let path = format!("{}/testdata/mesos_1.11/{name}.json", env!("CARGO_MANIFEST_DIR"));
@@ -48,6 +50,15 @@ fn answer(call: Type) -> Value {
 fn assert_same_shape(name: &str, ours: &Value) {
     let differences = shape::differences(&recorded(name), ours, &["$.flags"]);
     assert!(differences.is_empty(), "{name}: {}", differences.join("\n"));
+}
+
+#[test]
+fn every_number_is_described_to_prometheus() {
+    let around = metrics::Around { now: Tick(1), shared_reads: 0, waiting: Default::default(), per_framework: true };
+    let mut snapshot = Snapshot::default();
+    metrics::add(&cluster::state(), &Allocation::default(), around, &mut snapshot);
+    assert_eq!(snapshot.undescribed(), Vec::<String>::new());
+    assert!(snapshot.flat().len() > 150);
 }
 
 #[test]

@@ -117,7 +117,7 @@ async fn nobody_speaks_for_another_process_or_out_of_turn() {
         assert_eq!(name, internal::AuthenticationErrorMessage::full_name());
         wire::decode::<internal::AuthenticationErrorMessage>(&body).unwrap().error.unwrap()
     };
-    for (pid, why) in [("slave(1)@127.0.0.1:1", "'pid' is an actor of another process"), ("x", "Malformed 'pid'")] {
+    for (pid, why) in [("slave(1)@127.0.0.2:1", "'pid' is an actor on another host"), ("x", "Malformed 'pid'")] {
         pair.say("crammd5-authenticatee(1)", &master, &internal::AuthenticateMessage { pid: pid.into() });
         assert!(pair.serve().await);
         assert_eq!(error(&mut pair).await, why);
