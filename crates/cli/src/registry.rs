@@ -43,7 +43,7 @@ enum Verb {
         store: Store,
         /// The file to read; `-` is standard input.
         file: PathBuf,
-        /// Loses what the store holds now.
+        /// Loses what the store holds now, also if it is damaged.
         #[arg(long)]
         replace: bool,
     },
@@ -88,13 +88,15 @@ pub fn registry(arguments: RegistryArguments) -> ExitCode {
 }
 
 impl Store {
-    async fn open(&self) -> Result<Keep, String> {
+    /// `to_replace` what is there, whether it can be read or not.
+    async fn open(&self, to_replace: bool) -> Result<Keep, String> {
         if !self.store.contains("://") {
             let directory = Path::new(&self.store);
             if !directory.is_dir() {
                 return Err(format!("--store: {} is no directory; give a master's --work_dir or a URL", self.store));
             }
-            return Keep::open(directory).map_err(|e| e.to_string());
+            let opened = if to_replace { Keep::open_to_replace(directory) } else { Keep::open(directory) };
+            return opened.map_err(|e| e.to_string());
         }
         let place = Place::parse(&self.store).map_err(|e| format!("--store: {e}"))?;
         Keep::connect(&*coordination::connect(place, SESSION)).await.map_err(|e| e.to_string())
@@ -102,7 +104,7 @@ impl Store {
 }
 
 async fn dump(store: &Store, output: Option<&Path>) -> Result<ExitCode, String> {
-    let content = store.open().await?.read().await.map_err(|e| e.to_string())?;
+    let content = store.open(false).await?.read().await.map_err(|e| e.to_string())?;
     let text = write_dump(&content.registry);
     match output {
         None => std::io::stdout().write_all(text.as_bytes()).map_err(|e| e.to_string())?,
@@ -122,7 +124,7 @@ fn write_dump(registry: &Registry) -> String {
 async fn restore(store: &Store, file: &Path, replace: bool) -> Result<ExitCode, String> {
     let text = read(file)?;
     let registry = read_any(&text).map_err(|why| format!("{}: {why}", file.display()))?;
-    let mut keep = store.open().await?;
+    let mut keep = store.open(replace).await?;
     keep.write(&registry, replace).await.map_err(|e| e.to_string())?;
     let content = keep.read().await.map_err(|e| e.to_string())?;
     if content.registry != registry {
@@ -150,9 +152,13 @@ fn read_any(text: &[u8]) -> Result<Registry, String> {
             let found = dump.meseta_registry;
             return Err(format!("the dump has format {found}, this program reads up to {FORMAT}: use a newer one"));
         }
-        let decode = |value: &String| BASE64_STANDARD.decode(value).map_err(|e| format!("a part is no base64: {e}"));
-        let parts = dump.parts.values().map(decode).collect::<Result<Vec<_>, _>>()?;
-        return Registry::from_entries(parts.iter().map(Vec::as_slice)).map_err(|e| e.to_string());
+        let decode = |(name, value): (&String, &String)| match BASE64_STANDARD.decode(value) {
+            Ok(value) => Ok((name.clone(), value)),
+            Err(e) => Err(format!("the part '{name}' is no base64: {e}")),
+        };
+        let parts = dump.parts.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+        let parts = parts.iter().map(|(name, value)| (&name[..], &value[..]));
+        return Registry::from_entries(parts).map_err(|e| e.to_string());
     }
     if !value.as_object().is_some_and(|object| object.contains_key("master") || object.contains_key("slaves")) {
         return Err("this is neither a dump of `meseta registry dump` nor a registry of Apache Mesos".into());
@@ -162,7 +168,7 @@ fn read_any(text: &[u8]) -> Result<Registry, String> {
 }
 
 async fn check(store: &Store) -> Result<ExitCode, String> {
-    let mut keep = store.open().await?;
+    let mut keep = store.open(false).await?;
     let content = keep.read().await.map_err(|e| format!("{}: {e}", keep.describe()))?;
     println!("{}", keep.describe());
     if let Some(header) = &content.cluster {

@@ -107,7 +107,8 @@ impl Candidacy {
         let (standing, standing_seen) = watch::channel(Standing::default());
         let (cluster, cluster_seen) = watch::channel(config.cluster.clone());
         let (orders, orders_taken) = mpsc::channel(4);
-        let candidate = Candidate { connect, config, standing, cluster, news, orders: orders_taken };
+        let candidate =
+            Candidate { connect, config, standing, cluster, news, orders: orders_taken, foreign: None, joined: false };
         let task = tokio::spawn(candidate.run()).abort_handle();
         Candidacy { standing: standing_seen, cluster: cluster_seen, orders, task }
     }
@@ -135,6 +136,10 @@ struct Candidate {
     cluster: watch::Sender<Option<String>>,
     news: mpsc::Sender<Leadership>,
     orders: mpsc::Receiver<oneshot::Sender<()>>,
+    /// Masters of another program that are where ours meet.
+    foreign: Option<String>,
+    /// It was a member once.
+    joined: bool,
 }
 
 /// How a session came to its end.
@@ -214,14 +219,20 @@ impl Candidate {
 
     /// One session, from joining to its end.
     async fn serve(&mut self, space: Arc<dyn Space>) -> Result<(), End> {
-        if let Some(found) = space.find_foreign().await? {
-            return Err(End::Failed(StoreError::Foreign(found)));
-        }
         let begun = Instant::now();
         let fetching = tokio::time::timeout(self.config.fetch_timeout, Replica::start(Arc::clone(&space)));
         let replica = fetching.await.map_err(|_| End::Lost("reading the registry takes too long".into()))??;
         let fetched = begun.elapsed();
         self.check(&replica)?;
+        self.look_for_foreign(&*space).await?;
+        // Where another program's masters are and no registry of ours is, the URL is wrong.
+        if let Some(found) = &self.foreign
+            && !self.joined
+            && replica.header()?.is_none()
+        {
+            return Err(End::Failed(StoreError::ForeignMasters(found.clone())));
+        }
+        self.joined = true;
         let member = space.join(announce::write(&self.config.info)).await?;
         tracing::info!(name = member.name, "a candidate at {}", self.connect.describe());
         self.standing.send_modify(|standing| standing.replica = Some(replica.reader()));
@@ -271,6 +282,7 @@ impl Candidate {
         loop {
             let (members, changed) = space.members().await?;
             self.note(&members, replica);
+            self.look_for_foreign(space).await?;
             match members.first() {
                 Some((first, _)) if first == member => return Ok(()),
                 _ if !members.iter().any(|(other, _)| other == member) => {
@@ -292,6 +304,22 @@ impl Candidate {
                 return Err(error.into());
             }
         }
+    }
+
+    /// They may come and go; whoever runs them should know what that does.
+    async fn look_for_foreign(&mut self, space: &dyn Space) -> Result<(), SpaceError> {
+        let found = space.find_foreign().await?;
+        match &found {
+            Some(who) if self.foreign != found => tracing::error!(
+                "{who} have joined where our masters meet, {}: whichever master is the most senior leads, and theirs knows \
+                 nothing of our agents, frameworks and quotas. Give them another path, and stop them here",
+                self.connect.describe()
+            ),
+            None if self.foreign.is_some() => tracing::warn!("no master of another program is left where ours meet"),
+            Some(_) | None => {}
+        }
+        self.foreign = found;
+        Ok(())
     }
 
     fn note(&self, members: &[(Member, bytes::Bytes)], replica: &Replica) {
@@ -319,7 +347,13 @@ impl Candidate {
 
 /// Waits, if the former leader may still believe it leads.
 async fn wait_out(space: &dyn Space, replica: &Replica) -> Result<(), SpaceError> {
-    let Some((reign, heard)) = replica.reign() else { return Ok(()) };
+    let Some((reign, heard)) = replica.reign() else {
+        if space.get(REIGN).await?.is_some() {
+            // Who leads, and for how long, cannot be read: longer than a session nobody does.
+            tokio::time::sleep(space.session_timeout()).await;
+        }
+        return Ok(());
+    };
     // The copy may not have heard yet that the leader resigned.
     let now: Option<Reign> = space.get(REIGN).await?.and_then(|stored| serde_json::from_slice(&stored.value).ok());
     if reign.released || now.is_none_or(|now| now.released) {

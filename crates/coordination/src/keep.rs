@@ -39,10 +39,17 @@ impl Keep {
         EmbeddedStore::open(work_dir).map(Keep::Embedded)
     }
 
+    /// As `open`, for what replaces all that is there: a registry that cannot be read is put aside.
+    pub fn open_to_replace(work_dir: &Path) -> Result<Keep, StoreError> {
+        EmbeddedStore::open_to_replace(work_dir).map(Keep::Embedded)
+    }
+
     pub async fn connect(connect: &dyn Connect) -> Result<Keep, StoreError> {
         let space = connect.connect().await?;
-        if let Some(found) = space.find_foreign().await? {
-            return Err(StoreError::Foreign(found));
+        if let Some(found) = space.find_foreign().await?
+            && space.get(HEADER).await?.is_none()
+        {
+            return Err(StoreError::ForeignMasters(found));
         }
         Ok(Keep::Replicated { space, describe: connect.describe() })
     }
@@ -76,6 +83,9 @@ impl Keep {
 
     /// Replaces what is there. Unless `replace` is set, an existing registry is left alone.
     pub async fn write(&mut self, registry: &Registry, replace: bool) -> Result<(), StoreError> {
+        if let (Keep::Replicated { space, .. }, true) = (&*self, replace) {
+            remove_unreadable(&**space).await?;
+        }
         let present = self.read().await?;
         if present.registry != Registry::default() && !replace {
             return Err(StoreError::Write(format!(
@@ -109,6 +119,19 @@ async fn values(space: &dyn Space) -> Result<Values, SpaceError> {
     Ok(entries.into_iter().filter_map(|(key, stored)| Some((key, stored?.value))).collect())
 }
 
+/// Masters must have been stopped; damaged parts, and what hangs on them, are gone afterwards.
+async fn remove_unreadable(space: &dyn Space) -> Result<(), StoreError> {
+    refuse_members(space).await?;
+    let values = values(space).await?;
+    if layout::assemble(&values).is_ok() {
+        return Ok(());
+    }
+    for run in layout::runs(layout::unreadable(&values), space.limits(), 0) {
+        space.transact(&[], &run).await?;
+    }
+    Ok(())
+}
+
 /// What turns one document into another.
 fn difference(from: &Registry, to: &Registry) -> Vec<Change> {
     let mut mutation = Mutation::default();
@@ -118,14 +141,7 @@ fn difference(from: &Registry, to: &Registry) -> Vec<Change> {
 
 /// The store of a service that no master runs on, fenced against everybody else by a new epoch.
 pub async fn seize(space: Arc<dyn Space>, describe: String) -> Result<ReplicatedStore, StoreError> {
-    let (members, _) = space.members().await?;
-    if let Some((_, info)) = members.first() {
-        let who = crate::announce::read(info).map(|info| crate::announce::address(&info)).unwrap_or_default();
-        return Err(StoreError::Write(format!(
-            "{} masters run on {describe}, {who} leads; stop them first",
-            members.len()
-        )));
-    }
+    refuse_members(&*space).await?;
     let former = match space.get(EPOCH).await? {
         Some(former) => former,
         None => {
@@ -139,11 +155,18 @@ pub async fn seize(space: Arc<dyn Space>, describe: String) -> Result<Replicated
             space.get(EPOCH).await?.ok_or(StoreError::Fenced)?
         }
     };
-    let epoch = (layout::number(&former.value) + 1).to_string();
+    let epoch = (layout::epoch(&former.value)? + 1).to_string();
     let guard = [Guard::Version(EPOCH.to_owned(), former.version)];
     let versions = space.transact(&guard, &[Write::Set(EPOCH.to_owned(), epoch.into())]).await?;
     let version = versions.first().copied().ok_or(StoreError::Fenced)?;
     let guards = vec![Guard::Version(EPOCH.to_owned(), version)];
     let values = values(&*space).await?;
     ReplicatedStore::take_over(space, guards, &values, WRITE_TIMEOUT, describe).await
+}
+
+async fn refuse_members(space: &dyn Space) -> Result<(), StoreError> {
+    let (members, _) = space.members().await?;
+    let Some((_, info)) = members.first() else { return Ok(()) };
+    let who = crate::announce::read(info).map(|info| crate::announce::address(&info)).unwrap_or_default();
+    Err(StoreError::Write(format!("{} masters run there, {who} leads; stop them first", members.len())))
 }

@@ -64,14 +64,24 @@ impl Header {
         #[derive(Deserialize)]
         struct Any {
             format: u32,
+            moved: Option<String>,
         }
         let foreign = || StoreError::Foreign("the header there is not one of ours".into());
         let any: Any = serde_json::from_slice(bytes).map_err(|_| foreign())?;
+        if let Some(to) = any.moved {
+            return Err(StoreError::Moved(to));
+        }
         if any.format > FORMAT {
             return Err(StoreError::NewerLayout { found: any.format });
         }
         serde_json::from_slice(bytes).map_err(|_| foreign())
     }
+}
+
+/// What stands in the place of the header where the registry was: former versions take it for a newer layout, and do not
+/// lead.
+pub fn moved(to: &str) -> Bytes {
+    to_json(&serde_json::json!({ "format": FORMAT + 1, "moved": to }))
 }
 
 pub fn to_json(value: &impl Serialize) -> Bytes {
@@ -80,7 +90,16 @@ pub fn to_json(value: &impl Serialize) -> Bytes {
 }
 
 pub fn number(bytes: &[u8]) -> u64 {
-    std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
+    find_number(bytes).unwrap_or_default()
+}
+
+fn find_number(bytes: &[u8]) -> Option<u64> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+/// The number of a reign. A wrong one would let a former leader write again.
+pub fn epoch(bytes: &[u8]) -> Result<u64, StoreError> {
+    find_number(bytes).ok_or_else(|| damaged(format!("{EPOCH} is no number")))
 }
 
 /// The values of a space by key.
@@ -98,14 +117,44 @@ pub fn assemble(values: &Values) -> Result<Registry, StoreError> {
         }
         None => values,
     };
-    let mut parts = Vec::new();
-    for (key, value) in values.iter().filter(|(key, _)| !key.starts_with('_') && !key.contains('~')) {
-        match value.first() {
-            Some(&PIECES) => parts.push(joined(values, key, value)?),
-            _ => parts.push(value.clone()),
-        }
-    }
-    Ok(Registry::from_entries(parts.iter().map(|part| &part[..]))?)
+    let parts = parts(values)?;
+    Ok(Registry::from_entries(parts.iter().map(|(key, part)| (*key, &part[..])))?)
+}
+
+/// The registry's parts, each put together of its pieces.
+fn parts(values: &Values) -> Result<Vec<(&str, Bytes)>, StoreError> {
+    let parts = values.iter().filter(|(key, _)| is_part(key) && !key.contains('~'));
+    let whole = parts.map(|(key, value)| {
+        let whole = match value.first() {
+            Some(&PIECES) => joined(values, key, value)?,
+            _ => value.clone(),
+        };
+        Ok((key.as_str(), whole))
+    });
+    whole.collect()
+}
+
+/// Whether a key is one of the registry's, and not one of ours.
+fn is_part(key: &str) -> bool {
+    !key.starts_with('_')
+}
+
+/// The parts that former versions left without a sum of their own, as this one writes them.
+pub fn without_sums(values: &Values, registry: &Registry) -> Result<Vec<Change>, StoreError> {
+    let parts: BTreeMap<&str, Bytes> = parts(values)?.into_iter().collect();
+    let old = registry.keys().filter(|key| parts.get(&*key.to_string()).is_some_and(|value| !registry::has_sum(value)));
+    Ok(old.map(|key| Change { value: registry.entry(&key), key }).collect())
+}
+
+/// What must go so that the rest can be read: whatever is a damaged part, or a piece of one, or an unfinished change.
+pub fn unreadable(values: &Values) -> Vec<Write> {
+    let damaged = |key: &&String| {
+        let name = key.split('~').next().unwrap_or_default();
+        let own = values.iter().filter(|(other, _)| other.split('~').next() == Some(name));
+        let own: Values = own.map(|(key, value)| (key.clone(), value.clone())).collect();
+        (is_part(key) && assemble(&own).is_err()) || is_redo(key)
+    };
+    values.keys().filter(damaged).cloned().map(Write::Delete).collect()
 }
 
 pub fn apply(values: &mut Values, write: &Write) {
@@ -130,7 +179,7 @@ fn piece_key(key: &str, i: u64) -> String {
 }
 
 fn damaged(why: String) -> StoreError {
-    StoreError::Decode(DecodeError::Damaged { what: "layout", why })
+    StoreError::from(DecodeError::Damaged { what: "layout", why })
 }
 
 /// The writes that make `changes`, given the keys that exist.
@@ -228,6 +277,10 @@ pub fn redo_steps(writes: Vec<Write>, existing: &BTreeSet<String>, limits: Limit
 /// In ZooKeeper a node with pieces below it cannot hold their number too.
 const REDO_HEAD: &str = "_redo_count";
 
+fn is_redo(key: &str) -> bool {
+    key == REDO_HEAD || is_redo_piece(key)
+}
+
 fn is_redo_piece(key: &str) -> bool {
     key.strip_prefix(REDO).is_some_and(|rest| rest.starts_with('/'))
 }
@@ -268,8 +321,11 @@ pub fn finish_redo(values: &Values, limits: Limits) -> Result<Vec<Vec<Write>>, S
     Ok(steps)
 }
 
+/// What a written-down change begins with; a sum follows. Those of former versions begin with their first write.
+const SUMMED: u8 = b'#';
+
 fn encode_writes(writes: &[Write]) -> Bytes {
-    let mut bytes = BytesMut::new();
+    let mut bytes = BytesMut::from(&[SUMMED, 0, 0, 0, 0][..]);
     for write in writes {
         let (kind, value): (u8, &[u8]) = match write {
             Write::Create(_, value) => (b'C', value),
@@ -282,11 +338,20 @@ fn encode_writes(writes: &[Write]) -> Bytes {
             bytes.extend_from_slice(part);
         }
     }
+    let sum = crc32fast::hash(&bytes[5..]);
+    bytes[1..5].copy_from_slice(&sum.to_be_bytes());
     bytes.freeze()
 }
 
 fn decode_writes(mut bytes: &[u8]) -> Option<Vec<Write>> {
     let mut writes = Vec::new();
+    if let [SUMMED, rest @ ..] = bytes {
+        let (sum, rest) = rest.split_first_chunk::<4>()?;
+        if crc32fast::hash(rest) != u32::from_be_bytes(*sum) {
+            return None;
+        }
+        bytes = rest;
+    }
     while let Some((kind, rest)) = bytes.split_first() {
         let (key, rest) = take_part(rest)?;
         let (value, rest) = take_part(rest)?;
@@ -357,11 +422,26 @@ mod tests {
     }
 
     #[test]
+    fn a_change_that_is_written_down_is_told_when_it_is_damaged() {
+        let writes = vec![Write::Create("a".into(), "x".into()), Write::Delete("b".into())];
+        let record = encode_writes(&writes);
+        assert_eq!(decode_writes(&record), Some(writes.clone()));
+        assert_eq!(decode_writes(&record[5..]), Some(writes), "as former versions wrote it");
+        for bit in 8..record.len() * 8 {
+            let mut damaged = record.to_vec();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode_writes(&damaged), None, "bit {bit}");
+        }
+        assert!(epoch(b"12").is_ok() && epoch(b"1,").is_err());
+    }
+
+    #[test]
     fn headers_of_others_and_newer_ones_are_told_apart() {
         let header = Header { format: FORMAT, cluster: "c".into(), name: None };
         assert_eq!(Header::read(&to_json(&header)).unwrap(), header);
         let newer = br#"{"format":9,"what":"ever"}"#;
         assert!(matches!(Header::read(newer), Err(StoreError::NewerLayout { found: 9 })));
+        assert!(matches!(Header::read(&moved("/there")), Err(StoreError::Moved(to)) if to == "/there"));
         assert!(matches!(Header::read(b"something"), Err(StoreError::Foreign(_))));
     }
 }

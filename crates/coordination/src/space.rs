@@ -48,8 +48,23 @@ pub trait Space: Send + Sync + 'static {
     /// All keys and their values, and from there every change. The feed ends when news may have been lost.
     fn follow(&self) -> Work<'_, (Vec<Entry>, Feed)>;
 
-    /// Whether another program's data lies where ours would; its name.
+    /// Masters of another program that are where ours meet, just now.
     fn find_foreign(&self) -> Work<'_, Option<String>>;
+
+    /// Whether the registry lies where this session looks for it: a leader may have moved it since.
+    fn is_in_place(&self) -> Work<'_, bool> {
+        Box::pin(async { Ok(true) })
+    }
+
+    /// Moves a registry that lies where former versions left it. If it did, this session is of no more use.
+    fn move_registry<'a>(&'a self, _guards: &'a [Guard]) -> Work<'a, bool> {
+        Box::pin(async { Ok(false) })
+    }
+
+    /// Removes what a move has left for masters of former versions, once none is there. False if it must be tried again.
+    fn tidy(&self) -> Work<'_, bool> {
+        Box::pin(async { Ok(true) })
+    }
 }
 
 /// A way to a new session.

@@ -37,6 +37,16 @@ pub enum StoreError {
     InUse { path: PathBuf },
     #[error("cannot open the registry at {path}: {why}; check that the directory exists and is writable")]
     Open { path: PathBuf, why: String },
+    #[error(
+        "the registry at {path} is damaged: {why}; keep a copy of it, and put back what `meseta registry dump` wrote: \
+         `meseta registry restore --replace --store {} FILE`",
+        .path.parent().unwrap_or(.path).display()
+    )]
+    Damaged { path: PathBuf, why: String },
+    #[error("the registry has been moved to {0}")]
+    Moved(String),
+    #[error("{0} are there; give another path in the URL, or stop them")]
+    ForeignMasters(String),
     #[error("the store holds something else: {0}; give another path in the URL, or remove what is there")]
     Foreign(String),
     #[error(
@@ -57,17 +67,33 @@ pub enum StoreError {
     Fenced,
     #[error(transparent)]
     Space(#[from] SpaceError),
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
+    #[error("{error}{}", next_step(.error))]
+    Decode {
+        #[from]
+        error: DecodeError,
+    },
     #[error("cannot read the registry: {0}")]
     Read(String),
     #[error("cannot write the registry: {0}")]
     Write(String),
 }
 
+fn next_step(error: &DecodeError) -> &'static str {
+    match error {
+        DecodeError::Newer { .. } => "",
+        DecodeError::Damaged { .. } | DecodeError::Foreign { .. } => {
+            "; put back what `meseta registry dump` wrote: `meseta registry restore --replace --store URL FILE`"
+        }
+    }
+}
+
 impl StoreError {
     /// Whether the same may succeed later.
     pub fn is_passing(&self) -> bool {
-        matches!(self, StoreError::Space(error) if error.is_passing())
+        match self {
+            StoreError::Space(error) => error.is_passing(),
+            StoreError::Moved(_) => true,
+            _ => false,
+        }
     }
 }

@@ -14,6 +14,6 @@ mod operation;
 
 pub use capability::{AGENT_DRAINING, AGENT_UPDATE, QUOTA_V2};
 pub use document::{Admitted, MachineKey, Registry, Unreachable};
-pub use encoding::{Change, DecodeError, VERSION};
+pub use encoding::{Change, DecodeError, VERSION, has_sum};
 pub use key::Key;
 pub use operation::{Mutation, Operation, Refusal, apply};

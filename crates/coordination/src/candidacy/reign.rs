@@ -19,6 +19,9 @@ use crate::{
 const LASTING: (u32, u32) = (2, 3);
 /// Heartbeats within that time.
 const BEATS: u32 = 4;
+/// After how many times the longest that a candidate takes to read the registry nobody is left who has read it before it was
+/// moved, and is not yet a member.
+const TIDY_AFTER: u32 = 3;
 /// How long the copy may take to see our own epoch before it is made anew.
 const CATCH_UP: Duration = Duration::from_secs(2);
 
@@ -42,6 +45,10 @@ impl Candidate {
             let _ = space.leave(&member).await;
             return Err(error.into());
         }
+        if !space.is_in_place().await? {
+            let _ = space.leave(&member).await;
+            return Err(End::Lost("the registry has been moved".into()));
+        }
         let taken = self.take_epoch(&*space, &member).await?;
         let guards = vec![Guard::Version(EPOCH.to_owned(), taken.version), Guard::Member(member.clone())];
         let begun = Instant::now();
@@ -54,6 +61,15 @@ impl Candidate {
             self.connect.describe(),
         )
         .await?;
+        match space.move_registry(&guards).await {
+            Ok(false) => {}
+            Ok(true) => {
+                let _ = space.leave(&member).await;
+                return Err(End::Lost("the registry was where former versions keep it, and has been moved".into()));
+            }
+            Err(SpaceError::Denied(why)) => tracing::warn!(why, "the registry stays where former versions keep it"),
+            Err(error) => return Err(error.into()),
+        }
         drop((replica, values));
         let fetched = fetched + begun.elapsed();
 
@@ -114,13 +130,17 @@ impl Candidate {
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let ended = space.ended();
         tokio::pin!(ended);
+        let tidy_pause = self.config.fetch_timeout * TIDY_AFTER;
+        let mut tidy_at = Some(Instant::now() + tidy_pause);
         loop {
             let watching = async {
-                match space.members().await {
-                    Ok((members, changed)) => (Some(members), Some(changed)),
-                    Err(_) => (None, None),
-                }
+                let (members, changed) = space.members().await.ok()?;
+                // Nobody's reign ends with a foreign master, nor because it cannot be looked for.
+                let _ = self.look_for_foreign(&**space).await;
+                Some((members, changed))
             };
+            let watching =
+                async { watching.await.map_or((None, None), |(members, changed)| (Some(members), Some(changed))) };
             let (members, changed) = tokio::time::timeout(lasting / BEATS, watching).await.unwrap_or((None, None));
             if let Some(members) = &members {
                 if !members.iter().any(|(other, _)| other == member) {
@@ -135,6 +155,10 @@ impl Candidate {
                     Some(done) = self.orders.recv() => return End::Resigned(done),
                     () = async { match changed.as_mut() { Some(changed) => changed.await, None => std::future::pending().await } } => {
                         break true;
+                    }
+                    () = tokio::time::sleep_until(tidy_at.unwrap_or_else(Instant::now).into()), if tidy_at.is_some() => {
+                        let tidied = tokio::time::timeout(lasting / BEATS, space.tidy()).await;
+                        tidy_at = if let Ok(Ok(true)) = tidied { None } else { Some(Instant::now() + tidy_pause) };
                     }
                     _ = beat.tick() => {
                         let sent = Instant::now();
@@ -178,7 +202,7 @@ impl Candidate {
         }
         let former = space.get(EPOCH).await?;
         let former = former.ok_or_else(|| StoreError::Foreign("a registry without an epoch".into()))?;
-        let epoch = layout::number(&former.value) + 1;
+        let epoch = layout::epoch(&former.value)? + 1;
         let guards = [guard, Guard::Version(EPOCH.to_owned(), former.version)];
         let writes = [Write::Set(EPOCH.to_owned(), epoch.to_string().into())];
         let versions = space.transact(&guards, &writes).await.map_err(lost)?;

@@ -1,6 +1,12 @@
 //! A session with ZooKeeper. Members are ephemeral sequential nodes `json.info_<number>` directly below the URL's path, as
-//! Mesos's masters make them; keys lie below `registry`, those with a slash in one of 256 folders, so that no list of
-//! children grows near a megabyte.
+//! Mesos's masters make them. Clients of Mesos take whatever else they find there for masters, so that the registry lies
+//! beside it: at `/mesos-meseta/registry` for `/mesos`, keys with a slash in one of 256 folders, so that no list of children
+//! grows near a megabyte. `/mesos-meseta/masters` names the members that know this.
+//!
+//! Former versions kept it inside, at `/mesos/registry`. The first leader of this version moves it: it copies all, and in one
+//! transaction makes the copy's header and epoch, deletes the old epoch and leaves word in the place of the old header.
+//! Masters of a former version that stand by find it there, or no epoch, and do not lead; such as start later find
+//! `/mesos/log_replicas`, which is always there with Mesos, and do not stand at all. The word goes once nobody can need it.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -16,7 +22,10 @@ use zookeeper_client::{
 };
 
 use super::{Connect, Entry, Feed, Guard, Limits, Member, Signal, Space, SpaceError, Stored, Work, Write};
-use crate::url::Place;
+use crate::{
+    layout::{self, EPOCH, HEADER},
+    url::Place,
+};
 
 /// What the names of members begin with. The second is of masters from before Mesos 0.24, whose value is protobuf.
 const MEMBER: &str = "json.info_";
@@ -58,10 +67,26 @@ impl ZooKeeper {
             Ok(Err(error)) => return Err(unreachable(error.to_string())),
             Err(_) => return Err(unreachable("they did not answer in time".into())),
         };
-        let root = format!("{}/registry", self.place.path);
         let has_login = self.place.login.is_some();
-        Ok(Arc::new(Session { client, path: self.place.path.clone(), root, has_login, folders: Mutex::default() }))
+        let path = self.place.path.clone();
+        let mut session = Session { client, root: beside(&path), path, has_login, folders: Mutex::default() };
+        session.root = session.find_root().await?;
+        Ok(Arc::new(session))
     }
+}
+
+fn home(path: &str) -> String {
+    format!("{path}-meseta")
+}
+
+/// Where the registry lies.
+fn beside(path: &str) -> String {
+    format!("{}/registry", home(path))
+}
+
+/// Where former versions keep it.
+fn inside(path: &str) -> String {
+    format!("{path}/registry")
 }
 
 impl Connect for ZooKeeper {
@@ -142,9 +167,37 @@ impl Session {
         }
     }
 
-    async fn ensure_path(&self) -> Result<(), SpaceError> {
+    /// Where the registry is just now, or is to be.
+    async fn find_root(&self) -> Result<String, SpaceError> {
+        match self.client.sync(&self.path).await {
+            Ok(()) | Err(Error::NoNode) => {}
+            Err(error) => return Err(self.error(error, &self.path)),
+        }
+        let (beside, inside) = (beside(&self.path), inside(&self.path));
+        // In this order: it may be moved between the two.
+        let is_inside = self.is_there(&format!("{inside}/{EPOCH}")).await?;
+        let is_beside = self.is_there(&format!("{beside}/{HEADER}")).await?;
+        Ok(if is_inside && !is_beside { inside } else { beside })
+    }
+
+    async fn is_there(&self, node: &str) -> Result<bool, SpaceError> {
+        Ok(self.client.check_stat(node).await.map_err(|e| self.error(e, node))?.is_some())
+    }
+
+    async fn make(&self, folder: &str) -> Result<(), SpaceError> {
         let options = self.options(CreateMode::Persistent, true);
-        self.client.mkdir(&self.path, &options).await.map_err(|e| self.error(e, &self.path))
+        self.client.mkdir(folder, &options).await.map_err(|e| self.error(e, folder))
+    }
+
+    /// The same session with the registry at `root`.
+    fn with_root(&self, root: String) -> Session {
+        Session {
+            client: self.client.clone(),
+            path: self.path.clone(),
+            root,
+            has_login: self.has_login,
+            folders: Mutex::default(),
+        }
     }
 
     /// Makes the folders that new nodes go to. Those that are there already were made by an earlier leader.
@@ -160,7 +213,11 @@ impl Session {
             }
         }
         if missing.contains(&self.root) {
-            self.ensure_path().await?;
+            self.make(&self.path).await?;
+            if self.root == beside(&self.path) {
+                self.make(&format!("{}/log_replicas", self.path)).await?;
+                self.make(&home(&self.path)).await?;
+            }
         }
         let options = self.options(CreateMode::Persistent, false);
         let made: Vec<_> = missing.iter().map(|folder| self.client.create(folder, &[], &options)).collect();
@@ -177,19 +234,25 @@ impl Session {
 
     async fn write(&self, guards: &[Guard], writes: &[Write]) -> Result<Vec<i64>, SpaceError> {
         self.ensure_folders(writes).await?;
+        self.commit(guards, writes.iter().map(|write| (self, write))).await
+    }
+
+    /// One transaction; each write with the session whose root it is for.
+    async fn commit<'a>(
+        &self,
+        guards: &[Guard],
+        writes: impl Iterator<Item = (&'a Session, &'a Write)>,
+    ) -> Result<Vec<i64>, SpaceError> {
         let mut multi = self.client.new_multi_writer();
         let options = self.options(CreateMode::Persistent, false);
-        let mut nodes = Vec::with_capacity(guards.len() + writes.len());
+        let mut nodes = Vec::with_capacity(guards.len());
         for guard in guards {
-            let (node, version) = match guard {
-                Guard::Member(member) => (format!("{}/{}", self.path, member.name), 0),
-                Guard::Version(key, version) => (self.node(key), i32::try_from(*version).unwrap_or(i32::MAX)),
-            };
+            let (node, version) = self.checked(guard);
             multi.add_check_version(&node, version).map_err(|e| self.error(e, &node))?;
             nodes.push(node);
         }
-        for write in writes {
-            let node = self.node(write.key());
+        for (session, write) in writes {
+            let node = session.node(write.key());
             match write {
                 Write::Create(_, value) => multi.add_create(&node, value, &options),
                 Write::Set(_, value) => multi.add_set_data(&node, value, None),
@@ -283,13 +346,101 @@ impl Session {
         Ok(entries)
     }
 
-    fn clone_for_feed(&self) -> Session {
-        Session {
-            client: self.client.clone(),
-            path: self.path.clone(),
-            root: self.root.clone(),
-            has_login: self.has_login,
-            folders: Mutex::default(),
+    /// The nodes at and below `top`, parents before their children.
+    async fn tree(&self, top: String) -> Result<Vec<String>, SpaceError> {
+        let mut level = vec![top];
+        let mut nodes = Vec::new();
+        while !level.is_empty() {
+            let found = self.children(level.drain(..)).await?;
+            for (node, children) in found {
+                level.extend(children.iter().map(|name| format!("{node}/{name}")));
+                nodes.push(node);
+            }
+        }
+        Ok(nodes)
+    }
+
+    /// Deletes nodes given as `tree` gives them, children first, as long as the guards hold.
+    async fn delete(&self, guards: &[Guard], nodes: &[String]) -> Result<(), SpaceError> {
+        for run in nodes.rchunks(LIMITS.writes) {
+            let mut multi = self.client.new_multi_writer();
+            for (node, version) in guards.iter().map(|guard| self.checked(guard)) {
+                multi.add_check_version(&node, version).map_err(|e| self.error(e, &node))?;
+            }
+            for node in run.iter().rev() {
+                multi.add_delete(node, None).map_err(|e| self.error(e, node))?;
+            }
+            match multi.commit().await {
+                Ok(_) => {}
+                Err(MultiWriteError::OperationFailed { source, .. } | MultiWriteError::RequestFailed { source }) => {
+                    return Err(self.error(source, run.first().map_or("", String::as_str)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The node and the version that a guard asks for.
+    fn checked(&self, guard: &Guard) -> (String, i32) {
+        match guard {
+            Guard::Member(member) => (format!("{}/{}", self.path, member.name), 0),
+            Guard::Version(key, version) => (self.node(key), i32::try_from(*version).unwrap_or(i32::MAX)),
+        }
+    }
+
+    /// From inside the folder of the masters to beside it.
+    async fn move_out(&self, guards: &[Guard]) -> Result<(), SpaceError> {
+        let target = self.with_root(beside(&self.path));
+        // An attempt that came to nothing may have left something. The guards hold only until the turn.
+        let left = target.tree(target.root.clone()).await?;
+        self.delete(guards, &left).await?;
+        let stays = |key: &str| key == HEADER || key == EPOCH || key == layout::REIGN;
+        let entries = self.list().await?.into_iter().filter_map(|(key, stored)| Some((key, stored?.value)));
+        let entries: Vec<(String, Bytes)> = entries.collect();
+        let value = |key: &str| entries.iter().find(|(other, _)| other == key).map(|(_, value)| value.clone());
+        let (Some(header), Some(epoch)) = (value(HEADER), value(EPOCH)) else { return Err(SpaceError::Fenced) };
+        let copies = entries.iter().filter(|(key, _)| !stays(key));
+        let copies: Vec<Write> = copies.map(|(key, value)| Write::Create(key.clone(), value.clone())).collect();
+        for run in layout::runs(copies, LIMITS, guards.len()) {
+            target.ensure_folders(&run).await?;
+            self.commit(guards, run.iter().map(|write| (&target, write))).await?;
+        }
+        let there = [Write::Create(HEADER.to_owned(), header), Write::Create(EPOCH.to_owned(), epoch)];
+        let here = [Write::Set(HEADER.to_owned(), layout::moved(&target.root)), Write::Delete(EPOCH.to_owned())];
+        target.ensure_folders(&there).await?;
+        let turning = there.iter().map(|write| (&target, write)).chain(here.iter().map(|write| (self, write)));
+        self.commit(guards, turning).await?;
+        tracing::info!(from = self.root, to = target.root, "the registry has been moved");
+        // The rest is of no use to anybody; what is left of it goes with the word about the move.
+        let mut old = self.tree(self.root.clone()).await?;
+        old.retain(|node| *node != self.root && *node != self.node(HEADER));
+        self.delete(&[], &old).await
+    }
+
+    /// Whether all members look for the registry where it is now.
+    async fn all_know(&self) -> Result<bool, SpaceError> {
+        let members = self.client.list_children(&self.path).await.map_err(|e| self.error(e, &self.path))?;
+        let folder = format!("{}/masters", home(&self.path));
+        let known = match self.client.list_children(&folder).await {
+            Ok(known) => known,
+            Err(Error::NoNode) => Vec::new(),
+            Err(error) => return Err(self.error(error, &folder)),
+        };
+        let mut members = members.into_iter().filter_map(member_of);
+        Ok(members.all(|member| known.contains(&member.name)))
+    }
+
+    /// Says that `member` looks for the registry where it is. Without that nothing is lost but a tidy folder.
+    async fn say_known(&self, member: &Member) {
+        let folder = format!("{}/masters", home(&self.path));
+        let options = self.options(CreateMode::Ephemeral, true);
+        let said = async {
+            self.make(&folder).await?;
+            let node = format!("{folder}/{}", member.name);
+            self.client.create(&node, &[], &options).await.map_err(|e| self.error(e, &node))
+        };
+        if let Err(error) = said.await {
+            tracing::debug!(%error, "cannot name this master beside the registry");
         }
     }
 
@@ -346,17 +497,21 @@ impl Space for Session {
 
     fn join(&self, info: Bytes) -> Work<'_, Member> {
         Box::pin(async move {
-            self.ensure_path().await?;
+            self.make(&self.path).await?;
             let options = self.options(CreateMode::EphemeralSequential, true);
             let path = format!("{}/{MEMBER}", self.path);
             let (_, number) =
                 self.client.create(&path, &info, &options).await.map_err(|e| self.error(e, &self.path))?;
-            Ok(Member { name: format!("{MEMBER}{number}"), number: number.into_i64() })
+            let member = Member { name: format!("{MEMBER}{number}"), number: number.into_i64() };
+            self.say_known(&member).await;
+            Ok(member)
         })
     }
 
     fn leave<'a>(&'a self, member: &'a Member) -> Work<'a, ()> {
         Box::pin(async move {
+            let known = format!("{}/masters/{}", home(&self.path), member.name);
+            let _ = self.client.delete(&known, None).await;
             let path = format!("{}/{}", self.path, member.name);
             match self.client.delete(&path, None).await {
                 Ok(()) | Err(Error::NoNode) => Ok(()),
@@ -428,18 +583,63 @@ impl Space for Session {
             }
             let entries = self.list().await?;
             let (sender, feed) = mpsc::channel(FEED_CAPACITY);
-            tokio::spawn(self.clone_for_feed().feed(watcher, sender));
+            tokio::spawn(self.with_root(self.root.clone()).feed(watcher, sender));
             Ok((entries, feed))
         })
     }
 
+    /// A master of Mesos is a child of `log_replicas` as long as it runs; the node itself stays for ever.
     fn find_foreign(&self) -> Work<'_, Option<String>> {
         Box::pin(async move {
             let log = format!("{}/log_replicas", self.path);
-            match self.client.check_stat(&log).await {
-                Ok(found) => Ok(found.map(|_| format!("masters of Apache Mesos keep a replicated log at {log}"))),
-                Err(error) => Err(self.error(error, &log)),
+            let names = match self.client.list_children(&log).await {
+                Ok(names) => names,
+                Err(Error::NoNode | Error::NoAuth) => return Ok(None),
+                Err(error) => return Err(self.error(error, &log)),
+            };
+            let reads: Vec<_> = names.iter().map(|name| self.client.get_data(&format!("{log}/{name}"))).collect();
+            let mut running = Vec::new();
+            for read in reads {
+                match read.await {
+                    Ok((pid, stat)) if stat.ephemeral_owner != 0 => {
+                        running.push(
+                            String::from_utf8_lossy(&pid).chars().filter(|c| !c.is_control()).collect::<String>(),
+                        );
+                    }
+                    Ok(_) | Err(Error::NoNode | Error::NoAuth) => {}
+                    Err(error) => return Err(self.error(error, &log)),
+                }
             }
+            running.sort();
+            Ok((!running.is_empty()).then(|| format!("masters of Apache Mesos ({})", running.join(", "))))
+        })
+    }
+
+    fn is_in_place(&self) -> Work<'_, bool> {
+        Box::pin(async move { Ok(self.find_root().await? == self.root) })
+    }
+
+    fn move_registry<'a>(&'a self, guards: &'a [Guard]) -> Work<'a, bool> {
+        Box::pin(async move {
+            if self.root != inside(&self.path) {
+                return Ok(false);
+            }
+            self.move_out(guards).await?;
+            Ok(true)
+        })
+    }
+
+    fn tidy(&self) -> Work<'_, bool> {
+        Box::pin(async move {
+            let left = self.tree(inside(&self.path)).await?;
+            if left.is_empty() || self.root == inside(&self.path) {
+                return Ok(true);
+            }
+            if !self.all_know().await? {
+                return Ok(false);
+            }
+            self.delete(&[], &left).await?;
+            Ok(true)
         })
     }
 }

@@ -14,7 +14,8 @@ pub struct MemoryStore {
 
 impl Store for MemoryStore {
     fn load(&mut self) -> Result<Registry, StoreError> {
-        Ok(Registry::from_entries(self.parts.values().map(|value| &value[..]))?)
+        let parts: Vec<(String, &Bytes)> = self.parts.iter().map(|(key, value)| (key.to_string(), value)).collect();
+        Ok(Registry::from_entries(parts.iter().map(|(name, value)| (&name[..], &value[..])))?)
     }
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {

@@ -23,12 +23,12 @@ impl Registry {
     /// The whole document in one value.
     pub fn encode(&self) -> Bytes {
         let whole = Whole { registry: Some(self.to_proto()), frameworks: self.framework_records().collect() };
-        seal(Kind::Document, &whole)
+        seal(Kind::Document, "", &whole)
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Registry, DecodeError> {
         let mut registry = Registry::default();
-        let whole: Whole = open(Kind::Document, bytes)?;
+        let whole: Whole = open(Kind::Document, "", bytes)?;
         registry.join(whole.registry.unwrap_or_default())?;
         whole.frameworks.into_iter().try_for_each(|record| registry.join_framework(record))?;
         Ok(registry)
@@ -82,14 +82,17 @@ impl Registry {
 
     /// The present value of one part, `None` if the document has no such part.
     pub fn entry(&self, key: &Key) -> Option<Bytes> {
+        let name = key.to_string();
         match key {
-            Key::Framework(id) => return Some(seal(Kind::Framework, &self.framework_record(id)?)),
-            Key::RemovedFramework(id) => return Some(seal(Kind::Framework, &self.removed_framework_record(id)?)),
+            Key::Framework(id) => return Some(seal(Kind::Framework, &name, &self.framework_record(id)?)),
+            Key::RemovedFramework(id) => {
+                return Some(seal(Kind::Framework, &name, &self.removed_framework_record(id)?));
+            }
             _ => {}
         }
         let mut proto = internal::Registry::default();
         self.add_part(key, &mut proto)?;
-        Some(seal(Kind::Entry, &proto))
+        Some(seal(Kind::Entry, &name, &proto))
     }
 
     /// What a store must write after `mutation` of this document.
@@ -97,13 +100,13 @@ impl Registry {
         mutation.keys().map(|key| Change { key: key.clone(), value: self.entry(key) }).collect()
     }
 
-    /// The document whose parts have these values. The order does not matter.
-    pub fn from_entries<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Result<Registry, DecodeError> {
+    /// The document whose parts, each with its key's text, have these values. The order does not matter.
+    pub fn from_entries<'a>(entries: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Registry, DecodeError> {
         let mut registry = Registry::default();
-        for value in values {
+        for (name, value) in entries {
             match value.first() {
-                Some(b'F') => registry.join_framework(open::<FrameworkRecord>(Kind::Framework, value)?)?,
-                _ => registry.join(open(Kind::Entry, value)?)?,
+                Some(b'F') => registry.join_framework(open::<FrameworkRecord>(Kind::Framework, name, value)?)?,
+                _ => registry.join(open(Kind::Entry, name, value)?)?,
             }
         }
         Ok(registry)

@@ -10,11 +10,11 @@ use crate::operation::Operation;
 
 impl Operation {
     pub fn encode(&self) -> Bytes {
-        seal(Kind::Operation, &Record { change: Some(Change::from(self)) })
+        seal(Kind::Operation, "", &Record { change: Some(Change::from(self)) })
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Operation, DecodeError> {
-        match open::<Record>(Kind::Operation, bytes)?.change {
+        match open::<Record>(Kind::Operation, "", bytes)?.change {
             Some(change) => Ok(change.into()),
             None => Err(DecodeError::Damaged { what: "operation", why: "it names no change".to_owned() }),
         }

@@ -114,18 +114,59 @@ proptest! {
         }
         let whole: BTreeMap<String, Bytes> = document.entries().map(|(key, value)| (key.to_string(), value)).collect();
         prop_assert_eq!(&store, &whole);
-        prop_assert_eq!(&Registry::from_entries(store.values().rev().map(|v| &v[..])).unwrap(), &document);
+        prop_assert_eq!(&Registry::from_entries(store.iter().rev().map(|(k, v)| (&k[..], &v[..]))).unwrap(), &document);
         prop_assert_eq!(&Registry::decode(&document.encode()).unwrap(), &document);
     }
 
     #[test]
-    fn damaged_bytes_are_refused_or_read_but_never_panic(bytes in vec(any::<u8>(), 0..60), letter in 0..3usize) {
-        let mut sealed = vec![b"DEO"[letter], VERSION];
+    fn damaged_bytes_are_refused_or_read_but_never_panic(
+        bytes in vec(any::<u8>(), 0..60), letter in 0..3usize, version in 0..=VERSION,
+    ) {
+        let mut sealed = vec![b"DEO"[letter], version];
         sealed.extend(bytes);
         let _ = Registry::decode(&sealed);
-        let _ = Registry::from_entries([&sealed[..]]);
+        let _ = Registry::from_entries([("master", &sealed[..])]);
         let _ = Operation::decode(&sealed);
     }
+}
+
+fn sample() -> Registry {
+    let mut registry = Registry::default();
+    let id = Some(v1::AgentId { value: "a".to_owned() });
+    let info = v1::AgentInfo { hostname: "host".to_owned(), id, ..Default::default() };
+    apply(&mut registry, &Operation::AdmitAgent(Box::new(info))).unwrap();
+    let framework = v1::FrameworkInfo { id: Some(v1::FrameworkId { value: "f".to_owned() }), ..Default::default() };
+    apply(&mut registry, &Operation::RecordFramework(Box::new(framework))).unwrap();
+    registry
+}
+
+#[test]
+fn any_bit_of_a_part_that_flips_and_any_cut_is_refused() {
+    for (key, value) in sample().entries() {
+        let name = key.to_string();
+        let read = |value: &[u8]| Registry::from_entries([(&name[..], value)]);
+        assert!(read(&value).is_ok());
+        for bit in 0..value.len() * 8 {
+            let mut damaged = value.to_vec();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(read(&damaged).is_err(), "{name}, bit {bit}");
+        }
+        for length in 0..value.len() {
+            assert!(read(&value[..length]).is_err(), "{name}, cut at {length}");
+        }
+        let error = Registry::from_entries([("agents/other", &value[..])]).unwrap_err().to_string();
+        assert!(error.contains("agents/other") && error.contains("sum"), "{error}");
+    }
+}
+
+#[test]
+fn parts_from_before_there_were_sums_are_read() {
+    let registry = sample();
+    let former: Vec<(String, Vec<u8>)> =
+        registry.entries().map(|(key, value)| (key.to_string(), [&[value[0], 1], &value[6..]].concat())).collect();
+    assert!(former.iter().all(|(_, value)| !registry::has_sum(value)));
+    let read = Registry::from_entries(former.iter().map(|(name, value)| (&name[..], &value[..])));
+    assert_eq!(read.unwrap(), registry);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use coordination::space::{Entry, Space, Write};
 use transport::client::{Call, Client};
+use zookeeper_client::{Acls, CreateMode};
 
 use super::*;
 
@@ -117,19 +118,28 @@ fn etcd_refuses_a_wrong_password_with_a_next_step() {
     });
 }
 
-/// Where masters of Apache Mesos keep their log, ours do not lead.
+/// Where masters of Apache Mesos run and no registry of ours is, ours do not begin; what dead ones left keeps nobody.
 #[test]
-fn the_log_of_mesos_in_zookeeper_is_left_alone() {
+fn masters_of_mesos_in_zookeeper_are_left_alone() {
     let Some(server) = Service::start(Kind::ZooKeeper, 1) else { return };
     Runtime::new().unwrap().block_on(async {
-        // A path below ours is made like any other; its parent is where the log would be.
-        let theirs = connect(&server, "/mesos/log_replicas", TIMEOUT).connect().await.unwrap();
-        theirs.transact(&[], &[Write::Create("x".into(), "y".into())]).await.unwrap();
+        let theirs = nodes::raw(&server).await;
+        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        theirs.mkdir("/mesos/log_replicas", &options).await.unwrap();
+        nodes::leave(&theirs, "/mesos/log_replicas/", b"log-replica(1)@10.0.0.9:5050").await;
         let connect = connect(&server, "/mesos", TIMEOUT);
         let why = stand(&connect, config("m")).failed().await.to_string();
-        assert!(why.contains("masters of Apache Mesos keep a replicated log at /mesos/log_replicas"), "{why}");
-        assert!(why.contains("give another path in the URL"), "{why}");
+        assert!(why.contains("masters of Apache Mesos (log-replica(1)@10.0.0.9:5050)"), "{why}");
+        assert!(why.contains("give another path in the URL, or stop them"), "{why}");
         let space = connect.connect().await.unwrap();
         assert_eq!(content(&*space).await, (Vec::new(), 0));
+        drop(theirs);
+        let gone = async {
+            while space.find_foreign().await.unwrap().is_some() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone).await.expect("the node goes with its session");
+        stand(&connect, config("m")).elected().await;
     });
 }
