@@ -213,6 +213,8 @@ impl World {
         let Counts { destroy_errors, fetches_succeeded, fetches_failed, fetch_cache_total, fetch_cache_used } =
             self.containers.counts();
         snapshot.put_counter("containerizer/mesos/container_destroy_errors", destroy_errors as f64);
+        // Where there are no images, none of their root file systems can fail to go.
+        snapshot.put_counter("containerizer/mesos/provisioner/bind/remove_rootfs_errors", 0.0);
         snapshot.put_counter("containerizer/fetcher/task_fetches_succeeded", fetches_succeeded as f64);
         snapshot.put_counter("containerizer/fetcher/task_fetches_failed", fetches_failed as f64);
         snapshot.put("containerizer/fetcher/cache_size_total_bytes", fetch_cache_total as f64);

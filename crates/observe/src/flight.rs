@@ -1,11 +1,19 @@
 //! The flight recorder: the last inputs of a process, in a bounded place, for looking at what happened before something
 //! went wrong. Two files hold the halves: PATH the newer, PATH.older the one before; what a former process left is kept once,
-//! as PATH.before and PATH.older.before. What a record says is its writer's business.
+//! as PATH.before and PATH.older.before. What a record says is its writer's business. A thread of its own writes, so that
+//! whoever notes something does not wait for the disk.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::JoinHandle,
 };
 
 use stdx::units::parse_bytes;
@@ -13,6 +21,8 @@ use stdx::units::parse_bytes;
 const MAGIC: &[u8; 8] = b"MSFLIGHT";
 /// Longer ones are damage.
 const RECORD_MAX: u32 = 1 << 30;
+/// How many bytes of records may wait for the disk before the recorder is given up.
+const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// Writes records.
 #[derive(Debug)]
@@ -45,7 +55,7 @@ impl Recorder {
         let mut recorder = Recorder {
             path: path.to_owned(),
             half: size / 2,
-            file: File::create(path)?,
+            file: create(path)?,
             written: 0,
             count: 0,
             buffer: Vec::new(),
@@ -65,7 +75,7 @@ impl Recorder {
     pub fn append(&mut self, record: &[u8]) -> io::Result<()> {
         if self.written > self.half {
             fs::rename(&self.path, older(&self.path))?;
-            self.file = File::create(&self.path)?;
+            self.file = create(&self.path)?;
             self.begin()?;
         }
         self.buffer.clear();
@@ -78,9 +88,22 @@ impl Recorder {
     }
 }
 
+/// What is said to a process in confidence stands in its recording, too.
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
 /// The recorder of a process that may have been asked for none.
 #[derive(Debug, Default)]
-pub struct Flight(Option<Recorder>);
+pub struct Flight(Option<Writer>);
+
+/// The thread that writes. Dropping it waits until all is with the system.
+#[derive(Debug)]
+struct Writer {
+    records: Option<Sender<Vec<u8>>>,
+    waiting: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
+}
 
 impl Flight {
     /// `setting` is PATH,SIZE, as in `/var/log/flight,64MB`. The first record says what the core was made from.
@@ -92,17 +115,54 @@ impl Flight {
         let failed = |error: io::Error| format!("--flight_recorder: {path}: {error}");
         let mut recorder = Recorder::create(Path::new(path), size).map_err(failed)?;
         recorder.append(&beginning()).map_err(failed)?;
-        Ok(Flight(Some(recorder)))
+        Writer::start(recorder).map(|writer| Flight(Some(writer))).map_err(failed)
     }
 
-    /// Records what `encode` makes, if it makes anything. A recorder that cannot write is given up; the process goes on.
+    /// Records what `encode` makes, if it makes anything. A recorder that cannot write, or is far too slow, is given up: a
+    /// recording with holes would tell something else. The process goes on.
     pub fn note(&mut self, encode: impl FnOnce() -> Option<Vec<u8>>) {
-        if let Some(recorder) = &mut self.0
+        if let Some(writer) = &self.0
             && let Some(record) = encode()
-            && let Err(error) = recorder.append(&record)
+            && !writer.write(record)
         {
-            tracing::warn!(%error, "the flight recorder cannot write; it stops");
+            tracing::warn!("the flight recorder cannot write, or not fast enough; it stops");
             self.0 = None;
+        }
+    }
+}
+
+impl Writer {
+    fn start(recorder: Recorder) -> io::Result<Writer> {
+        let (records, queue) = channel();
+        let waiting = Arc::default();
+        let written = Arc::clone(&waiting);
+        let run = move || write_all(recorder, &queue, &written);
+        let thread = std::thread::Builder::new().name("flight".into()).spawn(run)?;
+        Ok(Writer { records: Some(records), waiting, thread: Some(thread) })
+    }
+
+    fn write(&self, record: Vec<u8>) -> bool {
+        let waiting = self.waiting.fetch_add(record.len(), Ordering::Relaxed);
+        waiting < WAITING_BYTES_MAX && self.records.as_ref().is_some_and(|records| records.send(record).is_ok())
+    }
+}
+
+fn write_all(mut recorder: Recorder, records: &Receiver<Vec<u8>>, waiting: &AtomicUsize) {
+    for record in records {
+        if let Err(error) = recorder.append(&record) {
+            tracing::warn!(%error, "the flight recorder cannot write");
+            return;
+        }
+        waiting.fetch_sub(record.len(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.records = None;
+        if let Some(thread) = self.thread.take() {
+            // One that panicked has written what it could.
+            let _ = thread.join();
         }
     }
 }
@@ -184,6 +244,23 @@ mod tests {
         assert_eq!(read(&path)?, Recording { lost: 0, records: vec![b"one".to_vec()] });
         Recorder::create(&path, 1 << 20)?;
         assert_eq!(read(&before(&path))?.records.len(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_noted_is_written_by_the_end_and_for_its_owner_only() -> Result<(), String> {
+        use std::os::unix::fs::PermissionsExt;
+        let place = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let path = place.path().join("flight");
+        let mut flight = Flight::open(Some(&format!("{},1MB", path.display())), || b"first".to_vec())?;
+        (0..100u8).for_each(|number| flight.note(|| Some(vec![number])));
+        flight.note(|| None);
+        drop(flight);
+        let recording = read(&path).map_err(|error| error.to_string())?;
+        let expected = [b"first".to_vec()].into_iter().chain((0..100).map(|number| vec![number]));
+        assert_eq!(recording.records, expected.collect::<Vec<_>>());
+        let mode = fs::metadata(&path).map_err(|error| error.to_string())?.permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         Ok(())
     }
 
