@@ -19,6 +19,7 @@ mod process;
 mod run;
 pub mod settings;
 pub mod step;
+mod task_links;
 
 use std::process::ExitCode;
 

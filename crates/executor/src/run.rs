@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     io,
+    path::Path,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -19,6 +20,7 @@ use crate::{
     process::Processes,
     settings::Settings,
     step::{Action, Event, Machine, duration},
+    task_links,
 };
 
 /// How long the loop sleeps at most; there is always a deadline or a socket that matters earlier.
@@ -283,7 +285,12 @@ impl<'a> Shell<'a> {
                 self.containers.forget_checks(now, &task);
             }
             Action::LaunchContainer { task, call } => self.containers.launch(now, task, *call),
-            Action::WaitContainer { task, container } => self.containers.wait(now, task, *container),
+            Action::WaitContainer { task, container } => {
+                if let Err(error) = task_links::make(Path::new("."), &task, &container.value) {
+                    eprintln!("executor: cannot link the sandbox of task '{task}': {error}");
+                }
+                self.containers.wait(now, task, *container);
+            }
             Action::KillContainer { task, container, signal } => {
                 self.containers.signal(now, task, *container, signal);
             }
