@@ -258,6 +258,11 @@ pub(super) const CATALOG: &[Description] = &[
     d("slave/tasks_lost", Counter, "Tasks that were lost or dropped."),
     d("slave/tasks_gone", Counter, "Tasks that were gone."),
     d("containerizer/mesos/container_destroy_errors", Counter, "Containers that could not be destroyed."),
+    d(
+        "containerizer/mesos/provisioner/bind/remove_rootfs_errors",
+        Counter,
+        "Root file systems of containers that could not be removed.",
+    ),
     d("containerizer/fetcher/task_fetches_succeeded", Counter, "Containers whose files were fetched."),
     d("containerizer/fetcher/task_fetches_failed", Counter, "Containers whose files could not be fetched."),
     d("containerizer/fetcher/cache_size_total_bytes", Gauge, "How large the cache of fetched files may get."),
