@@ -45,14 +45,19 @@ const SOCKET_NAME_ROOM: usize = 108;
 pub type SettingsError = String;
 
 impl Settings {
-    pub fn new(values: Values) -> Result<Settings, SettingsError> {
-        let master = values.text("master").ok_or(
-            "--master is missing; give a master's address, host:port, or where masters meet, zk://… or etcd://…",
-        )?;
+    pub fn new(mut values: Values) -> Result<Settings, SettingsError> {
+        let master = values
+            .text("master")
+            .ok_or(
+                "--master is missing; give a master's address, host:port, or where masters meet, zk://… or etcd://…",
+            )?
+            .to_owned();
         let work_dir =
             values.path("work_dir").ok_or("--work_dir is missing; give a directory for the agent's files")?;
         prepare(&work_dir)?;
         let work_dir = work_dir.canonicalize().map_err(|e| format!("--work_dir: {}: {e}", work_dir.display()))?;
+        // Whoever is shown the flags finds sandboxes below it, wherever we were started.
+        values.put("work_dir", work_dir.to_string_lossy().into_owned());
         let runtime_dir = values.path("runtime_dir").unwrap_or_else(|| default_runtime_dir(&work_dir));
         let runtime_dir = std::path::absolute(runtime_dir).map_err(|e| format!("--runtime_dir: {e}"))?;
         let isolation =
@@ -64,7 +69,7 @@ impl Settings {
             Some(other) => return Err(format!("--launcher: '{other}' is neither linux nor posix")),
         };
         Ok(Settings {
-            master: find_master(&values, master)?,
+            master: find_master(&values, &master)?,
             listen: SocketAddr::new(values.ip("ip")?, values.port("port")?),
             work_dir,
             runtime_dir,
@@ -272,6 +277,19 @@ mod tests {
         std::os::unix::fs::symlink("S0", slaves.join("latest")).expect("link");
         let why = at_home().expect_err("refused");
         assert!(why.contains("an agent of Apache Mesos") && why.contains("another --work_dir"), "{why}");
+    }
+
+    #[test]
+    fn the_work_directory_is_shown_as_it_is_used() {
+        let home = tempfile::tempdir().expect("a directory");
+        let link = home.path().join("link");
+        std::os::unix::fs::symlink(home.path(), &link).expect("a link");
+        let flags = ["--master=127.0.0.1:5050".to_owned(), format!("--work_dir={}/./", link.display())];
+        let values = stdx::flags::parse(&crate::flags::TABLE, "MESETA_", flags, std::iter::empty()).expect("sound");
+        let settings = Settings::new(values).expect("sound");
+        let shown = settings.values.shown();
+        assert_eq!(shown.get("work_dir").map(String::as_str), settings.work_dir.to_str());
+        assert_eq!(settings.work_dir, home.path().canonicalize().expect("there"));
     }
 
     #[test]

@@ -145,6 +145,11 @@ impl Values {
         }
     }
 
+    /// Replaces a value by what the program made of it, so that whoever is shown the flags sees what holds.
+    pub fn put(&mut self, name: &'static str, value: String) {
+        self.values.insert(name, value);
+    }
+
     pub fn is_set(&self, name: &str) -> bool {
         self.values.contains_key(name)
     }
@@ -388,7 +393,7 @@ fn nearest(table: &Table, name: &str, edits: usize) -> Option<&'static str> {
 }
 
 /// The number of single-character edits between two names.
-fn distance(a: &str, b: &str) -> usize {
+pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {
