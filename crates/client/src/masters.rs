@@ -30,6 +30,11 @@ enum At {
 }
 
 impl Masters {
+    /// Whether `text` is meant as the URL of where masters meet, right or wrong, rather than as addresses.
+    pub fn is_place(text: &str) -> bool {
+        Place::is_meant_by(text)
+    }
+
     /// The addresses, if they were given.
     pub fn addresses(&self) -> &[String] {
         match &self.0 {
@@ -79,7 +84,9 @@ pub(crate) fn authority(address: &str) -> Result<String, Error> {
 }
 
 pub(crate) fn authority_with(address: &str, default_port: u16) -> Result<String, Error> {
-    let wrong = |why: &str| Error::Address(format!("'{address}' is no address: {why}; write host:port"));
+    // What stands before an @ may be a secret.
+    let shown = address.rsplit_once('@').map_or(address.to_owned(), |(_, host)| format!("***@{host}"));
+    let wrong = |why: &str| Error::Address(format!("'{shown}' is not an address: {why}; write host:port"));
     let rest = match address.split_once("://") {
         Some(("http", rest)) => rest,
         Some((scheme, _)) => return Err(wrong(&format!("'{scheme}' is not supported"))),
@@ -132,6 +139,8 @@ mod tests {
             let error = text.parse::<Masters>().expect_err(text).to_string();
             assert!(error.contains("host:port"), "{text}: {error}");
         }
+        let error = "http://me:s3cret@a:1".parse::<Masters>().expect_err("a login").to_string();
+        assert!(!error.contains("s3cret"), "{error}");
         let error = "zk://a:2181".parse::<Masters>().expect_err("no path").to_string();
         assert!(error.contains("names no path"), "{error}");
     }

@@ -2,6 +2,7 @@
 //! redirects to the leading one, and the one that answered last first.
 
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -25,11 +26,27 @@ const MAX_REDIRECTS: usize = 4;
 const SESSION: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// A name and secret for basic authentication.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A name and secret for basic authentication. `Debug` does not show the secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     pub principal: String,
     pub secret: String,
+}
+
+impl Credential {
+    /// Reads Mesos's JSON, `{"principal": "…", "secret": "…"}`, or both in a line. Errors repeat nothing of the text.
+    pub fn parse(text: &str) -> Result<Credential, String> {
+        let one = transport::auth::credentials::parse_one(text).map_err(|error| error.to_string())?;
+        let secret =
+            String::from_utf8(one.secret.into_vec()).map_err(|_| "the secret is not text in UTF-8".to_owned())?;
+        Ok(Credential { principal: one.principal.to_string(), secret })
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential").field("principal", &self.principal).finish_non_exhaustive()
+    }
 }
 
 /// How to talk to a server.
@@ -51,7 +68,7 @@ type Attempt<T> =
     for<'a> fn(&'a Client, Call) -> Pin<Box<dyn Future<Output = Result<Result<T, Reply>, ClientError>> + Send + 'a>>;
 
 /// The way to one logical server. Clones share what they learn.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Reach {
     http: Client,
     servers: Masters,
@@ -62,6 +79,13 @@ pub(crate) struct Reach {
     detector: Arc<tokio::sync::Mutex<Option<Detector>>>,
     /// How long to ask again while nobody leads.
     patience: Duration,
+}
+
+/// Without the header that proves who we are.
+impl fmt::Debug for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reach").field("servers", &self.servers).field("last", &self.last()).finish_non_exhaustive()
+    }
 }
 
 impl Reach {

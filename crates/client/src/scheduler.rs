@@ -25,11 +25,12 @@ const MISSED_HEARTBEATS: u32 = 5;
 #[derive(Clone, Debug)]
 pub struct SchedulerClient {
     reach: Reach,
-    standing: Arc<Mutex<Standing>>,
+    session: Arc<Mutex<Session>>,
 }
 
+/// What the present subscription told.
 #[derive(Debug, Default)]
-struct Standing {
+struct Session {
     framework_id: Option<v1::FrameworkId>,
     stream_id: Option<String>,
 }
@@ -40,17 +41,17 @@ impl SchedulerClient {
     }
 
     pub fn with_options(masters: Masters, options: Options) -> SchedulerClient {
-        SchedulerClient { reach: Reach::new(masters, options), standing: Arc::default() }
+        SchedulerClient { reach: Reach::new(masters, options), session: Arc::default() }
     }
 
     /// The id of the framework, once a subscription has told it.
     pub fn framework_id(&self) -> Option<v1::FrameworkId> {
-        self.standing().framework_id.clone()
+        self.session().framework_id.clone()
     }
 
     /// The id of the present event stream.
     pub fn stream_id(&self) -> Option<String> {
-        self.standing().stream_id.clone()
+        self.session().stream_id.clone()
     }
 
     /// The master that answered last, `host:port`.
@@ -69,18 +70,18 @@ impl SchedulerClient {
         let body = self.reach.content_type().encode(&call);
         let (headers, records) = self.reach.open(PATH, body).await?;
         let stream_id = headers.get(&STREAM_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
-        self.standing().stream_id = stream_id;
+        self.session().stream_id = stream_id;
         Ok(Events { client: self.clone(), records, patience: None, silent_until: None })
     }
 
     /// Sends any call but SUBSCRIBE; the framework's id is filled in.
     pub async fn call(&self, mut call: Call) -> Result<(), Error> {
         let stream_id = {
-            let standing = self.standing();
+            let session = self.session();
             if call.framework_id.is_none() {
-                call.framework_id.clone_from(&standing.framework_id);
+                call.framework_id.clone_from(&session.framework_id);
             }
-            standing.stream_id.clone()
+            session.stream_id.clone()
         };
         let stream_id = stream_id.ok_or(Error::NotSubscribed)?;
         let body = self.reach.content_type().encode(&call);
@@ -187,8 +188,8 @@ impl SchedulerClient {
         self.call(typed(call::Type::Teardown)).await
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -222,7 +223,7 @@ impl Events {
         match event.r#type() {
             event::Type::Subscribed => {
                 if let Some(subscribed) = &event.subscribed {
-                    self.client.standing().framework_id = Some(subscribed.framework_id.clone());
+                    self.client.session().framework_id = Some(subscribed.framework_id.clone());
                     self.patience = subscribed.heartbeat_interval_seconds.and_then(patience);
                 }
             }

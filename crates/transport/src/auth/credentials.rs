@@ -52,10 +52,14 @@ pub fn read_all(flag: &str) -> Result<Vec<Credential>, CredentialsError> {
 
 /// The one credential of a client, as `--credential` names it; in JSON it may stand alone.
 pub fn read_one(flag: &str) -> Result<Credential, CredentialsError> {
-    let text = read(flag)?;
-    let mut all = match parse_json_one(&text) {
+    parse_one(&read(flag)?)
+}
+
+/// The same from the text itself.
+pub fn parse_one(text: &str) -> Result<Credential, CredentialsError> {
+    let mut all = match parse_json_one(text) {
         Some(one) => vec![one],
-        None => parse(&text)?,
+        None => parse(text)?,
     };
     match (all.pop(), all.len()) {
         (Some(one), 0) => Ok(one),
