@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use model::task_state::is_terminal;
 use proto::v1::{
-    self,
-    master::response::{GetAgents, GetFrameworks, GetState, GetTasks, get_agents, get_frameworks},
+    self, TaskState,
+    master::response::{GetAgents, GetFrameworks, GetTasks, get_agents, get_frameworks},
 };
 use resources::{Quantities, Resources};
 use serde::Serialize;
@@ -78,23 +78,67 @@ pub struct TaskRow {
     pub updated_at: Option<f64>,
 }
 
-/// The cluster at one moment.
+/// The cluster at one moment, as far as it was asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
     pub agents: GetAgents,
     pub frameworks: GetFrameworks,
     pub tasks: GetTasks,
+    /// Numbers of tasks, where the tasks themselves were not asked for.
+    pub counts: TaskCounts,
 }
 
-impl From<GetState> for Cluster {
-    fn from(state: GetState) -> Cluster {
-        Cluster {
-            agents: state.get_agents.unwrap_or_default(),
-            frameworks: state.get_frameworks.unwrap_or_default(),
-            tasks: state.get_tasks.unwrap_or_default(),
+/// How many tasks there are, by Mesos's names of states. Only frameworks that are not completed count.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TaskCounts {
+    pub by_state: BTreeMap<&'static str, usize>,
+    /// Of tasks that have not ended, by id.
+    by_agent: BTreeMap<String, usize>,
+    by_framework: BTreeMap<String, usize>,
+}
+
+impl TaskCounts {
+    /// From the body of `/state-summary`.
+    pub fn parse(summary: &[u8]) -> Result<TaskCounts, String> {
+        let summary: Value = serde_json::from_slice(summary).map_err(|error| format!("/state-summary: {error}"))?;
+        let mut counts = TaskCounts::default();
+        let rows = |name: &str| summary.get(name).and_then(Value::as_array).into_iter().flatten();
+        let of_state = |row: &Value, state: TaskState| {
+            let count = row.get(state.as_str_name()).and_then(Value::as_u64).unwrap_or(0);
+            usize::try_from(count).unwrap_or(usize::MAX)
+        };
+        let open =
+            |row: &Value| STATES.iter().filter(|state| !is_terminal(**state)).map(|state| of_state(row, *state)).sum();
+        let id = |row: &Value| row.get("id").and_then(Value::as_str).map(str::to_owned);
+        counts.by_agent = rows("slaves").filter_map(|row| Some((id(row)?, open(row)))).collect();
+        for row in rows("frameworks") {
+            if let Some(id) = id(row) {
+                counts.by_framework.insert(id, open(row));
+            }
+            for state in STATES {
+                let count = of_state(row, state);
+                if count > 0 {
+                    *counts.by_state.entry(state.as_str_name()).or_default() += count;
+                }
+            }
         }
+        Ok(counts)
     }
 }
+
+/// The states that masters count.
+const STATES: [TaskState; 10] = [
+    TaskState::TaskStaging,
+    TaskState::TaskStarting,
+    TaskState::TaskRunning,
+    TaskState::TaskKilling,
+    TaskState::TaskFinished,
+    TaskState::TaskKilled,
+    TaskState::TaskFailed,
+    TaskState::TaskLost,
+    TaskState::TaskError,
+    TaskState::TaskUnreachable,
+];
 
 impl Cluster {
     pub fn agent_rows(&self) -> Vec<AgentRow> {
@@ -108,7 +152,7 @@ impl Cluster {
                 allocated: amounts(&agent.allocated_resources),
                 offered: amounts(&agent.offered_resources),
                 registered_at: seconds(agent.reregistered_time.as_ref().or(agent.registered_time.as_ref())),
-                tasks: self.open_tasks().filter(|task| task.agent_id.value == id).count(),
+                tasks: self.counts.by_agent.get(&id).copied().unwrap_or(0),
                 ..agent_row(&agent.agent_info, id)
             }
         });
@@ -137,7 +181,7 @@ impl Cluster {
                 state: if completed { "completed" } else { framework_state(framework) },
                 allocated: amounts(&framework.allocated_resources),
                 offered: amounts(&framework.offered_resources),
-                tasks: self.open_tasks().filter(|task| task.framework_id.value == id).count(),
+                tasks: self.counts.by_framework.get(&id).copied().unwrap_or(0),
                 registered_at: seconds(framework.registered_time.as_ref()),
                 unregistered_at: seconds(framework.unregistered_time.as_ref()).filter(|_| completed),
                 id,
@@ -191,10 +235,6 @@ impl Cluster {
     fn open(&self) -> impl Iterator<Item = &v1::Task> {
         let GetTasks { tasks, pending_tasks, unreachable_tasks, .. } = &self.tasks;
         tasks.iter().chain(pending_tasks).chain(unreachable_tasks)
-    }
-
-    fn open_tasks(&self) -> impl Iterator<Item = &v1::Task> {
-        self.open().filter(|task| !is_terminal(task.state()))
     }
 
     fn task_row(&self, task: &v1::Task) -> TaskRow {
@@ -291,8 +331,6 @@ fn amounts(resources: &[v1::Resource]) -> Amounts {
 
 #[cfg(test)]
 mod tests {
-    use proto::v1::TaskState;
-
     use super::*;
 
     fn task(id: &str, state: TaskState) -> v1::Task {
@@ -353,8 +391,12 @@ mod tests {
 
     #[test]
     fn an_agent_counts_only_tasks_that_have_not_ended() {
-        let row = cluster().agent_rows().remove(0);
-        assert_eq!((row.tasks, row.address.as_deref(), row.state), (1, Some("10.0.0.1:5051"), "active"));
+        let summary = br#"{"slaves": [{"id": "A", "TASK_RUNNING": 1, "TASK_FINISHED": 7, "TASK_KILLING": 1}],
+            "frameworks": [{"id": "F", "TASK_RUNNING": 2, "TASK_FAILED": 1}]}"#;
+        let counts = TaskCounts::parse(summary).expect("sound");
+        assert_eq!(counts.by_state, BTreeMap::from([("TASK_RUNNING", 2), ("TASK_FAILED", 1)]));
+        let row = Cluster { counts, ..cluster() }.agent_rows().remove(0);
+        assert_eq!((row.tasks, row.address.as_deref(), row.state), (2, Some("10.0.0.1:5051"), "active"));
         assert_eq!(serde_json::to_string(&row.total).expect("JSON"), r#"{"cpus":4.0,"ports":"[1-2]"}"#);
     }
 }

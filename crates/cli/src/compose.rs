@@ -65,13 +65,25 @@ pub fn command_line(words: &[String], argv: bool) -> v1::CommandInfo {
     }
 }
 
+/// Far beyond any machine, and well within what resources can count.
+const AMOUNT_MAX: f64 = 1e9;
+/// Resources are counted in thousandths.
+const AMOUNT_MIN: f64 = 0.001;
+
+/// What is wrong with an amount of a resource, if anything is.
+pub fn check_amount(name: &str, amount: f64) -> Result<(), String> {
+    match amount {
+        0.0 => Ok(()),
+        _ if (AMOUNT_MIN..=AMOUNT_MAX).contains(&amount) => Ok(()),
+        _ => Err(format!("{name} cannot be {amount}; write 0 or a number from {AMOUNT_MIN} to {AMOUNT_MAX}")),
+    }
+}
+
 /// cpus, mem (MiB), disk (MiB), gpus; zero means none.
 pub fn needs(cpus: f64, mem: f64, disk: f64, gpus: f64) -> Result<Quantities, String> {
     let amounts = [("cpus", cpus), ("mem", mem), ("disk", disk), ("gpus", gpus)];
     for (name, amount) in amounts {
-        if !amount.is_finite() || amount < 0.0 {
-            return Err(format!("{name} cannot be {amount}; write a number of 0 or more"));
-        }
+        check_amount(name, amount)?;
     }
     Ok(fit::quantities(amounts))
 }
@@ -84,7 +96,7 @@ fn duration_info(duration: Duration) -> v1::DurationInfo {
 pub fn parse_variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(format!("'{text}' is no variable; write NAME=VALUE")),
+        _ => Err(format!("'{text}' is not a variable; write NAME=VALUE")),
     }
 }
 
@@ -162,7 +174,9 @@ mod tests {
     #[test]
     fn amounts_below_zero_are_refused() {
         assert!(needs(-1.0, 0.0, 0.0, 0.0).expect_err("negative").contains("cpus"));
-        assert!(needs(f64::NAN, 0.0, 0.0, 0.0).is_err());
+        for amount in [f64::NAN, f64::INFINITY, 1e20, -0.1, 0.0001] {
+            assert!(needs(0.0, amount, 0.0, 0.0).expect_err("no amount").contains("mem"), "{amount}");
+        }
         assert_eq!(needs(0.5, 32.0, 0.0, 0.0).expect("valid").to_string(), "cpus:0.5; mem:32");
     }
 }

@@ -20,10 +20,12 @@ use observe::logging::{self, Format, LogConfig};
 use tokio::sync::watch;
 
 use crate::{
-    connect, output, person,
+    connect,
+    dev::{self, DevArguments},
+    output, person,
     progress::Progress,
     sandbox::Sandboxes,
-    servers::{self, DevArguments},
+    servers,
 };
 use ledger::Ledger;
 use text::{Counts, Text};
@@ -82,15 +84,19 @@ async fn in_cluster(arguments: &DemoArguments, home: &Path, progress: &Progress)
     progress.show("collecting a text", 0);
     let text = Text::collect()?;
     progress.note(&format!("a text of {:.1} MB from {} files of this machine", text.megabytes(), text.files));
-    let dev = DevArguments {
+    let arguments_of_dev = DevArguments {
         agents: arguments.agents,
         port: 0,
         work_dir: None,
         resources: Some(AGENT_RESOURCES.to_owned()),
         isolation: "all".to_owned(),
     };
-    let (master, agents) = servers::start_dev(&dev, &home.join("cluster")).await?;
-    progress.note(&format!("a master at {}, {} agents with {AGENT_RESOURCES} each", master.address, agents.len()));
+    let dev = dev::start(&arguments_of_dev, &home.join("cluster")).await?;
+    progress.note(&format!(
+        "a master at {}, {} agents with {AGENT_RESOURCES} each",
+        dev.master.address,
+        dev.agents.len()
+    ));
     let complaints = warnings(home);
     if complaints.is_empty() {
         progress.note("tasks are isolated: namespaces, cgroups");
@@ -98,13 +104,13 @@ async fn in_cluster(arguments: &DemoArguments, home: &Path, progress: &Progress)
     for complaint in complaints {
         progress.note(&format!("not isolated: {complaint}"));
     }
-    let address = master.address.to_string();
+    let address = dev.master.address.to_string();
     let show = tokio::time::timeout(PATIENCE, show(arguments, home, &address, &text, progress));
     let result = tokio::select! {
         shown = show => shown.unwrap_or_else(|_| Err(format!("nothing ended within {PATIENCE:?}"))),
         () = servers::told_to_stop() => Err("interrupted".to_owned()),
     };
-    servers::stop_dev(agents).await;
+    dev.stop().await;
     result
 }
 

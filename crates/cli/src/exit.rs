@@ -3,6 +3,8 @@
 
 use proto::v1::{TaskState, TaskStatus, task_status::Reason};
 
+/// The command line makes no sense.
+pub const USAGE: u8 = 2;
 /// Meseta itself failed: no master, a refused task, a file that cannot be read.
 pub const MESETA_FAILED: u8 = 125;
 /// One of several tasks failed, or a task in a way that has no code.
@@ -50,6 +52,11 @@ pub fn code(status: &TaskStatus) -> u8 {
         None if is_memory_limit(status) => SIGNAL_BASE + SIGKILL,
         None => FAILED,
     }
+}
+
+/// Whether the command itself ended, and the exit code says how.
+pub fn is_told(status: &TaskStatus) -> bool {
+    status.message.as_deref().and_then(code_in).is_some_and(|code| code == self::code(status))
 }
 
 /// The code of several ends together.

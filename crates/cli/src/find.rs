@@ -1,10 +1,11 @@
-//! Which task, framework or agent a person means: its whole id, or a beginning that only it has. Pure.
+//! Which task, framework or agent a person means: its whole id, its name, or a short id that only it has. Pure.
 
 use model::task_state::is_terminal;
 use proto::v1;
 
 use crate::{
     cluster::{AgentRow, Cluster, FrameworkRow, address, short_state},
+    ids,
     sandbox::{self, Place},
 };
 
@@ -17,31 +18,51 @@ pub enum Among {
     NotEnded,
 }
 
-/// The one task that is meant by `text`. `framework` narrows the search if ids repeat.
+/// Why there is not exactly one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotFound {
+    Nothing(String),
+    Several(String),
+}
+
+impl From<NotFound> for String {
+    fn from(why: NotFound) -> String {
+        match why {
+            NotFound::Nothing(text) | NotFound::Several(text) => text,
+        }
+    }
+}
+
+/// The one task that is meant by `text`: the one of this id, else the one of this name, else the one whose id begins so; and
+/// where several are meant, the only one that has not ended. `framework` narrows the search if ids repeat.
 pub fn task<'a>(
     cluster: &'a Cluster,
     text: &str,
     among: Among,
     framework: Option<&str>,
-) -> Result<&'a v1::Task, String> {
-    let mut tasks: Vec<&v1::Task> = cluster
+) -> Result<&'a v1::Task, NotFound> {
+    let all = cluster
         .tasks()
         .filter(|task| among == Among::All || !is_terminal(task.state()))
-        .filter(|task| framework.is_none_or(|id| task.framework_id.value.starts_with(id)))
-        .filter(|task| task.task_id.value.starts_with(text))
-        .collect();
-    if tasks.iter().any(|task| task.task_id.value == text) {
-        tasks.retain(|task| task.task_id.value == text);
-    }
+        .filter(|task| framework.is_none_or(|id| ids::is_meant(&task.framework_id.value, id)));
+    let mut found = best(all, |task| rank(&task.task_id.value, &task.name, text));
     // The master may remember earlier tasks of the same framework under the same id; the last is meant.
-    tasks.reverse();
-    tasks.dedup_by(|a, b| a.task_id == b.task_id && a.framework_id == b.framework_id);
-    match &tasks[..] {
+    found.reverse();
+    found.dedup_by(|a, b| a.task_id == b.task_id && a.framework_id == b.framework_id);
+    if found.len() > 1 {
+        let open: Vec<&v1::Task> = found.iter().copied().filter(|task| !is_terminal(task.state())).collect();
+        if open.len() == 1 {
+            found = open;
+        }
+    }
+    match &found[..] {
         [task] => Ok(task),
-        [] => Err(match among {
-            Among::All => format!("no task's id begins with '{text}'; `meseta tasks --all` lists them"),
-            Among::NotEnded => format!("no task's id begins with '{text}', or it has ended; `meseta tasks` lists them"),
-        }),
+        [] => Err(NotFound::Nothing(match among {
+            Among::All => format!("no task has the id or the name '{text}'; `meseta tasks --all` lists them"),
+            Among::NotEnded => {
+                format!("no task has the id or the name '{text}', or it has ended; `meseta tasks` lists them")
+            }
+        })),
         several => {
             let lines = several.iter().map(|task| {
                 let state = short_state(task.state().as_str_name());
@@ -54,16 +75,14 @@ pub fn task<'a>(
     }
 }
 
-/// The one framework that is meant: by its id, a beginning of that, or its name.
-pub fn framework(cluster: &Cluster, text: &str) -> Result<FrameworkRow, String> {
-    let mut rows = cluster.framework_rows(false);
-    rows.retain(|row| row.id.starts_with(text) || row.name == text);
-    if rows.iter().any(|row| row.id == text) {
-        rows.retain(|row| row.id == text);
-    }
+/// The one framework that is meant: by its id, its name, or a short id.
+pub fn framework(cluster: &Cluster, text: &str) -> Result<FrameworkRow, NotFound> {
+    let mut rows = best(cluster.framework_rows(false), |row| rank(&row.id, &row.name, text));
     match rows.len() {
         1 => Ok(rows.remove(0)),
-        0 => Err(format!("no framework is called '{text}', and no id begins so; `meseta frameworks` lists them")),
+        0 => Err(NotFound::Nothing(format!(
+            "no framework has the id or the name '{text}'; `meseta frameworks` lists them"
+        ))),
         _ => {
             let lines = rows.iter().map(|row| format!("  {} ({})", row.id, row.name));
             Err(several_mean(text, lines.collect(), "write more of the id"))
@@ -71,15 +90,14 @@ pub fn framework(cluster: &Cluster, text: &str) -> Result<FrameworkRow, String> 
     }
 }
 
-/// The one agent that is meant: by its id, a beginning of that, or its hostname. `None` if no agent is.
-pub fn agent<'a>(rows: &'a [AgentRow], text: &str) -> Result<Option<&'a AgentRow>, String> {
-    if let Some(row) = rows.iter().find(|row| row.id == text) {
-        return Ok(Some(row));
-    }
-    let found: Vec<&AgentRow> = rows.iter().filter(|row| row.id.starts_with(text) || row.hostname == text).collect();
+/// The one agent that is meant: by its id, its hostname, or a short id.
+pub fn agent<'a>(rows: &'a [AgentRow], text: &str) -> Result<&'a AgentRow, NotFound> {
+    let found = best(rows, |row| rank(&row.id, &row.hostname, text));
     match found.as_slice() {
-        [] => Ok(None),
-        [row] => Ok(Some(row)),
+        [] => {
+            Err(NotFound::Nothing(format!("no agent has the id or the hostname '{text}'; `meseta agents` lists them")))
+        }
+        [row] => Ok(row),
         several => {
             let lines = several.iter().map(|row| format!("  {} ({})", row.id, row.hostname));
             Err(several_mean(text, lines.collect(), "write more of the id"))
@@ -87,13 +105,31 @@ pub fn agent<'a>(rows: &'a [AgentRow], text: &str) -> Result<Option<&'a AgentRow
     }
 }
 
-fn several_mean(text: &str, mut lines: Vec<String>, hint: &str) -> String {
+/// How exactly `text` means something with this id and this name; lower is more exact.
+fn rank(id: &str, name: &str, text: &str) -> Option<u8> {
+    match () {
+        () if id == text => Some(0),
+        () if name == text && !text.is_empty() => Some(1),
+        () if ids::is_meant(id, text) => Some(2),
+        () => None,
+    }
+}
+
+/// All that are meant as exactly as any is.
+fn best<T>(all: impl IntoIterator<Item = T>, rank: impl Fn(&T) -> Option<u8>) -> Vec<T> {
+    let mut found: Vec<(u8, T)> = all.into_iter().filter_map(|one| Some((rank(&one)?, one))).collect();
+    let least = found.iter().map(|(rank, _)| *rank).min();
+    found.retain(|(rank, _)| Some(*rank) == least);
+    found.into_iter().map(|(_, one)| one).collect()
+}
+
+fn several_mean(text: &str, mut lines: Vec<String>, hint: &str) -> NotFound {
     let count = lines.len();
     lines.truncate(CANDIDATES_MAX);
     if count > CANDIDATES_MAX {
         lines.push(format!("  and {} more", count - CANDIDATES_MAX));
     }
-    format!("'{text}' may mean any of {count}; {hint}:\n{}", lines.join("\n"))
+    NotFound::Several(format!("'{text}' may mean any of {count}; {hint}:\n{}", lines.join("\n")))
 }
 
 /// Where a task's files and its container are, if its agent can be asked.
@@ -105,7 +141,7 @@ pub fn place(cluster: &Cluster, task: &v1::Task) -> Result<Place, String> {
             task.agent_id.value
         )
     })?;
-    let address = address(agent).ok_or_else(|| format!("the master does not tell the address of the agent of {id}"))?;
+    let address = address(agent).ok_or_else(|| format!("the master does not know the address of the agent of {id}"))?;
     Ok(Place {
         address,
         agent_id: task.agent_id.value.clone(),
@@ -134,7 +170,19 @@ mod tests {
     }
 
     fn found(cluster: &Cluster, text: &str, among: Among) -> Result<String, String> {
-        task(cluster, text, among, None).map(|task| task.task_id.value.clone())
+        task(cluster, text, among, None).map(|task| task.task_id.value.clone()).map_err(String::from)
+    }
+
+    #[test]
+    fn an_exact_name_comes_before_beginnings_and_then_the_only_one_that_runs() {
+        use TaskState::{TaskFinished as Ended, TaskRunning as Open};
+        let mut cluster =
+            cluster(&[("web-1", "F", Open), ("web-12", "F", Open), ("job-1", "F", Ended), ("job-2", "F", Open)]);
+        cluster.tasks.tasks[0].name = "web".to_owned();
+        assert_eq!(found(&cluster, "web", Among::All).expect("its name"), "web-1");
+        assert_eq!(found(&cluster, "job", Among::All).expect("the one that runs"), "job-2");
+        cluster.tasks.tasks[1].name = "web".to_owned();
+        assert!(found(&cluster, "web", Among::All).expect_err("two run").contains("any of 2"));
     }
 
     #[test]

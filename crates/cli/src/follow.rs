@@ -1,5 +1,5 @@
-//! Following the output of tasks: reads what is new, waits longer while nothing is, stops at the end of the file once the
-//! task has ended. Where the files lie is `sandbox`'s business, the order of lines on the terminal `printer`'s.
+//! Following the output of one task, and cutting output into lines. Reads what is new, waits longer while nothing is, stops
+//! at the end of the file once the task has ended. `tails` follows many at once, `sandbox` knows where the files lie.
 
 use std::{future::Future, time::Duration};
 
@@ -55,6 +55,9 @@ pub async fn follow<F: Future<Output = ()>>(
     }
 }
 
+/// Longer lines are broken, so that a task that never ends its line takes no memory.
+const LINE_MAX: usize = 64 << 10;
+
 /// Cuts a flow of bytes into lines with a prefix each.
 #[derive(Debug)]
 pub struct Lines {
@@ -69,30 +72,39 @@ impl Lines {
 
     /// The whole lines that `data` completes.
     pub fn push(&mut self, data: &[u8]) -> Vec<u8> {
-        let Some(last) = data.iter().rposition(|byte| *byte == b'\n') else {
-            self.partial.extend_from_slice(data);
-            return Vec::new();
-        };
-        let (whole, rest) = data.split_at(last + 1);
-        let mut text = std::mem::take(&mut self.partial);
-        text.extend_from_slice(whole);
-        self.partial.extend_from_slice(rest);
-        self.prefixed(&text)
+        let mut text = Vec::new();
+        for line in data.split_inclusive(|byte| *byte == b'\n') {
+            let mut rest = line;
+            while !rest.is_empty() {
+                if self.partial.len() >= LINE_MAX && rest != b"\n" {
+                    text.extend(self.finish());
+                }
+                let room = LINE_MAX - self.partial.len().min(LINE_MAX);
+                let whole = rest.len() <= room + 1 && rest.ends_with(b"\n");
+                let (head, tail) = rest.split_at(if whole { rest.len() } else { room.min(rest.len()) });
+                self.partial.extend_from_slice(head);
+                rest = tail;
+            }
+            if self.partial.ends_with(b"\n") {
+                text.extend(self.take());
+            }
+        }
+        text
     }
 
     /// A last line that no newline ended.
     pub fn finish(&mut self) -> Vec<u8> {
-        let mut text = std::mem::take(&mut self.partial);
-        if text.is_empty() {
-            return text;
+        if !self.partial.is_empty() {
+            self.partial.push(b'\n');
         }
-        text.push(b'\n');
-        self.prefixed(&text)
+        self.take()
     }
 
-    fn prefixed(&self, text: &[u8]) -> Vec<u8> {
-        let lines = text.split_inclusive(|byte| *byte == b'\n');
-        lines.flat_map(|line| [self.prefix.as_bytes(), line].concat()).collect()
+    fn take(&mut self) -> Vec<u8> {
+        match self.partial.is_empty() {
+            true => Vec::new(),
+            false => [self.prefix.as_bytes(), &std::mem::take(&mut self.partial)].concat(),
+        }
     }
 }
 
@@ -101,6 +113,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_line_without_an_end_is_broken() {
+        let mut lines = Lines::new("[x] ");
+        let mut seen = Vec::new();
+        let mut kept = 0;
+        for piece in vec![b'a'; 4 * LINE_MAX + 5].chunks(1000) {
+            seen.extend(lines.push(piece));
+            kept = kept.max(lines.partial.len());
+        }
+        seen.extend(lines.push(b"b\n"));
+        assert!(kept <= LINE_MAX && lines.finish().is_empty());
+        let lengths: Vec<usize> = String::from_utf8(seen).expect("text").lines().map(str::len).collect();
+        assert_eq!(lengths, [LINE_MAX + 4, LINE_MAX + 4, LINE_MAX + 4, LINE_MAX + 4, 6 + 4]);
+        let exact = [vec![b'a'; LINE_MAX], b"\n".to_vec()].concat();
+        assert_eq!(lines.push(&exact).len(), LINE_MAX + 5);
+    }
 
     proptest! {
         #[test]

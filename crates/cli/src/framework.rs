@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use client::{Error, Incoming, Masters, SchedulerClient, Subscription};
+use client::{Error, Incoming, SchedulerClient, Subscription};
 use model::task_state::is_terminal;
 use proto::v1::{self, TaskState, TaskStatus, scheduler::call::reconcile};
 use resources::Quantities;
@@ -110,10 +110,9 @@ pub struct Framework {
 
 impl Framework {
     /// Subscribes, on the current runtime.
-    pub fn start(masters: Masters, info: v1::FrameworkInfo) -> Framework {
+    pub fn start(scheduler: SchedulerClient, info: v1::FrameworkInfo) -> Framework {
         let (news_in, news) = channel(QUEUE);
         let (orders, orders_out) = channel(QUEUE);
-        let scheduler = SchedulerClient::new(masters);
         let engine = Engine {
             subscription: Subscription::new(scheduler.clone(), info),
             scheduler,

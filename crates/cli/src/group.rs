@@ -13,6 +13,8 @@ use serde::Serialize;
 
 use crate::{
     connect::{self, Connect},
+    files,
+    operate::warn_of_unknown,
     output::{Column, Format, json, print, table},
 };
 
@@ -121,6 +123,7 @@ pub fn group(arguments: GroupArguments) -> ExitCode {
                 let group = definition(&set)?;
                 let client = set.connect.client()?;
                 let name = group.name.clone();
+                warn_of_unknown(&set.connect, group.unit.keys()).await;
                 client.set_group(group, set.force).await.map_err(|error| set.connect.explain(&error))?;
                 done(set.format, &name, "set")?;
             }
@@ -139,7 +142,7 @@ async fn fetch(connect: &Connect) -> Result<Vec<GroupStatus>, String> {
 }
 
 fn done(format: Format, name: &str, what: &str) -> Result<(), String> {
-    match format.json {
+    match format.is_json() {
         true => print(&json(&BTreeMap::from([("name", name), ("outcome", what)]))?),
         false => print(&format!("resource group '{name}' {what}")),
     }
@@ -148,7 +151,7 @@ fn done(format: Format, name: &str, what: &str) -> Result<(), String> {
 
 fn definition(set: &SetArguments) -> Result<ResourceGroup, String> {
     if let Some(path) = &set.file {
-        let text = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = files::read(path, files::WRITTEN_MAX)?;
         return proto::json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()));
     }
     Ok(ResourceGroup {
@@ -171,7 +174,9 @@ fn unit(text: &str) -> Result<BTreeMap<String, Scalar>, String> {
     let one = |part: &str| {
         let wrong = || format!("--unit: '{part}' is not name:amount, such as cpus:1");
         let (name, amount) = part.split_once(':').ok_or_else(wrong)?;
-        Ok((name.trim().to_owned(), Scalar { value: amount.trim().parse().map_err(|_| wrong())? }))
+        let value = amount.trim().parse().map_err(|_| wrong())?;
+        crate::compose::check_amount(name.trim(), value).map_err(|why| format!("--unit: {why}"))?;
+        Ok((name.trim().to_owned(), Scalar { value }))
     };
     text.split(';').map(str::trim).filter(|part| !part.is_empty()).map(one).collect()
 }

@@ -3,17 +3,17 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use client::AgentClient;
 use model::task_state::is_terminal;
 use proto::v1::{self, agent};
 use serde::Serialize;
 
 use crate::{
     cluster::Cluster,
-    connect::{self, Connect},
+    connect::{self, Connect, Target},
     find::{self, Among},
     output::Format,
-    sandbox, tables,
+    sandbox,
+    tables::{self, Parts},
 };
 
 const SIGTERM: i32 = 15;
@@ -31,10 +31,10 @@ pub struct KillArguments {
     connect: Connect,
     #[command(flatten)]
     format: Format,
-    /// Ids of tasks, or beginnings that no other task has.
+    /// Tasks: ids, beginnings that no other task has, or names.
     #[arg(value_name = "TASK", required_unless_present = "framework")]
     tasks: Vec<String>,
-    /// The framework of the tasks; without a TASK the framework that is torn down. The beginning of its id or its name.
+    /// The framework of the tasks; without a TASK the framework that is torn down. Its id, a short id, or its name.
     #[arg(long, value_name = "ID")]
     framework: Option<String>,
     /// SIGKILL at once, which no program can catch; a command's task then becomes TASK_FAILED, for its executor dies too.
@@ -63,17 +63,23 @@ struct KilledTask {
 
 pub fn kill(arguments: KillArguments) -> ExitCode {
     connect::run(async {
-        let cluster = tables::fetch(&arguments.connect).await?;
+        let target = arguments.connect.target()?;
+        let whole_framework = arguments.tasks.is_empty();
+        let parts = Parts {
+            agents: !whole_framework,
+            tasks: !whole_framework,
+            frameworks: arguments.framework.is_some(),
+            counts: false,
+        };
+        let cluster = tables::fetch(&arguments.connect, parts).await?;
         let framework = match &arguments.framework {
             Some(text) => Some(find::framework(&cluster, text)?.id),
             None => None,
         };
         let mut killed = Killed::default();
-        if arguments.tasks.is_empty()
-            && let Some(id) = framework
-        {
-            let teardown = arguments.connect.client()?.teardown(v1::FrameworkId { value: id.clone() }).await;
-            teardown.map_err(|error| arguments.connect.explain(&error))?;
+        if whole_framework && let Some(id) = framework {
+            let teardown = target.client().teardown(v1::FrameworkId { value: id.clone() }).await;
+            teardown.map_err(|error| target.explain(&error))?;
             killed.frameworks.push(id);
         } else {
             let signal = if arguments.force { SIGKILL } else { SIGTERM };
@@ -84,12 +90,12 @@ pub fn kill(arguments: KillArguments) -> ExitCode {
                 .map(|text| Order::new(&cluster, text, framework.as_deref(), arguments.with_executor))
                 .collect::<Result<_, _>>()?;
             for order in orders {
-                killed.tasks.push(order.carry_out(signal).await?);
+                killed.tasks.push(order.carry_out(&target, signal).await?);
             }
         }
         arguments.format.print(&killed, |killed| {
-            let tasks = killed.tasks.iter().map(|task| format!("{} is told to end", task.task_id));
-            let frameworks = killed.frameworks.iter().map(|id| format!("{id} is torn down"));
+            let tasks = killed.tasks.iter().map(|task| format!("{} has been told to end", task.task_id));
+            let frameworks = killed.frameworks.iter().map(|id| format!("{id} has been torn down"));
             tasks.chain(frameworks).collect::<Vec<_>>().join("\n")
         })?;
         Ok(ExitCode::SUCCESS)
@@ -123,7 +129,7 @@ impl Order {
         Ok(Order { task_id, place, container })
     }
 
-    async fn carry_out(self, signal: i32) -> Result<KilledTask, String> {
+    async fn carry_out(self, target: &Target, signal: i32) -> Result<KilledTask, String> {
         let Order { task_id, place, container } = self;
         let container_id = container.value.clone();
         let call = agent::Call {
@@ -131,7 +137,7 @@ impl Order {
             kill_container: Some(agent::call::KillContainer { container_id: container, signal: Some(signal) }),
             ..Default::default()
         };
-        let told = async { AgentClient::new(&place.address)?.call(&call).await };
+        let told = async { target.agent(&place.address)?.call(&call).await };
         told.await.map_err(|error| format!("cannot tell {} to end {task_id}: {error}", place.address))?;
         let (framework_id, agent_id) = (place.framework_id, place.agent_id);
         Ok(KilledTask { task_id, framework_id, agent_id, container_id, signal })

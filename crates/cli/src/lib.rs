@@ -1,18 +1,26 @@
 //! Knows the commands that people type. Knows no protocol (that is `client`) and no decision of a server.
 //!
-//! `servers` starts masters and agents; the other files are one command each.
+//! `servers` starts masters and agents, `dev` both in one process; most other files are one command each. `connect` finds the
+//! cluster, `output` is the only way to the terminal.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod cluster;
 mod completion;
 mod compose;
 mod connect;
+mod context;
 mod demo;
+mod dev;
 mod exit;
+mod files;
 mod find;
 mod fit;
 mod follow;
 mod framework;
 mod group;
+mod help;
+mod ids;
 mod kill;
 mod logs;
 mod masters;
@@ -22,12 +30,17 @@ mod person;
 mod pod;
 mod printer;
 mod progress;
+mod recall;
 mod registry;
 mod run;
 mod sandbox;
 mod servers;
+mod ship;
+mod shortage;
 mod sim;
 mod tables;
+mod tails;
+mod version;
 mod what_if;
 mod why;
 mod work;
@@ -36,12 +49,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use connect::Connect;
+
 /// Meseta: shares a cluster's machines among frameworks, and runs their tasks in containers.
 #[derive(Parser)]
-#[command(name = "meseta", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "meseta", version, propagate_version = true, max_term_width = 100, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    connect: Connect,
 }
 
 #[derive(Subcommand)]
@@ -53,12 +70,12 @@ enum Command {
     #[command(disable_help_flag = true)]
     Agent(ServerArguments),
     /// Runs a master and agents in one process, to try things out.
-    Dev(servers::DevArguments),
+    Dev(dev::DevArguments),
     /// Runs a command or a pod, shows its output, and exits with its code.
     Run(Box<run::RunArguments>),
     /// The cluster in a few lines.
     Status(tables::StatusArguments),
-    /// The agents: where, in which state, what they have and what of it is in use.
+    /// The agents: where, in which state, what they have and what of it is in use. Also drains them.
     Agents(tables::AgentsArguments),
     /// The frameworks: whose, in which state, what they use.
     Frameworks(tables::FrameworksArguments),
@@ -75,6 +92,9 @@ enum Command {
     Registry(registry::RegistryArguments),
     Group(group::GroupArguments),
     Why(why::WhyArguments),
+    Context(context::ContextArguments),
+    Version(version::VersionArguments),
+    Help(help::HelpArguments),
     /// Shows what Meseta does: a cluster in this process, two frameworks that compete on it.
     Demo(demo::DemoArguments),
     /// Prints a script that lets a shell complete these commands.
@@ -95,10 +115,15 @@ struct ServerArguments {
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
-    match Arguments::parse().command {
+    let arguments = Arguments::parse();
+    if arguments.connect.is_given() && matches!(arguments.command, Command::Master(_) | Command::Agent(_)) {
+        return servers::fail("flags of a server stand behind its name: meseta agent --master=HOST:PORT");
+    }
+    arguments.connect.set_before_command();
+    match arguments.command {
         Command::Master(server) => servers::run(servers::Program::Master, server.flags),
         Command::Agent(server) => servers::run(servers::Program::Agent, server.flags),
-        Command::Dev(arguments) => servers::dev(arguments),
+        Command::Dev(arguments) => dev::dev(arguments),
         Command::Run(arguments) => run::run(*arguments),
         Command::Status(arguments) => tables::status(arguments),
         Command::Agents(arguments) => tables::agents(arguments),
@@ -108,6 +133,9 @@ pub fn main() -> ExitCode {
         Command::Kill(arguments) => kill::kill(arguments),
         Command::Group(arguments) => group::group(arguments),
         Command::Why(arguments) => why::why(arguments),
+        Command::Context(arguments) => context::context(arguments),
+        Command::Version(arguments) => version::version(arguments),
+        Command::Help(arguments) => help::help::<Arguments>(&arguments),
         Command::WhatIf(arguments) => what_if::what_if(*arguments),
         Command::Operate(command) => operate::operate(command),
         Command::Registry(arguments) => registry::registry(arguments),

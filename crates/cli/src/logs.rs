@@ -10,23 +10,26 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{
     connect::{self, Connect},
-    find::{self, Among},
+    find::{self, Among, NotFound},
     follow,
-    output::{json, print},
+    output::{self, bytes, json, print},
     printer::{Printer, Stream},
     progress::Progress,
+    recall,
     sandbox::{Sandbox, Sandboxes},
-    tables,
+    tables::{self, Parts},
 };
 
 /// How often a followed task's state is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of output in one JSON document.
+const DOCUMENT_MAX: u64 = 64 << 20;
 
 #[derive(clap::Args, Debug)]
 pub struct LogsArguments {
     #[command(flatten)]
     connect: Connect,
-    /// The task's id, or a beginning of it that no other has.
+    /// The task: its id, a beginning of it that no other has, or its name.
     task: String,
     /// Goes on until the task ends.
     #[arg(short, long)]
@@ -37,10 +40,10 @@ pub struct LogsArguments {
     /// Only the last lines.
     #[arg(short = 'n', long, value_name = "LINES")]
     lines: Option<usize>,
-    /// Only among the tasks of this framework; the beginning of its id suffices.
+    /// Only among the tasks of this framework: its id or a short id.
     #[arg(long, value_name = "ID")]
     framework: Option<String>,
-    /// Prints one JSON document, whose fields docs/cli.md lists.
+    /// Prints one JSON document, whose fields `meseta help cli` lists.
     #[arg(long, conflicts_with = "follow")]
     json: bool,
 }
@@ -60,14 +63,20 @@ struct Document {
 
 pub fn logs(arguments: LogsArguments) -> ExitCode {
     connect::run(async {
-        let cluster = tables::fetch(&arguments.connect).await?;
-        let task = find::task(&cluster, &arguments.task, Among::All, arguments.framework.as_deref())?;
+        let target = arguments.connect.target()?;
+        let mut cluster =
+            tables::fetch(&arguments.connect, Parts { agents: true, tasks: true, ..Parts::default() }).await?;
+        let framework = arguments.framework.as_deref();
+        if let Err(NotFound::Nothing(_)) = find::task(&cluster, &arguments.task, Among::All, framework) {
+            cluster = recall::of_agents(&arguments.connect, &arguments.task, framework).await?;
+        }
+        let task = find::task(&cluster, &arguments.task, Among::All, framework)?;
         let place = find::place(&cluster, task)?;
         let file = if arguments.stderr { "stderr" } else { "stdout" };
         let unreadable = |error: client::Error| {
             format!("cannot read the files of {} from {}: {error}", arguments.task, place.address)
         };
-        let sandbox = Sandboxes::default().open(&place).await.map_err(unreadable)?;
+        let sandbox = Sandboxes::new(target.options()).open(&place).await.map_err(unreadable)?;
         let size = sandbox.size(file).await.map_err(unreadable)?;
         let waits = arguments.follow && !is_terminal(task.state());
         if size.is_none() && !waits {
@@ -82,6 +91,14 @@ pub fn logs(arguments: LogsArguments) -> ExitCode {
             None => 0,
         };
         if arguments.json {
+            if size - offset > DOCUMENT_MAX {
+                return Err(format!(
+                    "{} holds {}, and one JSON document at most {}; -n takes the last lines, and without --json all is printed",
+                    sandbox.path_of(file),
+                    bytes(size - offset),
+                    bytes(DOCUMENT_MAX)
+                ));
+            }
             let content = read_all(&sandbox, file, offset).await.map_err(unreadable)?;
             print(&json(&Document {
                 task_id: task.task_id.value.clone(),
@@ -96,15 +113,14 @@ pub fn logs(arguments: LogsArguments) -> ExitCode {
         }
         let (printer, written) = Printer::start(Progress::new(true, 1));
         let ended = match waits {
-            true => watch_end(arguments.connect.client()?, task),
+            true => watch_end(target.client(), task),
             false => watch::channel(true).1,
         };
         let following =
             follow::follow(&sandbox, file, offset, ended, |data| printer.print(Stream::Stdout, data.to_vec()));
         let followed = tokio::select! {
             followed = following => followed,
-            // Nobody reads any more.
-            () = printer.broken() => Ok(()),
+            () = printer.broken() => output::die_of_broken_pipe(),
         };
         drop(printer);
         let _ = written.await;
@@ -135,7 +151,8 @@ fn watch_end(master: MasterClient, task: &v1::Task) -> watch::Receiver<bool> {
 async fn read_all(sandbox: &Sandbox, file: &str, offset: u64) -> Result<Vec<u8>, client::Error> {
     let mut content = Vec::new();
     while let Some(piece) = sandbox.read(file, offset + content.len() as u64).await? {
-        if piece.data.is_empty() {
+        // A file that grows while it is read has an end all the same.
+        if piece.data.is_empty() || content.len() as u64 > DOCUMENT_MAX {
             break;
         }
         content.extend_from_slice(&piece.data);
@@ -143,17 +160,11 @@ async fn read_all(sandbox: &Sandbox, file: &str, offset: u64) -> Result<Vec<u8>,
     Ok(content)
 }
 
-/// Where the last lines of a file begin, read from its end.
+/// Where the last lines of a file begin, read from its end, a block at a time.
 async fn tail(sandbox: &Sandbox, file: &str, size: u64, lines: usize) -> Result<u64, client::Error> {
     const BLOCK: u64 = 64 << 10;
-    let (mut from, mut end) = (size, Vec::new());
-    loop {
-        if let Some(at) = start_of_last(&end, lines) {
-            return Ok(from + at as u64);
-        }
-        if from == 0 {
-            return Ok(0);
-        }
+    let (mut from, mut missing) = (size, Missing::new(lines));
+    while from > 0 {
         let to = from;
         from = from.saturating_sub(BLOCK);
         let mut block = Vec::new();
@@ -163,21 +174,35 @@ async fn tail(sandbox: &Sandbox, file: &str, size: u64, lines: usize) -> Result<
             let wanted = piece.data.len().min((to - next) as usize);
             block.extend_from_slice(piece.data.get(..wanted).unwrap_or_default());
         }
-        block.append(&mut end);
-        end = block;
+        if let Some(at) = missing.look_at(&block, to == size) {
+            return Ok(from + at as u64);
+        }
     }
+    Ok(0)
 }
 
-/// Where the last lines begin, if the text has a line before them.
-fn start_of_last(text: &[u8], lines: usize) -> Option<usize> {
-    // The newline at the very end ends the last line; it does not begin another.
-    let body = text.strip_suffix(b"\n").unwrap_or(text);
-    match lines {
-        0 => Some(text.len()),
-        _ => {
-            let newlines = body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
-            newlines.map(|(at, _)| at + 1).nth(lines - 1)
+/// How many lines are still to be found while blocks of a file are looked at from its end.
+struct Missing(usize);
+
+impl Missing {
+    fn new(lines: usize) -> Missing {
+        Missing(lines)
+    }
+
+    /// Where in this block the last lines begin, if they do. `last`: the file ends with it.
+    fn look_at(&mut self, block: &[u8], last: bool) -> Option<usize> {
+        if self.0 == 0 {
+            return Some(block.len());
         }
+        // The newline at the very end ends the last line; it does not begin another.
+        let body = if last { block.strip_suffix(b"\n").unwrap_or(block) } else { block };
+        for (at, _) in body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
+            self.0 -= 1;
+            if self.0 == 0 {
+                return Some(at + 1);
+            }
+        }
+        None
     }
 }
 
@@ -196,7 +221,9 @@ mod tests {
             ("", 2, None),
             ("\n\n", 1, Some(1)),
         ] {
-            assert_eq!(start_of_last(text.as_bytes(), lines), expected, "{text:?} {lines}");
+            assert_eq!(Missing::new(lines).look_at(text.as_bytes(), true), expected, "{text:?} {lines}");
         }
+        let mut missing = Missing::new(2);
+        assert_eq!((missing.look_at(b"b\nc\n", true), missing.look_at(b"x\na\n", false)), (None, Some(4)));
     }
 }

@@ -29,9 +29,9 @@ pub struct Standby {
     pub silence_secs: Option<f64>,
 }
 
-/// The body of `/standing`.
+/// The body of `/standing`: how this master's election stands.
 #[derive(Deserialize)]
-struct Standing {
+struct Election {
     epoch: Option<u64>,
     elections: u64,
     store: String,
@@ -54,16 +54,16 @@ struct Replica {
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub async fn ask(leader: &MasterClient) -> Masters {
-    let Some(standing) = standing(leader).await else { return Masters::default() };
+    let Some(election) = election(leader).await else { return Masters::default() };
     let mut standbys = Vec::new();
-    for other in standing.standbys {
+    for other in election.standbys {
         let silence_secs = silence(&other.address).await;
         standbys.push(Standby { hostname: other.hostname, address: other.address, silence_secs });
     }
-    Masters { store: Some(standing.store), epoch: standing.epoch, elections: Some(standing.elections), standbys }
+    Masters { store: Some(election.store), epoch: election.epoch, elections: Some(election.elections), standbys }
 }
 
-async fn standing(client: &MasterClient) -> Option<Standing> {
+async fn election(client: &MasterClient) -> Option<Election> {
     serde_json::from_slice(&client.get("/standing").await.ok()?).ok()
 }
 
@@ -71,7 +71,7 @@ async fn silence(address: &str) -> Option<f64> {
     let mut options = Options::default();
     (options.http.connect_timeout, options.http.answer_timeout) = (PATIENCE, PATIENCE);
     let client = MasterClient::with_options(address.parse().ok()?, options);
-    Some(standing(&client).await?.replica?.silence_secs)
+    Some(election(&client).await?.replica?.silence_secs)
 }
 
 impl Masters {

@@ -1,5 +1,5 @@
-//! `meseta quota | weights | maintenance | reserve | unreserve | agents drain` and its kin: what operators set. One file per command below; here is how
-//! they read amounts and say what went wrong.
+//! `meseta quota | weights | maintenance | reserve | unreserve | agents drain` and its kin: what operators set. One file per
+//! command below; here is how they read amounts and say what went wrong.
 
 pub mod agents;
 mod maintenance;
@@ -7,7 +7,11 @@ mod quota;
 mod reserve;
 mod weights;
 
-use std::{collections::BTreeMap, process::ExitCode, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::Subcommand;
 use client::{Error, MasterClient};
@@ -83,11 +87,32 @@ fn amounts(text: &str) -> Result<BTreeMap<String, Scalar>, String> {
         let wrong = || format!("'{part}' is not name:amount, as in cpus:4;mem:1024");
         let (name, amount) = part.split_once(':').ok_or_else(wrong)?;
         let value: f64 = amount.trim().parse().map_err(|_| wrong())?;
+        crate::compose::check_amount(name.trim(), value)?;
         if amounts.insert(name.trim().to_owned(), Scalar { value }).is_some() {
             return Err(format!("'{}' is named twice in '{text}'", name.trim()));
         }
     }
     Ok(amounts)
+}
+
+/// Warns of names that no agent has a resource of: a quota for them is legal, and of no effect.
+pub async fn warn_of_unknown<'a>(connect: &Connect, names: impl Iterator<Item = &'a String>) {
+    let Ok(client) = connect.client() else { return };
+    // Who may set quotas may not be allowed to see agents.
+    let Ok(agents) = client.get_agents().await else { return };
+    let resources = agents.agents.iter().flat_map(|agent| &agent.total_resources);
+    let known: BTreeSet<&str> = resources.map(|resource| resource.name.as_str()).collect();
+    names.filter_map(|name| unknown(name, &known)).for_each(|sentence| crate::output::complain(&sentence));
+}
+
+/// What is odd about a name of a resource, if anything is. Without agents nothing is known.
+fn unknown(name: &str, known: &BTreeSet<&str>) -> Option<String> {
+    if known.is_empty() || known.contains(name) {
+        return None;
+    }
+    let near = known.iter().map(|known| (stdx::flags::distance(known, name), known)).min();
+    let hint = near.filter(|(distance, _)| *distance <= 2).map(|(_, near)| format!("; did you mean {near}?"));
+    Some(format!("no agent has a resource '{name}'{}", hint.unwrap_or_default()))
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -106,11 +131,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_resource_that_no_agent_has_is_told_with_the_nearest() {
+        let known = BTreeSet::from(["cpus", "mem"]);
+        assert_eq!(unknown("cpu", &known).unwrap(), "no agent has a resource 'cpu'; did you mean cpus?");
+        assert_eq!(unknown("network", &known).unwrap(), "no agent has a resource 'network'");
+        assert_eq!((unknown("mem", &known), unknown("cpu", &BTreeSet::new())), (None, None));
+    }
+
+    #[test]
     fn amounts_are_read_and_printed() {
         let read = amounts("mem:1024; cpus:0.5").unwrap();
         assert_eq!(print_amounts(&read), "cpus:0.5;mem:1024");
         assert_eq!(print_amounts(&amounts("").unwrap()), "-");
-        for wrong in ["cpus", "cpus:x", "cpus:1;cpus:2"] {
+        for wrong in ["cpus", "cpus:x", "cpus:1;cpus:2", "cpus:1e20", "cpus:nan", "cpus:-1"] {
             assert!(amounts(wrong).is_err(), "{wrong}");
         }
     }

@@ -33,8 +33,8 @@ pub struct Pod {
 /// Reads a pod file.
 pub fn parse(text: &str) -> Result<Pod, String> {
     let document: Value = match text.trim_start().starts_with('{') {
-        true => serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?,
-        false => serde_yaml_ng::from_str(text).map_err(|error| format!("no YAML: {error}"))?,
+        true => serde_json::from_str(text).map_err(|error| format!("this is not JSON: {error}"))?,
+        false => serde_yaml_ng::from_str(text).map_err(|error| format!("this is not YAML: {error}"))?,
     };
     let pod = match (document.get("containers"), document.get("tasks")) {
         (Some(_), None) => short(document)?,
@@ -58,7 +58,7 @@ fn check(pod: Pod) -> Result<Pod, String> {
         }
     }
     if let Some(name) = names.iter().find(|name| !is_name(name)) {
-        return Err(format!("'{name}' is no name for a container: use letters, digits, '-', '_' and '.'"));
+        return Err(format!("'{name}' cannot be a container's name: use letters, digits, '-', '_' and '.'"));
     }
     Ok(pod)
 }
@@ -153,7 +153,7 @@ struct ShortTcp {
 fn short(document: Value) -> Result<Pod, String> {
     let short: Short = serde_json::from_value(document).map_err(|error| error.to_string())?;
     if let Some(name) = short.name.as_deref().filter(|name| !is_name(name)) {
-        return Err(format!("'{name}' is no name for a pod: use letters, digits, '-', '_' and '.'"));
+        return Err(format!("'{name}' cannot be a pod's name: use letters, digits, '-', '_' and '.'"));
     }
     let (user, env) = (short.user, texts(short.env));
     let read = |container: ShortContainer| {
@@ -210,7 +210,7 @@ fn time(time: Time) -> Result<Duration, String> {
     match time {
         Time::Text(text) => compose::parse_duration(&text),
         Time::Seconds(seconds) => {
-            Duration::try_from_secs_f64(seconds).map_err(|_| format!("{seconds} is no number of seconds"))
+            Duration::try_from_secs_f64(seconds).map_err(|_| format!("{seconds} is not a number of seconds"))
         }
     }
 }
@@ -257,13 +257,17 @@ fn task_group(mut document: Value) -> Result<Pod, String> {
     }
     let text = serde_json::to_vec(&document).map_err(|error| error.to_string())?;
     let group: v1::TaskGroupInfo =
-        proto::json::from_slice(&text).map_err(|error| format!("no TaskGroupInfo: {error}"))?;
+        proto::json::from_slice(&text).map_err(|error| format!("this is not a TaskGroupInfo: {error}"))?;
     let parts = group.tasks.into_iter().map(group_task).collect::<Result<_, _>>()?;
     Ok(Pod { name: None, parts, executor: compose::needs(EXECUTOR_CPUS, EXECUTOR_MEM, EXECUTOR_DISK, 0.0)? })
 }
 
 fn group_task(mut task: v1::TaskInfo) -> Result<Part, String> {
     let wrong = |why: String| format!("task '{}': {why}", task.name);
+    for resource in &task.resources {
+        compose::check_amount(&resource.name, resource.scalar.as_ref().map_or(0.0, |scalar| scalar.value))
+            .map_err(wrong)?;
+    }
     let asked = Resources::from_protos(&task.resources).map_err(|error| wrong(error.to_string()))?;
     if let Some(odd) = asked.iter().find(|resource| resource.scalar().is_none() || resource.disk().is_some()) {
         return Err(wrong(format!("'{odd}' cannot be asked for here; plain amounts (cpus, mem, disk, gpus) can")));
@@ -359,13 +363,18 @@ containers:
             ("containers: [{name: a}]", "container 'a': it needs `command`"),
             ("containers: [{name: a, command: x, cpu: 1}]", "cpu"),
             ("containers: [{name: a, command: x}, {name: a, command: y}]", "two containers are called 'a'"),
-            ("containers: [{name: a/b, command: x}]", "'a/b' is no name"),
+            ("containers: [{name: a/b, command: x}]", "'a/b' cannot be"),
             ("containers: [{name: a, command: x, health: {}}]", "health needs one of"),
             ("containers: [{name: a, command: x, kill_after: soon}]", "'soon'"),
             ("containers: [{name: a, command: x, cpus: -1}]", "cpus"),
+            ("containers: [{name: a, command: x, mem: 1e20}]", "mem cannot be"),
+            (
+                r#"{"tasks": [{"name": "a", "resources": [{"name": "mem", "type": "SCALAR", "scalar": {"value": 1e20}}]}]}"#,
+                "mem cannot be",
+            ),
             (r#"{"tasks": [{"name": 5}]}"#, "TaskGroupInfo"),
-            ("{", "no JSON"),
-            ("a: [", "no YAML"),
+            ("{", "not JSON"),
+            ("a: [", "not YAML"),
         ] {
             let why = parse(text).expect_err(text);
             assert!(why.contains(expected), "{text}: {why}");

@@ -1,5 +1,5 @@
 //! One thread that writes what tasks print. Who fills it waits while the terminal or the pipe is slow, and nothing else
-//! does; a pipe that nobody reads any more swallows the rest.
+//! does; when nobody reads any more, `broken` tells.
 
 use std::{
     io::{self, Write},
@@ -37,8 +37,12 @@ impl Printer {
         let breaks = broken.clone();
         thread::spawn(move || {
             while let Some((stream, text)) = queue.blocking_recv() {
-                if progress.around(|| write(stream, &text)).is_err() {
+                if let Err(error) = progress.around(|| write(stream, &text)) {
+                    if error.kind() != io::ErrorKind::BrokenPipe {
+                        progress.warn(&format!("cannot write the output: {error}"));
+                    }
                     breaks.notify_one();
+                    return;
                 }
             }
             let _ = done.send(());
@@ -46,7 +50,7 @@ impl Printer {
         (Printer { pieces, broken }, written)
     }
 
-    /// Waits until something could not be written.
+    /// Waits until something could not be written: nothing more will be.
     pub async fn broken(&self) {
         self.broken.notified().await;
     }

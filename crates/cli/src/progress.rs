@@ -1,9 +1,16 @@
 //! What a person sees while work goes on: a bar on a terminal, plain lines elsewhere, nothing but errors with `--quiet`.
 //! All of it on stderr, for stdout is the tasks'.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{
+    io::{self, IsTerminal},
+    sync::Arc,
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::Notify;
+
+use crate::output::tell;
 
 const REDRAW: Duration = Duration::from_millis(120);
 
@@ -12,6 +19,7 @@ const REDRAW: Duration = Duration::from_millis(120);
 pub struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
+    broken: Arc<Notify>,
 }
 
 /// How far a set of tasks is.
@@ -44,8 +52,8 @@ impl Counts {
 impl Progress {
     /// A bar for `total` tasks if stderr is a terminal; a spinner if there is one task only.
     pub fn new(quiet: bool, total: usize) -> Progress {
-        if quiet || !std::io::stderr().is_terminal() {
-            return Progress { bar: None, quiet };
+        if quiet || !io::stderr().is_terminal() {
+            return Progress { bar: None, quiet, broken: Arc::default() };
         }
         let bar = match total {
             0 | 1 => ProgressBar::new_spinner(),
@@ -59,19 +67,26 @@ impl Progress {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.enable_steady_tick(REDRAW);
-        Progress { bar: Some(bar), quiet }
+        Progress { bar: Some(bar), quiet, broken: Arc::default() }
     }
 
     /// A line of its own.
     pub fn note(&self, text: &str) {
         if !self.quiet {
-            self.around(|| eprintln!("meseta: {text}"));
+            self.warn(text);
         }
     }
 
     /// A line that `--quiet` does not silence.
     pub fn warn(&self, text: &str) {
-        self.around(|| eprintln!("meseta: {text}"));
+        if self.around(|| tell(text)).is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            self.broken.notify_one();
+        }
+    }
+
+    /// Waits until nobody reads stderr any more.
+    pub async fn broken(&self) {
+        self.broken.notified().await;
     }
 
     /// A line where there is no bar to show it.

@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -18,7 +17,10 @@ use proto::{internal, json};
 use registry::Registry;
 use serde::{Deserialize, Serialize};
 
-use crate::connect;
+use crate::{
+    connect, files,
+    output::{print, write_out},
+};
 
 #[derive(clap::Args)]
 pub struct RegistryArguments {
@@ -93,7 +95,7 @@ impl Store {
         if !self.store.contains("://") {
             let directory = Path::new(&self.store);
             if !directory.is_dir() {
-                return Err(format!("--store: {} is no directory; give a master's --work_dir or a URL", self.store));
+                return Err(format!("--store: {} is not a directory; give a master's --work_dir or a URL", self.store));
             }
             let opened = if to_replace { Keep::open_to_replace(directory) } else { Keep::open(directory) };
             return opened.map_err(|e| e.to_string());
@@ -107,8 +109,8 @@ async fn dump(store: &Store, output: Option<&Path>) -> Result<ExitCode, String> 
     let content = store.open(false).await?.read().await.map_err(|e| e.to_string())?;
     let text = write_dump(&content.registry);
     match output {
-        None => std::io::stdout().write_all(text.as_bytes()).map_err(|e| e.to_string())?,
-        Some(path) => std::fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))?,
+        None => write_out(text.as_bytes()),
+        Some(path) => files::write(path, &text)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -122,7 +124,7 @@ fn write_dump(registry: &Registry) -> String {
 }
 
 async fn restore(store: &Store, file: &Path, replace: bool) -> Result<ExitCode, String> {
-    let text = read(file)?;
+    let text = files::read(file, files::RECORDED_MAX)?;
     let registry = read_any(&text).map_err(|why| format!("{}: {why}", file.display()))?;
     let mut keep = store.open(replace).await?;
     keep.write(&registry, replace).await.map_err(|e| e.to_string())?;
@@ -130,31 +132,22 @@ async fn restore(store: &Store, file: &Path, replace: bool) -> Result<ExitCode, 
     if content.registry != registry {
         return Err(format!("{} does not hold what was written; try again with --replace", keep.describe()));
     }
-    println!("{} holds {}", keep.describe(), summary(&content));
+    print(&format!("{} holds {}", keep.describe(), summary(&content)));
     Ok(ExitCode::SUCCESS)
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, String> {
-    let mut text = Vec::new();
-    let outcome = match file.as_os_str() == "-" {
-        true => std::io::stdin().read_to_end(&mut text),
-        false => std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut text)),
-    };
-    outcome.map(|_| text).map_err(|e| format!("cannot read {}: {e}", file.display()))
 }
 
 /// A dump of ours, or the registry as Mesos shows it.
 fn read_any(text: &[u8]) -> Result<Registry, String> {
-    let value: serde_json::Value = serde_json::from_slice(text).map_err(|e| format!("this is no JSON: {e}"))?;
+    let value: serde_json::Value = serde_json::from_slice(text).map_err(|e| format!("this is not JSON: {e}"))?;
     if value.get("meseta_registry").is_some() {
-        let dump: Dump = serde_json::from_value(value).map_err(|e| format!("this is no dump: {e}"))?;
+        let dump: Dump = serde_json::from_value(value).map_err(|e| format!("this is not a dump: {e}"))?;
         if dump.meseta_registry > FORMAT {
             let found = dump.meseta_registry;
             return Err(format!("the dump has format {found}, this program reads up to {FORMAT}: use a newer one"));
         }
         let decode = |(name, value): (&String, &String)| match BASE64_STANDARD.decode(value) {
             Ok(value) => Ok((name.clone(), value)),
-            Err(e) => Err(format!("the part '{name}' is no base64: {e}")),
+            Err(e) => Err(format!("the part '{name}' is not base64: {e}")),
         };
         let parts = dump.parts.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
         let parts = parts.iter().map(|(name, value)| (&name[..], &value[..]));
@@ -170,17 +163,17 @@ fn read_any(text: &[u8]) -> Result<Registry, String> {
 async fn check(store: &Store) -> Result<ExitCode, String> {
     let mut keep = store.open(false).await?;
     let content = keep.read().await.map_err(|e| format!("{}: {e}", keep.describe()))?;
-    println!("{}", keep.describe());
+    print(&keep.describe());
     if let Some(header) = &content.cluster {
         let name = header.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
-        println!("cluster {}{name}, layout {}", header.cluster, header.format);
+        print(&format!("cluster {}{name}, layout {}", header.cluster, header.format));
     }
-    println!("{}", summary(&content));
+    print(&summary(&content));
     if let Some((key, bytes)) = &content.largest {
-        println!("{} values, {} bytes; the largest is {key} with {bytes}", content.values, content.bytes);
+        print(&format!("{} values, {} bytes; the largest is {key} with {bytes}", content.values, content.bytes));
     }
     if content.unfinished {
-        println!("a large change was interrupted; the next leader finishes it");
+        print("a large change was interrupted; the next leader finishes it");
     }
     let missing = content.registry.missing_capabilities();
     if !missing.is_empty() {
@@ -189,7 +182,7 @@ async fn check(store: &Store) -> Result<ExitCode, String> {
             missing.join(", ")
         ));
     }
-    println!("sound");
+    print("sound");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -223,7 +216,7 @@ mod tests {
     #[test]
     fn what_is_neither_is_told() {
         for (text, expected) in [
-            ("no", "no JSON"),
+            ("no", "not JSON"),
             ("{}", "neither a dump"),
             (r#"{"meseta_registry":9,"parts":{}}"#, "use a newer one"),
             (r#"{"meseta_registry":1,"parts":{"x":"?"}}"#, "base64"),

@@ -5,11 +5,13 @@ mod watch;
 mod why;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
 
+use clap::Args;
 use client::MasterClient;
 use proto::v1;
 use resources::Quantities;
@@ -20,12 +22,14 @@ use tokio::{
 
 use crate::{
     compose::{self, Wish},
-    connect::{Connect, explain},
-    exit,
+    connect::{Connect, Target},
+    exit, files,
     framework::{self, Framework, News, Order, Part, Unit},
+    output::{complain, die_of_broken_pipe},
     person, pod,
     progress::Progress,
-    servers,
+    servers, ship,
+    shortage::Quotas,
 };
 use watch::Watch;
 
@@ -35,6 +39,9 @@ const NEXT_LOOK: Duration = Duration::from_secs(5);
 const LOOK_PATIENCE: Duration = Duration::from_secs(3);
 /// How long the framework and its tasks outlive a `meseta run` that was killed, or a network that is away.
 const FAILOVER: Duration = Duration::from_secs(600);
+/// The code that stands for a pipe whose reader has gone, until the process ends by that.
+const NOBODY_READS: u8 = 141;
+const INSTANCES_MAX: i64 = 100_000;
 const DEFAULT_CPUS: f64 = 0.5;
 const DEFAULT_MEM: f64 = 128.0;
 
@@ -42,8 +49,11 @@ const DEFAULT_MEM: f64 = 128.0;
 pub struct RunArguments {
     #[command(flatten)]
     connect: Connect,
-    /// What to run: text for `sh -c`, or with --argv a program and its arguments.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required_unless_present = "pod")]
+    /// What to run: text for `sh -c`, or with --argv a program and its arguments. A script of this directory, ./work.sh, is
+    /// shipped along.
+    ///
+    /// Options come before it. `--` before it lets it begin with `-`, or have options that are named like these.
+    #[arg(trailing_var_arg = true, required_unless_present = "pod")]
     command: Vec<String>,
     /// A pod file (JSON or YAML) instead of a command: containers that live and die together.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["command", "argv", "cpus", "mem", "disk", "gpus", "env", "uri", "kill_after"])]
@@ -64,7 +74,7 @@ pub struct RunArguments {
     #[arg(long)]
     gpus: Option<f64>,
     /// How many times to run it.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=INSTANCES_MAX))]
     instances: u32,
     /// The role whose share of the cluster this counts against.
     #[arg(long, default_value = "*")]
@@ -91,12 +101,17 @@ pub struct RunArguments {
     /// Tasks end with their agent.
     #[arg(long, overrides_with = "checkpoint")]
     no_checkpoint: bool,
-    /// Shows the tasks' output and nothing else.
+    /// Shows the tasks' output, and nothing else but errors that no exit code tells.
     #[arg(short, long)]
     quiet: bool,
 }
 
 pub fn run(arguments: RunArguments) -> ExitCode {
+    let marked = is_marked(std::env::args(), &arguments.command);
+    if let Err(why) = check_words(&arguments.command, marked) {
+        complain(&why);
+        return ExitCode::from(exit::USAGE);
+    }
     let result = servers::runtime().and_then(|runtime| {
         let result = runtime.block_on(execute(&arguments));
         // A thread that waits for a terminal or a pipe must not keep the command from ending.
@@ -104,16 +119,43 @@ pub fn run(arguments: RunArguments) -> ExitCode {
         result
     });
     match result {
+        Ok(NOBODY_READS) => die_of_broken_pipe(),
         Ok(code) => ExitCode::from(code),
         Err(why) => {
-            eprintln!("meseta: {why}");
+            complain(&why);
             ExitCode::from(exit::MESETA_FAILED)
         }
     }
 }
 
+/// Whether `--` stands right before the command.
+fn is_marked(line: impl Iterator<Item = String>, command: &[String]) -> bool {
+    let line: Vec<String> = line.collect();
+    let before = line.len().checked_sub(command.len()).and_then(|begin| begin.checked_sub(1));
+    before.and_then(|at| line.get(at)).is_some_and(|word| word == "--")
+}
+
+/// Options that stand behind the command would go to the command, which is seldom meant.
+fn check_words(command: &[String], marked: bool) -> Result<(), String> {
+    let Some((first, rest)) = command.split_first().filter(|_| !marked) else { return Ok(()) };
+    let ours = RunArguments::augment_args(clap::Command::new("run"));
+    let is_ours = |word: &str| {
+        let name = word.strip_prefix("--").map(|name| name.split('=').next().unwrap_or(name));
+        name.is_some_and(|name| ours.get_arguments().any(|argument| argument.get_long() == Some(name)))
+    };
+    // Text with blanks is a whole command for a shell; nothing belongs behind it.
+    let is_text = first.contains(char::is_whitespace);
+    match rest.iter().find(|word| is_ours(word) || (is_text && word.starts_with('-'))) {
+        None => Ok(()),
+        Some(word) => Err(format!(
+            "{word} stands behind the command. Options of `meseta run` come before it: meseta run {word} … {first}\n\
+             If {word} is meant for the command, write -- before the command: meseta run -- {first} … {word}"
+        )),
+    }
+}
+
 async fn execute(arguments: &RunArguments) -> Result<u8, String> {
-    let masters = arguments.connect.masters()?;
+    let target = arguments.connect.target()?;
     let work = plan_work(arguments)?;
     let user = match &arguments.user {
         Some(user) => user.clone(),
@@ -121,17 +163,19 @@ async fn execute(arguments: &RunArguments) -> Result<u8, String> {
     };
     let roles = vec![arguments.role.clone()];
     let checkpoint = !arguments.no_checkpoint;
-    let info = framework::info(work.name.clone(), user, roles, checkpoint, FAILOVER);
+    let mut info = framework::info(work.name.clone(), user, roles, checkpoint, FAILOVER);
+    info.principal = target.principal().map(str::to_owned);
     let mut signals = Signals::listen().map_err(|error| format!("cannot wait for signals: {error}"))?;
     let needs: Vec<Quantities> = work.units.iter().map(Unit::needs).collect();
     let tasks = work.units.iter().map(|unit| unit.parts.len()).sum();
     let progress = Progress::new(arguments.quiet, tasks);
-    let (watch, written) = Watch::new(&work.units, progress.clone());
-    let framework = Framework::start(masters.clone(), info);
+    work.notes.iter().for_each(|note| progress.note(note));
+    let (watch, written) = Watch::new(&work.units, target.options(), progress.clone());
+    let framework = Framework::start(target.scheduler(), info);
     framework.order(Order::Add(work.units)).await;
     let run = Run {
-        master: arguments.connect.master.clone(),
-        client: MasterClient::new(masters),
+        client: target.client(),
+        target,
         role: arguments.role.clone(),
         needs,
         progress: progress.clone(),
@@ -170,15 +214,18 @@ enum End {
 struct Work {
     name: String,
     units: Vec<Unit>,
+    /// What people should know about it.
+    notes: Vec<String>,
 }
 
 fn plan_work(arguments: &RunArguments) -> Result<Work, String> {
     let named = |name: &str| match pod::is_name(name) {
         true => Ok(name.to_owned()),
-        false => Err(format!("'{name}' is no name: use up to 100 letters, digits, '-', '_' and '.'")),
+        false => Err(format!("'{name}' cannot be a name: use up to 100 letters, digits, '-', '_' and '.'")),
     };
     let asked = arguments.name.as_deref().map(named).transpose()?;
     resources::role::check(&arguments.role).map_err(|error| format!("--role: {error}"))?;
+    let mut notes = Vec::new();
     let (name, parts, executor) = match &arguments.pod {
         Some(path) => {
             let mut pod = read_pod(path)?;
@@ -191,7 +238,7 @@ fn plan_work(arguments: &RunArguments) -> Result<Work, String> {
         }
         None => {
             let first = arguments.command.first().map(String::as_str).unwrap_or_default();
-            let part = wish(arguments)?.part("", "");
+            let part = wish(arguments, &mut notes)?.part("", "");
             (asked.unwrap_or_else(|| name_of(first)), vec![part], None)
         }
     };
@@ -203,18 +250,34 @@ fn plan_work(arguments: &RunArguments) -> Result<Work, String> {
             Unit { number, parts, pod: executor.clone() }
         })
         .collect();
-    Ok(Work { name, units })
+    Ok(Work { name, units, notes })
 }
 
-fn wish(arguments: &RunArguments) -> Result<Wish, String> {
+fn wish(arguments: &RunArguments, notes: &mut Vec<String>) -> Result<Wish, String> {
     let RunArguments { cpus, mem, disk, gpus, .. } = arguments;
     if arguments.command.iter().all(|word| word.trim().is_empty()) {
         return Err("the command is empty".to_owned());
     }
+    let here = std::path::Path::new(".");
+    let mut env: BTreeMap<String, String> = arguments.env.iter().cloned().collect();
+    for file in ship::left_here(&arguments.command, arguments.argv, &arguments.uri, here) {
+        notes.push(format!(
+            "{file} is a file of this machine, which the task does not see; --uri {file} brings it where the agent has it, too, \
+             --uri https://… from anywhere"
+        ));
+    }
+    let command = match ship::ship(&arguments.command, arguments.argv, &arguments.uri, here)? {
+        None => arguments.command.clone(),
+        Some(shipment) => {
+            notes.push(shipment.note);
+            env.extend([shipment.variable]);
+            shipment.command
+        }
+    };
     Ok(Wish {
-        command: arguments.command.clone(),
+        command,
         argv: arguments.argv,
-        env: arguments.env.iter().cloned().collect(),
+        env,
         uris: arguments.uri.clone(),
         user: arguments.user.clone(),
         needs: compose::needs(
@@ -246,8 +309,8 @@ fn name_part(part: &Part, name: &str, base: &str, instance: Option<usize>, in_po
 
 fn read_pod(path: &Path) -> Result<pod::Pod, String> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    pod::parse(&text).map_err(|why| format!("{shown}: {why}\ndocs/pods.md shows what a pod file looks like"))
+    let text = files::read_text(path, files::WRITTEN_MAX)?;
+    pod::parse(&text).map_err(|why| format!("{shown}: {why}\n`meseta help pods` shows what a pod file looks like"))
 }
 
 /// "/usr/bin/wc -l x" → "wc".
@@ -258,7 +321,7 @@ fn name_of(text: &str) -> String {
 }
 
 struct Run {
-    master: String,
+    target: Target,
     client: MasterClient,
     role: String,
     needs: Vec<Quantities>,
@@ -290,6 +353,11 @@ impl Run {
                     self.interrupted = Some(code);
                     self.look_at = Instant::now() + NEXT_LOOK;
                     self.progress.note("killing the tasks; once more to leave at once");
+                    self.framework.order(Order::Kill).await;
+                }
+                () = self.watch.broken(), if self.interrupted.is_none() => {
+                    self.interrupted = Some(NOBODY_READS);
+                    self.look_at = Instant::now() + NEXT_LOOK;
                     self.framework.order(Order::Kill).await;
                 }
                 () = sleep_until(look_at) => {
@@ -326,7 +394,7 @@ impl Run {
             News::Lost(error) => {
                 let hopeless = matches!(error, client::Error::Transport(_) | client::Error::Malformed(_));
                 if !self.subscribed && hopeless {
-                    return Err(explain(&self.master, &error));
+                    return Err(self.target.explain(&error));
                 }
                 if !std::mem::replace(&mut self.away, true) {
                     self.progress.note(&format!("waiting for the master: {error}"));
@@ -339,7 +407,7 @@ impl Run {
             }
             News::Requeued { unit, why } => self.watch.on_requeued(&unit, &why),
             News::Update { unit, part, status } => self.watch.on_update(unit.number, part, *status),
-            News::Over(Err(error)) => return Err(explain(&self.master, &error)),
+            News::Over(Err(error)) => return Err(self.target.explain(&error)),
             News::Over(Ok(())) => return Err("the framework ended by itself".to_owned()),
         }
         Ok(())
@@ -353,8 +421,11 @@ impl Run {
             return;
         }
         let Some(needs) = self.needs.get(unit) else { return };
-        let Ok(Ok(agents)) = timeout(LOOK_PATIENCE, self.client.get_agents()).await else { return };
-        let reason = why::nothing_starts(&agents, needs, &self.role);
+        let both = async { tokio::join!(self.client.get_agents(), self.client.get_quota()) };
+        let Ok((Ok(agents), quota)) = timeout(LOOK_PATIENCE, both).await else { return };
+        // Who may run tasks may not be allowed to see quotas.
+        let quotas = Quotas::new(quota.map(|quota| quota.status.configs).unwrap_or_default(), &agents);
+        let reason = why::nothing_starts(&agents, &quotas, needs, &self.role);
         if self.reason.as_ref() != Some(&reason) {
             self.progress.note(&reason);
             self.reason = Some(reason);
@@ -433,11 +504,42 @@ mod tests {
     }
 
     #[test]
+    fn options_behind_the_command_are_not_swallowed() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        for command in
+            [&["echo hi", "--cpus", "1"][..], &["echo hi", "--cpu", "1"], &["true", "--mem=5"], &["a b", "-q"]]
+        {
+            let why = check_words(&words(command), false).expect_err("an option");
+            assert!(why.contains("come before it") && why.contains("meseta run -- "), "{why}");
+            assert_eq!(check_words(&words(command), true), Ok(()));
+        }
+        for command in [&["wc", "-l", "--fast", "x"][..], &["echo", "a b"], &[]] {
+            assert_eq!(check_words(&words(command), false), Ok(()), "{command:?}");
+        }
+        let line = |line: &[&str]| words(line).into_iter();
+        assert!(is_marked(line(&["meseta", "run", "--", "grep", "--name"]), &words(&["grep", "--name"])));
+        assert!(!is_marked(line(&["meseta", "run", "grep", "--", "x"]), &words(&["grep", "--", "x"])));
+        let error =
+            Line::try_parse_from(["run", "--cpu", "1", "true"]).map(drop).expect_err("no such option").to_string();
+        assert!(error.contains("--cpus"), "{error}");
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
-        for words in [&["run"][..], &["run", "--pod", "f", "true"], &["run", "--instances", "0", "x"]] {
+        for words in [
+            &["run"][..],
+            &["run", "--pod", "f", "true"],
+            &["run", "--instances", "0", "x"],
+            &["run", "--instances", "4000000000", "x"],
+        ] {
             assert!(Line::try_parse_from(words).is_err(), "{words:?}");
         }
-        for words in [&["run", "--name", "a/b", "x"][..], &["run", "--role", "a//b", "x"], &["run", "--cpus=-1", "x"]] {
+        for words in [
+            &["run", "--name", "a/b", "x"][..],
+            &["run", "--role", "a//b", "x"],
+            &["run", "--cpus=-1", "x"],
+            &["run", "--mem=1e20", "x"],
+        ] {
             let line = Line::try_parse_from(words).expect("parses");
             assert!(plan_work(&line.run).is_err(), "{words:?}");
         }

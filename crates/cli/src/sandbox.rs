@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use client::{AgentClient, Error};
+use client::{AgentClient, Error, Options};
 use proto::v1;
 
 /// Bytes asked for at once; an agent may give fewer.
@@ -56,32 +56,62 @@ pub fn container_of(status: &v1::TaskStatus) -> Option<v1::ContainerId> {
 /// The sandboxes of a cluster. What is learned of an agent is kept.
 #[derive(Debug, Default)]
 pub struct Sandboxes {
-    agents: Mutex<BTreeMap<String, Agent>>,
+    options: Options,
+    agents: Mutex<BTreeMap<String, AgentFiles>>,
 }
 
+impl Sandboxes {
+    /// `options` say who asks.
+    pub fn new(options: Options) -> Sandboxes {
+        Sandboxes { options, agents: Mutex::default() }
+    }
+
+    pub async fn open(&self, place: &Place) -> Result<Sandbox, Error> {
+        let known = self.agents.lock().unwrap_or_else(PoisonError::into_inner).get(&place.address).cloned();
+        let files = match known {
+            Some(files) => files,
+            None => {
+                let files = AgentFiles::open(&place.address, self.options.clone()).await?;
+                let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+                agents.insert(place.address.clone(), files.clone());
+                files
+            }
+        };
+        Ok(files.sandbox(place))
+    }
+}
+
+/// The files of one agent.
 #[derive(Clone, Debug)]
-struct Agent {
+pub struct AgentFiles {
     client: AgentClient,
     work_dir: String,
 }
 
-impl Sandboxes {
-    pub async fn open(&self, place: &Place) -> Result<Sandbox, Error> {
-        let known = self.agents.lock().unwrap_or_else(PoisonError::into_inner).get(&place.address).cloned();
-        let agent = match known {
-            Some(agent) => agent,
-            None => {
-                let client = AgentClient::new(&place.address)?;
-                let flags = client.get_flags().await?.flags;
-                let work_dir = flags.into_iter().find(|flag| flag.name == WORK_DIR_FLAG).and_then(|flag| flag.value);
-                let agent = Agent { client, work_dir: work_dir.unwrap_or_default() };
-                let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
-                agents.insert(place.address.clone(), agent.clone());
-                agent
-            }
+impl AgentFiles {
+    /// Asks the agent where it keeps sandboxes.
+    pub async fn open(address: &str, options: Options) -> Result<AgentFiles, Error> {
+        let client = AgentClient::with_options(address, options)?;
+        let flags = client.get_flags().await?.flags;
+        let work_dir = flags.into_iter().find(|flag| flag.name == WORK_DIR_FLAG).and_then(|flag| flag.value);
+        let work_dir = work_dir.unwrap_or_default().trim_end_matches('/').to_owned();
+        Ok(AgentFiles { client, work_dir })
+    }
+
+    pub fn sandbox(&self, place: &Place) -> Sandbox {
+        Sandbox { client: self.client.clone(), directory: format!("{}/{}", self.work_dir, place.path()) }
+    }
+
+    /// The names in a directory below the agent's work directory, the newest first; none if there is no such directory.
+    pub async fn list(&self, directory: &str) -> Result<Vec<String>, Error> {
+        let mut found = match self.client.list_files(&format!("{}/{directory}", self.work_dir)).await {
+            Ok(list) => list.file_infos,
+            Err(Error::Refused { status, .. }) if status.as_u16() == NOT_FOUND => Vec::new(),
+            Err(error) => return Err(error),
         };
-        let directory = format!("{}/{}", agent.work_dir.trim_end_matches('/'), place.path());
-        Ok(Sandbox { client: agent.client, directory })
+        found.sort_by_key(|file| std::cmp::Reverse(file.mtime.as_ref().map_or(0, |time| time.nanoseconds)));
+        let name = |file: v1::FileInfo| file.path.rsplit('/').next().map(str::to_owned);
+        Ok(found.into_iter().filter_map(name).collect())
     }
 }
 

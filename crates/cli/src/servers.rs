@@ -1,7 +1,9 @@
-//! `meseta master`, `meseta agent`, `meseta dev`: from the command line to running servers, and from signals to their end.
+//! `meseta master`, `meseta agent`: from the command line to running servers, and from signals to their end. `dev` runs them
+//! in one process.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
+use crate::output::{complain, print};
 use observe::logging::{self, Format, Log, LogConfig};
 use stdx::flags::{self, Table, Values};
 use tokio::{
@@ -16,27 +18,8 @@ pub enum Program {
     Agent,
 }
 
-#[derive(clap::Args)]
-pub struct DevArguments {
-    /// How many agents.
-    #[arg(long, default_value_t = 1)]
-    pub agents: u16,
-    /// The master's port; agents take free ones.
-    #[arg(long, default_value_t = 5050)]
-    pub port: u16,
-    /// Where everything is kept; a temporary directory, removed at the end, without it.
-    #[arg(long)]
-    pub work_dir: Option<PathBuf>,
-    /// What each agent offers, such as 'cpus:4;mem:2048'; this machine's share without it.
-    #[arg(long)]
-    pub resources: Option<String>,
-    /// How tasks are kept apart; as far as this host allows without it.
-    #[arg(long, default_value = "all")]
-    pub isolation: String,
-}
-
 /// The environment's variables that are flags.
-const PREFIX: &str = "MESOS_";
+pub const PREFIX: &str = "MESOS_";
 
 /// How many threads serve connections and encode; the deciding loop is one task among theirs.
 const WORKER_THREADS: usize = 2;
@@ -64,13 +47,17 @@ const HAND_OVER: &str = "--handover";
 pub fn run(program: Program, mut args: Vec<String>) -> ExitCode {
     let given = args.len();
     args.retain(|arg| arg != HAND_OVER);
+    let short_help = args.iter().position(|arg| arg == "-h");
+    if let Some(at) = short_help {
+        args.splice(at.., ["--help".to_owned()]);
+    }
     let handing_over = args.len() < given && program == Program::Master;
     let values = match flags::parse(program.table(), PREFIX, args, std::env::vars()) {
         Ok(values) => values,
         Err(why) => return fail(&format!("{why}\n`meseta {} --help` lists the flags", program.name())),
     };
     if values.help {
-        print!("{}", flags::help(&format!("meseta {}", program.name()), program.table()));
+        print(&flags::help(&format!("meseta {}", program.name()), program.table()));
         return ExitCode::SUCCESS;
     }
     if handing_over {
@@ -99,9 +86,9 @@ fn hand_over(values: &Values) -> ExitCode {
     crate::connect::run(async {
         let address = std::net::SocketAddr::new(values.ip("ip")?, values.port("port")?).to_string();
         let masters = address.parse().map_err(|error: client::Error| error.to_string())?;
-        let asked = client::MasterClient::new(masters).hand_over().await;
-        asked.map_err(|error| crate::connect::explain(&address, &error))?;
-        println!("{address} hands over and ends");
+        let target = crate::connect::Target { masters, credential: None };
+        target.client().hand_over().await.map_err(|error| target.explain(&error))?;
+        print(&format!("{address} hands over and ends"));
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -140,92 +127,13 @@ async fn run_agent(values: Values, log: &Log) -> ExitCode {
     }
 }
 
-/// Runs a master and agents in this process.
-pub fn dev(arguments: DevArguments) -> ExitCode {
-    let temporary = match &arguments.work_dir {
-        Some(_) => None,
-        None => match tempfile::Builder::new().prefix("meseta-dev-").tempdir() {
-            Ok(directory) => Some(directory),
-            Err(error) => {
-                return fail(&format!("cannot make a temporary directory: {error}; give one with --work-dir"));
-            }
-        },
-    };
-    let home =
-        arguments.work_dir.clone().or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
-    let level = LogConfig { level: "warn".into(), ..LogConfig::new("meseta") };
-    let started = logging::start(&level).map_err(|e| e.to_string()).and_then(|_| runtime());
-    match started {
-        Ok(runtime) => runtime.block_on(run_dev(&arguments, &home)),
-        Err(why) => fail(&why),
-    }
-}
-
-async fn run_dev(arguments: &DevArguments, home: &std::path::Path) -> ExitCode {
-    let (master, agents) = match start_dev(arguments, home).await {
-        Ok(started) => started,
-        Err(why) => return fail(&why),
-    };
-    println!(
-        "Meseta listens at http://{}, with {} agent(s); files below {}",
-        master.address,
-        agents.len(),
-        home.display()
-    );
-    println!("In another terminal: meseta run --master {} 'echo hello'", master.address);
-    told_to_stop().await;
-    stop_dev(agents).await;
-    ExitCode::SUCCESS
-}
-
-/// Ends the agents of a development cluster, their executors and tasks.
-pub async fn stop_dev(mut agents: Vec<agent::Running>) {
-    for running in &agents {
-        running.shut_down("the development cluster stops").await;
-    }
-    for running in &mut agents {
-        running.ended().await;
-    }
-}
-
-/// Starts the development cluster on the current runtime.
-pub async fn start_dev(
-    arguments: &DevArguments,
-    home: &std::path::Path,
-) -> Result<(master::Running, Vec<agent::Running>), String> {
-    let read = |table: &'static Table, args: Vec<String>| flags::parse(table, PREFIX, args, []);
-    let master_flags = vec![
-        format!("--port={}", arguments.port),
-        format!("--work_dir={}", home.join("master").display()),
-        "--no-hostname_lookup".into(),
-    ];
-    let master = master::start(read(&master::flags::TABLE, master_flags)?, None).await?;
-    let mut agents = Vec::new();
-    for i in 1..=arguments.agents {
-        let work_dir = home.join(format!("agent{i}"));
-        let mut flags = vec![
-            format!("--master={}", master.address),
-            "--port=0".into(),
-            format!("--work_dir={}", work_dir.display()),
-            format!("--runtime_dir={}", work_dir.join("run").display()),
-            format!("--cgroups_root=meseta-dev-{}-{i}", std::process::id()),
-            format!("--isolation={}", arguments.isolation),
-            "--registration_backoff_factor=10ms".into(),
-            "--no-hostname_lookup".into(),
-        ];
-        flags.extend(arguments.resources.iter().map(|resources| format!("--resources={resources}")));
-        agents.push(agent::start(read(&agent::flags::TABLE, flags)?, None).await?);
-    }
-    Ok((master, agents))
-}
-
 /// Prints the reference page of a server's flags.
 pub fn reference(program: Program) -> ExitCode {
-    print!("{}", reference_page(program));
+    print(&reference_page(program));
     ExitCode::SUCCESS
 }
 
-fn reference_page(program: Program) -> String {
+pub fn reference_page(program: Program) -> String {
     flags::reference(&format!("meseta {}", program.name()), PREFIX, program.table())
 }
 
@@ -305,7 +213,7 @@ pub async fn told_to_stop() {
 }
 
 pub fn fail(why: &str) -> ExitCode {
-    eprintln!("meseta: {why}");
+    complain(why);
     ExitCode::FAILURE
 }
 

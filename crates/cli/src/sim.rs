@@ -97,7 +97,7 @@ struct Failing {
 
 fn chance(text: &str) -> Result<f64, String> {
     let chance = text.parse().ok().filter(|chance: &f64| (0.0..=0.9).contains(chance));
-    chance.ok_or_else(|| "a part such as 0.01, at most 0.9".to_owned())
+    chance.ok_or_else(|| "write a number such as 0.01, at most 0.9".to_owned())
 }
 
 /// What is printed and written.

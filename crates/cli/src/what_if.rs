@@ -147,13 +147,13 @@ async fn cluster(arguments: &WhatIfArguments) -> Result<Scenario, String> {
     let read = |file: &str, text: &str| read_state(file, text, task, seed).map_err(|error| error.to_string());
     let mut scenario = match &arguments.state {
         Some(path) => read(&path.display().to_string(), &work::read(path)?)?,
-        None => read(&format!("{}/state", arguments.connect.master), &fetch(&arguments.connect, "/state").await?)?,
+        None => read(&format!("{}/state", arguments.connect.shown()), &fetch(&arguments.connect, "/state").await?)?,
     };
     match (&arguments.roles, &arguments.state) {
         (Some(path), _) => add_roles(path, &mut scenario)?,
         (None, None) => {
             let text = fetch(&arguments.connect, "/roles").await?;
-            let file = format!("{}/roles", arguments.connect.master);
+            let file = format!("{}/roles", arguments.connect.shown());
             read_roles(&file, &text, &mut scenario).map_err(|error| error.to_string())?;
         }
         (None, Some(_)) => scenario.notes.push(
@@ -177,5 +177,5 @@ fn add_roles(path: &PathBuf, scenario: &mut Scenario) -> Result<(), String> {
 
 async fn fetch(connect: &Connect, path: &str) -> Result<String, String> {
     let answer = connect.client()?.get(path).await.map_err(|error| connect.explain(&error))?;
-    String::from_utf8(answer.to_vec()).map_err(|_| format!("{}{path} is no text in UTF-8", connect.master))
+    String::from_utf8(answer.to_vec()).map_err(|_| format!("{}{path} is not text in UTF-8", connect.shown()))
 }

@@ -12,7 +12,8 @@ use crate::{
     connect::{self, Connect},
     find,
     output::{Column, Format, table},
-    tables,
+    shortage::Quotas,
+    tables::{self, Parts},
 };
 
 /// Tells why a framework or the frameworks of a role got no offers: of how many agents, for which reason.
@@ -20,7 +21,7 @@ use crate::{
 /// The answer is about this moment: it is worked out from what the allocator knows when it is asked.
 #[derive(clap::Args, Debug)]
 pub struct WhyArguments {
-    /// The beginning of a framework's id or its name, or a role. All frameworks without it.
+    /// A framework (its id, a short id, or its name), or a role. All frameworks without it.
     #[arg(value_name = "FRAMEWORK|ROLE")]
     of: Option<String>,
     #[command(flatten)]
@@ -47,6 +48,8 @@ struct Row {
     cycle: u64,
     offered_in_cycle: Option<u64>,
     reasons: Vec<ReasonRow>,
+    /// The quotas that bind the role, and what is held of them.
+    quotas: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -62,7 +65,8 @@ struct ReasonRow {
 
 pub fn why(arguments: WhyArguments) -> ExitCode {
     connect::run(async {
-        let cluster = tables::fetch(&arguments.connect).await?;
+        let parts = Parts { agents: true, frameworks: true, ..Parts::default() };
+        let cluster = tables::fetch(&arguments.connect, parts).await?;
         let (mut framework, mut role) = (None, None);
         if let Some(text) = &arguments.of {
             match find::framework(&cluster, text) {
@@ -71,6 +75,9 @@ pub fn why(arguments: WhyArguments) -> ExitCode {
             }
         }
         let client = arguments.connect.client()?;
+        // Who may ask why may not be allowed to see quotas.
+        let configs = client.get_quota().await.map(|quota| quota.status.configs).unwrap_or_default();
+        let quotas = Quotas::new(configs, &cluster.agents);
         let found = client.explain(framework, role.clone()).await.map_err(|error| match (&error, &role) {
             (client::Error::Refused { status, .. }, Some(text)) if status.as_u16() == 404 => {
                 format!(
@@ -84,7 +91,8 @@ pub fn why(arguments: WhyArguments) -> ExitCode {
             let mut mine = infos.filter(|info| info.id.as_ref().is_some_and(|of| of.value == id));
             mine.next().map_or_else(String::new, |info| info.name.clone())
         };
-        let explanations = found.explanations.iter().map(|one| row(one, name(&one.framework_id.value))).collect();
+        let row = |one: &Explanation| Row { quotas: quotas.of(&one.role), ..row(one, name(&one.framework_id.value)) };
+        let explanations = found.explanations.iter().map(row).collect();
         arguments.format.print(&Why { explanations, left_out: found.left_out() }, text)?;
         Ok(ExitCode::SUCCESS)
     })
@@ -109,6 +117,7 @@ fn row(of: &Explanation, framework: String) -> Row {
         cycle: of.cycle(),
         offered_in_cycle: of.offered_in_cycle,
         reasons: of.reasons.iter().map(reason).collect(),
+        quotas: Vec::new(),
     }
 }
 
@@ -147,9 +156,12 @@ fn one(row: &Row) -> String {
         let example = reason.example.as_ref().map(|agent| format!("e.g. {agent}")).unwrap_or_default();
         vec![reason.r#type.to_owned(), reason.message.clone() + &until.unwrap_or_default(), example]
     });
+    for quota in &row.quotas {
+        text += &format!("\n  {quota}");
+    }
     text.push('\n');
     text.push_str(&table(
-        &[Column::Text("  REASON"), Column::Text("WHAT"), Column::Text("AGENT")],
+        &[Column::Text("  REASON"), Column::Note("WHAT"), Column::Note("AGENT")],
         rows.map(|mut row| {
             if let Some(first) = row.first_mut() {
                 first.insert_str(0, "  ");

@@ -1,9 +1,15 @@
 //! Which work on which agents: the options that `meseta what-if` and `meseta sim` have alike.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use stdx::units::parse_duration;
 use workload::{Fleet, Load, Mix, Trace};
+
+use crate::files;
 
 #[derive(clap::Args, Clone, Debug)]
 pub struct Work {
@@ -35,7 +41,7 @@ const AGENT: &str = "cpus:16;mem:65536";
 
 fn part(text: &str) -> Result<f64, String> {
     let part = text.parse().ok().filter(|part: &f64| (0.001..=100.0).contains(part));
-    part.ok_or_else(|| "a part such as 0.8, at least 0.001 and at most 100".to_owned())
+    part.ok_or_else(|| "write a number such as 0.8, from 0.001 to 100".to_owned())
 }
 
 impl Work {
@@ -62,7 +68,7 @@ impl Work {
             (None, Some(mix)) => {
                 let trace = mix.generate(&self.mixed(&fleet));
                 if let Some(path) = &self.save_trace {
-                    write(path, &trace.csv())?;
+                    files::write(path, &trace.csv())?;
                 }
                 trace
             }
@@ -88,12 +94,9 @@ fn read_fleet(text: &str) -> Result<Fleet, String> {
     parsed.map_err(|error| format!("--agents {error}"))
 }
 
-pub fn read(path: &PathBuf) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
-}
-
-pub fn write(path: &PathBuf, text: &str) -> Result<(), String> {
-    fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+/// A recorded cluster or a trace.
+pub fn read(path: &Path) -> Result<String, String> {
+    files::read_text(path, files::RECORDED_MAX)
 }
 
 /// Where reports go.
@@ -110,12 +113,12 @@ pub struct ReportFiles {
 impl ReportFiles {
     pub fn write(&self, html: impl FnOnce() -> String, outcomes: &[workload::Named]) -> Result<(), String> {
         if let Some(path) = &self.html {
-            write(path, &html())?;
+            files::write(path, &html())?;
         }
         if let Some(directory) = &self.svg {
             fs::create_dir_all(directory).map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
             for (name, svg) in workload::charts(outcomes) {
-                write(&directory.join(format!("{name}.svg")), &svg)?;
+                files::write(&directory.join(format!("{name}.svg")), &svg)?;
             }
         }
         Ok(())

@@ -28,8 +28,8 @@ pub async fn sample(master: MasterClient, mut over: watch::Receiver<bool>) -> Sa
     let started = Instant::now();
     let mut samples = Samples::default();
     while !*over.borrow_and_update() {
-        if let Ok(state) = master.get_state().await {
-            samples.moments.push(moment(&Cluster::from(state)));
+        if let (Ok(agents), Ok(frameworks)) = tokio::join!(master.get_agents(), master.get_frameworks()) {
+            samples.moments.push(moment(&Cluster { agents, frameworks, ..Cluster::default() }));
         }
         tokio::select! {
             () = sleep(EVERY) => {}

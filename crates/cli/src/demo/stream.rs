@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use client::Masters;
+use client::{Masters, SchedulerClient};
 use model::task_state::is_terminal;
 use proto::v1::TaskState;
 use tokio::sync::watch;
@@ -44,7 +44,7 @@ impl Stream {
     /// Streams until the other framework is done, and `at_least` for its time.
     pub async fn run(self, other_is_done: watch::Receiver<bool>) -> Result<(), String> {
         let info = framework::info(STREAM.to_owned(), self.user.clone(), vec!["*".to_owned()], true, FAILOVER);
-        let mut framework = Framework::start(self.masters.clone(), info);
+        let mut framework = Framework::start(SchedulerClient::new(self.masters.clone()), info);
         let end = Instant::now() + self.at_least;
         let mut next = OUTSTANDING;
         framework.order(Order::Add((0..next).map(unit).collect())).await;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use client::Masters;
+use client::{Masters, SchedulerClient};
 use model::task_state::is_terminal;
 use proto::v1::{self, TaskState, TaskStatus};
 use resources::Quantities;
@@ -38,7 +38,7 @@ impl WordCount {
     /// Counts the words of all chunks together.
     pub async fn run(self, chunks: &[PathBuf]) -> Result<Counts, String> {
         let info = framework::info(WORD_COUNT.to_owned(), self.user.clone(), vec!["*".to_owned()], true, FAILOVER);
-        let mut framework = Framework::start(self.masters.clone(), info);
+        let mut framework = Framework::start(SchedulerClient::new(self.masters.clone()), info);
         let maps: Vec<Unit> = chunks.iter().enumerate().map(|(number, chunk)| map(number, chunk)).collect();
         let reducer = maps.len();
         framework.order(Order::Add(maps)).await;

@@ -36,7 +36,7 @@ pub struct Placed {
 }
 
 /// An agent and what it offers.
-struct Room {
+struct AgentOffers {
     agent: Arc<AgentPlace>,
     offer_ids: Vec<v1::OfferId>,
     free: Resources,
@@ -48,12 +48,12 @@ struct Room {
 /// Places what fits, in the order of the queue, each unit where most is free; what does not fit stays in the queue and
 /// lets others pass.
 pub fn plan(offers: Vec<v1::Offer>, waiting: &mut VecDeque<Waiting>, framework: &v1::FrameworkId) -> Plan {
-    let mut rooms = rooms(offers);
+    let mut agents = by_agent(offers);
     let mut left = VecDeque::new();
     let mut misfits: Vec<Quantities> = Vec::new();
     while let Some(Waiting { unit, attempt }) = waiting.pop_front() {
         let needs = unit.needs();
-        if misfits.contains(&needs) || !place(&mut rooms, &unit, attempt, &needs, framework) {
+        if misfits.contains(&needs) || !place(&mut agents, &unit, attempt, &needs, framework) {
             if !misfits.contains(&needs) {
                 misfits.push(needs);
             }
@@ -62,23 +62,23 @@ pub fn plan(offers: Vec<v1::Offer>, waiting: &mut VecDeque<Waiting>, framework: 
     }
     *waiting = left;
     let mut plan = Plan::default();
-    for room in rooms {
-        match room.placed.is_empty() {
-            true => plan.declined.extend(room.offer_ids),
-            false => plan.accepted.push(room.answer()),
+    for agent in agents {
+        match agent.placed.is_empty() {
+            true => plan.declined.extend(agent.offer_ids),
+            false => plan.accepted.push(agent.answer()),
         }
     }
     plan
 }
 
-fn rooms(offers: Vec<v1::Offer>) -> Vec<Room> {
-    let mut rooms: BTreeMap<String, Room> = BTreeMap::new();
+fn by_agent(offers: Vec<v1::Offer>) -> Vec<AgentOffers> {
+    let mut agents: BTreeMap<String, AgentOffers> = BTreeMap::new();
     for offer in offers {
         let address = offer.url.as_ref().map(|url| {
             let host = url.address.ip.as_deref().or(url.address.hostname.as_deref()).unwrap_or(&offer.hostname);
             format!("{host}:{}", url.address.port)
         });
-        let room = rooms.entry(offer.agent_id.value.clone()).or_insert_with(|| Room {
+        let agent = agents.entry(offer.agent_id.value.clone()).or_insert_with(|| AgentOffers {
             agent: Arc::new(AgentPlace { id: offer.agent_id, hostname: offer.hostname, address }),
             offer_ids: Vec::new(),
             free: Resources::default(),
@@ -86,19 +86,26 @@ fn rooms(offers: Vec<v1::Offer>) -> Vec<Room> {
             operations: Vec::new(),
             placed: Vec::new(),
         });
-        room.free += fit::usable(&offer.resources);
-        room.offer_ids.push(offer.id);
+        agent.free += fit::usable(&offer.resources);
+        agent.offer_ids.push(offer.id);
     }
-    rooms.into_values().collect()
+    agents.into_values().collect()
 }
 
-fn place(rooms: &mut [Room], unit: &Arc<Unit>, attempt: u32, needs: &Quantities, framework: &v1::FrameworkId) -> bool {
-    let mut order: Vec<&mut Room> = rooms.iter_mut().filter(|room| room.free.contains_quantities(needs)).collect();
-    order.sort_by_key(|room| std::cmp::Reverse(room.free.cpus()));
-    order.into_iter().any(|room| room.place(unit, attempt, framework))
+fn place(
+    agents: &mut [AgentOffers],
+    unit: &Arc<Unit>,
+    attempt: u32,
+    needs: &Quantities,
+    framework: &v1::FrameworkId,
+) -> bool {
+    let mut order: Vec<&mut AgentOffers> =
+        agents.iter_mut().filter(|agent| agent.free.contains_quantities(needs)).collect();
+    order.sort_by_key(|agent| std::cmp::Reverse(agent.free.cpus()));
+    order.into_iter().any(|agent| agent.place(unit, attempt, framework))
 }
 
-impl Room {
+impl AgentOffers {
     fn place(&mut self, unit: &Arc<Unit>, attempt: u32, framework: &v1::FrameworkId) -> bool {
         let mut free = self.free.clone();
         let mut tasks = Vec::with_capacity(unit.parts.len());

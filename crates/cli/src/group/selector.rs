@@ -71,7 +71,7 @@ fn condition(text: &str) -> Result<AttributeConstraint, String> {
 }
 
 fn wrong(text: &str) -> String {
-    format!("--select: '{text}' is no condition such as disk=ssd, rack!=r1, gpu, !old or @hostname~big-.*")
+    format!("--select: '{text}' is not a condition such as disk=ssd, rack!=r1, gpu, !old or @hostname~big-.*")
 }
 
 pub fn print(constraints: &RoleConstraints) -> String {

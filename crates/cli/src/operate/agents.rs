@@ -1,21 +1,33 @@
-//! `meseta agents drain | deactivate | reactivate`: takes agents out of the offers and puts them back. `tables` prints them
-//! with `meseta agents`.
+//! `meseta agents show | drain | deactivate | reactivate`: looks at agents, takes them out of the offers and puts them back.
+//! `tables` prints them with `meseta agents`.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::ExitCode,
+    time::Duration,
+};
 
-use client::{Error, MasterClient};
-use proto::v1::{AgentId, master::call};
+use client::{AgentClient, Error, MasterClient, Options};
+use proto::v1::{AgentId, Task, master::call};
+use serde_json::Value;
 
 use super::{change, time};
 use crate::{
+    cluster::{AgentRow, Cluster},
     connect::Connect,
-    find,
-    output::Format,
-    tables::{fetch, print_agents},
+    find::{self, NotFound},
+    ids::Short,
+    output::{Format, amount},
+    tables::{Parts, agent_rows, fetch, print_agents},
 };
 
 #[derive(clap::Subcommand, Debug)]
 pub enum Verb {
+    /// All that is known of agents, and what isolation they enforce.
+    Show {
+        #[command(flatten)]
+        target: Target,
+    },
     /// Ends the tasks of agents, and gives them no new ones: first `draining`, then `drained`.
     Drain {
         #[command(flatten)]
@@ -48,16 +60,36 @@ pub struct Target {
     connect: Connect,
     #[command(flatten)]
     format: Format,
-    /// By id, a beginning of it that no other agent has, or hostname.
+    /// By id, a short id, or hostname.
     #[arg(value_name = "AGENT", required = true)]
     agents: Vec<String>,
 }
 
-const NEXT: &str = "`meseta agents` shows how agents are";
+const NEXT: &str = "`meseta agents` shows the state of each agent";
 const LOOK: Duration = Duration::from_millis(200);
+/// How often a drain that takes long says what it waits for.
+const TELL_EVERY: u32 = 50;
+/// Agents that are asked why they still drain.
+const ASKED_MAX: usize = 10;
+/// Names in one sentence.
+const NAMED_MAX: usize = 3;
 
 pub async fn agents(verb: Verb) -> Result<ExitCode, String> {
     match verb {
+        Verb::Show { target } => {
+            let (ids, rows) = (target.ids().await?, agent_rows(&target.connect).await?);
+            if let Some(unknown) = ids.iter().find(|id| !rows.iter().any(|row| row.id == **id)) {
+                return Err(format!("no agent has the id or the hostname '{unknown}'; {NEXT}"));
+            }
+            let rows: Vec<AgentRow> = rows.into_iter().filter(|row| ids.contains(&row.id)).collect();
+            let isolation = isolation_of_all(&target.connect, &rows).await;
+            let waiting = why_draining(&target.connect, &rows).await;
+            target.format.print(&Shown { agents: &rows, isolation: &isolation }, |_| {
+                let each = rows.iter().map(|row| details(row, isolation.get(&row.id)));
+                each.chain(waiting).collect::<Vec<_>>().join("\n\n")
+            })?;
+            Ok(ExitCode::SUCCESS)
+        }
         Verb::Drain { target, max_grace_period, mark_gone, wait } => {
             let grace = max_grace_period.map(|text| time(&text)).transpose()?;
             let max_grace_period = grace.map(|grace| grace.try_into().unwrap_or_default());
@@ -65,7 +97,12 @@ pub async fn agents(verb: Verb) -> Result<ExitCode, String> {
                 client.drain_agent(call::DrainAgent { agent_id, max_grace_period, mark_gone: Some(mark_gone) }).await
             };
             let ids = target.each(drain).await?;
+            let mut looks = 0;
             while wait && target.still_drain(&ids).await? {
+                looks += 1;
+                if looks % TELL_EVERY == 0 {
+                    target.tell_why(&ids).await;
+                }
                 tokio::time::sleep(LOOK).await;
             }
             target.show(&ids).await
@@ -103,21 +140,207 @@ impl Target {
 
     /// What is no agent that the master lists may be one that is unreachable: the master knows.
     async fn ids(&self) -> Result<Vec<String>, String> {
-        let rows = fetch(&self.connect).await?.agent_rows();
-        self.agents
-            .iter()
-            .map(|text| Ok(find::agent(&rows, text)?.map_or(text.clone(), |row| row.id.clone())))
-            .collect()
+        let rows = self.rows().await?;
+        let id = |text: &String| match find::agent(&rows, text) {
+            Ok(row) => Ok(row.id.clone()),
+            Err(NotFound::Nothing(_)) => Ok(text.clone()),
+            Err(NotFound::Several(why)) => Err(why),
+        };
+        self.agents.iter().map(id).collect()
+    }
+
+    async fn rows(&self) -> Result<Vec<AgentRow>, String> {
+        Ok(fetch(&self.connect, Parts { agents: true, ..Parts::default() }).await?.agent_rows())
     }
 
     async fn still_drain(&self, ids: &[String]) -> Result<bool, String> {
-        let rows = fetch(&self.connect).await?.agent_rows();
-        Ok(rows.iter().any(|row| row.state == "draining" && ids.contains(&row.id)))
+        Ok(self.rows().await?.iter().any(|row| row.state == "draining" && ids.contains(&row.id)))
+    }
+
+    async fn tell_why(&self, ids: &[String]) {
+        let mut rows = agent_rows(&self.connect).await.unwrap_or_default();
+        rows.retain(|row| ids.contains(&row.id));
+        for sentence in why_draining(&self.connect, &rows).await {
+            crate::output::complain(&sentence);
+        }
     }
 
     async fn show(&self, ids: &[String]) -> Result<ExitCode, String> {
-        let mut rows = fetch(&self.connect).await?.agent_rows();
+        let mut rows = agent_rows(&self.connect).await?;
         rows.retain(|row| ids.contains(&row.id));
-        print_agents(rows, self.format, "None of them is registered any more")
+        print_agents(&self.connect, rows, self.format, "None of these agents is registered any more").await
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Shown<'a> {
+    agents: &'a [AgentRow],
+    /// By agent's id.
+    isolation: &'a BTreeMap<String, String>,
+}
+
+fn details(row: &AgentRow, isolation: Option<&String>) -> String {
+    let dash = |text: Option<&String>| text.cloned().unwrap_or_else(|| "-".to_owned());
+    let attributes: Vec<String> = row.attributes.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+    let each = row.total.iter().map(|(name, total)| {
+        let number = |value: Option<&Value>| amount(name, value.and_then(Value::as_f64).unwrap_or(0.0));
+        match total.as_f64() {
+            Some(_) => format!("{name} {} of {}", number(row.allocated.get(name)), number(Some(total))),
+            None => format!("{name} {}", total.as_str().unwrap_or_default()),
+        }
+    });
+    let resources: Vec<String> = each.collect();
+    [
+        format!("Agent       {}", row.id),
+        format!("Hostname    {}", row.hostname),
+        format!("Address     {}", dash(row.address.as_ref())),
+        format!("State       {}, {} task(s)", row.state, row.tasks),
+        format!("Version     {}", dash(row.version.as_ref())),
+        format!("Attributes  {}", if attributes.is_empty() { "-".to_owned() } else { attributes.join(";") }),
+        format!("In use      {}", resources.join("; ")),
+        format!("Enforces    {}", isolation.map_or("not known", String::as_str)),
+    ]
+    .join("\n")
+}
+
+/// What isolation each agent enforces, by its id; agents that cannot be asked or do not say are left out.
+pub async fn isolation_of_all(connect: &Connect, rows: &[AgentRow]) -> BTreeMap<String, String> {
+    const STATE: &str = "/state";
+    let Ok(target) = connect.target() else { return BTreeMap::new() };
+    let options = target.options();
+    let answers = ask_all(rows.iter(), &options, async |client: AgentClient| {
+        let state: Value = serde_json::from_slice(&client.get(STATE).await.ok()?).ok()?;
+        state.get("isolation_enforced").map(enforced)
+    });
+    answers.await
+}
+
+/// "cpu, memory, namespaces; not pids".
+fn enforced(isolation: &Value) -> String {
+    let Some(parts) = isolation.as_object() else { return isolation.to_string() };
+    let (mut done, mut missing) = (Vec::new(), Vec::new());
+    for (name, value) in parts {
+        match value {
+            Value::Bool(true) => done.push(name.clone()),
+            Value::Bool(false) | Value::Null => missing.push(name.clone()),
+            Value::String(text) => done.push(format!("{name}={text}")),
+            other => done.push(format!("{name}={other}")),
+        }
+    }
+    match (done.is_empty(), missing.is_empty()) {
+        (true, _) => "nothing".to_owned(),
+        (false, true) => done.join(", "),
+        (false, false) => format!("{}; not {}", done.join(", "), missing.join(", ")),
+    }
+}
+
+/// Why agents are still draining: tasks that run, or last updates that frameworks have not acknowledged.
+pub async fn why_draining(connect: &Connect, rows: &[AgentRow]) -> Vec<String> {
+    let draining: Vec<&AgentRow> = rows.iter().filter(|row| row.state == "draining").take(ASKED_MAX).collect();
+    let Ok(target) = connect.target() else { return Vec::new() };
+    if draining.is_empty() {
+        return Vec::new();
+    }
+    let parts = Parts { frameworks: true, ..Parts::default() };
+    let cluster = fetch(connect, parts).await.unwrap_or_default();
+    let options = target.options();
+    let ended = ask_all(draining.iter().copied(), &options, async |client: AgentClient| {
+        client.get_tasks().await.ok().map(|tasks| tasks.terminated_tasks)
+    });
+    let ended = ended.await;
+    let short = Short::of(rows.iter().map(|row| row.id.as_str()));
+    let sentence = |row: &&AgentRow| {
+        let waits = unacknowledged(ended.get(&row.id).map_or(&[], Vec::as_slice), &cluster);
+        let running = (row.tasks > 0).then(|| format!("{} task(s) have not ended", row.tasks));
+        let all: Vec<String> = running.into_iter().chain(waits).collect();
+        (!all.is_empty()).then(|| format!("{} ({}) still drains: {}", short.get(&row.id), row.hostname, all.join("; ")))
+    };
+    draining.iter().filter_map(sentence).collect()
+}
+
+/// One clause for each framework whose acknowledgements are missing.
+fn unacknowledged(ended: &[Task], cluster: &Cluster) -> Vec<String> {
+    let frameworks: BTreeSet<&str> = ended.iter().map(|task| task.framework_id.value.as_str()).collect();
+    let clause = |id: &str| {
+        let theirs = ended.iter().filter(|task| task.framework_id.value == id);
+        let names: Vec<&str> = theirs.map(|task| task.task_id.value.as_str()).collect();
+        let more = names.len().saturating_sub(NAMED_MAX);
+        let listed = names.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+        let listed = if more > 0 { format!("{listed} and {more} more") } else { listed };
+        let mut all = cluster.frameworks.frameworks.iter();
+        let of = all.find(|one| one.framework_info.id.as_ref().is_some_and(|known| known.value == id));
+        let (name, state) = match of {
+            None => ("a framework that has left".to_owned(), "the agent forgets it when the master tells".to_owned()),
+            Some(one) if one.connected => (
+                format!("framework '{}'", one.framework_info.name),
+                "it is connected and has to acknowledge".to_owned(),
+            ),
+            Some(one) => {
+                let secs = Duration::try_from_secs_f64(one.framework_info.failover_timeout()).unwrap_or_default();
+                let until = crate::output::short_duration(secs);
+                let state = format!("it is disconnected, and is given up {until} after it left");
+                (format!("framework '{}'", one.framework_info.name), state)
+            }
+        };
+        format!("{name} ({id}) has not acknowledged how {listed} ended; {state}")
+    };
+    frameworks.into_iter().map(clause).collect()
+}
+
+/// Asks agents one after the other, and gives what they answer by their ids.
+async fn ask_all<'a, T>(
+    rows: impl Iterator<Item = &'a AgentRow>,
+    options: &Options,
+    ask: impl AsyncFn(AgentClient) -> Option<T>,
+) -> BTreeMap<String, T> {
+    const PATIENCE: Duration = Duration::from_secs(3);
+    let mut answers = BTreeMap::new();
+    for row in rows {
+        let Some(client) = row.address.as_ref().and_then(|at| AgentClient::with_options(at, options.clone()).ok())
+        else {
+            continue;
+        };
+        if let Ok(Some(answer)) = tokio::time::timeout(PATIENCE, ask(client)).await {
+            answers.insert(row.id.clone(), answer);
+        }
+    }
+    answers
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::v1::{FrameworkId, FrameworkInfo, TaskId, master::response::get_frameworks::Framework};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whose_acknowledgements_are_missing_is_told_with_the_tasks() {
+        let id = |value: &str| FrameworkId { value: value.to_owned() };
+        let task = |name: &str| Task {
+            framework_id: id("F"),
+            task_id: TaskId { value: name.to_owned() },
+            ..Default::default()
+        };
+        let info = FrameworkInfo {
+            id: Some(id("F")),
+            name: "web".to_owned(),
+            failover_timeout: Some(600.0),
+            ..Default::default()
+        };
+        let mut cluster = Cluster::default();
+        cluster.frameworks.frameworks = vec![Framework { framework_info: info, ..Default::default() }];
+        let told = unacknowledged(&["a", "b", "c", "d"].map(task), &cluster).join("");
+        let expected = "framework 'web' (F) has not acknowledged how a, b, c and 1 more ended; it is disconnected, and is \
+                        given up 10m after it left";
+        assert_eq!(told, expected);
+        assert!(unacknowledged(&[task("a")], &Cluster::default()).join("").contains("has left"));
+    }
+
+    #[test]
+    fn what_is_enforced_is_told_apart_from_what_is_not() {
+        let isolation = json!({"cpu": true, "memory": true, "pids": false, "limit": 4096});
+        assert_eq!(enforced(&isolation), "cpu, memory, limit=4096; not pids");
+        assert_eq!(enforced(&json!({"cpu": false})), "nothing");
     }
 }

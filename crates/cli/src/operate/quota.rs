@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, process::ExitCode};
 use proto::v1::{master::call, quota::QuotaConfig, value::Scalar};
 use serde::Serialize;
 
-use super::{amounts, change, print_amounts};
+use super::{amounts, change, print_amounts, warn_of_unknown};
 use crate::{
     connect::Connect,
     output::{Column, Format, table},
@@ -75,6 +75,7 @@ pub async fn quota(verb: Verb) -> Result<ExitCode, String> {
                     "nothing is set: give --guarantee, --limit or both; `meseta quota remove {role}` takes a quota away"
                 ));
             }
+            warn_of_unknown(&connect, guarantees.keys().chain(limits.keys())).await;
             let config = QuotaConfig { role, guarantees, limits };
             let update = call::UpdateQuota { force: Some(force), quota_configs: vec![config.clone()] };
             change(&connect, if force { "" } else { NEXT }, async |client| client.update_quota(update).await).await?;

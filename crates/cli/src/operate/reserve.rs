@@ -11,7 +11,12 @@ use resources::Resources;
 use serde::Serialize;
 
 use super::change;
-use crate::{connect::Connect, output::Format, tables};
+use crate::{
+    connect::Connect,
+    find,
+    output::Format,
+    tables::{self, Parts},
+};
 
 #[derive(clap::Args, Debug)]
 pub struct ReserveArguments {
@@ -19,7 +24,7 @@ pub struct ReserveArguments {
     connect: Connect,
     #[command(flatten)]
     format: Format,
-    /// The agent: the beginning of its id, or its hostname.
+    /// The agent: its id, a short id, or its hostname.
     agent: String,
     /// The role.
     role: String,
@@ -65,14 +70,10 @@ impl ReserveArguments {
                 labels: None,
             });
         }
-        let cluster = tables::fetch(&self.connect).await?;
-        let rows = cluster.agent_rows();
-        let mut found = rows.iter().filter(|row| row.id.starts_with(&self.agent) || row.hostname == self.agent);
-        match (found.next(), found.next()) {
-            (Some(row), None) => Ok((AgentId { value: row.id.clone() }, resources)),
-            (None, _) => Err(format!("no agent is called '{}'; `meseta agents` lists them", self.agent)),
-            (Some(_), Some(_)) => Err(format!("several agents are called '{}'; write more of the id", self.agent)),
-        }
+        let parts = Parts { agents: true, ..Parts::default() };
+        let rows = tables::fetch(&self.connect, parts).await?.agent_rows();
+        let id = find::agent(&rows, &self.agent)?.id.clone();
+        Ok((AgentId { value: id }, resources))
     }
 
     fn show(&self, agent_id: AgentId, what: &str) -> Result<ExitCode, String> {

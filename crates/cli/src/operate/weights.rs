@@ -62,7 +62,11 @@ pub async fn weights(verb: Verb) -> Result<ExitCode, String> {
 fn read(text: &str) -> Result<WeightInfo, String> {
     let wrong = || format!("'{text}' is not ROLE=WEIGHT, as in ads=2");
     let (role, weight) = text.rsplit_once('=').ok_or_else(wrong)?;
-    Ok(WeightInfo { weight: weight.trim().parse().map_err(|_| wrong())?, role: Some(role.to_owned()) })
+    let weight: f64 = weight.trim().parse().map_err(|_| wrong())?;
+    match weight > 0.0 && weight.is_finite() {
+        true => Ok(WeightInfo { weight, role: Some(role.to_owned()) }),
+        false => Err(format!("the weight of '{role}' cannot be {weight}; write a number above 0")),
+    }
 }
 
 fn show(format: Format, infos: &[WeightInfo]) -> Result<(), String> {

@@ -2,18 +2,22 @@
 
 use std::{future::Future, sync::Arc};
 
+use client::Options;
 use model::task_state::is_terminal;
 use proto::v1::{TaskState, TaskStatus, task_status::Source};
-use tokio::{sync::watch, task::JoinHandle, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     exit,
-    follow::{self, Lines},
     framework::{AgentPlace, Unit},
-    printer::{Printer, Stream, Written},
+    printer::{Printer, Written},
     progress::{Counts, Progress},
-    sandbox::{self, Place, Sandboxes},
+    sandbox::{self, Place},
+    tails::{Tail, Tails},
 };
+
+/// Failures that are told again at the end.
+const FAILURES_MAX: usize = 20;
 
 pub struct Watch {
     /// Known once the framework is subscribed.
@@ -21,105 +25,152 @@ pub struct Watch {
     /// By number of the unit, then of the part.
     units: Vec<Vec<Track>>,
     several: bool,
+    counts: Counts,
     progress: Progress,
     printer: Printer,
-    sandboxes: Arc<Sandboxes>,
+    tails: Tails,
     started: Instant,
+    /// Of a single task, for after the rest of its output.
     last_words: Option<LastWords>,
+    failures: Vec<LastWords>,
 }
 
 /// How a task ended, in a sentence.
 struct LastWords {
     good: bool,
+    /// The exit code tells it, too: `--quiet` may leave it out.
+    told_by_code: bool,
     text: String,
 }
 
 impl LastWords {
     fn say(&self, progress: &Progress) {
-        match self.good {
-            true => progress.plain(&self.text),
-            false => progress.note(&self.text),
+        match (self.good, self.told_by_code) {
+            (true, _) => progress.plain(&self.text),
+            (false, true) => progress.note(&self.text),
+            (false, false) => progress.warn(&self.text),
         }
     }
 }
 
+/// Where a task is in its life, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Waiting,
+    Running,
+    Finished,
+    Failed,
+}
+
 struct Track {
+    /// Unlike that of any other.
+    number: usize,
     name: String,
     agent: Option<Arc<AgentPlace>>,
     in_pod: bool,
     last: Option<TaskStatus>,
-    over: bool,
-    ended: watch::Sender<bool>,
-    follower: Option<JoinHandle<()>>,
+    phase: Phase,
+    tail: Option<Tail>,
+}
+
+impl Track {
+    fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Finished | Phase::Failed)
+    }
+
+    fn enter(&mut self, phase: Phase, counts: &mut Counts) {
+        *count_of(counts, self.phase) -= 1;
+        *count_of(counts, phase) += 1;
+        self.phase = phase;
+    }
+}
+
+fn count_of(counts: &mut Counts, phase: Phase) -> &mut usize {
+    match phase {
+        Phase::Waiting => &mut counts.waiting,
+        Phase::Running => &mut counts.running,
+        Phase::Finished => &mut counts.finished,
+        Phase::Failed => &mut counts.failed,
+    }
 }
 
 impl Watch {
-    pub fn new(units: &[Unit], progress: Progress) -> (Watch, Written) {
+    /// `options` say who asks agents for what tasks print.
+    pub fn new(units: &[Unit], options: Options, progress: Progress) -> (Watch, Written) {
         let (printer, written) = Printer::start(progress.clone());
-        let track = |unit: &Unit| {
-            unit.parts
-                .iter()
-                .map(|part| Track {
-                    name: part.task.name.clone(),
-                    agent: None,
-                    in_pod: unit.pod.is_some(),
-                    last: None,
-                    over: false,
-                    ended: watch::channel(false).0,
-                    follower: None,
-                })
-                .collect()
+        let mut numbers = 0..;
+        let mut track = |unit: &Unit, name: &str| Track {
+            number: numbers.next().unwrap_or_default(),
+            name: name.to_owned(),
+            agent: None,
+            in_pod: unit.pod.is_some(),
+            last: None,
+            phase: Phase::Waiting,
+            tail: None,
         };
-        let units: Vec<Vec<Track>> = units.iter().map(track).collect();
-        let several = units.iter().map(Vec::len).sum::<usize>() > 1;
+        let units: Vec<Vec<Track>> =
+            units.iter().map(|unit| unit.parts.iter().map(|part| track(unit, &part.task.name)).collect()).collect();
+        let total = units.iter().map(Vec::len).sum();
         let watch = Watch {
             framework_id: String::new(),
             units,
-            several,
+            several: total > 1,
+            counts: Counts { total, waiting: total, ..Counts::default() },
+            tails: Tails::new(options, printer.clone(), progress.clone()),
             progress,
             printer,
-            sandboxes: Arc::default(),
             started: Instant::now(),
             last_words: None,
+            failures: Vec::new(),
         };
         watch.show();
         (watch, written)
     }
 
+    /// Waits until nobody reads what is printed.
+    pub async fn broken(&self) {
+        tokio::select! {
+            () = self.printer.broken() => {}
+            () = self.progress.broken() => {}
+        }
+    }
+
     pub fn is_over(&self) -> bool {
-        self.tracks().all(|track| track.over)
+        self.counts.ended() == self.counts.total
     }
 
     pub fn nothing_runs(&self) -> bool {
-        self.tracks().all(|track| track.over || track.agent.is_none())
+        self.counts.running == 0
     }
 
     /// The number of a unit that is not launched yet.
     pub fn first_waiting(&self) -> Option<usize> {
-        self.units.iter().position(|unit| unit.iter().any(|track| track.agent.is_none() && !track.over))
+        self.units.iter().position(|unit| unit.iter().any(|track| track.phase == Phase::Waiting))
     }
 
     pub fn exit_code(&self) -> u8 {
-        let ends: Vec<&TaskStatus> = self.tracks().filter_map(|track| track.last.as_ref()).collect();
+        let ends: Vec<&TaskStatus> = self.units.iter().flatten().filter_map(|track| track.last.as_ref()).collect();
         exit::code_of_all(ends.into_iter())
     }
 
     pub fn on_launched(&mut self, unit: &Unit, agent: &Arc<AgentPlace>) {
         for track in self.units.get_mut(unit.number).into_iter().flatten() {
             track.agent = Some(agent.clone());
+            track.enter(Phase::Running, &mut self.counts);
         }
     }
 
     pub fn on_requeued(&mut self, unit: &Unit, why: &str) {
         for track in self.units.get_mut(unit.number).into_iter().flatten() {
             track.agent = None;
-            self.progress.note(&format!("{} is launched again, for its launch got lost: {why}", track.name));
+            track.enter(Phase::Waiting, &mut self.counts);
+            self.progress.note(&format!("{} is launched again, because its launch got lost: {why}", track.name));
         }
     }
 
     pub fn on_update(&mut self, unit: usize, part: usize, status: TaskStatus) {
         let Some(track) = self.units.get_mut(unit).and_then(|unit| unit.get_mut(part)) else { return };
-        if track.over {
+        if track.is_over() {
             return;
         }
         let state = status.state();
@@ -127,19 +178,12 @@ impl Watch {
         let before = track.last.as_ref().map(TaskStatus::state);
         let ran = !matches!(status.source(), Source::Master) || before.is_some();
         let follows = state == TaskState::TaskRunning || (is_terminal(state) && ran);
-        if follows && track.follower.is_none() {
-            let place = place(track, &self.framework_id, &status);
-            track.follower = place.map(|place| {
-                let prefix = self.several.then(|| format!("[{}] ", track.name));
-                let output = Output {
-                    name: track.name.clone(),
-                    sandboxes: self.sandboxes.clone(),
-                    printer: self.printer.clone(),
-                    progress: self.progress.clone(),
-                    prefix,
-                };
-                tokio::spawn(output.follow(place, track.ended.subscribe()))
-            });
+        if follows
+            && track.tail.is_none()
+            && let Some(place) = place(track, &self.framework_id, &status)
+        {
+            let prefix = self.several.then(|| format!("[{}] ", track.name));
+            track.tail = Some(self.tails.follow(track.number, place, prefix));
         }
         let name = &track.name;
         match state {
@@ -155,12 +199,20 @@ impl Watch {
             self.progress.note(&format!("{name} is unhealthy: {}", status.message()));
         }
         if is_terminal(state) || state == TaskState::TaskUnknown {
-            track.over = true;
-            track.ended.send_replace(true);
-            let told = LastWords { good: state == TaskState::TaskFinished, text: describe_end(name, &host, &status) };
+            let good = state == TaskState::TaskFinished;
+            let told =
+                LastWords { good, told_by_code: exit::is_told(&status), text: describe_end(name, &host, &status) };
+            if let Some(tail) = track.tail.take() {
+                tail.ended();
+            }
+            track.enter(if good { Phase::Finished } else { Phase::Failed }, &mut self.counts);
             match self.several {
-                true => told.say(&self.progress),
-                // After the rest of the output.
+                true => {
+                    told.say(&self.progress);
+                    if !good && self.failures.len() < FAILURES_MAX {
+                        self.failures.push(told);
+                    }
+                }
                 false => self.last_words = Some(told),
             }
         }
@@ -168,12 +220,11 @@ impl Watch {
     }
 
     pub fn show(&self) {
-        let counts = self.counts();
         if self.several {
-            self.progress.show(counts.describe(), counts.ended());
+            self.progress.show(self.counts.describe(), self.counts.ended());
             return;
         }
-        let text = match self.tracks().next() {
+        let text = match self.units.iter().flatten().next() {
             Some(Track { agent: Some(agent), last, .. }) => match last.as_ref().map(TaskStatus::state) {
                 Some(TaskState::TaskRunning) => format!("running on {}", agent.hostname),
                 _ => format!("starting on {}", agent.hostname),
@@ -183,41 +234,27 @@ impl Watch {
         self.progress.show(text, 0);
     }
 
-    /// Waits for the `goodbye` to the master and for the rest of the output.
+    /// Waits for the `goodbye` to the master and for the rest of the output; then says how it went.
     pub async fn drain(self, goodbye: impl Future<Output = ()>) {
-        let counts = self.counts();
-        let followers: Vec<_> = self.units.into_iter().flatten().filter_map(|track| track.follower).collect();
+        // Tasks whose end nobody heard of are not waited for.
+        drop(self.units);
         drop(self.printer);
-        let output = async {
-            for follower in followers {
-                let _ = follower.await;
-            }
-        };
-        tokio::join!(output, goodbye);
+        tokio::join!(self.tails.finish(), goodbye);
         if let Some(told) = self.last_words {
             told.say(&self.progress);
         }
-        if self.several {
-            self.progress.note(&format!("{} in {:.1} s", counts.describe(), self.started.elapsed().as_secs_f64()));
+        if !self.several {
+            return;
         }
-    }
-
-    fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for track in self.tracks() {
-            counts.total += 1;
-            match (track.over, &track.agent, &track.last) {
-                (true, _, Some(last)) if last.state() == TaskState::TaskFinished => counts.finished += 1,
-                (true, ..) => counts.failed += 1,
-                (false, None, _) => counts.waiting += 1,
-                (false, Some(_), _) => counts.running += 1,
-            }
+        let secs = self.started.elapsed().as_secs_f64();
+        self.progress.note(&format!("{} in {secs:.1} s", self.counts.describe()));
+        // Among many tasks they would be far up on the screen.
+        for failure in &self.failures {
+            failure.say(&self.progress);
         }
-        counts
-    }
-
-    fn tracks(&self) -> impl Iterator<Item = &Track> {
-        self.units.iter().flatten()
+        if self.counts.failed > self.failures.len() {
+            self.progress.note(&format!("and {} more failed", self.counts.failed - self.failures.len()));
+        }
     }
 }
 
@@ -251,60 +288,5 @@ fn describe_end(name: &str, host: &str, status: &TaskStatus) -> String {
         (Some(message), Some(reason)) => format!("{name} {word}{on}: {message} ({reason})"),
         (Some(told), None) | (None, Some(told)) => format!("{name} {word}{on}: {told}"),
         (None, None) => format!("{name} {word}{on}"),
-    }
-}
-
-/// What one task prints, on its way to the terminal.
-struct Output {
-    name: String,
-    sandboxes: Arc<Sandboxes>,
-    printer: Printer,
-    progress: Progress,
-    prefix: Option<String>,
-}
-
-impl Output {
-    async fn follow(self, place: Place, ended: watch::Receiver<bool>) {
-        let sandbox = match self.sandboxes.open(&place).await {
-            Ok(sandbox) => sandbox,
-            Err(error) => return self.complain(&error),
-        };
-        let (out, err) = tokio::join!(
-            self.follow_one(&sandbox, "stdout", Stream::Stdout, ended.clone()),
-            self.follow_one(&sandbox, "stderr", Stream::Stderr, ended),
-        );
-        if let Err(error) = out.and(err) {
-            self.complain(&error);
-        }
-    }
-
-    async fn follow_one(
-        &self,
-        sandbox: &sandbox::Sandbox,
-        file: &str,
-        stream: Stream,
-        ended: watch::Receiver<bool>,
-    ) -> Result<(), client::Error> {
-        let mut lines = self.prefix.as_deref().map(Lines::new);
-        let result = follow::follow(sandbox, file, 0, ended, |data| {
-            let text = match &mut lines {
-                Some(lines) => lines.push(&data),
-                None => {
-                    // The output of a single task takes the place of the spinner.
-                    self.progress.clear();
-                    data.to_vec()
-                }
-            };
-            self.printer.print(stream, text)
-        })
-        .await;
-        if let Some(mut lines) = lines {
-            self.printer.print(stream, lines.finish()).await;
-        }
-        result
-    }
-
-    fn complain(&self, error: &client::Error) {
-        self.progress.warn(&format!("cannot read what {} prints: {error}", self.name));
     }
 }

@@ -3,8 +3,10 @@
 use proto::v1::{self, master::response::GetAgents};
 use resources::{Quantities, Resources};
 
+use crate::shortage::{Quotas, free_on};
+
 /// What stands between a unit that needs this and its launch.
-pub fn nothing_starts(agents: &GetAgents, needs: &Quantities, role: &str) -> String {
+pub fn nothing_starts(agents: &GetAgents, quotas: &Quotas, needs: &Quantities, role: &str) -> String {
     let active: Vec<_> = agents.agents.iter().filter(|agent| agent.active && agent.deactivated != Some(true)).collect();
     if active.is_empty() {
         return match agents.agents.is_empty() && agents.recovered_agents.is_empty() {
@@ -26,20 +28,31 @@ pub fn nothing_starts(agents: &GetAgents, needs: &Quantities, role: &str) -> Str
             largest.unwrap_or_default()
         );
     }
-    let busy: Quantities = active
-        .iter()
-        .map(|agent| ours(&agent.allocated_resources, role).scalar_quantities())
-        .fold(Quantities::default(), |sum, next| sum + &next);
-    let all: Quantities = active
-        .iter()
-        .map(|agent| total(agent).scalar_quantities())
-        .fold(Quantities::default(), |sum, next| sum + &next);
+    let limits = quotas.limits_in_the_way(role, needs);
+    if !limits.is_empty() {
+        return format!("waiting for quota: {}", limits.join("; "));
+    }
+    let sum = |each: &dyn Fn(&&v1::master::response::get_agents::Agent) -> Quantities| {
+        active.iter().map(each).fold(Quantities::default(), |sum, next| sum + &next)
+    };
+    let free = sum(&|agent| free_on(agent, role));
+    if let Some(kept) = quotas.guarantees_in_the_way(role, needs, &free) {
+        return format!("waiting for quota: {kept}");
+    }
+    let busy = sum(&|agent| ours(&agent.allocated_resources, role).scalar_quantities());
+    let all = sum(&|agent| total(agent).scalar_quantities());
     let share = |name: &str| format!("{} of {} {name}", busy.named(name), all.named(name));
+    let most =
+        active.iter().max_by_key(|agent| (free_on(agent, role).named("cpus"), free_on(agent, role).named("mem")));
+    let most = most.map(|agent| {
+        format!("; the most that is free on one is {} on {}", free_on(agent, role), agent.agent_info.hostname)
+    });
     format!(
-        "waiting for {needs} to come free on one agent: {} agent(s), {} and {} in use",
+        "waiting for {needs} to come free on one agent: {} agent(s), {} and {} in use{}",
         active.len(),
         share("cpus"),
-        share("mem")
+        share("mem"),
+        most.unwrap_or_default()
     )
 }
 
@@ -69,7 +82,7 @@ mod tests {
 
     fn why(agents: Vec<Agent>, cpus: f64) -> String {
         let agents = GetAgents { agents, ..Default::default() };
-        nothing_starts(&agents, &fit::quantities([("cpus", cpus)]), "*")
+        nothing_starts(&agents, &Quotas::default(), &fit::quantities([("cpus", cpus)]), "*")
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod commands;
+mod first_hour;
 mod groups;
 mod masters;
 mod registry;
