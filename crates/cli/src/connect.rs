@@ -13,10 +13,7 @@ use std::{
 
 use client::{AgentClient, Credential, Error, MasterClient, Masters, Options, SchedulerClient};
 
-use crate::{
-    context,
-    servers::{fail, runtime},
-};
+use crate::{context, output::fail, runtime::runtime};
 
 const DEFAULT_MASTER: &str = "127.0.0.1:5050";
 const MASTER_VARIABLE: &str = "MESETA_MASTER";

@@ -15,8 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     files,
-    output::{Column, Format, table},
-    servers::fail,
+    output::{Column, Format, fail, table},
 };
 
 /// Names the context of a shell or a script.

@@ -24,8 +24,8 @@ use crate::{
     dev::{self, DevArguments},
     output, person,
     progress::Progress,
+    runtime,
     sandbox::Sandboxes,
-    servers,
 };
 use ledger::Ledger;
 use text::{Counts, Text};
@@ -108,7 +108,7 @@ async fn in_cluster(arguments: &DemoArguments, home: &Path, progress: &Progress)
     let show = tokio::time::timeout(PATIENCE, show(arguments, home, &address, &text, progress));
     let result = tokio::select! {
         shown = show => shown.unwrap_or_else(|_| Err(format!("nothing ended within {PATIENCE:?}"))),
-        () = servers::told_to_stop() => Err("interrupted".to_owned()),
+        () = runtime::told_to_stop() => Err("interrupted".to_owned()),
     };
     dev.stop().await;
     result

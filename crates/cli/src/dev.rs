@@ -21,8 +21,9 @@ use stdx::flags::{self, Table};
 use tokio::time::{Instant, interval_at};
 
 use crate::{
-    output::{complain, number, print},
-    servers::{PREFIX, fail, runtime, told_to_stop},
+    output::{complain, fail, number, print},
+    runtime::{runtime, told_to_stop},
+    servers::PREFIX,
 };
 
 #[derive(clap::Args)]

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Command, CommandFactory};
 
 use crate::{
-    output::{Column, print, table},
-    servers::{self, Program, fail},
+    output::{Column, fail, print, table},
+    servers::{self, Program},
 };
 
 /// The help of a command (`meseta help quota set`), or a page of the manual (`meseta help pods`).

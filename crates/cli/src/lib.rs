@@ -33,6 +33,7 @@ mod progress;
 mod recall;
 mod registry;
 mod run;
+mod runtime;
 mod sandbox;
 mod servers;
 mod ship;
@@ -117,7 +118,7 @@ struct ServerArguments {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.connect.is_given() && matches!(arguments.command, Command::Master(_) | Command::Agent(_)) {
-        return servers::fail("flags of a server stand behind its name: meseta agent --master=HOST:PORT");
+        return output::fail("flags of a server stand behind its name: meseta agent --master=HOST:PORT");
     }
     arguments.connect.set_before_command();
     match arguments.command {

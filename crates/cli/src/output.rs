@@ -4,6 +4,7 @@
 use std::{
     borrow::Cow,
     io::{self, IsTerminal, Write},
+    process::ExitCode,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -71,7 +72,13 @@ pub fn complain(text: &str) {
     let _ = tell(text);
 }
 
-/// The same, for who wants to know whether anybody reads.
+/// Says why a command failed; the code to exit with.
+pub fn fail(why: &str) -> ExitCode {
+    complain(why);
+    ExitCode::FAILURE
+}
+
+/// The same as `complain`, for who wants to know whether anybody reads.
 pub fn tell(text: &str) -> io::Result<()> {
     writeln!(io::stderr().lock(), "meseta: {}", printable_lines(text))
 }
@@ -262,6 +269,9 @@ pub fn amount(name: &str, value: f64) -> String {
     if name != "mem" && name != "disk" {
         return number(value);
     }
+    if value == 0.0 {
+        return "0".to_owned();
+    }
     const STEP: f64 = 1024.0;
     let (mut value, mut unit) = (value, "MiB");
     for larger in ["GiB", "TiB", "PiB"] {
@@ -343,7 +353,7 @@ mod tests {
             assert_eq!(amount("cpus", value), text);
         }
         for (value, text) in [
-            (0.0, "0 MiB"),
+            (0.0, "0"),
             (128.0, "128 MiB"),
             (1024.0, "1 GiB"),
             (7065.0, "6.9 GiB"),

@@ -28,7 +28,7 @@ use crate::{
     output::{complain, die_of_broken_pipe},
     person, pod,
     progress::Progress,
-    servers, ship,
+    runtime, ship,
     shortage::Quotas,
 };
 use watch::Watch;
@@ -112,7 +112,7 @@ pub fn run(arguments: RunArguments) -> ExitCode {
         complain(&why);
         return ExitCode::from(exit::USAGE);
     }
-    let result = servers::runtime().and_then(|runtime| {
+    let result = runtime::runtime().and_then(|runtime| {
         let result = runtime.block_on(execute(&arguments));
         // A thread that waits for a terminal or a pipe must not keep the command from ending.
         runtime.shutdown_background();

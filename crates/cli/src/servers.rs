@@ -3,12 +3,13 @@
 
 use std::process::ExitCode;
 
-use crate::output::{complain, print};
 use observe::logging::{self, Format, Log, LogConfig};
 use stdx::flags::{self, Table, Values};
-use tokio::{
-    runtime::{Builder, Runtime},
-    signal::unix::{SignalKind, signal},
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    output::{fail, print},
+    runtime::{runtime, small_runtime, told_to_stop},
 };
 
 /// Which server.
@@ -20,9 +21,6 @@ pub enum Program {
 
 /// The environment's variables that are flags.
 pub const PREFIX: &str = "MESOS_";
-
-/// How many threads serve connections and encode; the deciding loop is one task among theirs.
-const WORKER_THREADS: usize = 2;
 
 impl Program {
     fn table(self) -> &'static Table {
@@ -156,36 +154,6 @@ fn start_log(name: &'static str, values: &Values) -> Result<Log, String> {
     Ok(log)
 }
 
-/// The runtime of a server. To be called before any other thread exists.
-pub fn runtime() -> Result<Runtime, String> {
-    keep_memory_together();
-    Builder::new_multi_thread()
-        .worker_threads(WORKER_THREADS)
-        .enable_all()
-        .build()
-        .map_err(|e| format!("cannot start the runtime: {e}"))
-}
-
-/// A runtime of one thread: what an agent does is little, and handing it from thread to thread costs more than doing it.
-fn small_runtime() -> Result<Runtime, String> {
-    keep_memory_together();
-    Builder::new_current_thread().enable_all().build().map_err(|e| format!("cannot start the runtime: {e}"))
-}
-
-/// All threads allocate from one heap that grows and shrinks in large steps: glibc's heaps of threads ask the kernel for
-/// every few pages.
-fn keep_memory_together() {
-    // SAFETY: sets parameters of the allocator; there is one thread.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-        libc::mallopt(libc::M_TOP_PAD, 256 << 10);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 20);
-    }
-    if let Err(error) = kernel::memory::give_back_what_is_free() {
-        tracing::warn!(%error, "free memory stays with this process");
-    }
-}
-
 /// A message that arrives while all processors are busy does not interrupt whoever runs: on an idle machine nothing
 /// changes, on a busy one several messages are taken at one waking. Processes that this one starts are as `flags` say.
 fn let_others_finish(flags: libc::c_int) {
@@ -196,25 +164,6 @@ fn let_others_finish(flags: libc::c_int) {
     if unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH | flags, &raw const parameters) } != 0 {
         tracing::debug!(error = %std::io::Error::last_os_error(), "the scheduling policy stays as it was");
     }
-}
-
-/// Waits for SIGTERM or SIGINT.
-pub async fn told_to_stop() {
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut stream) => drop(stream.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = terminate => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-}
-
-pub fn fail(why: &str) -> ExitCode {
-    complain(why);
-    ExitCode::FAILURE
 }
 
 #[cfg(test)]

@@ -16,9 +16,8 @@ use stdx::units::parse_duration;
 use workload::{Fleet, Outcome, Recorder, Trace, Uses};
 
 use crate::{
-    output::Format,
+    output::{Format, fail},
     progress::{Counts, Progress},
-    servers::fail,
     work::{self, ReportFiles, Work},
 };
 

@@ -13,7 +13,7 @@ use crate::{
     find,
     ids::Short,
     masters::{self, Masters},
-    operate,
+    operate::{self, agents::Isolation},
     output::{Cell, Column, Format, age, amount, number, table},
 };
 
@@ -134,7 +134,12 @@ pub fn tasks(arguments: TasksArguments) -> ExitCode {
         }
         let format = arguments.format;
         format.print(&Named { tasks: Some(rows), ..Named::default() }, |named| {
-            tasks_table(named.tasks.as_deref().unwrap_or_default(), format.is_wide())
+            match named.tasks.as_deref() {
+                Some([]) | None if arguments.failed => "No task failed, as far as the master remembers".to_owned(),
+                Some([]) | None if arguments.all => "No tasks".to_owned(),
+                Some([]) | None => "No tasks. --all shows those that ended".to_owned(),
+                Some(rows) => tasks_table(rows, format.is_wide()),
+            }
         })?;
         Ok(ExitCode::SUCCESS)
     })
@@ -325,7 +330,7 @@ fn agents_table(rows: &[AgentRow]) -> String {
 }
 
 /// Whole ids, and what else there is to know. `isolation` is by agent's id.
-fn wide_agents_table(rows: &[AgentRow], isolation: &BTreeMap<String, String>) -> String {
+fn wide_agents_table(rows: &[AgentRow], isolation: &BTreeMap<String, Isolation>) -> String {
     let columns = [
         Column::Text("ID"),
         Column::Text("HOSTNAME"),
@@ -357,7 +362,7 @@ fn wide_agents_table(rows: &[AgentRow], isolation: &BTreeMap<String, String>) ->
                 row.tasks.to_string().into(),
                 age(row.registered_at).into(),
                 dash(row.version.as_ref()).into(),
-                dash(isolation.get(&row.id)).into(),
+                isolation.get(&row.id).map_or_else(|| "-".to_owned(), Isolation::short).into(),
                 attributes.join(";").into(),
             ]
         }),
@@ -412,9 +417,6 @@ fn frameworks_table(rows: &[FrameworkRow], wide: bool) -> String {
 }
 
 fn tasks_table(rows: &[TaskRow], wide: bool) -> String {
-    if rows.is_empty() {
-        return "No tasks. --all shows those that ended".to_owned();
-    }
     let mut columns = vec![
         Column::Text("ID"),
         Column::Text("STATE"),

@@ -113,9 +113,11 @@ impl Log {
 pub fn start(config: &LogConfig) -> Result<Log, LogError> {
     let (file, writer, is_terminal) = open(config)?;
     let (filter, handle) = reload::Layer::new(parse_level(&config.level)?);
+    // A line that cannot be written (a full disk, a pipe without a reader) is lost; complaining of it would panic.
+    let layer = fmt::layer().with_writer(writer).log_internal_errors(false);
     let lines = match config.format {
-        Format::Text => fmt::layer().with_writer(writer).with_ansi(is_terminal).boxed(),
-        Format::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
+        Format::Text => layer.with_ansi(is_terminal).boxed(),
+        Format::Json => layer.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(filter)).try_init().map_err(|_| LogError::Twice)?;
     let log = Log { file, level: config.level.clone(), filter: handle };

@@ -4,11 +4,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::ExitCode,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use client::{AgentClient, Error, MasterClient, Options};
 use proto::v1::{AgentId, Task, master::call};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{change, time};
@@ -17,7 +18,7 @@ use crate::{
     connect::Connect,
     find::{self, NotFound},
     ids::Short,
-    output::{Format, amount},
+    output::{Format, amount, short_duration},
     tables::{Parts, agent_rows, fetch, print_agents},
 };
 
@@ -172,14 +173,14 @@ impl Target {
     }
 }
 
-#[derive(serde::Serialize)]
+#[derive(Serialize)]
 struct Shown<'a> {
     agents: &'a [AgentRow],
     /// By agent's id.
-    isolation: &'a BTreeMap<String, String>,
+    isolation: &'a BTreeMap<String, Isolation>,
 }
 
-fn details(row: &AgentRow, isolation: Option<&String>) -> String {
+fn details(row: &AgentRow, isolation: Option<&Isolation>) -> String {
     let dash = |text: Option<&String>| text.cloned().unwrap_or_else(|| "-".to_owned());
     let attributes: Vec<String> = row.attributes.iter().map(|(name, value)| format!("{name}:{value}")).collect();
     let each = row.total.iter().map(|(name, total)| {
@@ -198,40 +199,75 @@ fn details(row: &AgentRow, isolation: Option<&String>) -> String {
         format!("Version     {}", dash(row.version.as_ref())),
         format!("Attributes  {}", if attributes.is_empty() { "-".to_owned() } else { attributes.join(";") }),
         format!("In use      {}", resources.join("; ")),
-        format!("Enforces    {}", isolation.map_or("not known", String::as_str)),
+        match isolation {
+            Some(isolation) => format!("Enforces    {}{}", isolation.short(), isolation.missing()),
+            None => "Enforces    not known: the agent does not say".to_owned(),
+        },
     ]
     .join("\n")
 }
 
 /// What isolation each agent enforces, by its id; agents that cannot be asked or do not say are left out.
-pub async fn isolation_of_all(connect: &Connect, rows: &[AgentRow]) -> BTreeMap<String, String> {
-    const STATE: &str = "/state";
+pub async fn isolation_of_all(connect: &Connect, rows: &[AgentRow]) -> BTreeMap<String, Isolation> {
     let Ok(target) = connect.target() else { return BTreeMap::new() };
     let options = target.options();
     let answers = ask_all(rows.iter(), &options, async |client: AgentClient| {
-        let state: Value = serde_json::from_slice(&client.get(STATE).await.ok()?).ok()?;
-        state.get("isolation_enforced").map(enforced)
+        Some(Isolation(serde_json::from_value(state(&client).await?.get("isolation_enforced")?.clone()).ok()?))
     });
     answers.await
 }
 
-/// "cpu, memory, namespaces; not pids".
-fn enforced(isolation: &Value) -> String {
-    let Some(parts) = isolation.as_object() else { return isolation.to_string() };
-    let (mut done, mut missing) = (Vec::new(), Vec::new());
-    for (name, value) in parts {
-        match value {
-            Value::Bool(true) => done.push(name.clone()),
-            Value::Bool(false) | Value::Null => missing.push(name.clone()),
-            Value::String(text) => done.push(format!("{name}={text}")),
-            other => done.push(format!("{name}={other}")),
+/// By isolator: `enforced`, or why it is not.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Isolation(BTreeMap<String, String>);
+
+impl Isolation {
+    const ENFORCED: &str = "enforced";
+
+    /// "cgroups/cpu, cgroups/mem; not linux/seccomp".
+    pub fn short(&self) -> String {
+        let (done, missing): (Vec<_>, Vec<_>) = self.0.iter().partition(|(_, how)| *how == Self::ENFORCED);
+        let names = |list: Vec<(&String, &String)>| {
+            list.into_iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        match (done.is_empty(), missing.is_empty()) {
+            (true, _) => "nothing".to_owned(),
+            (false, true) => names(done),
+            (false, false) => format!("{}; not {}", names(done), names(missing)),
         }
     }
-    match (done.is_empty(), missing.is_empty()) {
-        (true, _) => "nothing".to_owned(),
-        (false, true) => done.join(", "),
-        (false, false) => format!("{}; not {}", done.join(", "), missing.join(", ")),
+
+    /// A line for each isolator that is missing.
+    fn missing(&self) -> String {
+        let missing = self.0.iter().filter(|(_, how)| *how != Self::ENFORCED);
+        missing.map(|(name, why)| format!("\n            {name}: {why}")).collect()
     }
+}
+
+async fn state(client: &AgentClient) -> Option<Value> {
+    serde_json::from_slice(&client.get("/state").await.ok()?).ok()
+}
+
+/// A task that has ended, as its framework has not acknowledged yet.
+#[derive(Debug, Default, Deserialize)]
+struct Unacknowledged {
+    framework_id: String,
+    task_id: String,
+    /// Seconds since 1970.
+    told_again_time_seconds: Option<f64>,
+}
+
+/// Agents of Meseta say what their drain waits for; of others it is guessed from the tasks that they have not forgotten.
+async fn unacknowledged(client: &AgentClient) -> Option<Vec<Unacknowledged>> {
+    if let Some(waits) = state(client).await?.get("drain_waits_for") {
+        return serde_json::from_value(waits.clone()).ok();
+    }
+    let row = |task: Task| Unacknowledged {
+        framework_id: task.framework_id.value,
+        task_id: task.task_id.value,
+        told_again_time_seconds: None,
+    };
+    Some(client.get_tasks().await.ok()?.terminated_tasks.into_iter().map(row).collect())
 }
 
 /// Why agents are still draining: tasks that run, or last updates that frameworks have not acknowledged.
@@ -244,14 +280,13 @@ pub async fn why_draining(connect: &Connect, rows: &[AgentRow]) -> Vec<String> {
     let parts = Parts { frameworks: true, ..Parts::default() };
     let cluster = fetch(connect, parts).await.unwrap_or_default();
     let options = target.options();
-    let ended = ask_all(draining.iter().copied(), &options, async |client: AgentClient| {
-        client.get_tasks().await.ok().map(|tasks| tasks.terminated_tasks)
-    });
-    let ended = ended.await;
+    let waits = ask_all(draining.iter().copied(), &options, async |client: AgentClient| unacknowledged(&client).await);
+    let waits = waits.await;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let short = Short::of(rows.iter().map(|row| row.id.as_str()));
     let sentence = |row: &&AgentRow| {
-        let waits = unacknowledged(ended.get(&row.id).map_or(&[], Vec::as_slice), &cluster);
-        let running = (row.tasks > 0).then(|| format!("{} task(s) have not ended", row.tasks));
+        let waits = clauses(waits.get(&row.id).map_or(&[], Vec::as_slice), &cluster, now);
+        let running = (row.tasks > 0).then(|| format!("{} task(s) have not ended for the master", row.tasks));
         let all: Vec<String> = running.into_iter().chain(waits).collect();
         (!all.is_empty()).then(|| format!("{} ({}) still drains: {}", short.get(&row.id), row.hostname, all.join("; ")))
     };
@@ -259,30 +294,29 @@ pub async fn why_draining(connect: &Connect, rows: &[AgentRow]) -> Vec<String> {
 }
 
 /// One clause for each framework whose acknowledgements are missing.
-fn unacknowledged(ended: &[Task], cluster: &Cluster) -> Vec<String> {
-    let frameworks: BTreeSet<&str> = ended.iter().map(|task| task.framework_id.value.as_str()).collect();
+fn clauses(waits: &[Unacknowledged], cluster: &Cluster, now: f64) -> Vec<String> {
+    let frameworks: BTreeSet<&str> = waits.iter().map(|wait| wait.framework_id.as_str()).collect();
     let clause = |id: &str| {
-        let theirs = ended.iter().filter(|task| task.framework_id.value == id);
-        let names: Vec<&str> = theirs.map(|task| task.task_id.value.as_str()).collect();
-        let more = names.len().saturating_sub(NAMED_MAX);
-        let listed = names.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+        let theirs: Vec<&Unacknowledged> = waits.iter().filter(|wait| wait.framework_id == id).collect();
+        let more = theirs.len().saturating_sub(NAMED_MAX);
+        let listed = theirs.iter().take(NAMED_MAX).map(|wait| wait.task_id.as_str()).collect::<Vec<_>>().join(", ");
         let listed = if more > 0 { format!("{listed} and {more} more") } else { listed };
+        let again = theirs.iter().filter_map(|wait| wait.told_again_time_seconds).min_by(f64::total_cmp);
+        let again = again.map(|at| format!(", is told again in {:.0}s", (at - now).max(0.0))).unwrap_or_default();
         let mut all = cluster.frameworks.frameworks.iter();
         let of = all.find(|one| one.framework_info.id.as_ref().is_some_and(|known| known.value == id));
         let (name, state) = match of {
-            None => ("a framework that has left".to_owned(), "the agent forgets it when the master tells".to_owned()),
-            Some(one) if one.connected => (
-                format!("framework '{}'", one.framework_info.name),
-                "it is connected and has to acknowledge".to_owned(),
-            ),
+            None => ("a framework that has left".to_owned(), String::new()),
+            Some(one) if one.connected => {
+                (format!("framework '{}'", one.framework_info.name), ", and is connected".to_owned())
+            }
             Some(one) => {
-                let secs = Duration::try_from_secs_f64(one.framework_info.failover_timeout()).unwrap_or_default();
-                let until = crate::output::short_duration(secs);
-                let state = format!("it is disconnected, and is given up {until} after it left");
+                let timeout = Duration::try_from_secs_f64(one.framework_info.failover_timeout()).unwrap_or_default();
+                let state = format!(", and is disconnected: it is given up {} after it left", short_duration(timeout));
                 (format!("framework '{}'", one.framework_info.name), state)
             }
         };
-        format!("{name} ({id}) has not acknowledged how {listed} ended; {state}")
+        format!("{name} ({id}) has not acknowledged how {listed} ended{again}{state}")
     };
     frameworks.into_iter().map(clause).collect()
 }
@@ -309,18 +343,17 @@ async fn ask_all<'a, T>(
 
 #[cfg(test)]
 mod tests {
-    use proto::v1::{FrameworkId, FrameworkInfo, TaskId, master::response::get_frameworks::Framework};
-    use serde_json::json;
+    use proto::v1::{FrameworkId, FrameworkInfo, master::response::get_frameworks::Framework};
 
     use super::*;
 
     #[test]
     fn whose_acknowledgements_are_missing_is_told_with_the_tasks() {
         let id = |value: &str| FrameworkId { value: value.to_owned() };
-        let task = |name: &str| Task {
-            framework_id: id("F"),
-            task_id: TaskId { value: name.to_owned() },
-            ..Default::default()
+        let wait = |name: &str| Unacknowledged {
+            framework_id: "F".to_owned(),
+            task_id: name.to_owned(),
+            told_again_time_seconds: Some(112.0),
         };
         let info = FrameworkInfo {
             id: Some(id("F")),
@@ -330,17 +363,19 @@ mod tests {
         };
         let mut cluster = Cluster::default();
         cluster.frameworks.frameworks = vec![Framework { framework_info: info, ..Default::default() }];
-        let told = unacknowledged(&["a", "b", "c", "d"].map(task), &cluster).join("");
-        let expected = "framework 'web' (F) has not acknowledged how a, b, c and 1 more ended; it is disconnected, and is \
-                        given up 10m after it left";
+        let told = clauses(&["a", "b", "c", "d"].map(wait), &cluster, 100.0).join("");
+        let expected = "framework 'web' (F) has not acknowledged how a, b, c and 1 more ended, is told again in 12s, and is \
+                        disconnected: it is given up 10m after it left";
         assert_eq!(told, expected);
-        assert!(unacknowledged(&[task("a")], &Cluster::default()).join("").contains("has left"));
+        assert!(clauses(&[wait("a")], &Cluster::default(), 0.0).join("").contains("has left"));
     }
 
     #[test]
     fn what_is_enforced_is_told_apart_from_what_is_not() {
-        let isolation = json!({"cpu": true, "memory": true, "pids": false, "limit": 4096});
-        assert_eq!(enforced(&isolation), "cpu, memory, limit=4096; not pids");
-        assert_eq!(enforced(&json!({"cpu": false})), "nothing");
+        let isolation = |text: &str| Isolation(serde_json::from_str(text).expect("an object of texts"));
+        let some = isolation(r#"{"cgroups/cpu": "enforced", "linux/seccomp": "no profile was given"}"#);
+        assert_eq!(some.short(), "cgroups/cpu; not linux/seccomp");
+        assert!(some.missing().contains("linux/seccomp: no profile"));
+        assert_eq!(isolation(r#"{"cgroups/cpu": "not root"}"#).short(), "nothing");
     }
 }
