@@ -49,11 +49,11 @@ impl Quotas {
                 let of = &config.role;
                 sentences.push(match need > limit {
                     true => format!(
-                        "{need_text} of {name} are needed, and the quota of role '{of}' limits it to {limit_text} in all; ask for \
+                        "{need_text} {name} are needed, and the quota of role '{of}' limits it to {limit_text} in all; ask for \
                          less, or raise it with `meseta quota set {of} --limit`"
                     ),
                     false => format!(
-                        "{need_text} of {name} are needed, and the quota of role '{of}' limits it to {limit_text}, of which it \
+                        "{need_text} {name} are needed, and the quota of role '{of}' limits it to {limit_text}, of which it \
                          holds {has_text}"
                     ),
                 });
@@ -90,7 +90,7 @@ impl Quotas {
             let text = |quantity: Quantity| amount(name.as_str(), quantity.as_f64());
             let (largest, unmet) = others.into_iter().max_by_key(|(_, unmet)| *unmet)?;
             return Some(format!(
-                "{} of {name} are free, but {} of them are kept for role '{}', which its quota guarantees {} and which holds {}",
+                "{} {name} are free, but {} are kept for role '{}', which its quota guarantees {} and which holds {}",
                 text(has),
                 text(unmet.min(has)),
                 largest.role,
@@ -175,10 +175,10 @@ mod tests {
         };
         let quotas = Quotas::new(vec![config], &agents("cpus:4;mem:4096", "cpus:0.5;mem:1536", "ads/east"));
         let told = quotas.limits_in_the_way("ads/west", &fit::quantities([("cpus", 1.0), ("mem", 128.0)]));
-        let expected = "1 of cpus are needed, and the quota of role 'ads' limits it to 1, of which it holds 0.5";
+        let expected = "1 cpus are needed, and the quota of role 'ads' limits it to 1, of which it holds 0.5";
         assert_eq!(told, [expected]);
         let told = quotas.limits_in_the_way("ads", &fit::quantities([("mem", 4096.0)])).join("");
-        assert!(told.contains("4 GiB of mem are needed") && told.contains("2 GiB in all"), "{told}");
+        assert!(told.contains("4 GiB mem are needed") && told.contains("2 GiB in all"), "{told}");
         assert!(quotas.limits_in_the_way("adsx", &fit::quantities([("cpus", 9.0)])).is_empty());
         assert_eq!(quotas.of("ads").len(), 1);
     }
@@ -192,7 +192,7 @@ mod tests {
         let told = quotas.guarantees_in_the_way("batch", &fit::quantities([("cpus", 1.0)]), &free).expect("kept");
         assert_eq!(
             told,
-            "3 of cpus are free, but 3 of them are kept for role 'web', which its quota guarantees 4 and which holds 1"
+            "3 cpus are free, but 3 are kept for role 'web', which its quota guarantees 4 and which holds 1"
         );
         assert_eq!(quotas.guarantees_in_the_way("web", &fit::quantities([("cpus", 1.0)]), &free), None);
     }

@@ -133,13 +133,11 @@ pub fn tasks(arguments: TasksArguments) -> ExitCode {
             rows.retain(|row| is_failure(row.state));
         }
         let format = arguments.format;
-        format.print(&Named { tasks: Some(rows), ..Named::default() }, |named| {
-            match named.tasks.as_deref() {
-                Some([]) | None if arguments.failed => "No task failed, as far as the master remembers".to_owned(),
-                Some([]) | None if arguments.all => "No tasks".to_owned(),
-                Some([]) | None => "No tasks. --all shows those that ended".to_owned(),
-                Some(rows) => tasks_table(rows, format.is_wide()),
-            }
+        format.print(&Named { tasks: Some(rows), ..Named::default() }, |named| match named.tasks.as_deref() {
+            Some([]) | None if arguments.failed => "No task failed, as far as the master remembers".to_owned(),
+            Some([]) | None if arguments.all => "No tasks".to_owned(),
+            Some([]) | None => "No tasks. --all shows those that ended".to_owned(),
+            Some(rows) => tasks_table(rows, format.is_wide()),
         })?;
         Ok(ExitCode::SUCCESS)
     })

@@ -152,7 +152,7 @@ fn the_first_hour_on_one_machine() {
     fs::write(dev.home.path().join("work.sh"), "#!/bin/sh\necho \"worked $1\"\n").unwrap();
     let run = dev.output(&["run", "./work.sh a"]);
     assert_eq!(stdout(&run), "worked a\n", "{}", stderr(&run));
-    assert!(stderr(&run).contains("./work.sh (31 B) is shipped"), "{}", stderr(&run));
+    assert!(stderr(&run).contains("./work.sh (27 B) is shipped"), "{}", stderr(&run));
 
     // Options before and behind.
     let status =
@@ -218,7 +218,7 @@ fn the_first_hour_on_one_machine() {
     let mut run =
         dev.command(&["run", "--role", "small", "--cpus", "0.1", "true"]).stderr(Stdio::piped()).spawn().unwrap();
     let told = read_until(run.stderr.take().unwrap(), "quota of role");
-    assert!(told.contains("0.1 of cpus are needed") && told.contains("'small' limits it to 0.05"), "{told}");
+    assert!(told.contains("0.1 cpus are needed") && told.contains("'small' limits it to 0.05"), "{told}");
     kill(Pid::from_raw(run.id() as i32), Signal::SIGTERM).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(143));
 

@@ -107,7 +107,7 @@ fn bad_input_is_told_with_what_would_be_right() {
         (&["--agents", "3"][..], "--trace FILE or --mix google|web|batch says what work there is"),
         (&["--mix", "web"], "--agents is missing"),
         (&["--mix", "web", "--agents", "2:cpus(ads):4;mem:100"], "the simulation knows unreserved ones only"),
-        (&["--mix", "web", "--agents", "2", "--failure-rate", "2"], "a part such as 0.01, at most 0.9"),
+        (&["--mix", "web", "--agents", "2", "--failure-rate", "2"], "a number such as 0.01, at most 0.9"),
         (&["--mix", "web", "--agents", "2", "--until", "0secs"], "such as 1hrs"),
         (&["--mix", "web", "--agents", "2", "--policy", "fair"], "[possible values: meseta, mesos]"),
         (&["--mix", "web", "--agents", "2", "--guarantee", "a=cpus:4", "--guarantee", "a/b=cpus:8"], "Parent role 'a'"),
