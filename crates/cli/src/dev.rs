@@ -150,7 +150,9 @@ impl Dev {
             why = self.master.ended() => return Ended::Master(why),
             ended = first_end(&mut self.agents) => ended,
         };
-        Ended::Agent(self.agents.remove(at).number, why)
+        let agent = self.agents.remove(at);
+        remove_cgroups(&agent.cgroups_root);
+        Ended::Agent(agent.number, why)
     }
 
     /// Ends the agents, their executors and tasks, and says what that waits for.
