@@ -258,6 +258,10 @@ fn containers_config(settings: &Settings) -> containers::Config {
     config.cgroups_root = values.text("cgroups_root").unwrap_or("mesos").to_owned();
     config.launcher = settings.launcher;
     config.isolation = settings.isolation;
+    config.pids_limit = values.integer("pids_limit").filter(|most| *most > 0);
+    config.bounding_capabilities = settings.bounding_capabilities;
+    config.effective_capabilities = settings.effective_capabilities;
+    config.allow_unconfined = values.switch("seccomp_allow_unconfined");
     config.enable_cfs = values.switch("cgroups_enable_cfs");
     config.switch_user = values.switch("switch_user");
     config.fetcher = containers::FetcherConfig {

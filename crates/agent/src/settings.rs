@@ -11,7 +11,7 @@ use std::{
 };
 
 use agent_core::{Config, ReconfigurationPolicy, Recover};
-use containers::{Isolation, LauncherKind};
+use containers::{Capabilities, Capability, Isolation, LauncherKind};
 use coordination::Place;
 use proto::{upid::Upid, v1};
 use stdx::flags::Values;
@@ -28,6 +28,8 @@ pub struct Settings {
     pub runtime_dir: PathBuf,
     pub isolation: Isolation,
     pub launcher: LauncherKind,
+    pub bounding_capabilities: Option<Capabilities>,
+    pub effective_capabilities: Option<Capabilities>,
 }
 
 /// Where the leading master is found.
@@ -68,6 +70,13 @@ impl Settings {
             Some("posix") => LauncherKind::Posix,
             Some(other) => return Err(format!("--launcher: '{other}' is neither linux nor posix")),
         };
+        let bounding_capabilities = capabilities(&values, "bounding_capabilities")?;
+        let effective_capabilities = capabilities(&values, "effective_capabilities")?;
+        let allowed = bounding_capabilities.unwrap_or(containers::capabilities::DEFAULT);
+        let too_many = effective_capabilities.map(|effective| effective.without(allowed));
+        if let Some(too_many) = too_many.filter(|too_many| !too_many.is_empty()) {
+            return Err(format!("--effective_capabilities: {too_many} must also be in --bounding_capabilities"));
+        }
         Ok(Settings {
             master: find_master(&values, &master)?,
             listen: SocketAddr::new(values.ip("ip")?, values.port("port")?),
@@ -75,6 +84,8 @@ impl Settings {
             runtime_dir,
             isolation,
             launcher,
+            bounding_capabilities,
+            effective_capabilities,
             values,
         })
     }
@@ -174,6 +185,21 @@ fn prepare(work_dir: &Path) -> Result<(), SettingsError> {
     }
     std::fs::create_dir_all(&meta).map_err(wrong)?;
     std::fs::set_permissions(&meta, std::fs::Permissions::from_mode(0o700)).map_err(wrong)
+}
+
+/// A set of capabilities as JSON, as `CapabilityInfo` has it.
+fn capabilities(values: &Values, flag: &str) -> Result<Option<Capabilities>, SettingsError> {
+    let Some(text) = values.text(flag) else { return Ok(None) };
+    let wrong =
+        |why: String| format!("--{flag}: {why}; give a list such as {{\"capabilities\":[\"NET_RAW\",\"SYS_PTRACE\"]}}");
+    let read: serde_json::Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    let list = read.get("capabilities").and_then(serde_json::Value::as_array);
+    let list = list.ok_or_else(|| wrong("there is no list 'capabilities'".to_owned()))?;
+    let named: Result<Vec<Capability>, _> = list
+        .iter()
+        .map(|name| name.as_str().unwrap_or_default().parse::<Capability>().map_err(|error| wrong(error.to_string())))
+        .collect();
+    Ok(Some(Capabilities::of(&named?)))
 }
 
 fn default_runtime_dir(work_dir: &Path) -> PathBuf {

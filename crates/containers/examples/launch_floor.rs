@@ -64,7 +64,9 @@ impl Meter {
 /// CPU time of this process and of all it has waited for.
 fn cpu() -> Duration {
     let of = |who| {
+        // SAFETY: it is integers.
         let mut usage = unsafe { std::mem::zeroed::<libc::rusage>() };
+        // SAFETY: `usage` is a valid place for the answer.
         unsafe { libc::getrusage(who, &mut usage) };
         let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
         time(usage.ru_utime) + time(usage.ru_stime)
@@ -96,7 +98,7 @@ fn floor(launches: u32) -> io::Result<()> {
                 door = file.as_raw_fd();
             }
             let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD | if isolated { namespaces } else { 0 };
-            // The child runs on a stack of its own and ends in exec before this thread goes on.
+            // SAFETY: the child runs on a stack of its own and ends in exec before this thread goes on.
             let pid = unsafe {
                 let top = stack.as_mut_ptr().add(stack.len()).cast::<c_void>();
                 libc::clone(floor_child, top, flags, (&raw mut door).cast())
@@ -104,6 +106,7 @@ fn floor(launches: u32) -> io::Result<()> {
             if pid < 0 {
                 return Err(io::Error::last_os_error());
             }
+            // SAFETY: no status is asked for.
             unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
             if isolated {
                 fs::remove_dir(&cgroup)?;
@@ -115,6 +118,8 @@ fn floor(launches: u32) -> io::Result<()> {
 }
 
 extern "C" fn floor_child(door: *mut c_void) -> libc::c_int {
+    // SAFETY: `floor` hands in a pointer to a number of its own and stands still until the program runs; every array of texts
+    // ends with a null pointer.
     unsafe {
         let door = *door.cast::<libc::c_int>();
         if door >= 0 {

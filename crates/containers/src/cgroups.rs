@@ -25,6 +25,8 @@ const SEPARATOR: &str = "mesos";
 pub struct Shape {
     pub cpu: CpuShape,
     pub memory: MemoryShape,
+    /// Processes and threads at most.
+    pub pids: Option<u64>,
 }
 
 /// How a new process gets into cgroups.
@@ -74,6 +76,7 @@ pub struct Found {
     pub hierarchy: Option<Box<dyn Hierarchy>>,
     pub cpu: bool,
     pub memory: bool,
+    pub pids: bool,
     /// Containers can be held together by a cgroup even without a PID namespace.
     pub processes: bool,
     pub complaints: Vec<String>,
@@ -81,8 +84,9 @@ pub struct Found {
 
 /// Looks for the controllers that `isolation` wants and makes the root cgroups.
 pub fn find(config: &Config, isolation: Isolation) -> Found {
-    let mut found = Found { hierarchy: None, cpu: false, memory: false, processes: false, complaints: Vec::new() };
-    if !isolation.cpu && !isolation.memory && !credentials::is_root() {
+    let mut found =
+        Found { hierarchy: None, cpu: false, memory: false, pids: false, processes: false, complaints: Vec::new() };
+    if !isolation.cpu && !isolation.memory && !isolation.pids && !credentials::is_root() {
         return found;
     }
     let mounts = procfs::mounts().unwrap_or_default();
@@ -108,6 +112,7 @@ pub fn find(config: &Config, isolation: Isolation) -> Found {
         match v2::Unified::prepare(&mount, &config.cgroups_root, isolation, &unified_controllers) {
             Ok(hierarchy) => {
                 (found.cpu, found.memory) = (hierarchy.has_cpu(), hierarchy.has_memory());
+                found.pids = hierarchy.has_pids();
                 found.processes = true;
                 found.hierarchy = Some(Box::new(hierarchy));
             }
@@ -121,6 +126,7 @@ pub fn find(config: &Config, isolation: Isolation) -> Found {
         found.complaints.extend(complaints);
         if let Some(hierarchy) = hierarchy {
             (found.cpu, found.memory) = (hierarchy.has_cpu(), hierarchy.has_memory());
+            found.pids = hierarchy.has_pids();
             found.processes = hierarchy.has_processes();
             found.hierarchy = Some(Box::new(hierarchy));
         }
@@ -133,6 +139,11 @@ pub fn find(config: &Config, isolation: Isolation) -> Found {
             found
                 .complaints
                 .push("This host has no memory cgroup controller; no limit on memory is enforced.".to_owned());
+        }
+        if isolation.pids && !found.pids {
+            found
+                .complaints
+                .push("This host has no pids cgroup controller; containers may fork as much as they like.".to_owned());
         }
     }
     found

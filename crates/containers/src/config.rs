@@ -1,7 +1,11 @@
 //! What the agent decides about all its containers before the first one starts. What one container asks for is in `spec`;
 //! what the host can give is found out in `host`.
 
+use kernel::capabilities::Capabilities;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+/// As many as other container engines give; a thread counts as a process.
+pub const PIDS_LIMIT: u64 = 2048;
 
 /// The settings of a [`crate::Containers`].
 #[derive(Clone, Debug)]
@@ -20,6 +24,14 @@ pub struct Config {
     pub enable_cfs: bool,
     /// Limits memory and swap together instead of memory alone (v1).
     pub limit_swap: bool,
+    /// How many processes and threads a container may have at a time; `None` is no limit.
+    pub pids_limit: Option<u64>,
+    /// The capabilities that containers may ask for; those of `isolators::capabilities` by default.
+    pub bounding_capabilities: Option<Capabilities>,
+    /// Those that a container starts with if it asks for none.
+    pub effective_capabilities: Option<Capabilities>,
+    /// Lets containers ask for no filter of system calls.
+    pub allow_unconfined: bool,
     /// Gives containers of revocable CPUs the smallest CPU weight.
     pub revocable_cpu_low_priority: bool,
     /// Runs a container as the user its command names; needs root.
@@ -44,6 +56,10 @@ impl Config {
             isolation: Isolation::default(),
             enable_cfs: false,
             limit_swap: false,
+            pids_limit: Some(PIDS_LIMIT),
+            bounding_capabilities: None,
+            effective_capabilities: None,
+            allow_unconfined: false,
             revocable_cpu_low_priority: true,
             switch_user: true,
             executable: Executable::default(),
@@ -77,6 +93,15 @@ pub struct Isolation {
     pub mount_namespace: bool,
     pub ipc_namespace: bool,
     pub uts_namespace: bool,
+    /// A limit on processes and threads through cgroups.
+    pub pids: bool,
+    /// No more capabilities than the agent's settings allow; and, where root's files would give them back, the kernel's files
+    /// (`/proc`, `/sys`) are there to read only.
+    pub capabilities: bool,
+    /// A filter of system calls; implies `no_new_privileges`.
+    pub seccomp: bool,
+    /// Programs gain no privileges by being executed.
+    pub no_new_privileges: bool,
 }
 
 impl Default for Isolation {
@@ -93,6 +118,10 @@ impl Isolation {
         mount_namespace: true,
         ipc_namespace: true,
         uts_namespace: true,
+        pids: true,
+        capabilities: true,
+        seccomp: true,
+        no_new_privileges: true,
     };
     pub const NONE: Isolation = Isolation {
         cpu: false,
@@ -101,6 +130,10 @@ impl Isolation {
         mount_namespace: false,
         ipc_namespace: false,
         uts_namespace: false,
+        pids: false,
+        capabilities: false,
+        seccomp: false,
+        no_new_privileges: false,
     };
 
     /// Reads the comma-separated names of Mesos's `--isolation`. Names of isolators that only observe or that are always on
@@ -111,9 +144,15 @@ impl Isolation {
             match name {
                 "posix/cpu" | "posix/mem" | "process" | "filesystem/posix" | "environment_secret" | "posix/rlimits" => {
                 }
-                "cgroups" | "cgroups/all" => (isolation.cpu, isolation.memory) = (true, true),
+                "cgroups" | "cgroups/all" => {
+                    (isolation.cpu, isolation.memory, isolation.pids) = (true, true, true);
+                }
                 "cgroups/cpu" => isolation.cpu = true,
                 "cgroups/mem" => isolation.memory = true,
+                "cgroups/pids" => isolation.pids = true,
+                "linux/capabilities" => isolation.capabilities = true,
+                "linux/seccomp" => (isolation.seccomp, isolation.no_new_privileges) = (true, true),
+                "linux/nnp" => isolation.no_new_privileges = true,
                 "filesystem/linux" => isolation.mount_namespace = true,
                 "namespaces/pid" => (isolation.pid_namespace, isolation.mount_namespace) = (true, true),
                 "namespaces/ipc" => isolation.ipc_namespace = true,
@@ -178,6 +217,8 @@ mod tests {
         assert_eq!(Isolation::parse("posix/cpu,posix/mem"), Ok(Isolation::NONE));
         let parsed = Isolation::parse("cgroups/cpu, cgroups/mem,namespaces/pid").unwrap();
         assert!(parsed.cpu && parsed.memory && parsed.pid_namespace && parsed.mount_namespace && !parsed.ipc_namespace);
+        let parsed = Isolation::parse("linux/seccomp,linux/capabilities,cgroups/pids").unwrap();
+        assert!(parsed.seccomp && parsed.no_new_privileges && parsed.capabilities && parsed.pids && !parsed.memory);
         assert!(Isolation::parse("cgroups/cpu,gpu/nvidia").unwrap_err().contains("gpu/nvidia"));
     }
 }

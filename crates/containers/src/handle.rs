@@ -256,7 +256,11 @@ impl Inner {
     }
 
     pub fn shape(&self, limits: &Limits) -> Shape {
-        Shape { cpu: CpuShape::new(limits, &self.config), memory: MemoryShape::new(limits) }
+        Shape {
+            cpu: CpuShape::new(limits, &self.config),
+            memory: MemoryShape::new(limits),
+            pids: self.config.pids_limit,
+        }
     }
 
     /// The part of a container's environment that names it to whoever looks for its processes. Another agent's container
@@ -296,7 +300,8 @@ impl Containers {
         let place = format!("{:x}.{:x}", place.dev(), place.ino());
         let shelf = Shelf::open(directory).map_err(io(&lost))?;
         let host = host::probe(&config)?;
-        let zygote = Zygote::start(&config).map_err(io(&format!("start '{}'", config.executable.path.display())))?;
+        let zygote = Zygote::start(&config, host.separates_mounts())
+            .map_err(io(&format!("start '{}'", config.executable.path.display())))?;
         // Each container takes three descriptors here. The zygote remembers what containers are to get.
         if let Ok(limit) = limits::descriptors() {
             let _ = limits::set(&Rlimit { soft: limit.hard, ..limit });

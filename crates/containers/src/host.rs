@@ -5,8 +5,10 @@ use crate::{
     cgroups::{self, Hierarchy},
 };
 use kernel::{
-    clone::{self, CStrings, Exec, Plan, Step},
+    capabilities::{self, Capabilities},
+    clone::{self, CStrings, Exec, Plan, Privileges, Step},
     credentials, procfs,
+    seccomp::Filter,
 };
 use std::fs;
 
@@ -20,6 +22,8 @@ pub struct Host {
     /// Cgroups can hold processes together where no PID namespace does.
     pub process_cgroups: bool,
     pub may_switch_user: bool,
+    /// The capabilities there are to give, where they are limited.
+    pub capabilities: Option<Capabilities>,
     pub machine_bytes: u64,
     /// What is not isolated, one sentence each.
     pub complaints: Vec<String>,
@@ -30,7 +34,7 @@ pub fn probe(config: &Config) -> Result<Host, SetupError> {
     let root = credentials::is_root();
     let mut isolation = config.isolation;
     if config.launcher == LauncherKind::Posix {
-        isolation = Isolation { cpu: isolation.cpu, memory: isolation.memory, ..Isolation::NONE };
+        isolation = without_namespaces(isolation);
     }
 
     let wanted = namespaces(isolation);
@@ -48,7 +52,7 @@ pub fn probe(config: &Config) -> Result<Host, SetupError> {
                             "The linux launcher cannot be used: {reason}. Run as root, or use the posix launcher."
                         )));
                     }
-                    isolation = Isolation { cpu: isolation.cpu, memory: isolation.memory, ..Isolation::NONE };
+                    isolation = without_namespaces(isolation);
                     complaints.push(format!(
                         "No namespaces can be created ({reason}): containers see each other's and the host's processes, \
                          mounts, IPC objects and host name."
@@ -63,7 +67,14 @@ pub fn probe(config: &Config) -> Result<Host, SetupError> {
 
     let found = cgroups::find(config, isolation);
     complaints.extend(found.complaints);
-    (isolation.cpu, isolation.memory) = (found.cpu, found.memory);
+    (isolation.cpu, isolation.memory, isolation.pids) = (found.cpu, found.memory, found.pids);
+
+    if isolation.seccomp && !Filter::can_be_set() {
+        isolation.seccomp = false;
+        complaints.push("This kernel takes no filters of system calls; containers may make all of them.".to_owned());
+    }
+    // Whom the kernel gives none, none have to be taken from.
+    let permitted = capabilities::permitted().ok().filter(|_| isolation.capabilities && root);
 
     if !root {
         complaints.push(
@@ -84,9 +95,22 @@ pub fn probe(config: &Config) -> Result<Host, SetupError> {
         cgroups: found.hierarchy,
         process_cgroups: found.processes,
         may_switch_user: root,
+        capabilities: permitted,
         machine_bytes: machine_bytes(),
         complaints,
     })
+}
+
+fn without_namespaces(isolation: Isolation) -> Isolation {
+    let namespaces = Isolation { pid_namespace: false, mount_namespace: false, ..isolation };
+    Isolation { ipc_namespace: false, uts_namespace: false, ..namespaces }
+}
+
+impl Host {
+    /// Whether containers' mounts are to be prepared once for all of them.
+    pub fn separates_mounts(&self) -> bool {
+        self.isolation.mount_namespace && !self.user_namespace && self.capabilities.is_some()
+    }
 }
 
 fn namespaces(isolation: Isolation) -> i32 {
@@ -114,6 +138,7 @@ fn try_namespaces(flags: i32, mounts: bool, user_namespace: bool) -> Result<(), 
         new_session: false,
         rlimits: &[],
         user: None,
+        privileges: Privileges::default(),
         reset_signals: false,
         death_signal: None,
     };

@@ -6,9 +6,14 @@ use crate::{
     cgroups::Door,
     fetcher,
     handle::{Container, Inner, Live, lock},
-    isolators::{memory, namespaces},
+    isolators::{
+        capabilities,
+        memory::{self, MemoryShape},
+        namespaces,
+        seccomp::{self, SeccompWish},
+    },
     launcher::zygote::{self, Request},
-    record::{self, CgroupUse, Launch, UserIds},
+    record::{self, CgroupUse, Launch, Restrictions, UserIds},
     sandbox,
     shelf::Slot,
     supervise,
@@ -158,12 +163,13 @@ fn start(inner: &Arc<Inner>, container: &Container, spec: LaunchSpec, room: Room
 
     let mut plan = namespaces::plan(&spec, host.isolation, host.user_namespace);
     let shares = spec.id.is_nested() && (spec.share_cgroups || spec.class == Class::Debug);
-    let limits = !shares && (host.isolation.cpu || host.isolation.memory);
+    let limits = !shares && (host.isolation.cpu || host.isolation.memory || host.isolation.pids);
     plan.setup.cgroups = CgroupUse::new(limits, !plan.setup.own_pid && host.process_cgroups);
     let used = plan.setup.cgroups;
     let limited_by = if limits { Some(spec.id.clone()) } else { parent.and_then(|parent| parent.limited_by.clone()) };
 
-    let launch = plan_record(inner, &spec, room.user, plan.setup);
+    let restrictions = restrict(inner, &spec, room.user.as_ref(), plan.setup)?;
+    let launch = plan_record(inner, &spec, room.user, plan.setup, restrictions);
     let slot = inner.shelf.take(&launch).map_err(|error| io_error("write the container's record", error))?;
     let mut undo = Undo { inner, id: &spec.id, used, slot: Some(slot) };
     let door = match &host.cgroups {
@@ -206,7 +212,48 @@ fn open_output(spec: &LaunchSpec, room: &Room) -> Result<(Pair, Option<Pair>), L
     }
 }
 
-fn plan_record(inner: &Inner, spec: &LaunchSpec, user: Option<UserIds>, setup: record::Setup) -> Launch {
+/// What the container is kept from, by its own wish within the agent's settings.
+fn restrict(
+    inner: &Inner,
+    spec: &LaunchSpec,
+    user: Option<&UserIds>,
+    setup: record::Setup,
+) -> Result<Restrictions, LaunchError> {
+    let (host, config) = (&inner.host, &inner.config);
+    let refuse = |what: &str, why: String| LaunchError::Refused { what: what.to_owned(), why };
+    let capabilities = host.capabilities.map(|permitted| capabilities::bounds(spec.capabilities, config, permitted));
+    let capabilities = capabilities.transpose().map_err(|why| refuse("the container's capabilities", why))?;
+    let seccomp = host.isolation.seccomp
+        && match &spec.seccomp {
+            SeccompWish::Default => true,
+            SeccompWish::Named(name) if name == seccomp::DEFAULT_PROFILE => true,
+            SeccompWish::Named(name) => {
+                let why = format!("there is no profile '{name}', only '{}'", seccomp::DEFAULT_PROFILE);
+                return Err(refuse("the container's filter of system calls", why));
+            }
+            SeccompWish::Unconfined if config.allow_unconfined => false,
+            SeccompWish::Unconfined => {
+                let why = "the agent's --seccomp_allow_unconfined is not set".to_owned();
+                return Err(refuse("a container without a filter of system calls", why));
+            }
+        };
+    // Who is not root, and cannot become it, may not write there anyway.
+    let may_be_root = user.is_none_or(|user| user.uid == 0) || !host.isolation.no_new_privileges;
+    Ok(Restrictions {
+        capabilities,
+        no_new_privileges: host.isolation.no_new_privileges,
+        seccomp,
+        kernel_files: capabilities.is_some() && setup.own_mounts && may_be_root,
+    })
+}
+
+fn plan_record(
+    inner: &Inner,
+    spec: &LaunchSpec,
+    user: Option<UserIds>,
+    setup: record::Setup,
+    restrictions: Restrictions,
+) -> Launch {
     let mut env = spec.command.env.clone();
     if !setup.own_pid {
         env.push(inner.marker(&spec.id));
@@ -234,9 +281,10 @@ fn plan_record(inner: &Inner, spec: &LaunchSpec, user: Option<UserIds>, setup: r
         rlimits: spec.rlimits.clone(),
         hostname: spec.hostname.clone().filter(|_| inner.host.isolation.uts_namespace),
         setup,
-        shm_bytes: spec.shm_bytes,
+        shm_bytes: spec.shm_bytes.or(MemoryShape::new(&spec.limits).hard.filter(|bytes| *bytes != u64::MAX)),
         oom_score_adj,
         limits: spec.limits,
+        restrictions,
     }
 }
 

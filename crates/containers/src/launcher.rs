@@ -37,6 +37,7 @@ pub fn main(executor: impl FnOnce(ExecutorKind) -> u8) -> ExitCode {
     // The agent may run with another policy, for its own sake. Where it must not be changed, tasks have the agent's.
     let _ = process::schedule_normally();
     zygote::ask_the_processor();
+    setup::usual_filter();
     let started = match zygote::serve() {
         Some(started) => started,
         None => return ExitCode::SUCCESS,

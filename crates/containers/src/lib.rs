@@ -33,7 +33,14 @@ pub use config::{Config, Executable, FetcherConfig, Isolation, LauncherKind};
 pub use counts::Counts;
 pub use handle::{Containers, State, Status};
 pub use id::{ContainerId, IdError};
-pub use kernel::Rlimit;
+pub use isolators::{
+    capabilities::{self, CapabilityWish},
+    seccomp::SeccompWish,
+};
+pub use kernel::{
+    Rlimit,
+    capabilities::{Capabilities, Capability},
+};
 pub use recover::Recovered;
 pub use spec::{
     Class, Command, ExecutorKind, IpcMode, LaunchError, LaunchSpec, Launched, Limitation, LimitationReason, Limits,

@@ -7,7 +7,10 @@
 //! other letters and are read, and appended to, as they are.
 
 use crate::{ContainerId, ExecutorKind, Limitation, LimitationReason, Limits, Program, Rlimit, Termination};
-use kernel::procfs::Stat;
+use kernel::{
+    capabilities::{Bounds, Capabilities},
+    procfs::Stat,
+};
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
@@ -40,6 +43,17 @@ pub struct Launch {
     pub shm_bytes: Option<u64>,
     pub oom_score_adj: Option<i32>,
     pub limits: Limits,
+    pub restrictions: Restrictions,
+}
+
+/// What the program may not do, whoever it runs as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Restrictions {
+    pub capabilities: Option<Bounds>,
+    pub no_new_privileges: bool,
+    pub seccomp: bool,
+    /// The kernel's files are there to read only.
+    pub kernel_files: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -205,8 +219,9 @@ impl Record {
 
     fn take(&mut self, frame: Frame) {
         match frame {
-            // Of these two the one that was written first counts: launcher and agent both read it so.
-            Frame::Process(process) if !self.revoked => self.process = Some(process),
+            // Of these the one that was written first counts: launcher and agent both read it so, and a program that got
+            // hold of the file cannot name another process in its stead.
+            Frame::Process(process) if !self.revoked && self.process.is_none() => self.process = Some(process),
             Frame::Revoked if self.process.is_none() => self.revoked = true,
             Frame::Process(_) | Frame::Revoked => {}
             Frame::Status(status) => self.status = Some(status),
@@ -325,6 +340,11 @@ pub fn encode_launch(launch: &Launch) -> Vec<u8> {
     body.option(launch.shm_bytes.as_ref(), |body, bytes| body.number(*bytes));
     body.option(launch.oom_score_adj.as_ref(), |body, score| body.number(*score as i64 as u64));
     write_limits(&mut body, &launch.limits);
+    let Restrictions { capabilities, no_new_privileges, seccomp, kernel_files } = &launch.restrictions;
+    [no_new_privileges, seccomp, kernel_files].iter().for_each(|flag| body.byte(u8::from(**flag)));
+    body.option(capabilities.as_ref(), |body, bounds| {
+        [bounds.bounding, bounds.effective, bounds.ambient].iter().for_each(|set| body.number(set.0));
+    });
 
     let mut out = Vec::with_capacity(body.0.len() + 16);
     out.extend_from_slice(MAGIC);
@@ -463,6 +483,19 @@ fn read_launch(body: &mut Reader<'_>) -> Option<Launch> {
         shm_bytes: body.option(Reader::number)?,
         oom_score_adj: body.option(|body| Some(body.number()? as i64 as i32))?,
         limits: read_limits(body)?,
+        // Records of earlier versions end here.
+        restrictions: if body.0.is_empty() { Restrictions::default() } else { read_restrictions(body)? },
+    })
+}
+
+fn read_restrictions(body: &mut Reader<'_>) -> Option<Restrictions> {
+    let set = |body: &mut Reader<'_>| body.number().map(Capabilities);
+    Some(Restrictions {
+        no_new_privileges: body.flag()?,
+        seccomp: body.flag()?,
+        kernel_files: body.flag()?,
+        capabilities: body
+            .option(|body| Some(Bounds { bounding: set(body)?, effective: set(body)?, ambient: set(body)? }))?,
     })
 }
 
@@ -587,6 +620,15 @@ mod tests {
             shm_bytes: Some(9),
             oom_score_adj: Some(-5),
             limits: Limits { cpus: Some(0.5), cpu_limit: Some(f64::INFINITY), mem: Some(1), ..Limits::default() },
+            restrictions: Restrictions {
+                capabilities: Some(Bounds {
+                    bounding: Capabilities(3),
+                    effective: Capabilities(2),
+                    ambient: Capabilities(1 << 40),
+                }),
+                seccomp: true,
+                ..Restrictions::default()
+            },
         }
     }
 
@@ -630,6 +672,8 @@ mod tests {
         };
         assert_eq!(read([Frame::Process(process), Frame::Revoked]), (Some(process), false));
         assert_eq!(read([Frame::Revoked, Frame::Process(process)]), (None, true));
+        let other = Process { pid: 7, start: 7 };
+        assert_eq!(read([Frame::Process(process), Frame::Process(other)]), (Some(process), false));
     }
 
     /// A record with everything in it, and where its frames end.

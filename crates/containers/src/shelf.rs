@@ -214,6 +214,7 @@ mod tests {
             shm_bytes: None,
             oom_score_adj: None,
             limits: Limits::default(),
+            restrictions: record::Restrictions::default(),
         }
     }
 

@@ -3,7 +3,10 @@
 
 use std::{fmt, io, os::fd::OwnedFd, path::PathBuf};
 
-use crate::id::ContainerId;
+use crate::{
+    id::ContainerId,
+    isolators::{capabilities::CapabilityWish, seccomp::SeccompWish},
+};
 use kernel::Rlimit;
 
 /// Everything needed to launch one container.
@@ -24,10 +27,12 @@ pub struct LaunchSpec {
     /// Stays in the PID namespace of the parent (or of the agent, for a root container).
     pub share_pid_namespace: bool,
     pub ipc: IpcMode,
-    /// The size of a `/dev/shm` of its own.
+    /// The size of a `/dev/shm` of its own; as large as its memory when absent.
     pub shm_bytes: Option<u64>,
     pub hostname: Option<String>,
     pub rlimits: Vec<Rlimit>,
+    pub capabilities: CapabilityWish,
+    pub seccomp: SeccompWish,
     pub output: Output,
     /// Kept with the container and given back by recovery; this crate does not read it.
     pub tag: String,
@@ -49,6 +54,8 @@ impl LaunchSpec {
             shm_bytes: None,
             hostname: None,
             rlimits: Vec::new(),
+            capabilities: CapabilityWish::default(),
+            seccomp: SeccompWish::default(),
             output: Output::Files,
             tag: String::new(),
         }
@@ -137,7 +144,7 @@ pub struct Limits {
 /// Whose IPC namespace and `/dev/shm` a container uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum IpcMode {
-    /// A root container gets its own IPC namespace, a nested one its parent's; `/dev/shm` is the one that is there.
+    /// `Private` for a root container, `ShareParent` for a nested one.
     #[default]
     Unset,
     /// Its own IPC namespace and its own `/dev/shm`.

@@ -4,11 +4,11 @@
 use crate::{
     Config, Rlimit,
     handle::lock,
-    launcher::zygote::{MARKER, MARKER_ROOM, Request},
+    launcher::zygote::{MARKER, MARKER_ROOM, Request, SEPARATE},
     record,
 };
 use kernel::{
-    clone::{self, CStrings, Child, Exec, Plan, SpawnError},
+    clone::{self, CStrings, Child, Exec, Plan, Privileges, SpawnError},
     files, limits, pidfd, socket,
 };
 use std::{
@@ -29,6 +29,8 @@ pub struct Zygote {
     null: OwnedFd,
     /// How many descriptors containers may open: as many as this process might when it started.
     descriptors: Rlimit,
+    /// Containers get mounts apart from the host's, with the kernel's devices and cgroups read-only.
+    separate: bool,
     running: Mutex<Option<Running>>,
 }
 
@@ -46,7 +48,7 @@ impl std::fmt::Debug for Zygote {
 
 impl Zygote {
     /// Opens the executable and starts the process.
-    pub fn start(config: &Config) -> io::Result<Zygote> {
+    pub fn start(config: &Config, separate: bool) -> io::Result<Zygote> {
         let executable = open_executable(config)?;
         let arguments: Vec<CString> =
             config.executable.args.iter().filter_map(|argument| CString::new(argument.as_bytes()).ok()).collect();
@@ -57,6 +59,7 @@ impl Zygote {
             arguments: CStrings::new(arguments),
             environment: CStrings::new(vec![marker]),
             null: lifted(null)?,
+            separate,
             descriptors: limits::original_descriptors()?,
             running: Mutex::new(None),
         };
@@ -117,11 +120,20 @@ impl Zygote {
             new_session: true,
             rlimits: std::slice::from_ref(&self.descriptors),
             user: None,
+            privileges: Privileges::default(),
             reset_signals: false,
             death_signal: None,
         };
         let process = clone::spawn(&plan).map_err(|SpawnError { source, .. }| source)?;
-        Ok(Running { socket: Some(socket), process })
+        let running = Running { socket: Some(socket), process };
+        if self.separate {
+            running.send(&Request { create: 0, flags: SEPARATE }.encode(""), &[])?;
+            let answer = running.answer()?;
+            if answer < 0 {
+                return Err(io::Error::from_raw_os_error(-answer));
+            }
+        }
+        Ok(running)
     }
 }
 

@@ -57,6 +57,10 @@ tests! {
     Nothing without_any_isolation_the_tree_still_dies,
     Root the_program_gets_user_directory_environment_and_limits,
     Root namespaces_are_its_own,
+    Root a_container_can_do_what_the_table_says,
+    Root capabilities_are_given_within_the_agents_bounds,
+    Root shared_memory_is_its_own_and_counted,
+    Root processes_are_limited,
     Root ipc_modes_are_kept_apart,
     Root running_out_of_memory_is_the_reason_of_the_end,
     Root memory_taken_by_a_child_ends_the_whole_container,
@@ -90,7 +94,7 @@ fn main() -> ExitCode {
 }
 
 fn run(filters: &[String], most: Needs) -> ExitCode {
-    // No other thread runs yet.
+    // SAFETY: no other thread runs yet.
     unsafe { std::env::set_var(CGROUPS_ROOT, format!("meseta-test-{}", process::id())) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
@@ -131,6 +135,7 @@ fn end_launchers() {
     let own = fs::read_link("/proc/self/exe").unwrap();
     for pid in running("launch") {
         if fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == own) {
+            // SAFETY: takes numbers only.
             unsafe { libc::kill(pid as i32, libc::SIGKILL) };
         }
     }
@@ -357,6 +362,7 @@ async fn programs_are_scheduled_as_usual() -> Result<(), Skip> {
         return Err(Skip("this kernel does not tell the policy"));
     }
     let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the kernel reads one valid value.
     let set = |policy| unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
     assert_eq!(set(libc::SCHED_BATCH), 0);
     let own = fs::read_to_string("/proc/thread-self/sched").unwrap();
@@ -719,6 +725,7 @@ async fn what_containers_are_forked_from_is_replaced() -> Result<(), Skip> {
     })
     .await;
     for pid in zygotes {
+        // SAFETY: takes numbers only.
         unsafe { libc::kill(pid as i32, libc::SIGKILL) };
     }
     let ended = world.launch_result(&name("c"), "exit 3").await;
@@ -768,7 +775,10 @@ async fn the_program_gets_user_directory_environment_and_limits() -> Result<(), 
 }
 
 async fn namespaces_are_its_own() -> Result<(), Skip> {
-    let world = World::new();
+    // With all that root can do, so that it can mount.
+    let world = World::with(|config| {
+        config.isolation = Isolation { capabilities: false, seccomp: false, ..Isolation::ALL };
+    });
     let id = id(&name("c"));
     let script = "for ns in pid mnt ipc uts net user; do readlink /proc/self/ns/$ns; done; echo processes $(ls /proc | grep -c '^[0-9]*$'); hostname; mount -t tmpfs none /mnt && echo mounted; tr '\\0' ' ' < /proc/1/cmdline";
     let spec = LaunchSpec { hostname: Some("box".into()), ..world.spec(&id, shell(script)) };
@@ -787,6 +797,152 @@ async fn namespaces_are_its_own() -> Result<(), Skip> {
     assert!(processes.parse::<u32>().unwrap() <= 6, "{output}");
     assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains(" /mnt tmpfs"));
     assert_ne!(fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim(), "box");
+    Ok(())
+}
+
+/// How each row of docs/isolation.md is tried; a success is a yes. `$OUTSIDE` is a process outside of the container, `$OWN` the
+/// path of its cgroup. None of them does harm, should it succeed.
+const ATTEMPTS: &[(&str, &str)] = &[
+    ("signal a process outside the container", "kill -0 $OUTSIDE"),
+    ("mount a file system", "mkdir mounted && mount -t tmpfs none mounted"),
+    ("make a device", "mknod null c 1 3"),
+    ("set the clock", "date -s @$(date +%s.%N)"),
+    (
+        "raise its own memory limit",
+        "echo 1G > /sys/fs/cgroup/memory/$OWN/memory.limit_in_bytes || echo 1G > /sys/fs/cgroup/$OWN/memory.max",
+    ),
+    ("leave its cgroup", "echo 0 > /sys/fs/cgroup/memory/tasks || echo 0 > /sys/fs/cgroup/cgroup.procs"),
+    ("write below /proc/sys", "cat /proc/sys/vm/swappiness > kept && cat kept > /proc/sys/vm/swappiness"),
+    ("write below /sys", "cat /sys/kernel/mm/ksm/pages_to_scan > kept && cat kept > /sys/kernel/mm/ksm/pages_to_scan"),
+    ("make a user namespace", "unshare --user true"),
+    ("make a mount namespace", "unshare --mount true"),
+    ("change the host name", "hostname other"),
+    ("raise a hard resource limit", "ulimit -Hn $(($(ulimit -Hn) + 1))"),
+    ("take precedence over others (nice -n -5)", "test $(nice -n -5 nice) -lt 0"),
+    ("read physical memory", "head -c 1 /dev/mem"),
+    ("become root by a set-user-id program", "test $(./set-user-id -u) = 0"),
+    ("give a file away (chown)", "touch given && chown 12345 given"),
+    ("chroot", "chroot / /bin/true"),
+    ("read files of the host that only root can read", "cat secret"),
+    ("start programs, make files in its sandbox", "ls > listing"),
+    ("use /dev/shm", "ls / > /dev/shm/listing"),
+];
+
+async fn a_container_can_do_what_the_table_says() -> Result<(), Skip> {
+    let doc = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/isolation.md");
+    let doc = fs::read_to_string(doc).unwrap();
+    let table = doc.split("<!-- the table that the test reads -->").nth(1).unwrap();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(3)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert_eq!(
+        rows.iter().map(|row| row[0]).collect::<Vec<_>>(),
+        ATTEMPTS.iter().map(|(name, _)| *name).collect::<Vec<_>>()
+    );
+
+    let world = World::new();
+    let outside = process::id();
+    for (column, user) in [(1, None), (2, Some("nobody"))] {
+        let id = id(&name("t"));
+        let mut script = format!("exec 2>/dev/null; PATH=$PATH:/usr/sbin:/sbin; OUTSIDE={outside}; OWN={}/{id}\n", cgroups_root());
+        for (attempt, how) in ATTEMPTS {
+            script += &format!("if ( {how} ) > /dev/null; then echo '{attempt}: yes'; else echo '{attempt}: no'; fi\n");
+        }
+        let mut spec = world.spec(&id, shell(&script));
+        spec.command.user = user.map(str::to_owned);
+        spec.limits = Limits { mem: Some(64 << 20), ..Limits::default() };
+        fs::create_dir_all(&spec.sandbox).unwrap();
+        fs::copy("/usr/bin/id", spec.sandbox.join("set-user-id")).unwrap();
+        fs::set_permissions(spec.sandbox.join("set-user-id"), fs::Permissions::from_mode(0o4755)).unwrap();
+        fs::write(spec.sandbox.join("secret"), "x").unwrap();
+        fs::set_permissions(spec.sandbox.join("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+        let sandbox = spec.sandbox.clone();
+        world.containers.launch(spec).await.unwrap();
+        assert_eq!(world.containers.wait(&id).await.unwrap().status, exited(0));
+        let said = fs::read_to_string(sandbox.join("stdout")).unwrap();
+        let wanted: Vec<String> = rows.iter().map(|row| format!("{}: {}", row[0], row[column])).collect();
+        assert_eq!(said.lines().collect::<Vec<_>>(), wanted, "as {user:?}");
+        world.containers.remove(&id).await.unwrap();
+    }
+    Ok(())
+}
+
+async fn capabilities_are_given_within_the_agents_bounds() -> Result<(), Skip> {
+    use containers::{Capabilities, Capability, CapabilityWish, SeccompWish, capabilities};
+    let world = World::new();
+    let sets = "grep -E '^(CapPrm|CapBnd|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status | tr -d '[:space:]'; echo";
+    let ask = async |user: Option<&str>, wish: CapabilityWish| {
+        let id = id(&name("c"));
+        let mut spec = world.spec(&id, shell(sets));
+        spec.command.user = user.map(str::to_owned);
+        spec.capabilities = wish;
+        let sandbox = spec.sandbox.clone();
+        world.containers.launch(spec).await?;
+        assert_eq!(world.containers.wait(&id).await.unwrap().status, exited(0));
+        world.containers.remove(&id).await.unwrap();
+        Ok::<_, LaunchError>(fs::read_to_string(sandbox.join("stdout")).unwrap().trim().to_owned())
+    };
+    let said = |permitted: Capabilities, ambient: Capabilities| {
+        let (permitted, bounding, ambient) = (permitted.0, capabilities::DEFAULT.0, ambient.0);
+        format!("CapPrm:{permitted:016x}CapBnd:{bounding:016x}CapAmb:{ambient:016x}NoNewPrivs:1Seccomp:2")
+    };
+    let (none, raw) = (CapabilityWish::default(), Capabilities::of(&[Capability::NetRaw]));
+    let wish = CapabilityWish { effective: Some(raw), bounding: None };
+    assert_eq!(ask(None, none).await.unwrap(), said(capabilities::DEFAULT, Capabilities::NONE));
+    assert_eq!(ask(Some("nobody"), none).await.unwrap(), said(Capabilities::NONE, Capabilities::NONE));
+    assert_eq!(ask(None, wish).await.unwrap(), said(raw, Capabilities::NONE));
+    assert_eq!(ask(Some("nobody"), wish).await.unwrap(), said(raw, raw));
+    let too_much = CapabilityWish { effective: Some(Capabilities::of(&[Capability::SysAdmin])), bounding: None };
+    assert!(matches!(ask(None, too_much).await, Err(LaunchError::Refused { why, .. }) if why.contains("SYS_ADMIN")));
+
+    let mut spec = world.spec(&id(&name("u")), shell("true"));
+    spec.seccomp = SeccompWish::Unconfined;
+    assert!(matches!(world.containers.launch(spec).await, Err(LaunchError::Refused { .. })));
+    Ok(())
+}
+
+async fn shared_memory_is_its_own_and_counted() -> Result<(), Skip> {
+    let world = World::new();
+    let id = id(&name("s"));
+    let mark = name("mark");
+    let size = "df --output=size,target /dev/shm | tail -1 | tr -s ' '";
+    let mut spec = world.spec(&id, shell(&format!("touch /dev/shm/{mark}; {size}; sleep 1000")));
+    spec.limits = Limits { mem: Some(48 << 20), ..Limits::default() };
+    world.containers.launch(spec).await.unwrap();
+    world.said(&id, "49152 /dev/shm").await;
+    assert!(!Path::new("/dev/shm").join(&mark).exists());
+    world.end(&id).await;
+
+    if memory_cgroup().is_some() {
+        // More than there is memory, though the file system would have room.
+        let id = ContainerId::root(&name("s")).unwrap();
+        let mut spec = world.spec(&id, shell("head -c 60M /dev/zero > /dev/shm/much; exit 0"));
+        spec.limits = Limits { mem: Some(40 << 20), ..Limits::default() };
+        spec.shm_bytes = Some(1 << 30);
+        world.containers.launch(spec).await.unwrap();
+        let termination = world.containers.wait(&id).await.unwrap();
+        assert_eq!(termination.reason.map(|limitation| limitation.reason), Some(LimitationReason::Memory));
+    }
+    Ok(())
+}
+
+async fn processes_are_limited() -> Result<(), Skip> {
+    let world = World::with(|config| config.pids_limit = Some(20));
+    if !world.complaints.iter().all(|complaint| !complaint.contains("pids")) {
+        return Err(Skip("no pids cgroup here"));
+    }
+    let id = id(&name("f"));
+    let script = "for n in $(seq 60); do sleep 1000 & done 2> refused; echo done; sleep 1000";
+    let spec = world.spec(&id, shell(script));
+    let sandbox = spec.sandbox.clone();
+    world.containers.launch(spec).await.unwrap();
+    until("the limit", || fs::read_to_string(sandbox.join("refused")).ok().filter(|text| !text.is_empty())).await;
+    let usage = world.containers.usage(&id).await.unwrap();
+    assert!(usage.processes.is_some_and(|count| count <= 20), "{usage:?}");
+    world.end(&id).await;
     Ok(())
 }
 

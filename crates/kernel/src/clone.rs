@@ -3,6 +3,11 @@
 //! beforehand; it allocates nothing and takes no lock. `fork_sibling` copies a small process of one thread. Both fall back
 //! to the old clone where clone3 is unknown.
 
+use crate::{
+    capabilities::Bounds,
+    credentials::{self, User},
+    seccomp::{self, Filter},
+};
 use std::{
     ffi::{CString, c_char, c_int, c_long, c_void},
     io,
@@ -28,6 +33,7 @@ pub struct Plan<'a> {
     pub new_session: bool,
     pub rlimits: &'a [crate::Rlimit],
     pub user: Option<User<'a>>,
+    pub privileges: Privileges<'a>,
     /// Clears the signal mask and ignores nothing; without it the child keeps everything blocked.
     pub reset_signals: bool,
     /// The signal the child gets when the calling thread ends.
@@ -41,11 +47,25 @@ pub enum Exec<'a> {
     Paths(&'a [CString]),
 }
 
-#[derive(Clone, Copy)]
-pub struct User<'a> {
-    pub uid: u32,
-    pub gid: u32,
-    pub groups: &'a [u32],
+/// What the program may do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Privileges<'a> {
+    /// Without it, what this process may.
+    pub capabilities: Option<Bounds>,
+    /// The program, and what it executes, gains no privileges by executing. A filter needs it.
+    pub no_new: bool,
+    pub filter: Option<&'a Filter>,
+}
+
+impl Privileges<'_> {
+    /// Takes them on, and the user, in the calling thread for good. Allocates nothing and takes no lock.
+    pub fn take_on(&self, user: Option<User<'_>>) -> io::Result<()> {
+        credentials::become_user(user, self.capabilities.as_ref())?;
+        if self.no_new || self.filter.is_some() {
+            seccomp::forbid_new_privileges()?;
+        }
+        self.filter.map_or(Ok(()), Filter::apply)
+    }
 }
 
 /// A null-terminated array of C strings.
@@ -95,7 +115,7 @@ impl Step {
             Step::Mounts => "mount /proc in new namespaces",
             Step::Session => "start a session",
             Step::Rlimits => "set resource limits",
-            Step::User => "switch the user",
+            Step::User => "switch the user and limit its privileges",
             Step::Descriptors => "place descriptors",
             Step::Exec => "execute the program",
         }
@@ -301,17 +321,6 @@ unsafe fn run_child(plan: &Plan<'_>) -> (Step, c_int) {
                 return (Step::Rlimits, errno());
             }
         }
-        if let Some(user) = plan.user {
-            let switched = ok(libc::syscall(libc::SYS_setgroups, user.groups.len(), user.groups.as_ptr()))
-                && ok(libc::syscall(libc::SYS_setgid, user.gid))
-                && ok(libc::syscall(libc::SYS_setuid, user.uid));
-            if !switched {
-                return (Step::User, errno());
-            }
-        }
-        if let Some(signal) = plan.death_signal {
-            libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, signal, 0, 0, 0);
-        }
         for &(from, to) in plan.fds {
             let placed = if from == to {
                 libc::syscall(libc::SYS_fcntl, from, libc::F_SETFD, 0)
@@ -329,6 +338,13 @@ unsafe fn run_child(plan: &Plan<'_>) -> (Step, c_int) {
             let none = 0u64;
             let old = ptr::null_mut::<u64>();
             libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, old, 8usize);
+        }
+        if let Err(error) = plan.privileges.take_on(plan.user) {
+            return (Step::User, error.raw_os_error().unwrap_or(libc::EIO));
+        }
+        if let Some(signal) = plan.death_signal {
+            // A change of user takes it back.
+            libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, signal, 0, 0, 0);
         }
         let (argv, envp) = (plan.argv.pointers.as_ptr(), plan.envp.pointers.as_ptr());
         match plan.exec {
@@ -416,6 +432,7 @@ mod tests {
             new_session: true,
             rlimits: &[],
             user: None,
+            privileges: Privileges::default(),
             reset_signals: true,
             death_signal: None,
         }

@@ -1,6 +1,9 @@
 //! Who the calling process is: user, groups, capabilities. Most of it is for processes of one thread.
 
-use crate::{check, check_long};
+use crate::{
+    capabilities::{self, Bounds, Capabilities},
+    check, check_long,
+};
 use std::io;
 
 pub fn is_root() -> bool {
@@ -13,15 +16,40 @@ pub fn own_ids() -> (u32, u32) {
     unsafe { (libc::geteuid(), libc::getegid()) }
 }
 
-/// Switches user and groups for good.
-pub fn switch_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
-    // SAFETY: the pointer and the length describe `groups`.
-    unsafe {
-        check(libc::setgroups(groups.len(), groups.as_ptr()))?;
-        check(libc::setgid(gid))?;
-        check(libc::setuid(uid))?;
+/// Makes the calling thread somebody else for good: who, and with which capabilities. Allocates nothing and takes no lock.
+pub fn become_user(user: Option<User<'_>>, bounds: Option<&Bounds>) -> io::Result<()> {
+    let root = user.map_or_else(is_root, |user| user.uid == 0);
+    if let Some(bounds) = bounds {
+        capabilities::bound(bounds.bounding)?;
+        if !root && !bounds.ambient.is_empty() {
+            capabilities::keep_over_change_of_user()?;
+        }
     }
-    Ok(())
+    if let Some(User { uid, gid, groups }) = user {
+        // libc's own calls would ask every thread of the process.
+        // SAFETY: the pointer and the length describe `groups`; the other calls take numbers only.
+        unsafe {
+            check_long(libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()))?;
+            check_long(libc::syscall(libc::SYS_setresgid, gid, gid, gid))?;
+            check_long(libc::syscall(libc::SYS_setresuid, uid, uid, uid))?;
+        }
+    }
+    match bounds {
+        Some(bounds) if root => capabilities::set(bounds.effective, Capabilities::NONE),
+        Some(bounds) => {
+            capabilities::set(bounds.ambient, bounds.ambient)?;
+            capabilities::make_ambient(bounds.ambient)
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whom a process can be.
+#[derive(Clone, Copy, Debug)]
+pub struct User<'a> {
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: &'a [u32],
 }
 
 /// Does `job` with the rights of a user over files, by this thread alone: what it opens and makes is opened and made as by
@@ -99,15 +127,6 @@ pub fn map_own_user(ids: (u32, u32)) -> io::Result<()> {
     std::fs::write("/proc/self/setgroups", "deny")?;
     std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
     std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
-}
-
-/// Gives up every capability, in every set.
-pub fn drop_capabilities() -> io::Result<()> {
-    const VERSION_3: u32 = 0x2008_0522;
-    let header = [VERSION_3, 0];
-    let sets = [[0u32; 3]; 2];
-    // SAFETY: version 3 has a header of two words and two sets of three.
-    check_long(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) }).map(drop)
 }
 
 #[cfg(test)]

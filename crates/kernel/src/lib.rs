@@ -1,11 +1,12 @@
 //! Every raw system call of the house, under safe names; knows Linux, and no policy: who calls what, and when, is decided
 //! elsewhere.
 //!
-//! `clone` starts processes, `pidfd` holds on to them, `procfs` looks at them, `process`, `signals`, `limits`, `mounts` and
-//! `credentials` act on the calling one. `files` opens and writes what is trusted, `beneath` what lies where somebody
+//! `clone` starts processes, `pidfd` holds on to them, `procfs` looks at them, `process`, `signals`, `limits`, `mounts`,
+//! `credentials`, `capabilities` and `seccomp` act on the calling one. `files` opens and writes what is trusted, `beneath` what lies where somebody
 //! else can write, `remove` takes whole trees away. `socket` talks.
 
 pub mod beneath;
+pub mod capabilities;
 pub mod clone;
 pub mod credentials;
 pub mod files;
@@ -16,6 +17,7 @@ pub mod pidfd;
 pub mod process;
 pub mod procfs;
 pub mod remove;
+pub mod seccomp;
 pub mod signals;
 pub mod socket;
 

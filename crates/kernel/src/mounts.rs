@@ -1,6 +1,6 @@
 //! Mounts, host name and namespaces of the calling process, which the launcher sets up for the container it is in.
 
-use crate::check;
+use crate::{check, check_long};
 use std::{ffi::CStr, io, os::fd::RawFd, ptr};
 
 /// Keeps this namespace's mounts from the host; the host's still come here.
@@ -8,9 +8,45 @@ pub fn follow_host_only() -> io::Result<()> {
     mount(None, c"/", None, libc::MS_REC | libc::MS_SLAVE, None)
 }
 
+/// No programs, devices or privileges come from what the kernel itself shows.
+const KERNEL_FILES: libc::c_ulong = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+
 /// Mounts the processes of this PID namespace over `/proc`.
-pub fn mount_proc() -> io::Result<()> {
-    mount(Some(c"proc"), c"/proc", Some(c"proc"), libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, None)
+pub fn mount_proc(read_only: bool) -> io::Result<()> {
+    let read_only = if read_only { libc::MS_RDONLY } else { 0 };
+    mount(Some(c"proc"), c"/proc", Some(c"proc"), KERNEL_FILES | read_only, None)
+}
+
+/// Makes `/proc`, as it is mounted in this namespace, one to read only.
+pub fn make_proc_read_only() -> io::Result<()> {
+    mount(None, c"/proc", None, libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | KERNEL_FILES, None)
+}
+
+/// Makes `/sys`, and whatever is mounted below it in this namespace, ones to read only.
+pub fn make_sys_read_only() -> io::Result<()> {
+    #[repr(C)]
+    struct MountAttr {
+        set: u64,
+        clear: u64,
+        propagation: u64,
+        user_namespace: u64,
+    }
+    const MOUNT_ATTR_RDONLY: u64 = 1;
+    const AT_RECURSIVE: libc::c_int = 0x8000;
+    let wanted = MountAttr { set: MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, user_namespace: 0 };
+    let (path, at, size) = (c"/sys".as_ptr(), libc::AT_FDCWD, size_of::<MountAttr>());
+    // SAFETY: the path ends with a zero byte, and the kernel reads no more than the size says.
+    let set = unsafe { libc::syscall(libc::SYS_mount_setattr, at, path, AT_RECURSIVE, &raw const wanted, size) };
+    match check_long(set) {
+        // Before Linux 5.12: one after the other.
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {}
+        set => return set.map(drop),
+    }
+    for found in crate::procfs::mounts()?.iter().filter(|found| found.target.starts_with("/sys")) {
+        let target = crate::files::c_path(&found.target)?;
+        mount(None, &target, None, libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | KERNEL_FILES, None)?;
+    }
+    Ok(())
 }
 
 /// Mounts an empty `/dev/shm`.

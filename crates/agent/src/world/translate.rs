@@ -3,7 +3,7 @@
 use agent_core::{
     Class, ContainerId, ExecutorKind, LaunchFailure, LaunchSpec, Limits, Output, Program, Termination, VolumeLink,
 };
-use containers::{Command, LaunchError, Limitation, LimitationReason};
+use containers::{Capabilities, Capability, Command, LaunchError, Limitation, LimitationReason};
 use proto::v1::{self, task_status::Reason};
 
 /// What a container without a PATH of its own searches.
@@ -35,6 +35,8 @@ pub fn spec(spec: LaunchSpec) -> Result<containers::LaunchSpec, LaunchFailure> {
         share_cgroups: spec.share_cgroups,
         share_pid_namespace: linux.is_some_and(|linux| linux.share_pid_namespace()),
         ipc: ipc(linux),
+        capabilities: capabilities(linux).map_err(refuse)?,
+        seccomp: seccomp(linux),
         shm_bytes: linux.and_then(|linux| linux.shm_size).map(|mib| u64::from(mib) << 20),
         hostname: info.and_then(|info| info.hostname.clone()),
         rlimits: info
@@ -117,6 +119,43 @@ fn ipc(linux: Option<&v1::LinuxInfo>) -> containers::IpcMode {
         Some(IpcMode::Private) => containers::IpcMode::Private,
         Some(IpcMode::ShareParent) => containers::IpcMode::ShareParent,
         Some(IpcMode::Unknown) | None => containers::IpcMode::Unset,
+    }
+}
+
+/// The deprecated field says what the effective capabilities are.
+fn capabilities(linux: Option<&v1::LinuxInfo>) -> Result<containers::CapabilityWish, String> {
+    let Some(linux) = linux else { return Ok(containers::CapabilityWish::default()) };
+    let effective = linux.effective_capabilities.as_ref().or(capability_info(linux));
+    Ok(containers::CapabilityWish {
+        effective: effective.map(capability_set).transpose()?,
+        bounding: linux.bounding_capabilities.as_ref().map(capability_set).transpose()?,
+    })
+}
+
+#[allow(deprecated)]
+fn capability_info(linux: &v1::LinuxInfo) -> Option<&v1::CapabilityInfo> {
+    linux.capability_info.as_ref()
+}
+
+/// The numbers of the API are the kernel's plus 1000.
+pub fn capability_set(info: &v1::CapabilityInfo) -> Result<Capabilities, String> {
+    let list: Result<Vec<Capability>, String> = info
+        .capabilities
+        .iter()
+        .map(|number| {
+            let place = usize::try_from(number - 1000).ok();
+            let found = place.and_then(|place| Capability::EVERY.get(place));
+            found.copied().ok_or_else(|| format!("there is no capability with the number {number}"))
+        })
+        .collect();
+    Ok(Capabilities::of(&list?))
+}
+
+fn seccomp(linux: Option<&v1::LinuxInfo>) -> containers::SeccompWish {
+    match linux.and_then(|linux| linux.seccomp.as_ref()) {
+        Some(info) if info.unconfined() => containers::SeccompWish::Unconfined,
+        Some(v1::SeccompInfo { profile_name: Some(name), .. }) => containers::SeccompWish::Named(name.clone()),
+        _ => containers::SeccompWish::Default,
     }
 }
 

@@ -19,6 +19,7 @@ use std::{
 pub struct Mounts {
     pub cpu: Option<PathBuf>,
     pub memory: Option<PathBuf>,
+    pub pids: Option<PathBuf>,
     pub freezer: Option<PathBuf>,
     /// CPU accounting comes with the CPU controller, at no cost of its own.
     accounting: bool,
@@ -30,6 +31,7 @@ impl Mounts {
             match option.as_str() {
                 "cpu" => self.cpu = Some(mount.target.clone()),
                 "memory" => self.memory = Some(mount.target.clone()),
+                "pids" => self.pids = Some(mount.target.clone()),
                 "freezer" => self.freezer = Some(mount.target.clone()),
                 _ => {}
             }
@@ -44,6 +46,7 @@ impl Mounts {
 pub struct Controllers {
     cpu: Option<PathBuf>,
     memory: Option<PathBuf>,
+    pids: Option<PathBuf>,
     freezer: Option<PathBuf>,
     accounting: bool,
     limit_swap: bool,
@@ -65,13 +68,15 @@ impl Controllers {
         };
         let cpu = claim(mounts.cpu.filter(|_| isolation.cpu), "no limit on CPU is enforced");
         let memory = claim(mounts.memory.filter(|_| isolation.memory), "no limit on memory is enforced");
+        let pids = claim(mounts.pids.filter(|_| isolation.pids), "no limit on processes is enforced");
         let freezer = claim(
             mounts.freezer.filter(|_| credentials::is_root()),
             "processes of a container without a PID namespace are looked for in /proc when it is destroyed",
         );
         let controllers =
-            Controllers { cpu, memory, freezer, accounting: mounts.accounting, limit_swap: config.limit_swap };
-        let any = controllers.has_cpu() || controllers.has_memory() || controllers.has_processes();
+            Controllers { cpu, memory, pids, freezer, accounting: mounts.accounting, limit_swap: config.limit_swap };
+        let any =
+            controllers.has_cpu() || controllers.has_memory() || controllers.has_pids() || controllers.has_processes();
         (any.then_some(controllers), complaints)
     }
 
@@ -81,6 +86,10 @@ impl Controllers {
 
     pub fn has_memory(&self) -> bool {
         self.memory.is_some()
+    }
+
+    pub fn has_pids(&self) -> bool {
+        self.pids.is_some()
     }
 
     pub fn has_processes(&self) -> bool {
@@ -100,6 +109,7 @@ impl Controllers {
         if used.limits() {
             own.extend(Self::at(&self.memory, id));
             own.extend(Self::at(&self.cpu, id));
+            own.extend(Self::at(&self.pids, id));
         }
         own
     }
@@ -165,6 +175,12 @@ impl Hierarchy for Controllers {
                 make(&directory)?;
                 self.write_memory(&directory, shape, true)?;
             }
+            if let Some(directory) = Self::at(&self.pids, id) {
+                make(&directory)?;
+                if let Some(most) = shape.pids {
+                    files::write_control(&directory.join("pids.max"), &most.to_string())?;
+                }
+            }
         }
         Ok(())
     }
@@ -173,7 +189,7 @@ impl Hierarchy for Controllers {
         let mut door = Door::default();
         let directories = limits
             .into_iter()
-            .flat_map(|id| [Self::at(&self.cpu, id), Self::at(&self.memory, id)])
+            .flat_map(|id| [Self::at(&self.cpu, id), Self::at(&self.memory, id), Self::at(&self.pids, id)])
             .chain(processes.map(|id| Self::at(&self.freezer, id)));
         for directory in directories.flatten() {
             // One thread that moves itself passes without the lock over all processes that `cgroup.procs` takes.
@@ -304,7 +320,7 @@ mod tests {
     };
 
     fn shape(limits: &Limits) -> Shape {
-        Shape { cpu: CpuShape::new(limits, &Config::new("/x")), memory: MemoryShape::new(limits) }
+        Shape { cpu: CpuShape::new(limits, &Config::new("/x")), memory: MemoryShape::new(limits), pids: None }
     }
 
     #[test]
@@ -313,7 +329,8 @@ mod tests {
         let file = root.path().join("memory.limit_in_bytes");
         std::fs::write(root.path().join("memory.soft_limit_in_bytes"), "").unwrap();
         std::fs::write(&file, (64u64 << 20).to_string()).unwrap();
-        let controllers = Controllers { cpu: None, memory: None, freezer: None, accounting: false, limit_swap: false };
+        let controllers =
+            Controllers { cpu: None, memory: None, pids: None, freezer: None, accounting: false, limit_swap: false };
         let mem = |mebibytes: u64| shape(&Limits { mem: Some(mebibytes << 20), ..Limits::default() });
         controllers.write_memory(root.path(), &mem(40), false).unwrap();
         assert_eq!(files::read_number(&file).unwrap(), 64 << 20);

@@ -20,6 +20,7 @@ pub struct Unified {
     root: PathBuf,
     cpu: bool,
     memory: bool,
+    pids: bool,
 }
 
 impl Unified {
@@ -29,6 +30,7 @@ impl Unified {
             root: mount.join(root),
             cpu: isolation.cpu && has("cpu"),
             memory: isolation.memory && has("memory"),
+            pids: isolation.pids && has("pids"),
         };
         make(&unified.root)?;
         let mut directory = mount.to_owned();
@@ -48,15 +50,18 @@ impl Unified {
         self.memory
     }
 
+    pub fn has_pids(&self) -> bool {
+        self.pids
+    }
+
     /// Lets the children of `directory` use the controllers.
     fn hand_down(&self, directory: &Path) -> io::Result<()> {
-        let wanted = match (self.cpu, self.memory) {
-            (true, true) => "+cpu +memory",
-            (true, false) => "+cpu",
-            (false, true) => "+memory",
-            (false, false) => return Ok(()),
-        };
-        files::write_control(&directory.join("cgroup.subtree_control"), wanted)
+        let used = [(self.cpu, "+cpu"), (self.memory, "+memory"), (self.pids, "+pids")];
+        let wanted: Vec<&str> = used.into_iter().filter(|(used, _)| *used).map(|(_, name)| name).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        files::write_control(&directory.join("cgroup.subtree_control"), &wanted.join(" "))
     }
 
     fn at(&self, id: &ContainerId) -> PathBuf {
@@ -76,6 +81,9 @@ impl Unified {
                 Some(None) if !fresh => files::write_control(&directory.join("cpu.max"), "max")?,
                 _ => {}
             }
+        }
+        if let Some(most) = shape.pids.filter(|_| self.pids && fresh) {
+            files::write_control(&directory.join("pids.max"), &most.to_string())?;
         }
         if self.memory {
             let number = |bytes: u64| if bytes == u64::MAX { "max".to_owned() } else { bytes.to_string() };
@@ -239,10 +247,10 @@ mod tests {
     fn limits_are_written_in_the_words_of_v2() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
-        for name in ["cpu.weight", "cpu.max", "memory.low", "memory.max"] {
+        for name in ["cpu.weight", "cpu.max", "memory.low", "memory.max", "pids.max"] {
             fs::write(at(name), "0").unwrap();
         }
-        let unified = Unified { root: root.path().to_owned(), cpu: true, memory: true };
+        let unified = Unified { root: root.path().to_owned(), cpu: true, memory: true, pids: true };
         let limits = Limits {
             cpus: Some(0.5),
             cpu_limit: Some(1.5),
@@ -250,13 +258,18 @@ mod tests {
             mem_limit: Some(u64::MAX),
             revocable: false,
         };
-        let shape = Shape { cpu: CpuShape::new(&limits, &Config::new("/x")), memory: MemoryShape::new(&limits) };
+        let shape = Shape {
+            cpu: CpuShape::new(&limits, &Config::new("/x")),
+            memory: MemoryShape::new(&limits),
+            pids: Some(77),
+        };
         unified.write(root.path(), &shape, true).unwrap();
         let read = |name: &str| fs::read_to_string(at(name)).unwrap();
         assert!(read("cpu.weight").starts_with("50"));
         assert!(read("cpu.max").starts_with("150000 100000"));
         assert!(read("memory.low").starts_with("67108864"));
         assert!(read("memory.max").starts_with("max"));
+        assert!(read("pids.max").starts_with("77"));
         assert_eq!(files::read_number(&at("memory.max")).unwrap(), u64::MAX);
     }
 }

@@ -34,13 +34,14 @@ pub fn plan(spec: &LaunchSpec, isolation: Isolation, user_namespace: bool) -> Na
     if isolation.ipc_namespace && !debug {
         let own = match spec.ipc {
             IpcMode::Private => true,
-            IpcMode::Unset => !nested,
+            // Beside its parent there is no way to what the parent has.
+            IpcMode::Unset => !nested || user_namespace,
             IpcMode::ShareParent => false,
         };
         if own {
             fresh |= libc::CLONE_NEWIPC;
         }
-        setup.own_shm = own && own_mounts && spec.ipc == IpcMode::Private;
+        setup.own_shm = own && own_mounts;
     }
     if isolation.uts_namespace && (!nested || spec.hostname.is_some()) && !debug {
         fresh |= libc::CLONE_NEWUTS;
@@ -91,7 +92,7 @@ mod tests {
         let plan = plan(&spec(&["a"]), Isolation::ALL, false);
         let all = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
         assert_eq!(plan.create, all);
-        assert!(plan.setup.own_pid && plan.setup.own_mounts && !plan.setup.own_shm && plan.setup.enter == 0);
+        assert!(plan.setup.own_pid && plan.setup.own_mounts && plan.setup.own_shm && plan.setup.enter == 0);
     }
 
     #[test]
@@ -100,7 +101,7 @@ mod tests {
         assert_eq!(plan.create, libc::CLONE_NEWPID);
         assert!(!plan.in_parent_pid && plan.setup.own_pid);
         assert_eq!(plan.setup.enter, libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS);
-        assert_eq!(plan.setup.leave, libc::CLONE_NEWNS);
+        assert_eq!((plan.setup.leave, plan.setup.own_shm), (libc::CLONE_NEWNS, false));
     }
 
     #[test]
@@ -115,7 +116,7 @@ mod tests {
         let root = plan(&LaunchSpec { ipc: IpcMode::Private, ..spec(&["a"]) }, Isolation::ALL, false);
         assert!(root.setup.own_shm);
         let shared = plan(&LaunchSpec { ipc: IpcMode::ShareParent, ..spec(&["a"]) }, Isolation::ALL, false);
-        assert_eq!(shared.create & libc::CLONE_NEWIPC, 0);
+        assert_eq!((shared.create & libc::CLONE_NEWIPC, shared.setup.own_shm), (0, false));
         let nested = plan(&LaunchSpec { ipc: IpcMode::Private, ..spec(&["a", "b"]) }, Isolation::ALL, false);
         assert_eq!(nested.setup.leave, libc::CLONE_NEWNS | libc::CLONE_NEWIPC);
     }
@@ -123,7 +124,8 @@ mod tests {
     #[test]
     fn without_privileges_nested_containers_live_beside_their_parent() {
         let nested = plan(&spec(&["a", "b"]), Isolation::ALL, true);
-        assert_eq!(nested.create, libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWNS);
+        let fresh = libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC;
+        assert_eq!(nested.create, fresh);
         assert!(!nested.in_parent_pid && nested.setup.enter == 0 && nested.setup.user_namespace);
         let debug = plan(&LaunchSpec { class: Class::Debug, ..spec(&["a", "b"]) }, Isolation::ALL, true);
         assert!(debug.create == 0 && debug.setup.enter & libc::CLONE_NEWUSER != 0);

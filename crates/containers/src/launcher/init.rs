@@ -1,12 +1,13 @@
 //! The init of a container that runs a command: starts the program, hands signals to it, reaps what it leaves behind, and
 //! records how it ended where a restarted agent finds it.
 
+use super::setup;
 use crate::{
     Program,
     record::{self, Frame, Launch},
 };
 use kernel::{
-    clone::{self, CStrings, Exec, Plan, Step, User},
+    clone::{self, CStrings, Exec, Plan, Step},
     process, procfs, signals,
 };
 use std::{ffi::CString, fs::File, io, os::fd::AsRawFd, process::ExitCode};
@@ -53,6 +54,7 @@ pub fn start(launch: &Launch) -> Result<i32, StartFailure> {
         env.push(text(&format!("{name}={value}"))?);
     }
     let (argv, envp) = (CStrings::new(argv), CStrings::new(env));
+    let filter = setup::filter(launch);
     let plan = Plan {
         namespaces: 0,
         exec: Exec::Paths(&candidates),
@@ -63,7 +65,8 @@ pub fn start(launch: &Launch) -> Result<i32, StartFailure> {
         try_mounts: false,
         new_session: true,
         rlimits: &launch.rlimits,
-        user: launch.user.as_ref().map(|user| User { uid: user.uid, gid: user.gid, groups: &user.groups }),
+        user: setup::user(launch),
+        privileges: setup::privileges(launch, filter.as_deref()),
         reset_signals: true,
         death_signal: None,
     };

@@ -1,9 +1,27 @@
 //! Turning the fresh process into the container its record describes. The order matters: what needs the host's `/proc`
 //! comes first, what needs privileges before the user is switched.
 
-use crate::record::{self, Frame, Launch, Process};
-use kernel::{credentials, files, limits, mounts, process, procfs};
-use std::{ffi::CString, fs::File, io};
+use crate::{
+    isolators::{capabilities::DEFAULT, seccomp},
+    record::{self, Frame, Launch, Process, Restrictions},
+};
+use kernel::{
+    capabilities::{self, Capabilities},
+    clone::Privileges,
+    credentials::User,
+    files, limits, mounts, process, procfs,
+    seccomp::Filter,
+};
+use std::{
+    borrow::Cow,
+    ffi::CString,
+    fs::File,
+    io,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// A step that failed, as the user of the container reads it.
 #[derive(Debug, thiserror::Error)]
@@ -35,25 +53,18 @@ pub fn prepare(launch: &Launch) -> Result<(), SetupFailure> {
     if setup.leave != 0 {
         mounts::leave(setup.leave).map_err(failure("create namespaces"))?;
     }
+    // Below, the kernel's files may be there to read only.
+    if let Some(score) = launch.oom_score_adj {
+        std::fs::write("/proc/self/oom_score_adj", score.to_string()).map_err(failure("set the OOM score"))?;
+    }
     if setup.own_mounts {
-        mounts::follow_host_only().map_err(failure("separate the mounts from the host's"))?;
-        if setup.own_pid {
-            mounts::mount_proc().map_err(failure("mount /proc"))?;
-        }
-        if setup.own_shm {
-            let size = launch.shm_bytes.map_or(String::new(), |bytes| format!(",size={bytes}"));
-            let options = CString::new(format!("mode=1777{size}")).unwrap_or_default();
-            mounts::mount_shm(&options).map_err(failure("mount /dev/shm"))?;
-        }
+        prepare_mounts(launch)?;
     }
     if let Some(name) = &launch.hostname {
         mounts::set_hostname(name).map_err(failure("set the host name"))?;
     }
-    if let Some(score) = launch.oom_score_adj {
-        std::fs::write("/proc/self/oom_score_adj", score.to_string()).map_err(failure("set the OOM score"))?;
-    }
     if setup.user_namespace {
-        credentials::drop_capabilities().map_err(failure("drop the capabilities of the setup"))?;
+        capabilities::drop_all().map_err(failure("drop the capabilities of the setup"))?;
     }
     if !setup.own_pid {
         process::become_subreaper().map_err(failure("become the reaper of orphans"))?;
@@ -62,14 +73,74 @@ pub fn prepare(launch: &Launch) -> Result<(), SetupFailure> {
         .map_err(failure(format!("change into the directory '{}'", launch.cwd.display())))
 }
 
+/// Whether the process that containers are forked from has separated its mounts already.
+static SEPARATED: AtomicBool = AtomicBool::new(false);
+
+/// Once for all containers: mounts apart from the host's, in which the kernel's devices and cgroups can only be read.
+pub fn prepare_for_all() -> io::Result<()> {
+    mounts::leave(libc::CLONE_NEWNS)?;
+    mounts::follow_host_only()?;
+    mounts::make_sys_read_only()?;
+    SEPARATED.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+fn prepare_mounts(launch: &Launch) -> Result<(), SetupFailure> {
+    if !SEPARATED.load(Ordering::Relaxed) {
+        mounts::follow_host_only().map_err(failure("separate the mounts from the host's"))?;
+    }
+    let read_only = launch.restrictions.kernel_files;
+    if launch.setup.own_pid {
+        mounts::mount_proc(read_only).map_err(failure("mount /proc"))?;
+    } else if read_only {
+        mounts::make_proc_read_only().map_err(failure("make /proc read-only"))?;
+    }
+    if launch.setup.own_shm {
+        let size = launch.shm_bytes.map_or(String::new(), |bytes| format!(",size={bytes}"));
+        let options = CString::new(format!("mode=1777{size}")).unwrap_or_default();
+        match mounts::mount_shm(&options) {
+            // A host without it has nothing to share.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            mounted => mounted.map_err(failure("mount /dev/shm"))?,
+        }
+    }
+    Ok(())
+}
+
+pub fn user(launch: &Launch) -> Option<User<'_>> {
+    launch.user.as_ref().map(|user| User { uid: user.uid, gid: user.gid, groups: &user.groups })
+}
+
+pub fn privileges<'a>(launch: &Launch, filter: Option<&'a Filter>) -> Privileges<'a> {
+    let Restrictions { capabilities, no_new_privileges, .. } = launch.restrictions;
+    Privileges { capabilities, no_new: no_new_privileges, filter }
+}
+
+/// The filter of system calls for what the container may do at most.
+pub fn filter(launch: &Launch) -> Option<Cow<'static, Filter>> {
+    let Restrictions { capabilities, seccomp: wanted, .. } = launch.restrictions;
+    let most = capabilities.map_or(Capabilities::NONE, |bounds| bounds.bounding);
+    wanted.then(|| match most.without(DEFAULT).is_empty() {
+        true => Cow::Borrowed(usual_filter()),
+        false => Cow::Owned(seccomp::filter(most)),
+    })
+}
+
+/// Made once, before containers are forked.
+pub fn usual_filter() -> &'static Filter {
+    static USUAL: OnceLock<Filter> = OnceLock::new();
+    USUAL.get_or_init(|| seccomp::filter(DEFAULT))
+}
+
 /// For an executor that runs in this process: limits, user and environment.
 pub fn become_program(launch: &Launch) -> Result<(), SetupFailure> {
     for limit in &launch.rlimits {
         limits::set(limit).map_err(failure(format!("set resource limit {}", limit.resource)))?;
     }
-    if let Some(user) = &launch.user {
-        credentials::switch_user(user.uid, user.gid, &user.groups).map_err(failure("switch the user"))?;
-    }
+    let filter = filter(launch);
+    privileges(launch, filter.as_deref())
+        .take_on(user(launch))
+        .map_err(failure("switch the user and limit its privileges"))?;
     for (name, _) in std::env::vars_os() {
         // SAFETY: one thread: nobody reads the environment meanwhile.
         unsafe { std::env::remove_var(name) };

@@ -2,7 +2,7 @@
 //! relocating, initialising. The agent starts this one once; it stays small, does nothing but wait for requests, and for
 //! each one forks a child that is the agent's own and becomes the container's first process. It ends with the agent.
 
-use super::setup::{SetupFailure, failure};
+use super::setup::{self, SetupFailure, failure};
 use crate::record;
 use kernel::{
     clone::{self, Fork},
@@ -36,6 +36,8 @@ pub const PARENT: u32 = 1;
 pub const IN_PARENT_PID: u32 = 2;
 /// A cgroup directory comes along.
 pub const CGROUP: u32 = 4;
+/// No container is wanted, but mounts for all of them that are apart from the host's.
+pub const SEPARATE: u32 = 8;
 
 impl Request {
     /// The request and the container's id as a datagram.
@@ -74,6 +76,11 @@ pub fn serve() -> Option<Result<(), SetupFailure>> {
             return None;
         }
         let (request, id) = Request::decode(buffer.get(..length)?)?;
+        if request.flags & SEPARATE != 0 {
+            let errno = setup::prepare_for_all().map_or_else(|error| error.raw_os_error().unwrap_or(libc::EIO), |()| 0);
+            socket::send(&socket, &(-errno).to_le_bytes(), &[]).ok()?;
+            continue;
+        }
         let given = Given::sort(request, fds)?;
         match fork(request, &given, own_pids.as_ref()) {
             Ok(Fork::Child) => {
