@@ -287,6 +287,18 @@ mod tests {
     }
 
     #[test]
+    fn capabilities_are_read_as_mesos_writes_them() {
+        let read = |flag: &str, json: &str| settings(&[&format!("--{flag}={json}")]).map(drop);
+        assert_eq!(read("bounding_capabilities", "{\"capabilities\":[\"NET_RAW\",\"SYS_PTRACE\"]}"), Ok(()));
+        for wrong in ["NET_RAW", "{}", "{\"capabilities\":[\"SYS_GOD\"]}", "{\"capabilities\":[7]}"] {
+            let why = read("bounding_capabilities", wrong).expect_err(wrong);
+            assert!(why.starts_with("--bounding_capabilities: ") && why.contains("give a list such as"), "{why}");
+        }
+        let too_many = read("effective_capabilities", "{\"capabilities\":[\"SYS_ADMIN\"]}").expect_err("too many");
+        assert_eq!(too_many, "--effective_capabilities: SYS_ADMIN must also be in --bounding_capabilities");
+    }
+
+    #[test]
     fn the_work_directory_of_an_agent_of_mesos_is_left_alone() {
         let home = tempfile::tempdir().expect("a directory");
         let at_home = || {

@@ -847,7 +847,8 @@ async fn a_container_can_do_what_the_table_says() -> Result<(), Skip> {
     let outside = process::id();
     for (column, user) in [(1, None), (2, Some("nobody"))] {
         let id = id(&name("t"));
-        let mut script = format!("exec 2>/dev/null; PATH=$PATH:/usr/sbin:/sbin; OUTSIDE={outside}; OWN={}/{id}\n", cgroups_root());
+        let mut script =
+            format!("exec 2>/dev/null; PATH=$PATH:/usr/sbin:/sbin; OUTSIDE={outside}; OWN={}/{id}\n", cgroups_root());
         for (attempt, how) in ATTEMPTS {
             script += &format!("if ( {how} ) > /dev/null; then echo '{attempt}: yes'; else echo '{attempt}: no'; fi\n");
         }

@@ -237,3 +237,25 @@ pub fn limitation(limit: &Limitation) -> v1::TaskResourceLimitation {
     };
     v1::TaskResourceLimitation { resources: vec![resource] }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use v1::capability_info::Capability as Named;
+
+    #[test]
+    fn what_linux_info_asks_for_is_passed_on() {
+        let info = |list: &[i32]| v1::CapabilityInfo { capabilities: list.to_vec() };
+        let linux = v1::LinuxInfo {
+            effective_capabilities: Some(info(&[Named::NetRaw as i32])),
+            bounding_capabilities: Some(info(&[Named::NetRaw as i32, Named::SysPtrace as i32])),
+            seccomp: Some(v1::SeccompInfo { unconfined: Some(true), ..Default::default() }),
+            ..Default::default()
+        };
+        let wish = capabilities(Some(&linux)).expect("known");
+        assert_eq!(wish.effective, Some(Capabilities::of(&[Capability::NetRaw])));
+        assert_eq!(wish.bounding, Some(Capabilities::of(&[Capability::NetRaw, Capability::SysPtrace])));
+        assert_eq!(seccomp(Some(&linux)), containers::SeccompWish::Unconfined);
+        assert!(capability_set(&info(&[Named::Unknown as i32])).is_err() && capability_set(&info(&[1999])).is_err());
+    }
+}
