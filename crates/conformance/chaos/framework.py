@@ -3,6 +3,7 @@ to its end. Arguments: libmesos (Python 2.7) or pymesos (Python 3), and the mast
 
 Environment: NAME of the framework, SHARE of tasks to run, the folder of their TRACES, ADDRESS of this process; for one that
 was started before: FRAMEWORK (its id), NEXT (number of its next task), OPEN (tasks that did not end: JSON, id to agent).
+PRINCIPAL and SECRET where masters ask for them.
 Prints a line for each thing that happens. Reads `stop` (launch no more) and `end` (tear down) from standard input."""
 import json, os, sys, threading, time
 
@@ -11,6 +12,7 @@ AT_ONCE, A_TIME, RECONCILE = 12, 3, 3
 kind, master = sys.argv[1:3]
 name, share, traces = os.environ["NAME"], int(os.environ["SHARE"]), os.environ["TRACES"]
 framework_id = os.environ.get("FRAMEWORK", "")
+principal, secret = os.environ.get("PRINCIPAL"), os.environ.get("SECRET")
 lock = threading.RLock()
 
 
@@ -66,9 +68,13 @@ if kind == "libmesos":
     info = mesos_pb2.FrameworkInfo(user="root", name=name, failover_timeout=600, checkpoint=True)
     info.capabilities.add().type = mesos_pb2.FrameworkInfo.Capability.PARTITION_AWARE
     info.id.value = framework_id
+    proof = []
+    if principal:
+        info.principal = principal
+        proof = [mesos_pb2.Credential(principal=principal, secret=secret)]
 
     def new_driver(scheduler):
-        return MesosSchedulerDriver(scheduler, info, master, 1)
+        return MesosSchedulerDriver(scheduler, info, master, 1, *proof)
 else:
     from pymesos import MesosSchedulerDriver, Scheduler
 
@@ -104,9 +110,11 @@ else:
         user="root", name=name, failover_timeout=600, checkpoint=True, capabilities=[dict(type="PARTITION_AWARE")])
     if framework_id:
         info["id"] = dict(value=framework_id)
+    if principal:
+        info["principal"] = principal
 
     def new_driver(scheduler):
-        return MesosSchedulerDriver(scheduler, info, master)
+        return MesosSchedulerDriver(scheduler, info, master, principal=principal, secret=secret)
 
 
 class Plays(Scheduler):

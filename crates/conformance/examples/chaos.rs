@@ -13,6 +13,8 @@ mod foreign;
 mod framework;
 #[path = "chaos/ledger.rs"]
 mod ledger;
+#[path = "chaos/secrets.rs"]
+mod secrets;
 #[path = "chaos/suffer.rs"]
 mod suffer;
 #[path = "chaos/watch.rs"]
@@ -54,6 +56,8 @@ struct Arguments {
     until: Option<Instant>,
     seed: u64,
     tasks: u64,
+    /// Everybody proves who they are.
+    authenticate: bool,
 }
 
 fn main() -> Result<()> {
@@ -68,7 +72,7 @@ fn main() -> Result<()> {
     faults.retain(|fault| network.is_some() || !fault.needs_network());
     // What still runs when this ends must not keep it from ending.
     let runtime = Box::leak(Box::new(Runtime::new()?));
-    let mut cluster = Cluster::start(arguments.kind, network, 3, 3)?;
+    let mut cluster = Cluster::start(arguments.kind, network, 3, 3, arguments.authenticate)?;
     println!("chaos: {:?}, seed {}, below {}", arguments.kind, arguments.seed, cluster.home().display());
     let watch = Watch::start(&cluster.masters());
     let read_enough = Arc::new(AtomicBool::new(false));
@@ -79,7 +83,7 @@ fn main() -> Result<()> {
     };
     let busy = Arc::new(AtomicBool::new(true));
     let frameworks: Vec<_> =
-        (0..FRAMEWORKS).map(|n| start_framework(runtime, &cluster, n, &busy, arguments.tasks / FRAMEWORKS)).collect();
+        (0..FRAMEWORKS).map(|n| start_framework(runtime, &cluster, n, &busy, &arguments)).collect();
 
     let mut rng = Rng::new(arguments.seed);
     let mut times: BTreeMap<Fault, Vec<Took>> = BTreeMap::new();
@@ -130,6 +134,7 @@ fn main() -> Result<()> {
             .map(|role| format!("lost the write of {role}")),
     );
     read_enough.store(true, Ordering::Relaxed);
+    problems.append(&mut cluster.ended);
     let read = runtime.block_on(ledger)?;
     problems.extend(read.problems);
     print_table(&times);
@@ -147,7 +152,7 @@ fn main() -> Result<()> {
         cluster.keep();
         bail!("{} things went wrong; seed {}", problems.len(), arguments.seed);
     }
-    println!("never two leaders, no write lost or made by a deposed master, every task ended once");
+    println!("never two leaders, no write lost or made by a deposed master, every task ended once, no agent ended");
     Ok(())
 }
 
@@ -157,8 +162,10 @@ fn start_framework(
     cluster: &Cluster,
     n: u64,
     busy: &Arc<AtomicBool>,
-    share: u64,
+    arguments: &Arguments,
 ) -> (String, JoinHandle<Report>) {
+    let share = arguments.tasks / FRAMEWORKS;
+    let credential = arguments.authenticate.then(secrets::Secrets::of_frameworks);
     let (kind, program): (&'static str, Option<Vec<PathBuf>>) = match n {
         0 => ("pymesos", Foreign::pymesos()),
         1 => ("libmesos", Foreign::libmesos()),
@@ -169,13 +176,13 @@ fn start_framework(
         if n < 2 {
             println!("{kind} is not here; the Rust SDK runs its tasks");
         }
-        let framework = Framework::new(name.clone(), cluster.url(), books, busy, share);
+        let framework = Framework::new(name.clone(), cluster.url(), books, busy, share, credential);
         return (name, runtime.spawn(framework.run()));
     };
     let url = cluster.url();
     let leader = if url.starts_with("zk") { Leader::Url(url) } else { Leader::Among(cluster.masters()) };
     let (address, home) = (cluster.here(), cluster.home().to_owned());
-    let foreign = Foreign { name: name.clone(), kind, program, leader, address, home, busy, share, books };
+    let foreign = Foreign { name: name.clone(), kind, program, leader, address, home, busy, share, credential, books };
     (name, runtime.spawn_blocking(move || foreign.run()))
 }
 
@@ -219,5 +226,6 @@ fn arguments() -> Result<Arguments> {
         until: minutes.map(|minutes| Instant::now() + Duration::from_secs(minutes * 60)),
         seed: number("--seed")?.unwrap_or_else(|| u64::from(std::process::id())),
         tasks: number("--tasks")?.unwrap_or(2_000),
+        authenticate: given.iter().any(|arg| arg == "--authenticate"),
     })
 }

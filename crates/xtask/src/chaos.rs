@@ -31,11 +31,15 @@ pub struct Arguments {
     /// Runs optimised programs.
     #[arg(long)]
     pub release: bool,
+    /// Agents, frameworks and operators must prove who they are.
+    #[arg(long)]
+    pub authenticate: bool,
 }
 
 /// A few rounds on each store, for `cargo xtask test`.
 pub fn smoke() -> Result<()> {
-    for store in ["zk", "etcd"] {
+    // With and without proofs: each store sees one of them.
+    for (store, authenticate) in [("zk", true), ("etcd", false)] {
         chaos(&Arguments {
             store: store.to_owned(),
             minutes: None,
@@ -43,6 +47,7 @@ pub fn smoke() -> Result<()> {
             seed: Some(1),
             tasks: 100,
             release: false,
+            authenticate,
         })?;
     }
     Ok(())
@@ -61,6 +66,9 @@ pub fn chaos(arguments: &Arguments) -> Result<()> {
         if let Some(value) = value {
             program.args([name, &value.to_string()]);
         }
+    }
+    if arguments.authenticate {
+        program.arg("--authenticate");
     }
     run(&mut program)
 }

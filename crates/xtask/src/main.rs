@@ -7,6 +7,7 @@ mod check;
 mod cluster;
 mod demo;
 mod groups;
+mod hostile;
 mod prepare;
 mod programs;
 mod shell;
@@ -49,6 +50,8 @@ enum Command {
     Cluster(cluster::Arguments),
     /// Several masters under faults: kill -9, pauses, a store that loses servers.
     Chaos(chaos::Arguments),
+    /// Hostile tasks and peers against a real cluster, as root and as an ordinary user.
+    Hostile(hostile::Arguments),
     /// Builds, starts an embedded cluster, and runs two frameworks at once on real input.
     Demo(demo::Arguments),
     /// Whole clusters in virtual time, with faults and checkers.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Conformance(arguments) => test::conformance(&arguments),
         Command::Cluster(arguments) => cluster::cluster(&arguments),
         Command::Chaos(arguments) => chaos::chaos(&arguments),
+        Command::Hostile(arguments) => hostile::hostile(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Sim(arguments) => sim::sim(&arguments),
         Command::Ci => test::ci(),

@@ -5,7 +5,7 @@ use std::{env, process::Command};
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    chaos, check, prepare, programs,
+    chaos, check, hostile, prepare, programs,
     shell::{cargo, is_root, run},
     sim,
     tally::Tally,
@@ -73,8 +73,12 @@ fn doc_tests(tally: &mut Tally, filter: Option<&str>) -> Result<()> {
 
 /// A few minutes of each slow ring.
 fn smokes(tally: &mut Tally) {
-    let smokes =
-        [("sim", sim::smoke as fn() -> Result<()>), ("mistakes", sim::smoke_of_mistakes), ("chaos", chaos::smoke)];
+    let smokes = [
+        ("sim", sim::smoke as fn() -> Result<()>),
+        ("mistakes", sim::smoke_of_mistakes),
+        ("hostile", hostile::smoke),
+        ("chaos", chaos::smoke),
+    ];
     for (name, smoke) in smokes {
         match smoke() {
             Ok(()) => tally.passed += 1,

@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -19,7 +19,7 @@ use testkit::{
     services::{Kind, Service, Settings, Site},
 };
 
-use crate::{PATIENCE, watch};
+use crate::{PATIENCE, secrets::Secrets, watch};
 
 pub const SESSION: Duration = Duration::from_secs(2);
 /// Enough for a server of the store, or an agent, in a run; little enough to be filled.
@@ -36,6 +36,8 @@ pub struct Cluster {
     pub agents: Vec<Process>,
     /// Hosts of the store's servers; none on loopback.
     pub stores: Vec<Host>,
+    /// Agents that ended although nobody ended them, and how.
+    pub ended: Vec<String>,
 }
 
 pub struct Process {
@@ -47,7 +49,13 @@ pub struct Process {
 }
 
 impl Cluster {
-    pub fn start(kind: Kind, mut network: Option<Network>, masters: usize, agents: usize) -> Result<Cluster> {
+    pub fn start(
+        kind: Kind,
+        mut network: Option<Network>,
+        masters: usize,
+        agents: usize,
+        authenticate: bool,
+    ) -> Result<Cluster> {
         let home = tempfile::Builder::new().prefix("meseta-chaos-").tempdir()?;
         let path = home.path().to_owned();
         fs::create_dir_all(path.join("traces"))?;
@@ -63,20 +71,22 @@ impl Cluster {
         let settings = Settings { tick_ms: 200, small_log: true, tls: None };
         let service = Service::start_at(kind, &sites, &path, &settings);
 
+        let secrets = authenticate.then(|| Secrets::write(&path)).transpose()?;
         let url = service.url("/mesos");
         let flag = if kind == Kind::ZooKeeper { "zk" } else { "etcd" };
         let session = format!("={}secs", SESSION.as_secs());
         let master = |(i, host): (usize, Option<Host>)| {
-            let more = vec![
+            let mut more = vec![
                 format!("--{flag}={url}"),
                 format!("--{flag}_session_timeout{session}"),
                 "--agent_ping_timeout=1secs".into(),
                 "--max_agent_ping_timeouts=4".into(),
             ];
+            more.extend(secrets.iter().flat_map(Secrets::flags_of_masters));
             Process::new(&path, "master", i + 1, host, more)
         };
         let agent = |(i, host): (usize, Option<Host>)| {
-            let more = vec![
+            let mut more = vec![
                 format!("--master={url}"),
                 format!("--master_session_timeout{session}"),
                 format!("--runtime_dir={}", path.join(format!("agent{}/run", i + 1)).display()),
@@ -85,6 +95,7 @@ impl Cluster {
                 "--registration_backoff_factor=100ms".into(),
                 "--executor_reregistration_timeout=1secs".into(),
             ];
+            more.extend(secrets.iter().flat_map(Secrets::flags_of_agents));
             Process::new(&path, "agent", i + 1, host, more)
         };
         let mut cluster = Cluster {
@@ -95,10 +106,15 @@ impl Cluster {
             home: Some(home),
             path,
             stores,
+            ended: Vec::new(),
         };
-        cluster.masters.iter_mut().try_for_each(|master| master.start(&cluster.path))?;
+        for master in &mut cluster.masters {
+            master.start(&cluster.path)?;
+        }
         cluster.wait_leader()?;
-        cluster.agents.iter_mut().try_for_each(|agent| agent.start(&cluster.path))?;
+        for agent in &mut cluster.agents {
+            agent.start(&cluster.path)?;
+        }
         Ok(cluster)
     }
 
@@ -146,7 +162,16 @@ impl Cluster {
     pub fn revive(&mut self) -> Result<()> {
         let path = self.path.clone();
         self.service.revive();
-        self.masters.iter_mut().chain(&mut self.agents).try_for_each(|process| process.start(&path))
+        for master in &mut self.masters {
+            // One that is deposed ends by itself.
+            master.start(&path)?;
+        }
+        for agent in &mut self.agents {
+            if let Some(status) = agent.start(&path)? {
+                self.ended.push(format!("{} ended by itself with {status}", agent.name));
+            }
+        }
+        Ok(())
     }
 
     /// As what starts masters would: those that ended are started again meanwhile. The leader comes back.
@@ -206,12 +231,14 @@ impl Process {
         Process { name, at: SocketAddr::new(ip.into(), port), host, args, child: None }
     }
 
-    /// Starts it, unless it runs.
-    fn start(&mut self, home: &Path) -> Result<()> {
-        if let Some(child) = &mut self.child
-            && child.try_wait()?.is_none()
-        {
-            return Ok(());
+    /// Starts it, unless it runs, and tells how it ended if it did so by itself.
+    fn start(&mut self, home: &Path) -> Result<Option<ExitStatus>> {
+        let mut ended = None;
+        if let Some(child) = &mut self.child {
+            ended = child.try_wait()?;
+            if ended.is_none() {
+                return Ok(None);
+            }
         }
         let log = File::options().create(true).append(true).open(home.join(format!("{}.log", self.name)))?;
         let mut command = Command::new(processes::meseta());
@@ -228,7 +255,7 @@ impl Process {
             });
         }
         self.child = Some(command.spawn().with_context(|| format!("cannot start {}", self.name))?);
-        Ok(())
+        Ok(ended)
     }
 
     /// The file that says how far its calendar is off.

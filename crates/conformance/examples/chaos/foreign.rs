@@ -18,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use client::Credential;
 use proto::v1::{self, TaskState};
 
 use crate::{
@@ -43,6 +44,7 @@ pub struct Foreign {
     pub home: PathBuf,
     pub busy: Arc<AtomicBool>,
     pub share: u64,
+    pub credential: Option<Credential>,
     pub books: Books,
 }
 
@@ -134,6 +136,9 @@ impl Foreign {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log);
+        if let Some(credential) = &self.credential {
+            command.env("PRINCIPAL", &credential.principal).env("SECRET", &credential.secret);
+        }
         // SAFETY: prctl is async-signal-safe. The process ends when the thread that started it does.
         unsafe {
             command.pre_exec(|| {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use client::{Incoming, Masters, SchedulerClient, Subscription};
+use client::{Credential, Incoming, Masters, Options, SchedulerClient, Subscription};
 use proto::v1::{self, framework_info::capability::Type as Capability};
 
 use crate::books::{Books, Report};
@@ -19,6 +19,7 @@ pub struct Framework {
     busy: Arc<AtomicBool>,
     /// How many tasks to run at most while the chaos lasts.
     share: u64,
+    credential: Option<Credential>,
     books: Books,
 }
 
@@ -26,20 +27,32 @@ const RECONCILE: Duration = Duration::from_secs(3);
 const TASKS_AT_ONCE: usize = 12;
 
 impl Framework {
-    pub fn new(name: String, url: String, books: Books, busy: Arc<AtomicBool>, share: u64) -> Framework {
-        Framework { name, url, busy, share, books }
+    pub fn new(
+        name: String,
+        url: String,
+        books: Books,
+        busy: Arc<AtomicBool>,
+        share: u64,
+        credential: Option<Credential>,
+    ) -> Framework {
+        Framework { name, url, busy, share, credential, books }
     }
 
     pub async fn run(mut self) -> Report {
         let Ok(masters) = self.url.parse::<Masters>() else {
             return Report { ended: 0, problems: vec![format!("{} is no place of masters", self.url)] };
         };
-        let client = SchedulerClient::new(masters);
+        let principal = self.credential.as_ref().map(|credential| credential.principal.clone());
+        let client = SchedulerClient::with_options(
+            masters,
+            Options { credential: self.credential.take(), ..Options::default() },
+        );
         let info = v1::FrameworkInfo {
             user: "root".into(),
             name: self.name.clone(),
             failover_timeout: Some(600.0),
             checkpoint: Some(true),
+            principal,
             capabilities: vec![v1::framework_info::Capability { r#type: Some(Capability::PartitionAware as i32) }],
             ..Default::default()
         };

@@ -15,6 +15,8 @@ use std::{
 
 use serde_json::Value;
 
+use crate::secrets::BASIC;
+
 pub struct Watch {
     stop: Arc<AtomicBool>,
     looking: JoinHandle<(u64, Vec<String>)>,
@@ -97,14 +99,14 @@ fn write_on(i: usize, at: SocketAddr, stop: &AtomicBool) -> Vec<String> {
     acknowledged
 }
 
-/// Gives a role a weight; true once this master, as the leader, has stored it.
+/// Gives a role a weight; true once this master, as the leader, has stored it. Masters that ask for no proof ignore it.
 pub fn write(at: SocketAddr, role: &str) -> bool {
     let call = format!(
         r#"{{"type":"UPDATE_WEIGHTS","update_weights":{{"weight_infos":[{{"role":"{role}","weight":2.0}}]}}}}"#
     );
     let head = format!(
         "POST /api/v1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n",
+         Authorization: Basic {BASIC}\r\nContent-Length: {}\r\n\r\n",
         call.len()
     );
     ask(at, &(head + &call)).is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))

@@ -1,0 +1,68 @@
+//! `cargo xtask hostile`: hostile tasks and peers against a real cluster, three times: tasks of root, tasks of another user,
+//! and all of it below an agent of an ordinary user.
+
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{built, cargo, find, is_root, run};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Only kinds whose names contain this.
+    #[arg(long)]
+    filter: Option<String>,
+    /// Every n-th kind only.
+    #[arg(long, default_value_t = 1)]
+    every: usize,
+}
+
+/// An ordinary user that every Debian has.
+const ORDINARY: &str = "nobody";
+
+/// A part of the kinds, for `cargo xtask test`.
+pub fn smoke() -> Result<()> {
+    hostile(&Arguments { filter: None, every: 4 })
+}
+
+pub fn hostile(arguments: &Arguments) -> Result<()> {
+    run(cargo().args(["build", "--quiet", "--package", "meseta"]))?;
+    run(cargo().args(["build", "--quiet", "--package", "conformance", "--example", "hostile"]))?;
+    let mut failed = Vec::new();
+    let mut suite = |whose: &str, mut command: Command| {
+        println!("hostile: {whose}");
+        if let Some(filter) = &arguments.filter {
+            command.args(["--filter", filter]);
+        }
+        if run(command.args(["--every", &arguments.every.to_string()])).is_err() {
+            failed.push(whose.to_owned());
+        }
+    };
+    let program = built("debug", "examples/hostile");
+    if !is_root() {
+        suite("an agent of an ordinary user", Command::new(&program));
+    } else {
+        for user in ["root", ORDINARY] {
+            let mut command = Command::new(&program);
+            command.args(["--user", user]);
+            suite(&format!("an agent of root, tasks of {user}"), command);
+        }
+        // Where another user may read it, whatever directory this was built in.
+        let home = tempfile::Builder::new().prefix("meseta-hostile-").tempdir()?;
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777))?;
+        for (from, name) in [(&program, "hostile"), (&built("debug", "meseta"), "meseta")] {
+            fs::copy(from, home.path().join(name)).with_context(|| format!("cannot copy {}", from.display()))?;
+        }
+        let setpriv = find("setpriv").context("no `setpriv` on PATH (apt-get install util-linux)")?;
+        let mut command = Command::new(setpriv);
+        command.args([&format!("--reuid={ORDINARY}"), "--regid=nogroup", "--clear-groups"]);
+        command.arg(home.path().join("hostile")).args(["--user", ORDINARY]);
+        command.env("MESETA_BIN", home.path().join("meseta")).env("HOME", home.path()).env("TMPDIR", home.path());
+        command.env("USER", ORDINARY).current_dir(home.path());
+        suite("an agent of an ordinary user", command);
+    }
+    if !failed.is_empty() {
+        bail!("hostile: {} gave way", failed.join("; "));
+    }
+    Ok(())
+}
