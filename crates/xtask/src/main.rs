@@ -8,6 +8,7 @@ mod cluster;
 mod demo;
 mod groups;
 mod hostile;
+mod mutants;
 mod prepare;
 mod programs;
 mod shell;
@@ -50,6 +51,8 @@ enum Command {
     Cluster(cluster::Arguments),
     /// Several masters under faults: kill -9, pauses, a store that loses servers.
     Chaos(chaos::Arguments),
+    /// Small changes to the code, one at a time: does a test notice?
+    Mutants(mutants::Arguments),
     /// Hostile tasks and peers against a real cluster, as root and as an ordinary user.
     Hostile(hostile::Arguments),
     /// Builds, starts an embedded cluster, and runs two frameworks at once on real input.
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Conformance(arguments) => test::conformance(&arguments),
         Command::Cluster(arguments) => cluster::cluster(&arguments),
         Command::Chaos(arguments) => chaos::chaos(&arguments),
+        Command::Mutants(arguments) => mutants::mutants(&arguments),
         Command::Hostile(arguments) => hostile::hostile(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Sim(arguments) => sim::sim(&arguments),
