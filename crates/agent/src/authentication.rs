@@ -8,12 +8,13 @@ use transport::{
     auth::{
         authenticatee::{Authenticatee, Outcome},
         credentials::{self, Credential},
+        jwt::Key,
     },
 };
 
 use crate::runtime::Inbox;
 
-const REALMS: Realms =
+pub const REALMS: Realms =
     Realms { readonly: "mesos-agent-readonly", readwrite: "mesos-agent-readwrite", clients: "mesos-agent-executor" };
 
 /// What we show the master, if it wants to see anything.
@@ -28,20 +29,34 @@ pub fn credential(values: &Values) -> Result<Option<Credential>, String> {
 
 /// Who may ask us what.
 pub fn doors(values: &Values) -> Result<Doors, String> {
-    let kind = values.text("http_authenticators").unwrap_or("basic");
-    if kind != "basic" {
-        return Err(format!("--http_authenticators: '{kind}' is not basic, the only one there is"));
+    let kinds = values.text("http_authenticators").unwrap_or("basic");
+    if let Some(other) = kinds.split(',').map(str::trim).find(|kind| !matches!(*kind, "basic" | "jwt")) {
+        return Err(format!("--http_authenticators: '{other}' is neither basic nor jwt, all that there is"));
     }
-    let locked = Locked { readonly: values.switch("authenticate_http_readonly"), ..Locked::default() };
+    let readonly = values.switch("authenticate_http_readonly");
+    // Who locks what is read locks what is changed.
+    let readwrite = readonly || values.switch("authenticate_http_readwrite");
+    let locked = Locked { readonly, readwrite, clients: values.switch("authenticate_http_executors") };
     let known = match values.text("http_credentials") {
         Some(path) => credentials::read_all(path).map_err(|e| format!("--http_credentials: {path}: {e}"))?,
-        None if locked.readonly => {
-            let why = "needs --http_credentials, a file of those who may come in";
-            return Err(format!("--authenticate_http_readonly {why}"));
+        None if readwrite => {
+            let flag = if readonly { "authenticate_http_readonly" } else { "authenticate_http_readwrite" };
+            return Err(format!("--{flag} needs --http_credentials, a file of those who may come in"));
         }
         None => Vec::new(),
     };
     Ok(Doors::new(REALMS, known, locked))
+}
+
+/// What signs the tokens of executors.
+pub fn executor_key(values: &Values) -> Result<Option<Key>, String> {
+    match values.text("jwt_secret_key") {
+        Some(path) => Key::read(path).map(Some).map_err(|e| format!("--jwt_secret_key: {path}: {e}")),
+        None if values.switch("authenticate_http_executors") => {
+            Err("--authenticate_http_executors needs --jwt_secret_key, a file with a random secret".to_owned())
+        }
+        None => Ok(None),
+    }
 }
 
 /// Proves who we are when the core wants it, and tells it how that went.

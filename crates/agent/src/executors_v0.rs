@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use agent_core::{ConnId, Event, Reply};
+use agent_core::{Caller, ConnId, Event, Reply};
 use proto::{
     internal,
     link::{FromExecutor, LinkError, ToExecutor},
@@ -20,7 +20,10 @@ use proto::{
 use stdx::Rng;
 use transport::{Message, Node};
 
-use crate::runtime::{ACTOR, Inbox};
+use crate::{
+    access::Access,
+    runtime::{ACTOR, Inbox},
+};
 
 /// All of them. Cheap to clone.
 #[derive(Clone)]
@@ -31,6 +34,7 @@ pub struct ExecutorsV0 {
 struct Inner {
     node: Node,
     inbox: Inbox,
+    access: Arc<Access>,
     known: Mutex<Known>,
 }
 
@@ -60,8 +64,8 @@ enum Telling {
 }
 
 impl ExecutorsV0 {
-    pub fn new(node: Node, inbox: Inbox) -> ExecutorsV0 {
-        ExecutorsV0 { inner: Arc::new(Inner { node, inbox, known: Mutex::default() }) }
+    pub fn new(node: Node, inbox: Inbox, access: Arc<Access>) -> ExecutorsV0 {
+        ExecutorsV0 { inner: Arc::new(Inner { node, inbox, access, known: Mutex::default() }) }
     }
 
     /// Takes a message that only an executor sends; `false` for others.
@@ -70,7 +74,7 @@ impl ExecutorsV0 {
         match FromExecutor::decode(&message.name, &message.body) {
             Ok(FromExecutor::RegisterExecutor(m)) => {
                 let m = *m;
-                self.subscribe(from, m.framework_id, m.executor_id, call::Subscribe::default(), false).await;
+                self.subscribe(message, m.framework_id, m.executor_id, call::Subscribe::default(), false).await;
             }
             Ok(FromExecutor::ReregisterExecutor(m)) => {
                 let m = *m;
@@ -78,15 +82,16 @@ impl ExecutorsV0 {
                     unacknowledged_updates: m.updates.into_iter().map(to_update).collect(),
                     unacknowledged_tasks: m.tasks,
                 };
-                self.subscribe(from, m.framework_id, m.executor_id, subscribe, true).await;
+                self.subscribe(message, m.framework_id, m.executor_id, subscribe, true).await;
             }
             Ok(FromExecutor::StatusUpdate(m)) => {
                 let update = Some(to_update(m.update));
-                self.call(from, Call { update, r#type: Some(call::Type::Update.into()), ..Call::default() }).await;
+                self.call(message, Call { update, r#type: Some(call::Type::Update.into()), ..Call::default() }).await;
             }
             Ok(FromExecutor::ExecutorToFramework(m)) => {
-                let message = Some(call::Message { data: m.data });
-                self.call(from, Call { message, r#type: Some(call::Type::Message.into()), ..Call::default() }).await;
+                let said = Some(call::Message { data: m.data });
+                self.call(message, Call { message: said, r#type: Some(call::Type::Message.into()), ..Call::default() })
+                    .await;
             }
             Err(LinkError::Unknown(_)) => return false,
             Err(error) => self.inner.inbox.deliver(from, &message.name, message.body.len(), Err::<Event, _>(error)),
@@ -96,13 +101,19 @@ impl ExecutorsV0 {
 
     async fn subscribe(
         &self,
-        from: &Upid,
+        message: &Message,
         framework_id: v1::FrameworkId,
         executor_id: v1::ExecutorId,
         subscribe: call::Subscribe,
         returns: bool,
     ) {
-        let Inner { node, inbox, .. } = &*self.inner;
+        let Inner { node, inbox, access, .. } = &*self.inner;
+        let from = &message.from;
+        let caller = access.caller_at(&message.caller).await;
+        if !self.may_register(&caller, &framework_id, &executor_id).await {
+            tracing::warn!(%from, ?caller, "refusing an executor: who calls does not run it");
+            return;
+        }
         let conn = inbox.next_id();
         let driver = Driver {
             address: from.clone(),
@@ -125,7 +136,7 @@ impl ExecutorsV0 {
             subscribe: Some(subscribe),
             ..Call::default()
         };
-        let reply = inbox.call(|req| Event::FromExecutor { req, conn, call: Box::new(call) }, None).await;
+        let reply = inbox.call(|req| Event::FromExecutor { req, conn, caller, call: Box::new(call) }, None).await;
         if reply != Some(Reply::Stream) {
             tracing::warn!(%from, ?reply, "refusing an executor; it is told to end");
             self.close(conn);
@@ -134,8 +145,24 @@ impl ExecutorsV0 {
         }
     }
 
+    /// Looked at before anything is noted of a newcomer, who could take the place of the executor it claims to be. The
+    /// core looks again, at the moment it takes the call.
+    async fn may_register(&self, caller: &Caller, framework: &v1::FrameworkId, executor: &v1::ExecutorId) -> bool {
+        let container = match caller {
+            Caller::Operator => return true,
+            Caller::Container(container) => container,
+            Caller::Network | Caller::User(_) | Caller::Stranger(_) => return false,
+        };
+        let view = self.inner.inbox.view().await;
+        let (framework, executor) = (framework.into(), executor.into());
+        view.is_some_and(|view| {
+            view.find_executor(&framework, &executor).is_some_and(|row| row.container == *container)
+        })
+    }
+
     /// Passes on a call of an executor that has registered; anybody else's is dropped.
-    async fn call(&self, from: &Upid, mut call: Call) {
+    async fn call(&self, message: &Message, mut call: Call) {
+        let from = &message.from;
         let names = self.with(|known| {
             let driver = known.by_conn.get(known.by_address.get(from)?)?;
             Some((driver.framework.clone(), driver.executor.clone()))
@@ -145,7 +172,8 @@ impl ExecutorsV0 {
             return;
         };
         (call.framework_id, call.executor_id) = (framework, executor);
-        let event = |req| Event::FromExecutor { req, conn: 0, call: Box::new(call) };
+        let caller = self.inner.access.caller_at(&message.caller).await;
+        let event = |req| Event::FromExecutor { req, conn: 0, caller, call: Box::new(call) };
         match self.inner.inbox.call(event, None).await {
             None | Some(Reply::Accepted) => {}
             Some(refusal) => tracing::warn!(%from, ?refusal, "an executor's message is refused"),
@@ -224,7 +252,9 @@ impl ExecutorsV0 {
                 ..Call::default()
             };
             let req = self.inner.inbox.next_id();
-            self.inner.inbox.offer(Event::FromExecutor { req, conn: 0, call: Box::new(call) });
+            // The agent speaks here, for an executor that cannot.
+            let caller = Caller::Operator;
+            self.inner.inbox.offer(Event::FromExecutor { req, conn: 0, caller, call: Box::new(call) });
         }
     }
 

@@ -8,9 +8,9 @@ mod session;
 
 use std::{path::PathBuf, sync::Arc};
 
-use agent_core::{Event, Reply, State};
+use agent_core::{Caller, Event, Reply, State};
 use bytes::Bytes;
-use endpoints::{Coalescer, Common, Door, Doors, help};
+use endpoints::{Coalescer, Common, Door, help};
 use observe::metrics::{Kind, Snapshot};
 use proto::{
     content::ContentType,
@@ -23,6 +23,7 @@ use transport::{Handler, Message, Request, Response, StatusCode, jsonp, refuse, 
 
 use crate::{
     V0,
+    access::{Access, Proof},
     fence::Fence,
     isolation::Isolator,
     reads::{self, Usages, legacy, metrics},
@@ -38,7 +39,7 @@ pub struct Endpoints {
     about: Arc<About>,
     reads: Coalescer<Read, Option<Bytes>>,
     table: Table<Endpoint>,
-    doors: Doors,
+    access: Arc<Access>,
     v0: V0,
     fence: Fence,
 }
@@ -79,8 +80,9 @@ enum Endpoint {
 impl Endpoint {
     fn door(self) -> Door {
         match self {
-            // Executors have no secrets, and ask the operator API for what their pods need.
-            Endpoint::Executor | Endpoint::Operator => Door::Open,
+            Endpoint::Executor => Door::Clients,
+            // One door for all of its calls, as in Mesos.
+            Endpoint::Operator => Door::Readwrite,
             Endpoint::State | Endpoint::Containers | Endpoint::ContainerizerDebug | Endpoint::Statistics => {
                 Door::Readonly
             }
@@ -130,12 +132,22 @@ impl Endpoints {
         common: Common,
         world: World,
         about: About,
-        doors: Doors,
+        access: Arc<Access>,
         v0: V0,
         fence: Fence,
     ) -> Arc<Endpoints> {
         let (about, reads, table) = (Arc::new(about), Coalescer::default(), table());
-        Arc::new(Endpoints { inbox, common, world, about, reads, table, doors, v0, fence })
+        Arc::new(Endpoints { inbox, common, world, about, reads, table, access, v0, fence })
+    }
+
+    /// What a request proves, where that is enough for its endpoint.
+    async fn prove(&self, endpoint: Endpoint, request: &Request) -> Result<Proof, Response> {
+        match endpoint {
+            Endpoint::Executor | Endpoint::Operator => {
+                self.access.admit(endpoint.door(), &request.headers, &request.caller).await
+            }
+            _ => self.access.check(endpoint.door(), &request.headers).map(|()| Proof::None),
+        }
     }
 
     async fn view(&self) -> Option<State> {
@@ -198,12 +210,14 @@ impl Handler for Endpoints {
             return help;
         }
         let Some(found) = self.table.find(request.path()) else { return refuse::not_found() };
-        if let Err(refusal) = self.doors.check(found.endpoint.door(), &request.headers) {
-            return refusal;
-        }
-        match *found.endpoint {
-            Endpoint::Executor => self.executor(&request).await,
-            Endpoint::Operator => self.operator(&request).await,
+        let endpoint = *found.endpoint;
+        let proof = match self.prove(endpoint, &request).await {
+            Ok(proof) => proof,
+            Err(refusal) => return refusal,
+        };
+        match endpoint {
+            Endpoint::Executor => self.executor(&request, &proof).await,
+            Endpoint::Operator => self.operator(&request, &proof).await,
             Endpoint::State => json(&request, self.state().await),
             Endpoint::Containers => json(&request, self.read(Read::Containers, true, legacy::containers).await),
             // Operations that hang would stand here; ours are given up in time.
@@ -241,11 +255,23 @@ impl Handler for Endpoints {
         if self.v0.executors.deliver(&message).await {
             return true;
         }
-        let event = ToAgent::decode(&message.name, &message.body)
-            .map(|decoded| Event::FromMaster { from: message.from.clone(), message: decoded });
+        let decoded = ToAgent::decode(&message.name, &message.body);
+        if let Ok(order) = &decoded
+            && !may_come_from_drivers(order)
+            && let Caller::Container(container) = self.access.caller_at(&message.caller).await
+        {
+            tracing::warn!(from = %message.from, %container, message.name, "a container sends what only a master may; dropping it");
+            return true;
+        }
+        let event = decoded.map(|decoded| Event::FromMaster { from: message.from.clone(), message: decoded });
         self.inbox.deliver(&message.from, &message.name, message.body.len(), event);
         true
     }
+}
+
+/// A framework's driver says these to an agent itself, and may run in a container.
+fn may_come_from_drivers(message: &ToAgent) -> bool {
+    matches!(message, ToAgent::FrameworkToExecutor(_) | ToAgent::StatusUpdateAcknowledgement(_))
 }
 
 fn json(request: &Request, body: Option<Bytes>) -> Response {

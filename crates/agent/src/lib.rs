@@ -3,12 +3,14 @@
 //! `start` brings up an agent inside a running runtime, for `meseta agent` and `meseta dev`. `flags` and `settings` read
 //! what the operator wants, `runtime` is the loop, `world` what takes time, `http` the endpoints, `reads` what they show.
 
+mod access;
 mod authentication;
 mod executors_v0;
 mod fence;
 pub mod flags;
 mod http;
 mod isolation;
+mod reach;
 mod reads;
 mod runtime;
 mod settings;
@@ -31,6 +33,7 @@ use tokio::task::JoinHandle;
 use transport::{Node, Server, auth::authenticatee::Authenticatee, inbox, libprocess::NodeConfig};
 
 use crate::{
+    access::Access,
     executors_v0::ExecutorsV0,
     fence::Fence,
     http::{About, Endpoints},
@@ -107,15 +110,18 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
         isolators: isolation::isolators(settings.isolation, isolation),
     };
     let credential = authentication::credential(&settings.values)?;
+    let key = authentication::executor_key(&settings.values)?;
     let doors = authentication::doors(&settings.values)?;
+    let known = settings.values.switch("identify_callers").then(|| world.containers.clone());
+    let access = Arc::new(Access::new(doors, key.clone(), known));
     let peers = V0 {
-        executors: ExecutorsV0::new(node.clone(), inbox.clone()),
+        executors: ExecutorsV0::new(node.clone(), inbox.clone(), access.clone()),
         authenticatee: credential.map(|one| authentication::authenticatee(one, node.clone(), inbox.clone())),
     };
     let core = Agent::new(config, seed);
     let fence = Fence::default();
     let common = common(&settings, log_file);
-    let core = Loop::new(core, journal, node, world.clone(), peers.clone()).recorded_by(flight);
+    let core = Loop::new(core, journal, node, world.clone(), peers.clone()).recorded_by(flight).signing_with(key);
     let ended = tokio::spawn(core.run(arrivals));
     inbox.put(recovered).await;
     // What a full disk leaves no time for goes now.
@@ -123,6 +129,7 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
     common.metrics.gauge("slave/recovery_time_secs").set(recovering.elapsed().as_secs_f64());
     let shown_master = detect_master(settings.master.clone(), &inbox, fence.clone()).await;
 
+    reach::watch(inbox.clone(), advertised, shown_master.clone());
     let (to_loop, executors) = (inbox.clone(), peers.executors.clone());
     tokio::spawn(async move {
         while let Some(peer) = exits.next().await {
@@ -131,7 +138,7 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
             }
         }
     });
-    let running = server.serve(Endpoints::new(inbox.clone(), common, world, about, doors, peers, fence));
+    let running = server.serve(Endpoints::new(inbox.clone(), common, world, about, access, peers, fence));
     tracing::info!(%address, master = shown_master, version = endpoints::OWN_VERSION, "the agent listens");
     Ok(Running { address, inbox, ended, _server: running })
 }
@@ -256,6 +263,9 @@ fn containers_config(settings: &Settings) -> containers::Config {
     config.strict = values.switch("strict");
     config.cgroups_hierarchy = values.path("cgroups_hierarchy").unwrap_or(config.cgroups_hierarchy);
     config.cgroups_root = values.text("cgroups_root").unwrap_or("mesos").to_owned();
+    config.destroy_timeout = values.duration("cgroups_destroy_timeout").unwrap_or(config.destroy_timeout);
+    config.limit_swap = values.switch("cgroups_limit_swap");
+    config.revocable_cpu_low_priority = values.switch("revocable_cpu_low_priority");
     config.launcher = settings.launcher;
     config.isolation = settings.isolation;
     config.pids_limit = values.integer("pids_limit").filter(|most| *most > 0);

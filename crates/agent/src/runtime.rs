@@ -3,13 +3,14 @@
 
 use std::time::Instant;
 
-use agent_core::{Agent, ConnId, Effect, Effects, Event, Input, Record, Reply, State, recording};
+use agent_core::{Agent, ConnId, Effect, Effects, Event, Input, LaunchSpec, Record, Reply, State, recording};
 use journal::Journal;
 use observe::flight::Flight;
 use proto::v1;
 use stdx::clock::{self, Clock};
 use transport::{
     Node,
+    auth::jwt::Key,
     inbox::{
         self, Traffic,
         turns::{self, Owner, Peers},
@@ -69,6 +70,8 @@ pub struct Loop {
     /// The journal had no room on the disk when last looked at.
     was_short: bool,
     flight: Flight,
+    /// Signs executors' tokens.
+    key: Option<Key>,
 }
 
 impl Loop {
@@ -86,12 +89,19 @@ impl Loop {
             ending: None,
             was_short: false,
             flight: Flight::default(),
+            key: None,
         }
     }
 
     /// Every input is recorded by `flight` before the core has it.
     pub fn recorded_by(mut self, flight: Flight) -> Loop {
         self.flight = flight;
+        self
+    }
+
+    /// Each executor that is launched from now on has a token that this key signed.
+    pub fn signing_with(mut self, key: Option<Key>) -> Loop {
+        self.key = key;
         self
     }
 
@@ -126,7 +136,7 @@ impl Loop {
                 self.peers.close(conn);
             }
             Effect::Checkpoint { ticket, record } => self.checkpoint(ticket, &record),
-            Effect::Launch { spec } => self.world.launch(*spec),
+            Effect::Launch { spec } => self.launch(*spec),
             Effect::UpdateLimits { container, limits } => self.world.update_limits(container, limits),
             Effect::Signal { container, signal } => self.world.signal(&container, signal),
             Effect::Destroy { container } => self.world.destroy(container),
@@ -139,6 +149,19 @@ impl Loop {
             Effect::PruneSandboxes { retired_until } => self.world.sandboxes.prune(retired_until),
             Effect::Exit { code, why } => drop(self.ending.get_or_insert((code, why))),
         }
+    }
+
+    /// Where executors have tokens, nobody's own variables stand in for it.
+    fn launch(&mut self, mut spec: LaunchSpec) {
+        if let Some(key) = &self.key
+            && let Some(executor) = self.core.view().executors().find(|row| row.container == spec.container)
+        {
+            let (framework, executor) = (executor.framework.as_str(), executor.id.as_str());
+            let claims = [("cid", spec.container.as_str()), ("eid", executor), ("fid", framework)];
+            let token = key.sign(&claims.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+            spec.environment.push(("MESOS_EXECUTOR_AUTHENTICATION_TOKEN".to_owned(), token));
+        }
+        self.world.launch(spec);
     }
 
     /// An agent that cannot write its journal must not go on: it could not keep what it promises.

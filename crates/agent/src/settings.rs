@@ -16,7 +16,7 @@ use coordination::Place;
 use proto::{upid::Upid, v1};
 use stdx::flags::Values;
 
-use crate::runtime::ACTOR;
+use crate::{reach, runtime::ACTOR};
 
 /// Everything an agent is told at its start.
 #[derive(Debug)]
@@ -43,6 +43,9 @@ pub enum MasterAt {
 /// Bytes of the name of a Unix domain socket, its end included.
 const SOCKET_NAME_ROOM: usize = 108;
 
+/// As in DNS.
+const HOSTNAME_MAX: usize = 253;
+
 /// A flag that cannot be used as it is, in words.
 pub type SettingsError = String;
 
@@ -62,8 +65,9 @@ impl Settings {
         values.put("work_dir", work_dir.to_string_lossy().into_owned());
         let runtime_dir = values.path("runtime_dir").unwrap_or_else(|| default_runtime_dir(&work_dir));
         let runtime_dir = std::path::absolute(runtime_dir).map_err(|e| format!("--runtime_dir: {e}"))?;
-        let isolation =
-            Isolation::parse(values.text("isolation").unwrap_or_default()).map_err(|e| format!("--isolation: {e}"))?;
+        let isolation = values.text("isolation").unwrap_or(default_isolation());
+        let isolation = Isolation::parse(isolation).map_err(|e| format!("--isolation: {e}"))?;
+        check_texts(&values)?;
         let launcher = match values.text("launcher") {
             None => LauncherKind::Auto,
             Some("linux") => LauncherKind::Linux,
@@ -93,7 +97,7 @@ impl Settings {
     /// The core's configuration, once it is known which port we got.
     pub fn core(&self, port: u16) -> Result<Config, SettingsError> {
         let values = &self.values;
-        let ip = if values.is_set("advertise_ip") { values.ip("advertise_ip")? } else { self.listen.ip() };
+        let ip = self.advertised_ip()?;
         let port = if values.is_set("advertise_port") { values.port("advertise_port")? } else { port };
         let info = v1::AgentInfo {
             hostname: self.hostname(ip),
@@ -161,6 +165,28 @@ impl Settings {
         }
     }
 
+    /// Who listens on every address is reached at the one that leads to the master.
+    fn advertised_ip(&self) -> Result<IpAddr, SettingsError> {
+        if self.values.is_set("advertise_ip") {
+            let ip = self.values.ip("advertise_ip")?;
+            let nowhere = format!("--advertise_ip: {ip} is no address that others can reach");
+            return if ip.is_unspecified() { Err(nowhere) } else { Ok(ip) };
+        }
+        let ip = self.listen.ip();
+        if !ip.is_unspecified() {
+            return Ok(ip);
+        }
+        // Of several masters none is known yet: an address that no packet is sent to, beyond all of them.
+        let beyond = SocketAddr::from(([192, 0, 2, 1], 5050));
+        let target = match &self.master {
+            MasterAt::Address(upid) => upid.address().parse().unwrap_or(beyond),
+            MasterAt::Place(..) => beyond,
+        };
+        reach::address_towards(target).ok_or_else(|| {
+            format!("--ip={ip} listens on every address; say with --advertise_ip at which one others reach this agent")
+        })
+    }
+
     fn hostname(&self, ip: IpAddr) -> String {
         match self.values.text("hostname") {
             Some(name) => name.to_owned(),
@@ -200,6 +226,39 @@ fn capabilities(values: &Values, flag: &str) -> Result<Option<Capabilities>, Set
         .map(|name| name.as_str().unwrap_or_default().parse::<Capability>().map_err(|error| wrong(error.to_string())))
         .collect();
     Ok(Some(Capabilities::of(&named?)))
+}
+
+/// Root can keep tasks apart from each other and from the machine, so it does unless somebody says otherwise.
+fn default_isolation() -> &'static str {
+    if nix::unistd::geteuid().is_root() { "all" } else { "posix/cpu,posix/mem" }
+}
+
+/// What flags of text may hold.
+fn check_texts(values: &Values) -> Result<(), SettingsError> {
+    if let Some(name) = values.text("hostname") {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+        if name.len() > HOSTNAME_MAX || !name.chars().all(fits) {
+            return Err(format!(
+                "--hostname: '{name}' is no name of a host: at most {HOSTNAME_MAX} letters, digits, '.', '-' and '_'"
+            ));
+        }
+    }
+    if let Some(root) = values.text("cgroups_root")
+        && !root.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+    {
+        return Err(format!("--cgroups_root: '{root}' is no path below --cgroups_hierarchy, such as mesos or a/b"));
+    }
+    if let Some(path) = values.text("cgroups_hierarchy").filter(|path| !path.starts_with('/')) {
+        return Err(format!("--cgroups_hierarchy: '{path}' is no absolute path"));
+    }
+    if let Some(level) = values.text("logging_level").filter(|level| !matches!(*level, "INFO" | "WARNING" | "ERROR")) {
+        return Err(format!("--logging_level: '{level}' is none of INFO, WARNING and ERROR"));
+    }
+    let (least, most) = ("authentication_timeout_min", "authentication_timeout_max");
+    if values.needed_duration(least)? > values.needed_duration(most)? {
+        return Err(format!("--{least} is more than --{most}"));
+    }
+    Ok(())
 }
 
 fn default_runtime_dir(work_dir: &Path) -> PathBuf {
@@ -328,6 +387,44 @@ mod tests {
         let shown = settings.values.shown();
         assert_eq!(shown.get("work_dir").map(String::as_str), settings.work_dir.to_str());
         assert_eq!(settings.work_dir, home.path().canonicalize().expect("there"));
+    }
+
+    #[test]
+    fn texts_that_make_no_sense_are_refused_by_name() {
+        for wrong in [
+            "--hostname=a b",
+            "--cgroups_root=../../x",
+            "--cgroups_root=/x",
+            "--cgroups_root=a//b",
+            "--cgroups_hierarchy=x",
+            "--logging_level=LOUD",
+            "--authentication_timeout_min=2mins",
+            "--isolation=nonsense",
+            "--launcher=docker",
+            "--port=70000",
+            "--ip=nowhere",
+        ] {
+            let name = wrong.split('=').next().unwrap_or_default();
+            let error = settings(&[wrong]).expect_err(wrong);
+            assert!(error.starts_with(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_agent_that_listens_everywhere_tells_others_one_address() {
+        let home = tempfile::tempdir().expect("a directory");
+        let core = |more: &[&str]| {
+            let mut all = vec!["--master=127.0.0.1:5050".to_owned(), format!("--work_dir={}", home.path().display())];
+            all.extend(more.iter().map(|flag| (*flag).to_owned()));
+            let values = stdx::flags::parse(&crate::flags::TABLE, "MESETA_", all, std::iter::empty())?;
+            Settings::new(values)?.core(5051).map(|config| config.upid.host.to_string())
+        };
+        assert_eq!(core(&["--ip=0.0.0.0"]), Ok("127.0.0.1".to_owned()));
+        assert_eq!(core(&["--ip=0.0.0.0", "--advertise_ip=10.1.1.1"]), Ok("10.1.1.1".to_owned()));
+        assert!(core(&["--advertise_ip=0.0.0.0"]).is_err());
+        let error = core(&["--resources=gpus:2"]).expect_err("no GPU is handed out");
+        assert!(error.contains("gpus"), "{error}");
+        assert!(core(&["--resources=gpus:0"]).is_ok());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 mod memory;
 mod sandboxes;
-mod translate;
+pub mod translate;
 mod volumes;
 
 use std::{

@@ -99,8 +99,8 @@ impl Agent {
             Event::ExecutorAt { framework, executor, address } => {
                 self.on_executor_address(&framework, &executor, address, out);
             }
-            Event::FromExecutor { req, conn, call } => self.on_executor_call(req, conn, *call, out),
-            Event::FromOperator { req, conn, call, .. } => self.on_operator_call(req, conn, *call, out),
+            Event::FromExecutor { req, conn, caller, call } => self.on_executor_call(req, conn, &caller, *call, out),
+            Event::FromOperator { req, conn, caller, call } => self.on_operator_call(req, conn, &caller, *call, out),
             Event::Closed { conn } => self.on_closed(conn, out),
             Event::Checkpointed { ticket, outcome } => self.on_checkpointed(ticket, outcome, out),
             Event::Launched { container, outcome } => self.on_launched(&container, outcome, out),

@@ -47,11 +47,11 @@ pub enum Event {
     /// A v0 executor speaks to us from this address; its calls follow as `FromExecutor`. Sent before its SUBSCRIBE.
     ExecutorAt { framework: FrameworkId, executor: ExecutorId, address: Upid },
     /// A call on the executor API. `conn` names the stream the reply would open (SUBSCRIBE).
-    FromExecutor { req: ReqId, conn: ConnId, call: Box<v1::executor::Call> },
+    FromExecutor { req: ReqId, conn: ConnId, caller: Caller, call: Box<v1::executor::Call> },
     /// A call on the operator API that changes something or waits for something; plain reads are answered from
     /// `Agent::view`. `conn` names the stream the reply would open (LAUNCH_NESTED_CONTAINER_SESSION), and for the
     /// others the request, so that `Closed` can tell of a caller who no longer waits.
-    FromOperator { req: ReqId, conn: ConnId, principal: Option<String>, call: Box<v1::agent::Call> },
+    FromOperator { req: ReqId, conn: ConnId, caller: Caller, call: Box<v1::agent::Call> },
     /// The peer of a stream (or of a waiting request) has gone, or its outbox overflowed.
     Closed { conn: ConnId },
     /// The outcome of a durable write that asked for it.
@@ -69,6 +69,21 @@ pub enum Event {
     /// Stop for good: unregister, end every executor, then `Effect::Exit` (SIGUSR1; SIGTERM needs no event, for
     /// executors outlive an agent that merely exits).
     Shutdown { why: String },
+}
+
+/// On whose behalf a call comes, as the program has found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// May do everything: proved it, or could do it anyway.
+    Operator,
+    /// A process of this container, and of none inside it; or who shows the token of the executor in it.
+    Container(ContainerId),
+    /// Somebody in the network, where nothing has to be proved.
+    Network,
+    /// A process of this machine and of no container, running as a user who may not do everything.
+    User(u32),
+    /// Nobody knows who, and these words tell why.
+    Stranger(String),
 }
 
 /// What became of the proof of who we are.

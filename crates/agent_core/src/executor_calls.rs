@@ -6,7 +6,7 @@ mod update;
 use crate::{
     agent::Agent,
     effect::{Effect, Effects, Reply},
-    event::{ConnId, ReqId},
+    event::{Caller, ConnId, ReqId},
     recovery::{Record, record},
     state::{ExecutorPhase, Phase},
     timers::Timer,
@@ -23,7 +23,14 @@ use proto::{
 };
 
 impl Agent {
-    pub(crate) fn on_executor_call(&mut self, req: ReqId, conn: ConnId, call: Call, out: &mut Effects) {
+    pub(crate) fn on_executor_call(
+        &mut self,
+        req: ReqId,
+        conn: ConnId,
+        caller: &Caller,
+        call: Call,
+        out: &mut Effects,
+    ) {
         if let Err(why) = model::parse::executor_call(&call) {
             let text = format!("Failed to validate Executor::Call: {why}");
             return self.reply(req, Reply::BadRequest(text), out);
@@ -47,6 +54,9 @@ impl Agent {
         let Some(row) = self.state.find_executor(&framework, &executor) else {
             return self.reply(req, Reply::BadRequest("Executor cannot be found".into()), out);
         };
+        if let Err(refusal) = self.check_speaks_for(caller, row) {
+            return self.reply(req, refusal, out);
+        }
         if row.phase == ExecutorPhase::Registering && kind != call::Type::Subscribe {
             return self.reply(req, Reply::Forbidden("Executor is not subscribed".into()), out);
         }

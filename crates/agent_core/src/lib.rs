@@ -29,13 +29,16 @@ mod operations;
 mod operator;
 pub mod recording;
 mod recovery;
+mod rights;
 mod updates;
 
 pub use agent::Agent;
 pub use config::{Config, ReconfigurationPolicy, Recover};
 pub use container_id::ContainerId;
 pub use effect::{Effect, Effects, Reply};
-pub use event::{ConnId, Event, Found, Input, LaunchFailure, Launched, Life, Proof, ReqId, Termination, Ticket};
+pub use event::{
+    Caller, ConnId, Event, Found, Input, LaunchFailure, Launched, Life, Proof, ReqId, Termination, Ticket,
+};
 pub use launch::spec::{Class, ExecutorKind, LaunchSpec, Limits, Output, Program, VolumeLink};
 pub use recovery::{Record, RecordError, RecoveredState, replay};
 pub use state::{

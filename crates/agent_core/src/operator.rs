@@ -7,7 +7,7 @@ use crate::{
     agent::{Agent, Listener},
     container_id::ContainerId,
     effect::{Effect, Effects, Reply},
-    event::{ConnId, ReqId, Termination, Ticket},
+    event::{Caller, ConnId, ReqId, Termination, Ticket},
     launch::{limits::Sum, spec::Class},
     state::{ContainerLife, ExecutorPhase, Phase},
 };
@@ -42,7 +42,14 @@ pub(crate) struct OperatorLaunch {
 const SIGKILL: i32 = 9;
 
 impl Agent {
-    pub(crate) fn on_operator_call(&mut self, req: ReqId, conn: ConnId, call: Call, out: &mut Effects) {
+    pub(crate) fn on_operator_call(
+        &mut self,
+        req: ReqId,
+        conn: ConnId,
+        caller: &Caller,
+        call: Call,
+        out: &mut Effects,
+    ) {
         if let Err(why) = model::parse::agent_call(&call) {
             return self.reply(req, Reply::BadRequest(format!("Failed to validate agent::Call: {why}")), out);
         }
@@ -53,6 +60,9 @@ impl Agent {
         // An executor that is back already may look after its containers.
         if self.state.phase == Phase::Recovering && !self.is_back(&id.root()) {
             return self.reply(req, Reply::Unavailable("Agent has not finished recovery".into()), out);
+        }
+        if let Err(refusal) = self.check_container_call(caller, &call, &id) {
+            return self.reply(req, refusal, out);
         }
         match kind {
             call::Type::LaunchNestedContainer => {

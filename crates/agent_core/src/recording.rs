@@ -17,8 +17,8 @@ use stdx::{
 };
 
 use crate::{
-    Config, ContainerId, Event, Found, Input, LaunchFailure, Launched, Life, Proof, ReconfigurationPolicy, Record,
-    Recover, Termination, recovery,
+    Caller, Config, ContainerId, Event, Found, Input, LaunchFailure, Launched, Life, Proof, ReconfigurationPolicy,
+    Record, Recover, Termination, recovery,
 };
 
 const BEGINNING: u64 = 100;
@@ -199,11 +199,11 @@ pub fn encode(input: &Input) -> Vec<u8> {
         Event::ExecutorAt { framework, executor, address } => {
             out.number(107).text(framework.as_str()).text(executor.as_str()).text(&address.to_string())
         }
-        Event::FromExecutor { req, conn, call } => {
-            out.number(108).number(*req).number(*conn).bytes(&wire::encode(&**call))
+        Event::FromExecutor { req, conn, caller, call } => {
+            pack_caller(out.number(108).number(*req).number(*conn), caller).bytes(&wire::encode(&**call))
         }
-        Event::FromOperator { req, conn, principal, call } => {
-            out.number(109).number(*req).number(*conn).maybe_text(principal.as_deref()).bytes(&wire::encode(&**call))
+        Event::FromOperator { req, conn, caller, call } => {
+            pack_caller(out.number(109).number(*req).number(*conn), caller).bytes(&wire::encode(&**call))
         }
         Event::Closed { conn } => out.number(110).number(*conn),
         Event::Checkpointed { ticket, outcome } => {
@@ -265,12 +265,13 @@ pub fn decode(bytes: &[u8]) -> Option<Input> {
         108 => Event::FromExecutor {
             req: from.number()?,
             conn: from.number()?,
+            caller: caller(&mut from)?,
             call: wire::decode(from.bytes()?).ok().map(Box::new)?,
         },
         109 => Event::FromOperator {
             req: from.number()?,
             conn: from.number()?,
-            principal: from.maybe_text()?,
+            caller: caller(&mut from)?,
             call: wire::decode(from.bytes()?).ok().map(Box::new)?,
         },
         110 => Event::Closed { conn: from.number()? },
@@ -351,6 +352,26 @@ fn reason_of(number: u64) -> Option<Reason> {
     Reason::try_from(i32::try_from(number).ok()?).ok()
 }
 
+fn pack_caller<'a>(out: &'a mut Pack, caller: &Caller) -> &'a mut Pack {
+    match caller {
+        Caller::Operator => out.number(0),
+        Caller::Container(container) => out.number(1).text(container.as_str()),
+        Caller::Network => out.number(2),
+        Caller::User(uid) => out.number(3).number(u64::from(*uid)),
+        Caller::Stranger(why) => out.number(4).text(why),
+    }
+}
+
+fn caller(from: &mut Unpack<'_>) -> Option<Caller> {
+    Some(match from.number()? {
+        0 => Caller::Operator,
+        1 => Caller::Container(container(from)?),
+        2 => Caller::Network,
+        3 => Caller::User(u32::try_from(from.number()?).ok()?),
+        _ => Caller::Stranger(from.text()?),
+    })
+}
+
 fn container(from: &mut Unpack<'_>) -> Option<ContainerId> {
     let text = from.text()?;
     let mut parts = text.split('.');
@@ -426,8 +447,11 @@ mod tests {
             Event::FromMaster { from: upid.clone(), message: internal::PingSlaveMessage { connected: true }.into() },
             Event::Exited { peer: upid.clone() },
             Event::ExecutorAt { framework: "f".into(), executor: "e".into(), address: upid },
-            Event::FromExecutor { req: 1, conn: 2, call: Box::default() },
-            Event::FromOperator { req: 1, conn: 2, principal: Some("p".into()), call: Box::default() },
+            Event::FromExecutor { req: 1, conn: 2, caller: Caller::Container(container.clone()), call: Box::default() },
+            Event::FromExecutor { req: 1, conn: 2, caller: Caller::Network, call: Box::default() },
+            Event::FromExecutor { req: 1, conn: 2, caller: Caller::User(1000), call: Box::default() },
+            Event::FromOperator { req: 1, conn: 2, caller: Caller::Operator, call: Box::default() },
+            Event::FromOperator { req: 1, conn: 2, caller: Caller::Stranger("who?".into()), call: Box::default() },
             Event::Closed { conn: 3 },
             Event::Checkpointed { ticket: 4, outcome: Err("full".into()) },
             Event::Launched { container: container.clone(), outcome: Ok(Launched { pid: None }) },

@@ -335,7 +335,7 @@ impl Containers {
         Counts { fetch_cache_total, fetch_cache_used, ..self.inner().counters.now() }
     }
 
-    fn inner(&self) -> &Arc<Inner> {
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.owner.inner
     }
 

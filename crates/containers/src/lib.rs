@@ -17,6 +17,7 @@ mod id;
 mod isolators;
 mod launch;
 pub mod launcher;
+mod origin;
 mod reactor;
 mod record;
 mod recover;
@@ -41,6 +42,7 @@ pub use kernel::{
     Rlimit,
     capabilities::{Capabilities, Capability},
 };
+pub use origin::Origin;
 pub use recover::Recovered;
 pub use spec::{
     Class, Command, ExecutorKind, IpcMode, LaunchError, LaunchSpec, Launched, Limitation, LimitationReason, Limits,

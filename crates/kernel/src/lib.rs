@@ -2,8 +2,9 @@
 //! elsewhere.
 //!
 //! `clone` starts processes, `pidfd` holds on to them, `procfs` looks at them, `process`, `signals`, `limits`, `mounts`,
-//! `credentials`, `capabilities` and `seccomp` act on the calling one. `files` opens and writes what is trusted, `beneath` what lies where somebody
-//! else can write, `remove` takes whole trees away. `socket` talks.
+//! `credentials`, `capabilities` and `seccomp` act on the calling one. `files` opens and writes what is trusted, `beneath`
+//! what lies where somebody else can write, `remove` takes whole trees away. `socket` talks, `tcp` finds the far ends of
+//! connections.
 
 pub mod beneath;
 pub mod capabilities;
@@ -20,6 +21,7 @@ pub mod remove;
 pub mod seccomp;
 pub mod signals;
 pub mod socket;
+pub mod tcp;
 
 pub use beneath::{How, open_beneath, status};
 pub use limits::Rlimit;

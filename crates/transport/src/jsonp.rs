@@ -42,6 +42,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             peer: ([127, 0, 0, 1], 1).into(),
+            caller: Default::default(),
         };
         let response = json(&request, "{\"a\":1}");
         let Body::Full(body) = response.body else { panic!("a whole body") };

@@ -19,10 +19,11 @@ use bytes::Bytes;
 use proto::upid::Upid;
 use tokio::{runtime::Handle, sync::mpsc};
 
+use crate::caller::Caller;
 use outbound::Peer;
 
 /// A message that arrived.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Message {
     pub from: Upid,
     /// The actor it is for: `master`, `slave(1)`.
@@ -32,6 +33,8 @@ pub struct Message {
     pub body: Bytes,
     /// When the connection was made that it came on.
     pub connected: Instant,
+    /// Who sent it, as far as the kernel tells; `from` is what the sender says.
+    pub caller: Arc<Caller>,
 }
 
 /// How a node treats its peers.

@@ -40,6 +40,13 @@ pub fn unauthorized(realm: &str) -> Response {
         .header(header::WWW_AUTHENTICATE, &format!("Basic realm=\"{realm}\""))
 }
 
+/// 401 with a challenge to show a token, and what was wrong with the one shown.
+pub fn token_wanted(realm: &str, wrong: Option<&str>) -> Response {
+    let why = wrong.map(|why| format!(", error=\"invalid_token\", error_description=\"Invalid JWT: {why}\""));
+    text(StatusCode::UNAUTHORIZED, "401 Unauthorized.")
+        .header(header::WWW_AUTHENTICATE, &format!("Bearer realm=\"{realm}\"{}", why.unwrap_or_default()))
+}
+
 /// 400 with the reason.
 pub fn bad_request(why: impl Into<Bytes>) -> Response {
     Response::text(StatusCode::BAD_REQUEST, why)

@@ -1,10 +1,12 @@
 //! A request as a handler sees it: the head, and the body collected within the server's limit. How it is read off the
 //! socket is in `server/connection.rs`.
 
-use std::{borrow::Cow, net::SocketAddr};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use hyper::{HeaderMap, Method, Uri, header::AsHeaderName};
+
+use crate::caller::Caller;
 
 /// One HTTP request with its whole body.
 #[derive(Clone, Debug)]
@@ -15,6 +17,8 @@ pub struct Request {
     pub body: Bytes,
     /// The address the connection comes from.
     pub peer: SocketAddr,
+    /// Who sent it, as far as the kernel tells.
+    pub caller: Arc<Caller>,
 }
 
 impl Request {
@@ -103,6 +107,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::from_static(b"slaveId=a%2Fb&resources=%5B%5D"),
             peer: ([127, 0, 0, 1], 1).into(),
+            caller: Arc::default(),
         }
     }
 

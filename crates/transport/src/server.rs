@@ -31,7 +31,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use crate::{libprocess::Message, request::Request, response::Response, web::WebPolicy};
+use crate::{caller::Caller, libprocess::Message, request::Request, response::Response, web::WebPolicy};
 use answers::Answers;
 use connection::ConnState;
 
@@ -276,14 +276,16 @@ async fn accept_loop<H: Handler>(
                     if let Err(error) = socket.set_nodelay(true) {
                         tracing::debug!(%error, "cannot set TCP_NODELAY");
                     }
-                    admit(&shared, &mut tasks, next_id, socket, peer);
+                    let local = socket.local_addr().ok();
+                    admit(&shared, &mut tasks, next_id, socket, Caller::over_tcp(peer, local));
                 }
                 Err(error) => resting = on_refused(&shared, &error),
             },
             accepted = accept_local(local.as_ref()), if resting.is_none() => match accepted {
                 Ok(socket) => {
                     next_id += 1;
-                    admit(&shared, &mut tasks, next_id, socket, LOCAL_PEER);
+                    let caller = Caller::over_unix(&socket, LOCAL_PEER);
+                    admit(&shared, &mut tasks, next_id, socket, caller);
                 }
                 Err(error) => resting = on_refused(&shared, &error),
             },
@@ -343,7 +345,7 @@ fn admit<H: Handler, S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     tasks: &mut JoinSet<()>,
     id: u64,
     socket: S,
-    peer: SocketAddr,
+    caller: Caller,
 ) {
     let counters = &shared.counters;
     counters.accepted.fetch_add(1, Ordering::Relaxed);
@@ -355,9 +357,9 @@ fn admit<H: Handler, S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         static TOLD: Seldom = Seldom::new(Duration::from_secs(10));
         counters.turned_away.fetch_add(1, Ordering::Relaxed);
         if let Some(others) = TOLD.due() {
-            tracing::warn!(%peer, open, others, "turning connections away: there are too many");
+            tracing::warn!(peer = %caller.remote, open, others, "turning connections away: there are too many");
         }
         return;
     }
-    tasks.spawn(connection::serve(shared.clone(), id, socket, peer));
+    tasks.spawn(connection::serve(shared.clone(), id, socket, caller));
 }

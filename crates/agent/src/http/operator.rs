@@ -1,7 +1,8 @@
 //! `POST /api/v1`: reads are answered here from a view of what the agent knows; calls on containers, and those that
 //! change something, go to the core.
 
-use agent_core::{Event, Reply, State};
+use agent_core::{Caller, Event, Reply, State};
+use endpoints::Door;
 use proto::{
     content::ContentType,
     v1::agent::{Call, call::Type},
@@ -12,10 +13,13 @@ use super::{
     Endpoints, Read, answer, ending,
     received::{self, AnswerType, Received},
 };
-use crate::reads::{Usages, v1 as reads};
+use crate::{
+    access::Proof,
+    reads::{Usages, v1 as reads},
+};
 
 impl Endpoints {
-    pub(super) async fn operator(&self, request: &Request) -> Response {
+    pub(super) async fn operator(&self, request: &Request, proof: &Proof) -> Response {
         if request.method != Method::POST {
             return refuse::method_not_allowed(&["POST"], &request.method);
         }
@@ -24,6 +28,10 @@ impl Endpoints {
             Err(refusal) => return refusal,
         };
         let accept = answer.content;
+        let caller = match self.check_right(right(call.r#type()), proof, request).await {
+            Ok(caller) => caller,
+            Err(refusal) => return refusal,
+        };
         if matches!(call.r#type(), Type::ListFiles | Type::ReadFile) {
             self.attach_frameworks().await;
         }
@@ -40,7 +48,25 @@ impl Endpoints {
             | Type::GetAgent
             | Type::GetResourceProviders
             | Type::GetContainers => self.read_state(&call, accept).await,
-            _ => self.change(call, answer).await,
+            _ => self.change(call, caller, answer).await,
+        }
+    }
+
+    /// Who calls, where that matters: reads are for everybody whom the door lets in.
+    async fn check_right(&self, right: Right, proof: &Proof, request: &Request) -> Result<Caller, Response> {
+        let locked = self.access.is_locked(Door::Readwrite);
+        let operator_only = || refuse::forbidden("This call is an operator's; it needs a credential");
+        match right {
+            Right::Read => match proof {
+                Proof::Operator => Ok(Caller::Operator),
+                Proof::Token(_) | Proof::Container(_) if locked => Err(operator_only()),
+                Proof::Token(_) | Proof::Container(_) | Proof::None => Ok(Caller::Network),
+            },
+            Right::Containers => Ok(self.access.caller(proof, &request.caller).await),
+            Right::Operate => match self.access.caller(proof, &request.caller).await {
+                caller @ (Caller::Operator | Caller::Network) => Ok(caller),
+                Caller::Container(_) | Caller::User(_) | Caller::Stranger(_) => Err(operator_only()),
+            },
         }
     }
 
@@ -64,10 +90,10 @@ impl Endpoints {
     }
 
     /// The core may take its time (WAIT_CONTAINER answers when the container ends), so it is told when the caller leaves.
-    async fn change(&self, call: Call, answer_type: AnswerType) -> Response {
+    async fn change(&self, call: Call, caller: Caller, answer_type: AnswerType) -> Response {
         let conn = self.inbox.next_id();
         let leaving = Leaving { endpoints: self, conn, armed: true };
-        let event = |req| Event::FromOperator { req, conn, principal: None, call: Box::new(call) };
+        let event = |req| Event::FromOperator { req, conn, caller, call: Box::new(call) };
         let reply = self.inbox.call(event, None).await;
         leaving.disarm();
         match reply {
@@ -75,6 +101,55 @@ impl Endpoints {
             Some(Reply::Output { container }) => self.session(conn, &container, answer_type),
             reply => reply.map_or_else(ending, answer),
         }
+    }
+}
+
+/// What a call takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Right {
+    /// Only shows something.
+    Read,
+    /// Is about a container; the core judges who may.
+    Containers,
+    /// Changes the agent itself.
+    Operate,
+}
+
+pub(super) fn right(kind: Type) -> Right {
+    match kind {
+        Type::Unknown
+        | Type::GetHealth
+        | Type::GetFlags
+        | Type::GetVersion
+        | Type::GetMetrics
+        | Type::GetLoggingLevel
+        | Type::ListFiles
+        | Type::ReadFile
+        | Type::GetState
+        | Type::GetContainers
+        | Type::GetFrameworks
+        | Type::GetExecutors
+        | Type::GetOperations
+        | Type::GetTasks
+        | Type::GetAgent
+        | Type::GetResourceProviders => Right::Read,
+        Type::LaunchContainer
+        | Type::WaitContainer
+        | Type::KillContainer
+        | Type::RemoveContainer
+        | Type::LaunchNestedContainer
+        | Type::WaitNestedContainer
+        | Type::KillNestedContainer
+        | Type::RemoveNestedContainer
+        | Type::LaunchNestedContainerSession
+        | Type::AttachContainerInput
+        | Type::AttachContainerOutput => Right::Containers,
+        Type::SetLoggingLevel
+        | Type::AddResourceProviderConfig
+        | Type::UpdateResourceProviderConfig
+        | Type::RemoveResourceProviderConfig
+        | Type::MarkResourceProviderGone
+        | Type::PruneImages => Right::Operate,
     }
 }
 

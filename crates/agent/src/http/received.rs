@@ -116,6 +116,7 @@ mod tests {
             headers: headers.iter().map(|(k, v)| (k.parse().expect("a name"), v.parse().expect("a value"))).collect(),
             body: body.into(),
             peer: ([127, 0, 0, 1], 1).into(),
+            caller: Default::default(),
         };
         read(&request).map_or_else(|response| response.status.as_u16(), |_| 200)
     }

@@ -11,6 +11,11 @@ pub fn offered(values: &Values, work_dir: &Path) -> Result<Resources, String> {
     let role = values.text("default_role").unwrap_or("*");
     let text = values.text("resources").unwrap_or_default();
     let mut offered = Resources::parse(text, role).map_err(|e| format!("--resources: {e}"))?;
+    if let Some(gpus) = offered.iter().find(|resource: &&Resource| resource.name().as_str() == "gpus") {
+        return Err(format!(
+            "--resources: '{gpus}': no device would be given to a task that is promised a GPU; leave it out"
+        ));
+    }
     let measured = [("cpus", observe::host::cpus()), ("mem", memory_megabytes()), ("disk", disk_megabytes(work_dir))];
     for (name, amount) in measured {
         if !names(&offered, name) && !names_in(text, name) {

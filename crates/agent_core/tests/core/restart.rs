@@ -5,7 +5,7 @@ use crate::{
     build,
     world::{ContainerState, World, config},
 };
-use agent_core::{ContainerId, Effect, Event, ExecutorKind, Program, Termination};
+use agent_core::{Caller, ContainerId, Effect, Event, ExecutorKind, Program, Termination};
 use bytes::Bytes;
 use proto::{
     internal,
@@ -230,10 +230,10 @@ impl Cluster {
                 unacknowledged_tasks: process.unacknowledged_tasks.values().cloned().collect(),
                 unacknowledged_updates: updates.map(|status| call::Update { status }).collect(),
             });
-            return self.step(Event::FromExecutor { req, conn: req, call: Box::new(call) });
+            return self.step(Event::FromExecutor { req, conn: req, caller: Caller::Operator, call: Box::new(call) });
         }
         if let Some(call) = process.outbox.pop_front() {
-            return self.step(Event::FromExecutor { req, conn: req, call: Box::new(call) });
+            return self.step(Event::FromExecutor { req, conn: req, caller: Caller::Operator, call: Box::new(call) });
         }
         if let Some(event) = process.inbox.pop_front() {
             return self.on_process(id, event);

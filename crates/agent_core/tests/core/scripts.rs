@@ -6,7 +6,7 @@ use crate::{
     text::Names,
     world::{World, config},
 };
-use agent_core::{Event, LaunchFailure, Proof, ReconfigurationPolicy, Recover, Termination};
+use agent_core::{Caller, Event, LaunchFailure, Proof, ReconfigurationPolicy, Recover, Termination};
 use bytes::Bytes;
 use proto::{
     internal,
@@ -169,12 +169,23 @@ impl Player {
         }
         let mut call = build::executor_call(words.at(1), words.at(2), kind);
         fill(&mut call);
-        self.step(Event::FromExecutor { req, conn: req, call: Box::new(call) });
+        self.step(Event::FromExecutor { req, conn: req, caller: self.caller(words), call: Box::new(call) });
     }
 
-    fn operator_call(&mut self, call: agent::Call) {
+    /// `by=c1`, `by=network`, `by=user` or `by=stranger`; else an operator.
+    fn caller(&self, words: &Words) -> Caller {
+        match words.key("by") {
+            None => Caller::Operator,
+            Some("network") => Caller::Network,
+            Some("user") => Caller::User(1000),
+            Some("stranger") => Caller::Stranger("its process has ended".into()),
+            Some(container) => Caller::Container(self.names.container(container)),
+        }
+    }
+
+    fn operator_call(&mut self, words: &Words, call: agent::Call) {
         let req = self.request();
-        self.step(Event::FromOperator { req, conn: req, principal: None, call: Box::new(call) });
+        self.step(Event::FromOperator { req, conn: req, caller: self.caller(words), call: Box::new(call) });
     }
 
     fn tasks(&self, names: &str) -> Vec<v1::TaskInfo> {
@@ -316,10 +327,16 @@ impl Player {
                 self.master(message);
             }
             "group" => {
+                let mut tasks = self.tasks(words.at(3));
+                if let Some(user) = words.key("user") {
+                    for task in &mut tasks {
+                        task.command.get_or_insert_with(|| build::command("work")).user = Some(user.into());
+                    }
+                }
                 let message = internal::RunTaskGroupMessage {
                     framework: framework(words),
                     executor: build::executor(words.at(2), v1::executor_info::Type::Default),
-                    task_group: v1::TaskGroupInfo { tasks: self.tasks(words.at(3)) },
+                    task_group: v1::TaskGroupInfo { tasks },
                     launch_executor: launch,
                     ..Default::default()
                 };
@@ -474,10 +491,10 @@ impl Player {
             }
             "sessions" => self.sessions(words.at(1), words.at(2).parse().unwrap()),
             "get-state" => {
-                self.operator_call(agent::Call {
-                    r#type: Some(agent::call::Type::GetState as i32),
-                    ..Default::default()
-                });
+                self.operator_call(
+                    words,
+                    agent::Call { r#type: Some(agent::call::Type::GetState as i32), ..Default::default() },
+                );
             }
             "disk" => self.step(Event::DiskMeasured { used: words.at(1).parse().unwrap() }),
             "show" => {
@@ -504,7 +521,8 @@ impl Player {
 
     fn container_call(&mut self, words: &Words) {
         let container_id = self.names.container(words.at(1)).to_proto();
-        let command = (!words.says("no-command")).then(|| build::command("work"));
+        let command = (!words.says("no-command"))
+            .then(|| v1::CommandInfo { user: words.key("user").map(str::to_owned), ..build::command("work") });
         let signal = words.key("signal").map(|signal| signal.parse().unwrap());
         let mut call = agent::Call::default();
         use agent::call::{self, Type};
@@ -554,7 +572,7 @@ impl Player {
             }
         };
         call.r#type = Some(kind as i32);
-        self.operator_call(call);
+        self.operator_call(words, call);
     }
 
     fn configure(&mut self, words: &Words) {

@@ -5,7 +5,7 @@ use crate::{
     build,
     world::{ContainerState, World, config},
 };
-use agent_core::{ContainerId, Effect, Event, LaunchFailure, Launched, Termination};
+use agent_core::{Caller, ContainerId, Effect, Event, LaunchFailure, Launched, Termination};
 use proto::{
     internal,
     link::ToAgent,
@@ -300,11 +300,11 @@ impl Walker {
             }
             35..=59 => {
                 let call = Box::new(self.executor_call());
-                self.step(Event::FromExecutor { req, conn, call });
+                self.step(Event::FromExecutor { req, conn, caller: Caller::Operator, call });
             }
             60..=67 => {
                 let call = Box::new(self.operator_call());
-                self.step(Event::FromOperator { req, conn, principal: None, call });
+                self.step(Event::FromOperator { req, conn, caller: Caller::Operator, call });
             }
             68..=72 => {
                 let conn = self.request.saturating_sub(self.rng.below(30));

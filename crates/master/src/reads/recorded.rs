@@ -31,6 +31,7 @@ fn query(uri: &str) -> Query {
         headers: Default::default(),
         body: Default::default(),
         peer: ([127, 0, 0, 1], 1).into(),
+        caller: Default::default(),
     })
 }
 

@@ -6,7 +6,7 @@ mod disk;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use agent_core::{ContainerId, Effect, Event, Reply, ReqId, replay};
+use agent_core::{Caller, ContainerId, Effect, Event, Reply, ReqId, replay};
 use master_core::ConnId;
 use model::{ExecutorId, FrameworkId, TaskId};
 use proto::v1;
@@ -226,10 +226,11 @@ impl World {
         self.say(|| format!("executor {} -> agent {agent}: {}", call.executor_id.value, call.r#type().as_str_name()));
         let Some(machine) = self.machine(agent) else { return };
         machine.reqs.insert(req, container.clone());
+        let caller = Caller::Container(container.clone());
         if call.subscribe.is_some() {
             machine.conns.insert(conn, container);
         }
-        self.step_agent(agent, Event::FromExecutor { req, conn, call });
+        self.step_agent(agent, Event::FromExecutor { req, conn, caller, call });
         if self.machine(agent).is_some_and(|machine| machine.reqs.contains_key(&req)) {
             self.fact(Fact::Unanswered { what: format!("agent {agent} did not answer an executor") });
         }

@@ -71,14 +71,17 @@ pub fn parse_one(text: &str) -> Result<Credential, CredentialsError> {
 fn read(flag: &str) -> Result<String, CredentialsError> {
     let path = Path::new(flag.strip_prefix("file://").unwrap_or(flag));
     let text = std::fs::read_to_string(path)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        if std::fs::metadata(path)?.permissions().mode() & 0o007 != 0 {
-            tracing::warn!(path = %path.display(), "others can read this file of secrets; take their permissions away");
-        }
-    }
+    warn_if_others_read(path)?;
     Ok(text)
+}
+
+/// As Mesos does; a file of secrets that anybody may read is used all the same.
+pub(super) fn warn_if_others_read(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if std::fs::metadata(path)?.permissions().mode() & 0o007 != 0 {
+        tracing::warn!(path = %path.display(), "others can read this file of secrets; take their permissions away");
+    }
+    Ok(())
 }
 
 fn parse(text: &str) -> Result<Vec<Credential>, CredentialsError> {

@@ -1,6 +1,6 @@
 //! Which requests are messages, and what stands in them.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use hyper::{
@@ -10,7 +10,7 @@ use hyper::{
 use proto::upid::Upid;
 
 use super::Message;
-use crate::request::percent_decode;
+use crate::{caller::Caller, request::percent_decode};
 
 const LIBPROCESS_FROM: HeaderName = HeaderName::from_static("libprocess-from");
 const AGENT_PREFIX: &str = "libprocess/";
@@ -26,12 +26,18 @@ pub(crate) fn is_from_libprocess(headers: &HeaderMap) -> bool {
 }
 
 /// The message on a connection made at `connected`; `None` if it has no proper sender or name.
-pub(crate) fn parse(path: &str, headers: &HeaderMap, body: Bytes, connected: Instant) -> Option<Message> {
+pub(crate) fn parse(
+    path: &str,
+    headers: &HeaderMap,
+    body: Bytes,
+    connected: Instant,
+    caller: Arc<Caller>,
+) -> Option<Message> {
     let claimed = headers.get(LIBPROCESS_FROM).and_then(|value| value.to_str().ok());
     let from: Upid = claimed.or_else(|| user_agent(headers))?.parse().ok()?;
     let (actor, name) = path.strip_prefix('/')?.split_once('/')?;
     let to = percent_decode(actor).into_owned();
-    (!to.is_empty() && !name.is_empty()).then(|| Message { from, to, name: name.to_owned(), body, connected })
+    (!to.is_empty() && !name.is_empty()).then(|| Message { from, to, name: name.to_owned(), body, connected, caller })
 }
 
 fn user_agent(headers: &HeaderMap) -> Option<&str> {
@@ -46,14 +52,17 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect()
     }
 
+    fn message(path: &str, headers: &HeaderMap, body: Bytes) -> Option<Message> {
+        super::parse(path, headers, body, Instant::now(), Arc::default())
+    }
+
     #[test]
     fn either_header_makes_a_message() {
         let from = headers(&[("libprocess-from", "master@10.0.0.1:5050")]);
         let agent = headers(&[("user-agent", "libprocess/master@10.0.0.1:5050")]);
         for headers in [&from, &agent] {
             assert!(is_message(headers));
-            let message =
-                parse("/slave%281%29/mesos.internal.PingSlaveMessage", headers, Bytes::new(), Instant::now()).unwrap();
+            let message = message("/slave%281%29/mesos.internal.PingSlaveMessage", headers, Bytes::new()).unwrap();
             assert_eq!(message.from.to_string(), "master@10.0.0.1:5050");
             assert_eq!((message.to.as_str(), message.name.as_str()), ("slave(1)", "mesos.internal.PingSlaveMessage"));
         }
@@ -64,14 +73,10 @@ mod tests {
     fn nobody_and_nothing_are_no_message() {
         let good = headers(&[("libprocess-from", "a@10.0.0.1:1")]);
         for path in ["/slave(1)", "/slave(1)/", "//x", "/", "", "*"] {
-            assert_eq!(parse(path, &good, Bytes::new(), Instant::now()), None, "{path}");
+            assert!(message(path, &good, Bytes::new()).is_none(), "{path}");
         }
         for from in ["junk", "a@host:1", "@1.1.1.1:1", "a@1.1.1.1:99999"] {
-            assert_eq!(
-                parse("/a/b", &headers(&[("libprocess-from", from)]), Bytes::new(), Instant::now()),
-                None,
-                "{from}"
-            );
+            assert!(message("/a/b", &headers(&[("libprocess-from", from)]), Bytes::new()).is_none(), "{from}");
         }
     }
 }

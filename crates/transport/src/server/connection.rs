@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     future::poll_fn,
     io,
-    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -26,10 +25,11 @@ use tokio::{
 };
 
 use super::{
-    Handler, LOCAL_PEER, Limits, Shared,
+    Handler, Limits, Shared,
     body::{self, CollectError, OutBody},
 };
 use crate::{
+    caller::Caller,
     gzip,
     libprocess::inbound,
     negotiate, refuse,
@@ -212,20 +212,21 @@ impl ConnState {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve<H, S>(shared: Arc<Shared<H>>, id: u64, socket: S, peer: SocketAddr)
+pub(super) async fn serve<H, S>(shared: Arc<Shared<H>>, id: u64, socket: S, caller: Caller)
 where
     H: Handler,
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let state = Arc::new(ConnState::new(shared.clock.clone()));
+    let (peer, caller) = (caller.remote, Arc::new(caller));
     let _listed = Listed::new(&shared, id, &state);
     let service = {
         let (shared, state) = (shared.clone(), state.clone());
         service_fn(move |request: hyper::Request<Incoming>| {
             state.on_head(!request.body().is_end_stream());
-            let (shared, state) = (shared.clone(), state.clone());
+            let (shared, state, caller) = (shared.clone(), state.clone(), caller.clone());
             async move {
-                let response = answer(&shared, &state, peer, request).await;
+                let response = answer(&shared, &state, caller, request).await;
                 Ok::<_, Infallible>(render(&shared, response, &state))
             }
         })
@@ -310,13 +311,13 @@ impl<H> Drop for Listed<'_, H> {
 async fn answer<H: Handler>(
     shared: &Shared<H>,
     state: &ConnState,
-    peer: SocketAddr,
+    caller: Arc<Caller>,
     request: hyper::Request<Incoming>,
 ) -> Response {
     let (head, incoming) = request.into_parts();
     let limits = &shared.limits;
     // No browser reaches the domain socket.
-    if peer != LOCAL_PEER
+    if caller.process.is_none()
         && let Err(refusal) = limits.web.check(&head.method, &head.uri, &head.headers)
     {
         return refusal;
@@ -333,7 +334,7 @@ async fn answer<H: Handler>(
         if inbound::is_from_libprocess(&head.headers) {
             state.is_link.store(true, Ordering::Relaxed);
         }
-        return deliver(shared, state.made, peer, &head, body).await;
+        return deliver(shared, state.made, caller, &head, body).await;
     }
     state.is_link.store(false, Ordering::Relaxed);
     shared.counters.requests.fetch_add(1, Ordering::Relaxed);
@@ -342,7 +343,8 @@ async fn answer<H: Handler>(
     }
     let gzip = negotiate::accepts_gzip(&head.headers);
     let keeps_script = limits.web.keeps_script(&head.uri);
-    let request = Request { method: head.method, uri: head.uri, headers: head.headers, body, peer };
+    let peer = caller.remote;
+    let request = Request { method: head.method, uri: head.uri, headers: head.headers, body, peer, caller };
     let mut response = shared.handler.handle(request).await;
     if keeps_script {
         response.headers.insert(web::RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
@@ -354,11 +356,12 @@ async fn answer<H: Handler>(
 async fn deliver<H: Handler>(
     shared: &Shared<H>,
     connected: Instant,
-    peer: SocketAddr,
+    caller: Arc<Caller>,
     head: &hyper::http::request::Parts,
     body: Bytes,
 ) -> Response {
-    let Some(message) = inbound::parse(head.uri.path(), &head.headers, body, connected) else {
+    let peer = caller.remote;
+    let Some(message) = inbound::parse(head.uri.path(), &head.headers, body, connected, caller) else {
         tracing::debug!(%peer, path = head.uri.path(), "dropped a message from nobody");
         return Response::accepted();
     };

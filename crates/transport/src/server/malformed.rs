@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{Handler, Limits, Shared, connection};
 use crate::{
     auth::{Anonymous, Authenticator, basic},
+    caller::Caller,
     jsonp,
     libprocess::Message,
     negotiate, refuse,
@@ -181,13 +182,12 @@ fn malformed_requests_leave_nothing_behind() {
     let _inside = runtime.enter();
     let mut rng = Rng::new(0x6d65_7365);
     let mut cx = Context::from_waker(std::task::Waker::noop());
-    let peer = ([127, 0, 0, 1], 1).into();
     let mut cut = 0;
     for id in 0..INPUTS as u64 {
         let input = mutant(&mut rng);
         let piece = if rng.below(2) == 0 { usize::MAX / 2 } else { 1 + rng.below(40) as usize };
         let socket = Canned { input: input.clone(), at: 0, piece };
-        let mut serving = Box::pin(connection::serve(shared.clone(), id, socket, peer));
+        let mut serving = Box::pin(connection::serve(shared.clone(), id, socket, Caller::default()));
         let ends = (0..100).any(|turn| {
             if turn > 60 {
                 // What waits for more than will come is cut when its time is over.

@@ -135,7 +135,12 @@ impl Work {
         call["framework_id"] = json!({"value": framework});
         call["executor_id"] = json!({"value": executor});
         self.req += 1;
-        self.step(Event::FromExecutor { req: self.req, conn: self.req, call: Box::new(read(&call)) });
+        self.step(Event::FromExecutor {
+            req: self.req,
+            conn: self.req,
+            caller: agent_core::Caller::Operator,
+            call: Box::new(read(&call)),
+        });
     }
 
     fn subscribe(&mut self, framework: &str, executor: &str) {
