@@ -1,7 +1,11 @@
 //! `meseta what-if`: how a cluster would share its resources with other weights, quotas or agents. It reads documents and
 //! writes reports; the replaying is the `what_if` crate's.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use ::what_if::{Change, Comparison, Demand, Scenario, read_roles, read_state};
 use allocator::AllocatorConfig;
@@ -171,7 +175,7 @@ async fn cluster(arguments: &WhatIfArguments) -> Result<Scenario, String> {
     Ok(scenario)
 }
 
-fn add_roles(path: &PathBuf, scenario: &mut Scenario) -> Result<(), String> {
+fn add_roles(path: &Path, scenario: &mut Scenario) -> Result<(), String> {
     read_roles(&path.display().to_string(), &work::read(path)?, scenario).map_err(|error| error.to_string())
 }
 
