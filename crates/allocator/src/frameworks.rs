@@ -44,7 +44,8 @@ impl Allocator {
         }
     }
 
-    /// A framework's roles, suppressed roles, capabilities, minimum or constraints changed. Whether it is active is the
+    /// A framework's roles, suppressed roles, capabilities, minimum or constraints may have changed. Roles that it suppressed
+    /// until now lose their filters, and its refusals to leave agents are forgotten. Whether it is active is the
     /// business of `activate_framework` and `deactivate_framework`.
     pub fn update_framework(&mut self, now: Tick, id: &FrameworkId, profile: FrameworkProfile) {
         let Some(f) = self.frameworks.find(id).filter(|f| self.frameworks.get(*f).is_some_and(|row| row.known)) else {
@@ -57,6 +58,8 @@ impl Allocator {
         let recapable = framework.capabilities != profile.capabilities;
         framework.capabilities = profile.capabilities;
         framework.constraints = profile.constraints;
+        self.maintenance.forget_refusals(id);
+        let Some(framework) = self.frameworks.get(f) else { return };
         for c in framework.clients.clone() {
             let Some(name) = self.role_name(c) else { continue };
             self.update_client(now, c, &name, &profile.roles, &profile.suppressed, &profile.min_allocatable, recapable);
@@ -111,8 +114,10 @@ impl Allocator {
         }
     }
 
-    /// Offers for these roles again, or for all of them if none is named; their filters are forgotten.
+    /// Offers for these roles again, or for all of them if none is named; their filters are forgotten, and all of the
+    /// framework's refusals to leave agents.
     pub fn revive(&mut self, now: Tick, id: &FrameworkId, roles: &[String]) {
+        self.maintenance.forget_refusals(id);
         for c in self.clients_in(id, roles) {
             self.drop_filters(c);
             if let Some(client) = self.clients.get_mut(c) {
@@ -168,8 +173,10 @@ impl Allocator {
         }
         let reconstrained = client.constraints != constraints;
         let changed = reconstrained || recapable || client.min_allocatable != minimum;
+        let suppresses = suppressed.contains(role);
+        let revived = client.subscribed && subscribed && client.suppressed && !suppresses;
         client.subscribed = subscribed;
-        client.suppressed = suppressed.contains(role);
+        client.suppressed = suppresses;
         client.barred_flags = barred_flags;
         self.overriding.put(c, minimum.is_some());
         client.min_allocatable = minimum;
@@ -188,7 +195,8 @@ impl Allocator {
                 agent.filters.unsettle();
             }
         }
-        if !subscribed {
+        // A role that is no longer suppressed begins without filters, as if by `revive`.
+        if !subscribed || revived {
             self.drop_filters(c);
         }
         self.relist(now, c);

@@ -1,6 +1,14 @@
 //! Knows who gets what: dominant-resource fairness over a tree of roles, quotas, resource groups, filters, capabilities,
 //! reservations, offer constraints and maintenance. It does not know offers, tasks, or time beyond the `now` it is told: the
-//! master calls it inside its own step and turns grants into offers. `docs/allocation.md` tells the rules.
+//! master calls it inside its own step and turns grants into offers. `docs/allocation.md` tells the rules, with an example.
+//!
+//! ```text
+//!   what happened                     whom to look at             who gets what                       what is told
+//!   agents  frameworks  quotas  ──▶   schedule, waiting  ──▶      cycle: for each dirty agent   ──▶   grants
+//!   settlement (offers answered)      (a set of agents,           walk:      roles in order           (an agent's free
+//!   maintenance  recovery             of frameworks, a time)      visit:     who comes in question    resources for a
+//!                                                                 allowance: how much of it           framework in a role)
+//! ```
 //!
 //! `allocator` is the face. `config`, `profile` and `quota` hold what callers say, `constraints` the compiled offer
 //! constraints, `groups` resource groups. Inside, `frameworks`, `agents`, `quotas`, `maintenance`, `recovery` and `settlement`

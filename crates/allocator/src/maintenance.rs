@@ -75,6 +75,17 @@ impl Maintenance {
         self.pending.remove(&a);
     }
 
+    /// A framework may be asked again at once to leave the agents that it refused to leave.
+    pub fn forget_refusals(&mut self, framework: &FrameworkId) {
+        for (a, announced) in &mut self.agents {
+            if let Some(asked) = announced.frameworks.get_mut(framework)
+                && asked.refused_until.take().is_some()
+            {
+                self.pending.insert(*a);
+            }
+        }
+    }
+
     /// A framework that was removed answers no more.
     pub fn forget_framework(&mut self, framework: &FrameworkId) {
         for announced in self.agents.values_mut() {
@@ -206,6 +217,10 @@ mod tests {
         now = now + Duration::from_secs(2);
         assert!(allocator.next_deadline().is_some_and(|(at, _)| at <= now));
         assert_eq!(allocator.inverse_grants(now).len(), 1);
+        allocator.settle_inverse_offer(now, &agent, &framework, Some(InverseAnswer::Decline), refuse);
+        assert_eq!(allocator.inverse_grants(now), []);
+        allocator.revive(now, &framework, &[]);
+        assert_eq!(allocator.inverse_grants(now).len(), 1, "who revives is asked again");
         allocator.set_unavailability(now, &agent, Some(v1::Unavailability::default()));
         assert_eq!(allocator.inverse_grants(now).len(), 1, "a new plan asks anew");
         assert_eq!(allocator.inverse_answers(&agent), BTreeMap::new());

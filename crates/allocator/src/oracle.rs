@@ -116,7 +116,9 @@ impl Oracle {
 
     pub fn add_framework(&mut self, id: &FrameworkId, p: FrameworkProfile, used: &BTreeMap<AgentId, Resources>) {
         let active = p.active;
-        self.frameworks.insert(id.clone(), Framework { known: true, active, profile: p.clone() });
+        let before = self.frameworks.remove(id).map(|framework| framework.profile);
+        let profile = before.unwrap_or_else(|| p.clone());
+        self.frameworks.insert(id.clone(), Framework { known: true, active, profile });
         self.update_framework(id, p);
         for (agent, resources) in used {
             let Some(row) = self.agents.get_mut(agent) else { continue };
@@ -130,8 +132,13 @@ impl Oracle {
 
     pub fn update_framework(&mut self, id: &FrameworkId, profile: FrameworkProfile) {
         let Some(framework) = self.frameworks.get_mut(id) else { return };
-        self.filters.retain(|f| f.framework != *id || profile.roles.contains(&f.role));
+        let stays = |role: &String| {
+            profile.roles.contains(role)
+                && (profile.suppressed.contains(role) || !framework.profile.suppressed.contains(role))
+        };
+        self.filters.retain(|f| f.framework != *id || stays(&f.role));
         framework.profile = profile;
+        self.forget_refusals(id);
         self.forget_unused();
     }
 
@@ -167,6 +174,7 @@ impl Oracle {
         let named = |role: &String| roles.is_empty() || roles.contains(role);
         framework.profile.suppressed.retain(|role| !named(role));
         self.filters.retain(|f| f.framework != *id || !named(&f.role));
+        self.forget_refusals(id);
     }
 
     pub fn set_weight(&mut self, role: &str, weight: f64) {

@@ -33,6 +33,12 @@ impl Oracle {
         }
     }
 
+    pub(super) fn forget_refusals(&mut self, id: &FrameworkId) {
+        for asked in self.asked.values_mut().filter_map(|asked| asked.get_mut(id)) {
+            asked.refused_until = None;
+        }
+    }
+
     /// Everybody active who holds something on an agent that will be unavailable and is not being asked already.
     pub fn inverse_grants(&mut self, now: Tick) -> BTreeSet<(FrameworkId, AgentId)> {
         let mut grants = BTreeSet::new();
