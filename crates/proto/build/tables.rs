@@ -142,7 +142,8 @@ impl Tables {
         for (name, descriptor) in &index.enums {
             let first = self.value_count;
             for value in &descriptor.value {
-                let (name, v0_name) = (self.text(value.name()), self.text(&v0_value_name(value.name())));
+                let v1_name = if V0_ONLY_VALUES.contains(&value.name()) { "" } else { value.name() };
+                let (name, v0_name) = (self.text(v1_name), self.text(&v0_value_name(value.name())));
                 self.values += &format!("    Value::new({}, {name}, {v0_name}),\n", value.number());
                 self.value_count += 1;
             }
@@ -242,6 +243,9 @@ fn default_literal(field: &FieldDescriptorProto) -> String {
         _ => default.clone(),
     }
 }
+
+/// Values that the enums of Mesos 1.11's v1 do not have: there they have a number and no name.
+const V0_ONLY_VALUES: &[&str] = &["QUOTA_V2"];
 
 /// v0 says "slave" in these enum values only; the names of capabilities stay.
 fn v0_value_name(name: &str) -> String {

@@ -225,6 +225,7 @@ impl Value {
         self.number
     }
 
+    /// The name in v1; empty where v1 has none, which JSON leaves out.
     pub fn name(&self) -> &'static str {
         self.name.get()
     }

@@ -219,9 +219,11 @@ pub fn executor_fields(writer: &mut Writer, info: &ExecutorInfo) {
     writer.field("executor_id", &info.executor_id.value);
     writer.field("name", info.name());
     writer.field("framework_id", info.framework_id.as_ref().map_or("", |id| &id.value));
-    if let Some(value) = &info.command {
-        writer.key("command");
-        command(writer, value);
+    // Also that of a pod's executor, which has none.
+    writer.key("command");
+    match &info.command {
+        Some(value) => command(writer, value),
+        None => command(writer, &CommandInfo::default()),
     }
     executor_tail_fields(writer, info, &info.resources);
 }

@@ -22,6 +22,11 @@ pub fn encode_to_vec<M: Message>(message: &M) -> Vec<u8> {
     }
 }
 
+/// How many bytes `message` takes, about: what `encode` completes is not counted.
+pub fn len<M: Message>(message: &M) -> usize {
+    message.encoded_len()
+}
+
 pub fn decode<M: Message>(bytes: &[u8]) -> Result<M, DecodeError> {
     required::check(M::DESCRIPTOR, bytes)?;
     M::decode(bytes).map_err(|error| DecodeError::Binary(error.to_string()))

@@ -230,7 +230,7 @@ impl<'a> Reader<'a> {
                 )),
             },
             Kind::Enum => {
-                if let Some(value) = field.values().iter().find(|value| value.name().as_bytes() == text) {
+                if let Some(value) = field.values().iter().find(|value| is_named(value, text)) {
                     self.put_key(field, 0);
                     put_varint(&mut self.out, i64::from(value.number()) as u64);
                 }
@@ -546,4 +546,10 @@ fn decode_base64(text: &[u8]) -> Result<Vec<u8>, u8> {
         }
     }
     Ok(out)
+}
+
+/// Values without a name in v1 are read by that of v0.
+fn is_named(value: &crate::descriptor::Value, text: &[u8]) -> bool {
+    let name = if value.name().is_empty() { value.v0_name() } else { value.name() };
+    name.as_bytes() == text
 }

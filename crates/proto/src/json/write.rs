@@ -235,7 +235,7 @@ impl Writer {
             }
             Label::Optional | Label::Required => {
                 let known = |payload: &Payload| match *payload {
-                    Payload::Varint(number) => field.kind() != Kind::Enum || field.value(number as i32).is_some(),
+                    Payload::Varint(number) => field.kind() != Kind::Enum || self.value_name(field, number).is_some(),
                     _ => true,
                 };
                 match payloads().last().filter(known) {
@@ -295,13 +295,17 @@ impl Writer {
             (Kind::Int32 | Kind::Int64, Payload::Varint(value)) => (value as i64).write_json(self),
             (Kind::Uint32 | Kind::Uint64, Payload::Varint(value)) => value.write_json(self),
             (Kind::Enum, Payload::Varint(value)) => {
-                if let Some(value) = field.value(value as i32) {
-                    let name = if self.v0_names { value.v0_name() } else { value.name() };
+                if let Some(name) = self.value_name(field, value) {
                     self.string(name);
                 }
             }
             _ => {}
         }
+    }
+
+    fn value_name(&self, field: &Field, number: u64) -> Option<&'static str> {
+        let value = field.value(number as i32)?;
+        Some(if self.v0_names { value.v0_name() } else { value.name() }).filter(|name| !name.is_empty())
     }
 
     fn base64(&mut self, bytes: &[u8]) {
