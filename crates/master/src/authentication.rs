@@ -59,6 +59,12 @@ impl Authentication {
             readwrite: values.switch("authenticate_http_readwrite"),
             clients: values.switch("authenticate_http_frameworks"),
         };
+        if locked.readwrite && !locked.clients {
+            tracing::warn!(
+                "--authenticate_http_readwrite does not guard the scheduler API: whoever reaches this master can run \
+                 tasks; --authenticate_http_frameworks guards it"
+            );
+        }
         Ok(Authentication { credentials, locked, timeout: values.needed_duration("authentication_v0_timeout")? })
     }
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 
 use bytes::Bytes;
 use endpoints::{Coalescer, Common, Door, Doors, help};
-use master_core::{Event, Reply, State};
+use master_core::{Actor, Event, Reply, State};
 use observe::metrics::Snapshot;
 use proto::{
     content::ContentType,
@@ -327,16 +327,17 @@ impl Handler for Endpoints {
         if self.peers.deliver(&message) {
             return true;
         }
-        if message.to != "master" && !message.to.starts_with("slave-observer(") {
-            return false;
-        }
+        let Some(to) = Actor::find(&message.to) else { return false };
         let from = message.from;
         let event = if FromDriver::is_named(&message.name) {
             FromDriver::decode(&message.name, &message.body)
                 .map(|message| Event::FromDriver { from: from.clone(), message })
         } else {
-            ToMaster::decode(&message.name, &message.body)
-                .map(|message| Event::FromAgent { from: from.clone(), message })
+            ToMaster::decode(&message.name, &message.body).map(|message| Event::FromAgent {
+                from: from.clone(),
+                to,
+                message,
+            })
         };
         self.inbox.deliver(&from, &message.name, message.body.len(), event);
         true

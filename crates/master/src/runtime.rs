@@ -65,7 +65,7 @@ pub struct Allocation {
     pub shares: BTreeMap<Arc<str>, f64>,
     /// How many offer filters are in force, of the roles that have any.
     pub filters: BTreeMap<Arc<str>, usize>,
-    /// What counts against the quotas of those roles that have one.
+    /// What counts, or would count, against the quotas of the roles that have something or a quota.
     pub consumed: BTreeMap<String, Quantities>,
 }
 
@@ -178,12 +178,14 @@ impl Owner for Loop {
 
     fn figures(&self) -> Allocation {
         let allocator = self.core.allocator();
-        let roles = self.core.view().registry.quotas.keys();
+        let shares = allocator.role_shares();
+        let roles = self.core.view().registry.quotas.keys().map(String::as_str);
+        let roles = roles.chain(shares.keys().map(AsRef::as_ref));
         Allocation {
             runs: allocator.cycles(),
-            shares: allocator.role_shares(),
             filters: allocator.active_filters(),
-            consumed: roles.map(|role| (role.clone(), allocator.quota_consumption(role))).collect(),
+            consumed: roles.map(|role| (role.to_owned(), allocator.quota_consumption(role))).collect(),
+            shares,
         }
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod membership;
 mod ping;
 mod register;
 mod reregister;
+mod senders;
 pub(crate) mod unreachable;
 mod unregister;
 mod update;

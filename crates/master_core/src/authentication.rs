@@ -1,17 +1,20 @@
 //! Which libprocess peers have proved who they are. The proving itself, with mechanisms and secrets, is an adapter's; here
 //! its outcome counts. A registration that comes while its sender is proving itself waits for that.
+//!
+//! A master that does not lead yet takes outcomes, too, and keeps them until it does: whoever proved itself to this process
+//! does not do it again when the process begins to lead. An agent is never told to end for want of a proof: its tasks go
+//! on, and its next attempt may succeed.
 
 use std::collections::BTreeMap;
 
 use proto::{
     driver::FromDriver,
-    internal,
     link::ToMaster,
     upid::Upid,
     v1::{self, scheduler::call::Type},
 };
 
-use crate::{Event, Master, Step, counters::Counter, effect::Effect};
+use crate::{Event, Master, Step, counters::Counter, effect::Effect, state::Phase};
 
 #[derive(Debug, Default)]
 pub(crate) struct Authentication {
@@ -46,7 +49,7 @@ impl Authentication {
 /// Who registers or subscribes by this, if anybody does.
 fn registrant(event: &Event) -> Option<&Upid> {
     match event {
-        Event::FromAgent { from, message: ToMaster::RegisterSlave(_) | ToMaster::ReregisterSlave(_) } => Some(from),
+        Event::FromAgent { from, message: ToMaster::RegisterSlave(_) | ToMaster::ReregisterSlave(_), .. } => Some(from),
         Event::FromDriver { from, message: FromDriver::Call(call) } => {
             (call.call.r#type() == Type::Subscribe).then_some(from)
         }
@@ -59,13 +62,14 @@ impl Master {
     /// What the peer proved before holds no longer.
     pub(crate) fn on_authenticating(&mut self, peer: Upid) {
         self.state.counters.add(Counter::MessagesAuthenticate);
-        if self.state.is_leading() {
+        if self.state.phase != Phase::Deposed {
             self.authentication.proved.remove(&peer);
             self.authentication.under_way.entry(peer).or_default();
         }
     }
 
-    /// Gives back the registration that waited.
+    /// Gives back the registration that waited. A driver's is dropped if its sender proved nothing: an attempt that timed
+    /// out is followed by another, and an error would end the driver.
     pub(crate) fn on_authenticated(
         &mut self,
         peer: Upid,
@@ -73,6 +77,11 @@ impl Master {
         step: &mut Step<'_>,
     ) -> Option<Event> {
         let held = self.authentication.under_way.remove(&peer)?;
+        if principal.is_none() && matches!(held, Some(Event::FromDriver { .. })) {
+            tracing::warn!(%peer, "dropping the subscription of a driver whose authentication failed");
+            self.state.counters.add(Counter::DroppedMessages);
+            return None;
+        }
         if let Some(principal) = principal {
             tracing::info!(%peer, principal, "authenticated");
             // Its end must be heard of, whether or not it registers.
@@ -82,12 +91,12 @@ impl Master {
         held
     }
 
-    /// Whether this agent may register. One that may not is told to end.
-    pub(crate) fn is_agent_authentic(&self, from: &Upid, step: &mut Step<'_>) -> bool {
+    /// Whether this agent may register. One that may not hears nothing: it tries again.
+    pub(crate) fn is_agent_authentic(&mut self, from: &Upid) -> bool {
         let may = !self.config.authenticate_agents || self.authentication.principal(from).is_some();
         if !may {
-            tracing::warn!(%from, "refusing an agent that is not authenticated");
-            step.send(from, internal::ShutdownMessage { message: Some("Agent is not authenticated".to_owned()) });
+            tracing::warn!(%from, "refusing the registration of an agent that is not authenticated");
+            self.state.counters.add(Counter::DroppedMessages);
         }
         may
     }

@@ -23,6 +23,10 @@ pub struct Config {
     pub authenticate_frameworks: bool,
     pub authenticate_agents: bool,
     pub root_submissions: bool,
+    /// How large what a framework says about itself may be, its offer constraints included.
+    pub framework_bytes_max: usize,
+    /// How large a task with its executor may be, without the task's data.
+    pub task_bytes_max: usize,
     /// The only roles frameworks may use, if set.
     pub roles: Option<BTreeSet<String>>,
     pub max_completed_frameworks: usize,
@@ -51,6 +55,8 @@ impl Default for Config {
             authenticate_frameworks: false,
             authenticate_agents: false,
             root_submissions: true,
+            framework_bytes_max: 256 << 10,
+            task_bytes_max: 512 << 10,
             roles: None,
             max_completed_frameworks: 50,
             max_completed_tasks_per_framework: 1000,

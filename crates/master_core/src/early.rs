@@ -7,7 +7,7 @@ use std::{collections::VecDeque, time::Duration};
 use proto::{link::ToMaster, upid::Upid};
 use stdx::Tick;
 
-use crate::{Event, Master, Step, state::Phase};
+use crate::{Actor, Event, Master, Step, state::Phase};
 
 const AGE_MAX: Duration = Duration::from_secs(3);
 const HELD_MAX: usize = 65_536;
@@ -50,7 +50,7 @@ impl Master {
     pub(crate) fn take_early(&mut self, step: &mut Step<'_>) {
         self.early.prune(step.now);
         for (_, from, message) in std::mem::take(&mut self.early.held) {
-            self.on_libprocess(Event::FromAgent { from, message }, step);
+            self.on_libprocess(Event::FromAgent { from, to: Actor::Master, message }, step);
         }
     }
 }

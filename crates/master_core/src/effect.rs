@@ -36,12 +36,22 @@ pub enum Effect {
     StepDown { why: String },
 }
 
-/// The actor of the master's process that sends a message.
+/// The actor of the master's process that sends a message, or that one is sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
     Master,
     /// Watches one agent with pings; its number makes its name unique.
     Observer(u64),
+}
+
+impl Actor {
+    /// The actor of this name, as `Display` writes it.
+    pub fn find(name: &str) -> Option<Actor> {
+        if name == "master" {
+            return Some(Actor::Master);
+        }
+        name.strip_prefix("slave-observer(")?.strip_suffix(')')?.parse().ok().map(Actor::Observer)
+    }
 }
 
 impl std::fmt::Display for Actor {

@@ -6,6 +6,8 @@ use proto::{driver::FromDriver, link::ToMaster, upid::Upid, v1};
 use registry::Registry;
 use stdx::{Tick, WallTime};
 
+use crate::effect::Actor;
+
 /// Names a request until its reply. The adapter mints it and never uses one twice.
 pub type ReqId = u64;
 /// Names a scheduler's event stream, also before it is open.
@@ -31,8 +33,8 @@ pub enum Event {
     Deposed,
     /// The outcome of an `Effect::Persist`. Each ticket comes back once.
     Persisted { ticket: Ticket, outcome: Result<(), PersistError> },
-    /// An agent's message; `from` is the sender as the message names it.
-    FromAgent { from: Upid, message: ToMaster },
+    /// An agent's message to an actor of this process; `from` is the sender as the message names it.
+    FromAgent { from: Upid, to: Actor, message: ToMaster },
     /// A v0 driver's message; `from` is the sender as the message names it.
     FromDriver { from: Upid, message: FromDriver },
     /// An agent or driver begins to prove who it is. Each is followed by one `Authenticated`.

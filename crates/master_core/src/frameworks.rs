@@ -79,7 +79,7 @@ impl Master {
                 pid: framework.pid.as_ref().map(ToString::to_string),
                 framework_info: Some(v1::FrameworkInfo::clone(&framework.info)),
             };
-            step.send(&agent.pid, message);
+            step.tell(agent, message);
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Read on in `event` and `effect` (the face), `state` and `tables` (what a master knows), then in the folder named after
 //! what happened: `leadership`, `agents`, `frameworks`, `calls`, `operator`, `tasks`, `offers`. `validate` judges,
-//! `publish` tells subscribers, `pending` and `timers` hold what is still to come, `invariants` what must always hold.
+//! `weight` bounds what frameworks burden a master with, `publish` tells subscribers, `pending` and `timers` hold what is still to come, `invariants` what must always hold.
 
 #![forbid(unsafe_code)]
 
@@ -32,6 +32,7 @@ mod tables;
 mod tasks;
 mod timers;
 mod validate;
+mod weight;
 
 pub use config::Config;
 pub use effect::{Actor, Effect, Effects, Reply};
@@ -82,6 +83,13 @@ pub(crate) struct Step<'a> {
 impl Step<'_> {
     pub(crate) fn reply(&mut self, req: ReqId, reply: Reply) {
         self.out.push(Effect::Reply { req, reply });
+    }
+
+    /// Says something to a registered agent, unless another is at its address by now.
+    pub(crate) fn tell(&mut self, agent: &state::Agent, message: impl Into<proto::link::ToAgent>) {
+        if !agent.displaced {
+            self.send(&agent.pid, message);
+        }
     }
 
     pub(crate) fn send(&mut self, to: &Upid, message: impl Into<proto::link::ToAgent>) {
@@ -169,21 +177,26 @@ impl Master {
 
     fn on_libprocess(&mut self, event: Event, step: &mut Step<'_>) {
         match self.authentication.hold(event) {
-            Some(Event::FromAgent { from, message }) => self.on_agent_message(from, message, step),
+            Some(Event::FromAgent { from, to, message }) => self.on_agent_message(from, to, message, step),
             Some(Event::FromDriver { from, message }) => self.on_driver_message(from, message, step),
             Some(_) | None => {}
         }
     }
 
-    fn on_agent_message(&mut self, from: Upid, message: ToMaster, step: &mut Step<'_>) {
+    fn on_agent_message(&mut self, from: Upid, to: Actor, message: ToMaster, step: &mut Step<'_>) {
         if !self.state.is_leading() {
             if !self.holds_early(&from, &message, step.now) {
                 self.state.counters.add(Counter::DroppedMessages);
             }
             return;
         }
+        if let Err(why) = self.check_sender(&from, to, &message) {
+            tracing::warn!(%from, message = message.name(), why, "dropping a message");
+            self.count_foreign(&message);
+            return;
+        }
         match message {
-            ToMaster::RegisterSlave(_) | ToMaster::ReregisterSlave(_) if !self.is_agent_authentic(&from, step) => {}
+            ToMaster::RegisterSlave(_) | ToMaster::ReregisterSlave(_) if !self.is_agent_authentic(&from) => {}
             ToMaster::RegisterSlave(m) => self.on_register(from, m, step),
             ToMaster::ReregisterSlave(m) => self.on_reregister(from, m, step),
             ToMaster::UnregisterSlave(m) => self.on_unregister(&from, &m, step),
@@ -191,7 +204,7 @@ impl Master {
             ToMaster::ExecutorToFramework(m) => self.on_executor_message(*m, step),
             ToMaster::ExitedExecutor(m) => self.on_exited_executor(&m, step),
             ToMaster::UpdateSlave(m) => self.on_update_agent(&m, step),
-            ToMaster::PongSlave(_) => self.on_pong(&from, step),
+            ToMaster::PongSlave(_) => self.on_pong(&from),
             ToMaster::UpdateOperationStatus(m) => self.on_operation_status(*m, step),
         }
     }

@@ -44,8 +44,7 @@ impl Master {
             if !row.capabilities.reservation_refinement {
                 resources.retain_mut(|resource| resources::format::downgrade(resource).is_ok());
             }
-            let pid = row.pid.clone();
-            step.send(&pid, CheckpointResourcesMessage { resources });
+            step.tell(row, CheckpointResourcesMessage { resources });
         }
         Ok(())
     }
@@ -66,7 +65,7 @@ impl Master {
             operation_uuid: v1::Uuid { value: uuid.clone() },
             resource_version_uuid: ResourceVersionUuid { resource_provider_id: None, uuid: version },
         };
-        step.send(&row.pid, message);
+        step.tell(row, message);
         let status = v1::OperationStatus {
             operation_id: info.id.clone(),
             state: OperationState::OperationPending.into(),

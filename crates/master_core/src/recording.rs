@@ -16,7 +16,7 @@ use stdx::{
     pack::{Pack, Unpack},
 };
 
-use crate::{Config, Event, Input, PersistError};
+use crate::{Actor, Config, Event, Input, PersistError};
 
 /// What a recording begins with: all that a master is made from. Of the configuration, times, counts and switches.
 #[derive(Clone, Debug)]
@@ -62,6 +62,9 @@ impl Beginning {
         ] {
             out.number(u64::from(switch));
         }
+        for bytes in [config.framework_bytes_max, config.task_bytes_max] {
+            out.number(bytes as u64);
+        }
         out.take()
     }
 
@@ -94,6 +97,10 @@ impl Beginning {
         config.root_submissions = switch()?;
         config.require_agent_domain = switch()?;
         config.allocator.event_driven = switch()?;
+        // Older recordings end here; nothing was too large for their masters.
+        let mut bytes = || from.number().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
+        config.framework_bytes_max = bytes();
+        config.task_bytes_max = bytes();
         Some(Beginning { info, seed, config })
     }
 }
@@ -110,8 +117,12 @@ pub fn encode(input: &Input) -> Option<Vec<u8>> {
             let error = outcome.as_ref().err().map(|error| error.0.as_str());
             out.number(3).number(*ticket).maybe_text(error)
         }
-        Event::FromAgent { from, message } => {
-            out.number(4).text(&from.to_string()).text(message.name()).bytes(&message.encode())
+        Event::FromAgent { from, to, message } => {
+            match to {
+                Actor::Master => out.number(4),
+                Actor::Observer(number) => out.number(13).number(*number),
+            };
+            out.text(&from.to_string()).text(message.name()).bytes(&message.encode())
         }
         Event::FromDriver { from, message } => {
             let FromDriver::Call(call) = message else { return None };
@@ -152,9 +163,10 @@ pub fn decode(bytes: &[u8]) -> Option<Input> {
             let outcome = from.maybe_text()?.map_or(Ok(()), |why| Err(PersistError(why)));
             Event::Persisted { ticket, outcome }
         }
-        4 => {
+        kind @ (4 | 13) => {
+            let to = if kind == 4 { Actor::Master } else { Actor::Observer(from.number()?) };
             let (sender, name) = (peer(&mut from)?, from.text()?);
-            Event::FromAgent { from: sender, message: ToMaster::decode(&name, from.bytes()?).ok()? }
+            Event::FromAgent { from: sender, to, message: ToMaster::decode(&name, from.bytes()?).ok()? }
         }
         5 => {
             let sender = peer(&mut from)?;
@@ -224,7 +236,16 @@ mod tests {
             Event::Elected { registry: Box::default() },
             Event::Persisted { ticket: 7, outcome: Err(PersistError("full".into())) },
             Event::Persisted { ticket: 8, outcome: Ok(()) },
-            Event::FromAgent { from: upid.clone(), message: internal::PongSlaveMessage {}.into() },
+            Event::FromAgent {
+                from: upid.clone(),
+                to: Actor::Observer(7),
+                message: internal::PongSlaveMessage {}.into(),
+            },
+            Event::FromAgent {
+                from: upid.clone(),
+                to: Actor::Master,
+                message: internal::UnregisterSlaveMessage::default().into(),
+            },
             Event::Authenticated { peer: upid.clone(), principal: Some("p".into()) },
             Event::Exited { peer: upid },
             Event::FromScheduler {

@@ -144,7 +144,7 @@ fn failover() {
     }
     let begun = paper::processor_time();
     for (from, message) in messages {
-        step(&mut master, Event::FromAgent { from, message: message.into() });
+        step(&mut master, Event::FromAgent { from, to: master_core::Actor::Master, message: message.into() });
     }
     let took = paper::processor_time() - begun;
     let state = master.view();

@@ -89,6 +89,11 @@ fn add_allocator(state: &State, allocation: &Allocation, snapshot: &mut Snapshot
             }
         }
     }
+    for (role, consumed) in allocation.consumed.iter().filter(|(role, _)| !state.registry.quotas.contains_key(*role)) {
+        for (name, amount) in consumed.iter().filter(|(_, amount)| amount.as_f64() > 0.0) {
+            put(format!("quota/roles/{role}/resources/{}/consumed", name.as_str()), amount.as_f64());
+        }
+    }
     for status in state.groups.iter() {
         let name = |what: &str| format!("allocator/groups/{}/{what}", status.group.name);
         snapshot.put(name("held_units"), status.held_units() as f64);

@@ -66,7 +66,7 @@ impl Master {
             && let Some(drain) = agent.drain_info
         {
             agent.drain_started = Some(wall);
-            step.send(&agent.pid, DrainSlaveMessage { config: drain.config });
+            step.tell(agent, DrainSlaveMessage { config: drain.config });
         }
         self.pending.emptied.insert(id.clone());
         step.reply(req, Reply::Ok(None));
@@ -145,7 +145,7 @@ impl Master {
     pub(crate) fn resend_drain(&mut self, id: &AgentId, step: &mut Step<'_>) {
         let Some(agent) = self.state.agents.get_mut(id) else { return };
         let Some(drain) = agent.drain_info else { return };
-        step.send(&agent.pid, DrainSlaveMessage { config: drain.config });
+        step.tell(agent, DrainSlaveMessage { config: drain.config });
         // Its operations are not known before it has told of them.
         agent.awaits_operations = agent.capabilities.resource_provider;
         self.pending.emptied.insert(id.clone());

@@ -4,7 +4,7 @@ use model::{AgentId, ExecutorId, FrameworkId, Refusal, TaskId, task_state::is_te
 use proto::v1::{self, task_status::Source};
 use registry::Operation;
 
-use super::membership::{Departure, GONE};
+use super::membership::{Departure, GONE, shutdown};
 use crate::{
     Master, Step,
     effect::Reply,
@@ -44,8 +44,7 @@ impl Master {
     pub(crate) fn on_marked_gone(&mut self, id: &AgentId, step: &mut Step<'_>) {
         let waiting = self.pending.marking_gone.remove(id);
         if let Some(agent) = self.state.agents.get(id) {
-            let pid = agent.pid.clone();
-            self.shut_down_agent(&pid, GONE, step);
+            step.tell(agent, shutdown(GONE));
             self.remove_agent(id, &Departure::Gone, step);
         } else if self.state.recovered_agents.take(id).is_none() {
             self.end_unreachable_tasks(id, step);
@@ -88,7 +87,7 @@ impl Master {
                 let (state, reason) = (news.state, news.reason);
                 let status = status_of(&task, news, step.wall);
                 task.apply(&status, None);
-                row.completed_tasks.push(task.into(), cap);
+                row.remember(task.into(), cap);
                 self.state.counters.add_end(state, Source::Master, Some(reason));
                 self.forward(&framework, status, step);
             }

@@ -64,6 +64,7 @@ impl Master {
             capability_list: newcomer.capabilities,
             resource_version: newcomer.resource_version,
             connected: true,
+            displaced: false,
             deactivated: admitted.is_some_and(|a| a.deactivated),
             drain_info: admitted.and_then(|a| a.drain_info),
             drain_started: None,
@@ -86,8 +87,7 @@ impl Master {
     /// there.
     pub(crate) fn add_agent(&mut self, agent: Agent, step: &mut Step<'_>) {
         let id = agent.id.clone();
-        step.out.push(Effect::Link { peer: agent.pid.clone() });
-        self.by_pid.insert(agent.pid.clone(), id.clone());
+        self.take_address(&agent.pid, &id, step);
         let used = self.state.used_on(&agent);
         self.allocator.add_agent(step.now, &id, self.profile_of(&agent), agent.total.clone(), &used);
         let unavailability = self.state.unavailability_of(&agent);
@@ -97,6 +97,25 @@ impl Master {
         self.state.agents.insert(id.clone(), agent);
         if let Some(agent) = self.state.agents.get(&id) {
             publish::agent_added(&self.config, &self.state, agent, step);
+        }
+    }
+
+    /// From now on this agent is at `pid`. One that was there before is disconnected.
+    pub(super) fn take_address(&mut self, pid: &Upid, id: &AgentId, step: &mut Step<'_>) {
+        let before = self.by_pid.get(pid).filter(|there| *there != id).cloned();
+        if let Some(before) = before.and_then(|before| self.state.agents.get_mut(&before)) {
+            tracing::info!(agent = %id, before = %before.id, %pid, "takes over an address");
+            before.displaced = true;
+        }
+        self.by_pid.insert(pid.clone(), id.clone());
+        step.out.push(Effect::Link { peer: pid.clone() });
+    }
+
+    /// This agent is not at `pid` any more.
+    pub(super) fn leave_address(&mut self, pid: &Upid, id: &AgentId, step: &mut Step<'_>) {
+        if self.by_pid.get(pid) == Some(id) {
+            self.by_pid.remove(pid);
+            step.out.push(Effect::Unlink { peer: pid.clone() });
         }
     }
 
@@ -151,9 +170,8 @@ impl Master {
             }
         }
         if !stdx::bug!("address_stays_taken") {
-            self.by_pid.remove(&pid);
+            self.leave_address(&pid, id, step);
         }
-        step.out.push(Effect::Unlink { peer: pid });
         self.broadcast(|| events::failure_of_agent(id), step);
         if matches!(departure, Departure::Removed { .. }) {
             publish::agent_removed(&self.config, id, step);
@@ -170,10 +188,12 @@ impl Master {
         let key = MachineKey { hostname: hostname.to_ascii_lowercase(), ip: ip.to_owned() };
         self.state.registry.machines.get(&key).is_some_and(|machine| machine.mode() == machine_info::Mode::Down)
     }
+}
 
-    pub(crate) fn shut_down_agent(&self, pid: &Upid, message: &str, step: &mut Step<'_>) {
-        step.send(pid, internal::ShutdownMessage { message: Some(message.to_owned()) });
-    }
+/// Ends an agent, its executors and tasks. Only an operator's decision is a reason: that it is gone, that its machine is
+/// down, or that it came back as another machine than the one that operators plan with.
+pub(crate) fn shutdown(why: &str) -> internal::ShutdownMessage {
+    internal::ShutdownMessage { message: Some(why.to_owned()) }
 }
 
 /// The agent's resources with its checkpointed reservations and volumes in place of what they were made from. Both

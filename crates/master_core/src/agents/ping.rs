@@ -20,6 +20,10 @@ impl Master {
         };
         agent.observer.answered = false;
         agent.observer.timer = Some(timer);
+        // Whoever is at its address now would answer for it.
+        if agent.displaced {
+            return;
+        }
         step.out.push(Effect::ToAgent {
             from_actor: Actor::Observer(agent.observer.number),
             to: agent.pid.clone(),
@@ -27,7 +31,8 @@ impl Master {
         });
     }
 
-    pub(crate) fn on_pong(&mut self, from: &Upid, _: &mut Step<'_>) {
+    /// The agent that is at `from` answers its own pings; `senders` has seen to that.
+    pub(crate) fn on_pong(&mut self, from: &Upid) {
         let Some(agent) = self.by_pid.get(from).and_then(|id| self.state.agents.get_mut(id)) else { return };
         agent.observer.answered = true;
         agent.observer.timeouts = 0;

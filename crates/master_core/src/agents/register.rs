@@ -4,7 +4,7 @@ use model::AgentId;
 use proto::{internal, upid::Upid, v1};
 use registry::Operation;
 
-use super::membership::{Departure, Newcomer};
+use super::membership::{Departure, Newcomer, shutdown};
 use crate::{Master, Step, counters::Counter, pending::Continuation, validate};
 
 impl Master {
@@ -24,7 +24,7 @@ impl Master {
         }
         let mut info = message.agent.clone();
         if self.is_machine_down(&info.hostname, &from.host) {
-            self.shut_down_agent(&from, "Machine is `DOWN`", step);
+            step.send(&from, shutdown("Machine is `DOWN`"));
             return;
         }
         if let Err(why) = validate::agent::check_compatible(
@@ -98,7 +98,7 @@ impl Master {
     pub(super) fn shut_down_if_late(&mut self, id: &AgentId, step: &mut Step<'_>) {
         let Some(agent) = self.state.agents.get(id) else { return };
         if self.is_machine_down(&agent.info.hostname, &agent.pid.host) {
-            self.shut_down_agent(&agent.pid, "Machine is `DOWN`", step);
+            step.tell(agent, shutdown("Machine is `DOWN`"));
         }
     }
 

@@ -11,7 +11,7 @@ use model::AgentId;
 use proto::{internal::ReregisterSlaveMessage, upid::Upid};
 use registry::Operation;
 
-use super::membership::GONE;
+use super::membership::{GONE, shutdown};
 use crate::{
     Master, Step,
     counters::Counter,
@@ -32,7 +32,7 @@ impl Master {
         }
         if self.state.registry.gone.contains_key(&id) {
             self.tell_of_gone_tasks(&id, &message.tasks, step);
-            self.shut_down_agent(&from, GONE, step);
+            step.send(&from, shutdown(GONE));
             return;
         }
         upgrade(&mut message);
@@ -41,7 +41,7 @@ impl Master {
             return;
         }
         if self.is_machine_down(&message.agent.hostname, &from.host) {
-            self.shut_down_agent(&from, "Machine is `DOWN`", step);
+            step.send(&from, shutdown("Machine is `DOWN`"));
             return;
         }
         let compatible = validate::agent::check_compatible(
@@ -54,13 +54,15 @@ impl Master {
             tracing::warn!(agent = %id, %from, why, "ignoring a reregistration");
             return;
         }
-        if self.by_pid.get(&from).is_some_and(|there| *there != id) {
-            tracing::warn!(agent = %id, %from, "ignoring a reregistration from another agent's address");
+        // An address belongs to who is connected.
+        let there = self.by_pid.get(&from).filter(|there| **there != id);
+        if let Some(there) = there.and_then(|there| self.state.agents.get(there)).filter(|there| there.connected) {
+            tracing::warn!(agent = %id, %from, there = %there.id, "ignoring a reregistration from another agent's address");
             return;
         }
         let (was, known) = if let Some(agent) = self.state.agents.get(&id) {
             if agent.pid.host != from.host || agent.info.hostname != message.agent.hostname {
-                self.shut_down_agent(&from, "Agent attempted to reregister with different IP / hostname", step);
+                step.send(&from, shutdown("Agent attempted to reregister with different IP / hostname"));
                 return;
             }
             (Was::Registered, *agent.info == message.agent)

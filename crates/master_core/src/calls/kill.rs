@@ -27,7 +27,7 @@ impl Master {
         if agent.connected {
             let message =
                 KillTaskMessage { framework_id: id.to_proto(), task_id: call.task_id, kill_policy: call.kill_policy };
-            step.send(&agent.pid, message);
+            step.tell(agent, message);
         }
     }
 }

@@ -18,7 +18,7 @@ impl Master {
             executor_id: call.executor_id,
             data: call.data,
         };
-        step.send(&agent.pid, message);
+        step.tell(agent, message);
         self.state.counters.add(Counter::ValidFrameworkToExecutorMessages);
     }
 }

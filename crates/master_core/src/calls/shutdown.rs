@@ -10,6 +10,6 @@ impl Master {
         let Some(agent) = self.state.agents.get(call.agent_id.value.as_str()) else { return };
         let message =
             ShutdownExecutorMessage { executor_id: Some(call.executor_id), framework_id: Some(id.to_proto()) };
-        step.send(&agent.pid, message);
+        step.tell(agent, message);
     }
 }

@@ -31,6 +31,9 @@ impl Master {
         if let Err(why) = validate::framework::check_suppressed(&subscription) {
             return Reply::BadRequest(format!("Supplied FrameworkInfo is not valid: {why}"));
         }
+        if let Err(why) = validate::framework::check_weight(&self.config, &subscription) {
+            return Reply::BadRequest(format!("Supplied FrameworkInfo is not valid: {why}"));
+        }
         if let Err(why) = validate::framework::check_constraints(&self.config, &subscription) {
             return Reply::BadRequest(format!("'UpdateFramework.offer_constraints' are not valid: {why}"));
         }

@@ -27,7 +27,7 @@ impl Master {
         self.discard_offers_of(id, step);
         self.adopt_operations_of(id, step);
         for agent in self.state.agents.values().filter(|_| !stdx::bug!("framework_lives_on")) {
-            step.send(&agent.pid, ShutdownFrameworkMessage { framework_id: id.to_proto() });
+            step.tell(agent, ShutdownFrameworkMessage { framework_id: id.to_proto() });
         }
         let news = || News::of(Refusal::FrameworkRemoved, true, format!("Framework {id} removed"));
         // Nobody is left to tell.
@@ -42,7 +42,7 @@ impl Master {
                 let mut task = std::sync::Arc::unwrap_or_clone(task);
                 let status = status_of(&task, news(), step.wall);
                 task.apply(&status, None);
-                framework.completed_tasks.push(task.into(), cap);
+                framework.remember(task.into(), cap);
                 let reason = Some(Reason::FrameworkRemoved);
                 self.state.counters.add_end(TaskState::TaskKilled, Source::Master, reason);
             }
@@ -67,6 +67,7 @@ impl Master {
         framework.link = Link::Disconnected;
         framework.failover_timer = None;
         framework.unregistered = Some(step.wall);
+        framework.lighten();
         publish::framework_removed(&self.config, &framework, step);
         let cap = self.config.max_completed_frameworks;
         self.state.completed_frameworks.push(id.clone(), framework.into(), cap);

@@ -123,7 +123,7 @@ impl Master {
             operation_uuid: v1::Uuid { value: operation.clone() },
             resource_provider_id: None,
         };
-        step.send(&agent.pid, message);
+        step.tell(agent, message);
     }
 
     pub(crate) fn on_acknowledge_operation(

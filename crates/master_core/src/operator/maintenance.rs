@@ -9,7 +9,7 @@ use registry::{MachineKey, Operation};
 
 use crate::{
     Master, Step,
-    agents::membership::Departure,
+    agents::membership::{Departure, shutdown},
     counters::Counter,
     effect::Reply,
     event::ReqId,
@@ -88,8 +88,8 @@ impl Master {
     pub(crate) fn on_machines_down(&mut self, req: ReqId, agents: &[AgentId], step: &mut Step<'_>) {
         for id in agents {
             self.pending.removing.remove(id);
-            let Some(pid) = self.state.agents.get(id).map(|agent| agent.pid.clone()) else { continue };
-            self.shut_down_agent(&pid, DOWN, step);
+            let Some(agent) = self.state.agents.get(id) else { continue };
+            step.tell(agent, shutdown(DOWN));
             self.state.counters.add(Counter::AgentRemovals);
             self.remove_agent(id, &Departure::Removed { why: DOWN }, step);
         }

@@ -87,6 +87,11 @@ impl Master {
             step.reply(req, invalid(format!("Unknown role '{}'", config.role)));
             return;
         }
+        if config.role.contains('/') && !self.config.allocator.nested_quota {
+            let why = format!("Setting quota on nested role '{}' is not supported yet", config.role);
+            step.reply(req, Reply::BadRequest(why));
+            return;
+        }
         let mut all = self.coming_quotas();
         if all.get(&config.role).is_some_and(|quota| !quota.is_default()) {
             step.reply(req, invalid(format!("Cannot set quota for role '{}' which already has quota", config.role)));

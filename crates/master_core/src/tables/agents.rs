@@ -27,6 +27,8 @@ pub struct Agent {
     pub resource_version: Option<v1::Uuid>,
     /// Whether its socket stands. A disconnected agent is given time to come back; nothing is offered meanwhile.
     pub connected: bool,
+    /// Another agent came back from its address while it was disconnected. What goes there is not for this one.
+    pub(crate) displaced: bool,
     pub deactivated: bool,
     pub drain_info: Option<v1::DrainInfo>,
     /// When this master told it to drain.

@@ -10,7 +10,7 @@ use proto::v1::{
 };
 use stdx::WallTime;
 
-use crate::state::Task;
+use crate::{state::Task, weight};
 
 /// What the master has to say about a task.
 #[derive(Clone, Debug)]
@@ -73,7 +73,8 @@ impl Task {
         if repeats {
             self.proto.statuses.pop();
         }
-        self.proto.statuses.push(v1::TaskStatus { data: None, ..status.clone() });
+        self.proto.statuses.push(weight::kept_status(status));
+        weight::bound_statuses(&mut self.proto.statuses);
         Applied { released, notable: is_check || !repeats }
     }
 }

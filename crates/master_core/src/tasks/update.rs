@@ -148,7 +148,7 @@ impl Master {
             row.unreachable_tasks.push(id.clone(), Arc::clone(&task), cap);
         } else {
             let cap = self.config.max_completed_tasks_per_framework;
-            row.completed_tasks.push(Arc::clone(&task), cap);
+            row.remember(Arc::clone(&task), cap);
         }
         if let Some(agent) = self.state.agents.get_mut(&task.agent) {
             let key = (framework.clone(), id.clone());

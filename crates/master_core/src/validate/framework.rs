@@ -4,11 +4,12 @@ use allocator::{ConstraintError, OfferConstraints};
 use model::{FrameworkId, capabilities::roles_of, parse::framework};
 use proto::v1::FrameworkInfo;
 
-use crate::{Config, State, frameworks::Subscription};
+use crate::{Config, State, frameworks::Subscription, weight};
 
 pub(crate) fn check_subscription(config: &Config, state: &State, subscription: &Subscription) -> Result<(), String> {
     check_info(config, state, &subscription.info)?;
     check_suppressed(subscription)?;
+    check_weight(config, subscription)?;
     check_constraints(config, subscription)
 }
 
@@ -33,6 +34,10 @@ pub(crate) fn check_info(config: &Config, state: &State, info: &FrameworkInfo) -
 pub(crate) fn check_suppressed(subscription: &Subscription) -> Result<(), String> {
     let suppressed: Vec<String> = subscription.suppressed.iter().cloned().collect();
     framework::suppressed_roles(&suppressed, &roles_of(&subscription.info))
+}
+
+pub(crate) fn check_weight(config: &Config, subscription: &Subscription) -> Result<(), String> {
+    weight::check_framework(config, &subscription.info, subscription.constraints.as_deref())
 }
 
 pub(crate) fn check_constraints(config: &Config, subscription: &Subscription) -> Result<(), String> {

@@ -134,6 +134,7 @@ impl Script {
                     "max_completed_tasks" => config.max_completed_tasks_per_framework = words[2].parse().unwrap(),
                     "max_agent_age" => config.registry_max_agent_age = secs(words[2]),
                     "authenticate" => (config.authenticate_frameworks, config.authenticate_agents) = (true, true),
+                    "compatibility" => config.allocator = allocator::AllocatorConfig::mesos(),
                     "no_root" => config.root_submissions = false,
                     "roles" => config.roles = Some(words[2].split(',').map(str::to_owned).collect()),
                     other => panic!("no option {other}"),
@@ -450,6 +451,7 @@ fn from_driver(words: &[&str], body: &str) -> FromDriver {
 
 fn to_master(name: &str, body: &str) -> ToMaster {
     match name {
+        "StatusUpdateMessage" => parse::<internal::StatusUpdateMessage>(body).into(),
         "UnregisterSlaveMessage" => parse::<internal::UnregisterSlaveMessage>(body).into(),
         "ExecutorToFrameworkMessage" => parse::<internal::ExecutorToFrameworkMessage>(body).into(),
         "ExitedExecutorMessage" => parse::<internal::ExitedExecutorMessage>(body).into(),

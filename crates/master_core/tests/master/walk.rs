@@ -37,7 +37,7 @@ struct Walk {
 #[test]
 fn walks() {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    for seed in 0..40 {
+    for seed in 0..80 {
         let (_, seen) = walk(seed, 500);
         for (name, count) in seen {
             *counts.entry(name).or_default() += count;
@@ -188,6 +188,14 @@ impl Walk {
             self.world.step(Event::Persisted { ticket, outcome: Ok(()) });
         }
         effects
+    }
+
+    /// Who says something about this agent: mostly itself.
+    fn speaker(&mut self, id: &v1::AgentId) -> u16 {
+        let host = self.world.master.view().agents.get(id.value.as_str()).map(|agent| agent.pid.host.clone());
+        let itself = host.and_then(|host| host.rsplit('.').next()?.parse().ok());
+        let stranger = self.agent();
+        itself.filter(|_| self.rng.below(10) > 0).unwrap_or(stranger)
     }
 
     fn agent(&mut self) -> u16 {
@@ -461,7 +469,7 @@ impl Walk {
             latest_state: (self.rng.below(3) == 0).then(|| states[self.rng.below(states.len() as u64) as usize]),
             status,
         };
-        let n = self.agent();
+        let n = update.agent_id.clone().map_or(1, |id| self.speaker(&id));
         self.world.hear(n, internal::StatusUpdateMessage { update, pid: None }.into())
     }
 
@@ -529,8 +537,8 @@ impl Walk {
     }
 
     fn agent_message(&mut self) -> Vec<Effect> {
-        let n = self.agent();
         let (agent_id, framework_id, executor_id) = (self.agent_id(), self.framework_id(), self.executor_id());
+        let n = self.speaker(&agent_id);
         match self.rng.below(3) {
             0 => {
                 let message = internal::ExitedExecutorMessage { agent_id, framework_id, executor_id, status: 9 };
@@ -565,7 +573,7 @@ impl Walk {
     fn operator(&mut self) -> Vec<Effect> {
         use v1::master::{Call, call};
         let call = match self.rng.below(16) {
-            3..12 => self.resource_call(),
+            5..12 => self.resource_call(),
             12 => {
                 let max_grace_period = (self.rng.below(2) == 0).then(Default::default);
                 let mark_gone = (self.rng.below(3) == 0).then_some(true);
@@ -585,7 +593,7 @@ impl Walk {
                 reactivate_agent: Some(call::ReactivateAgent { agent_id: self.agent_id() }),
                 ..Default::default()
             },
-            0 => Call {
+            0 | 3 | 4 => Call {
                 r#type: Some(call::Type::MarkAgentGone.into()),
                 mark_agent_gone: Some(call::MarkAgentGone { agent_id: self.busy_agent_id() }),
                 ..Default::default()

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use master_core::{Config, Effect, Effects, Event, Input, Master, Reply};
+use master_core::{Actor, Config, Effect, Effects, Event, Input, Master, Reply};
 use proto::{
     internal,
     link::{ToAgent, ToMaster},
@@ -34,6 +34,8 @@ pub struct World {
     /// By conn: the framework it was told to be.
     pub frameworks: BTreeMap<u64, String>,
     pub stepped_down: bool,
+    /// By agent: the number of the observer that pinged it last.
+    observers: BTreeMap<u16, u64>,
     reqs: BTreeMap<u64, u64>,
     next_req: u64,
 }
@@ -65,6 +67,7 @@ impl World {
             streams: BTreeMap::new(),
             frameworks: BTreeMap::new(),
             stepped_down: false,
+            observers: BTreeMap::new(),
             reqs: BTreeMap::new(),
             next_req: 1,
         }
@@ -111,6 +114,9 @@ impl World {
                 if let Some(subscribed) = &event.subscribed {
                     self.frameworks.insert(*conn, subscribed.framework_id.value.clone());
                 }
+            }
+            Effect::ToAgent { from_actor: Actor::Observer(number), .. } => {
+                self.observers.extend(pinged(effect).map(|agent| (agent, *number)));
             }
             Effect::StepDown { .. } => self.stepped_down = true,
             _ => {}
@@ -164,7 +170,11 @@ impl World {
     }
 
     pub fn hear(&mut self, agent: u16, message: ToMaster) -> Vec<Effect> {
-        self.step(Event::FromAgent { from: pid(agent), message })
+        let to = match (&message, self.observers.get(&agent)) {
+            (ToMaster::PongSlave(_), Some(observer)) => Actor::Observer(*observer),
+            _ => Actor::Master,
+        };
+        self.step(Event::FromAgent { from: pid(agent), to, message })
     }
 
     /// A call on stream `conn`, with the ids that belong to it unless the call has its own.

@@ -262,7 +262,8 @@ impl World {
             self.fact(Fact::AgentSaid { agent, framework, task, state, uuid, recorded });
         }
         let from = self.agents[agent as usize].upid.clone();
-        self.send(Node::Agent(agent), node, Message::ToMaster(from, message));
+        let Some(actor) = master_core::Actor::find(&to.id) else { return };
+        self.send(Node::Agent(agent), node, Message::ToMaster(from, actor, message));
     }
 
     /// An agent that was given up comes back as a new one, mostly on a machine that is set up anew; any other is started

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent_core::{ContainerId, Termination};
 use bytes::Bytes;
-use master_core::{ConnId, PersistError, ReqId, Ticket};
+use master_core::{Actor, ConnId, PersistError, ReqId, Ticket};
 use proto::{
     link::{ToAgent, ToMaster},
     upid::Upid,
@@ -168,17 +168,29 @@ pub(crate) struct Delivery {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Message {
-    ToMaster(Upid, ToMaster),
+    /// With the sender and the actor it goes to.
+    ToMaster(Upid, Actor, ToMaster),
     ToAgent(Upid, ToAgent),
-    Call { req: ReqId, conn: ConnId, stream_id: Option<String>, call: Box<v1::scheduler::Call> },
-    Reply { req: ReqId, reply: master_core::Reply },
-    Event { conn: ConnId, event: Box<v1::scheduler::Event> },
+    Call {
+        req: ReqId,
+        conn: ConnId,
+        stream_id: Option<String>,
+        call: Box<v1::scheduler::Call>,
+    },
+    Reply {
+        req: ReqId,
+        reply: master_core::Reply,
+    },
+    Event {
+        conn: ConnId,
+        event: Box<v1::scheduler::Event>,
+    },
 }
 
 impl Message {
     pub fn name(&self) -> &'static str {
         match self {
-            Message::ToMaster(_, message) => message.name(),
+            Message::ToMaster(_, _, message) => message.name(),
             Message::ToAgent(_, message) => message.name(),
             Message::Call { call, .. } => call.r#type().as_str_name(),
             Message::Reply { .. } => "reply",
@@ -193,10 +205,10 @@ impl Message {
                 .unwrap_or_else(|error| panic!("cannot be read back: {error}"))
         }
         match self {
-            Message::ToMaster(from, message) => {
+            Message::ToMaster(from, to, message) => {
                 let body: Bytes = message.encode();
                 let back = ToMaster::decode(message.name(), &body);
-                Message::ToMaster(from, back.unwrap_or_else(|error| panic!("cannot be read back: {error}")))
+                Message::ToMaster(from, to, back.unwrap_or_else(|error| panic!("cannot be read back: {error}")))
             }
             Message::ToAgent(from, message) => {
                 let back = ToAgent::decode(message.name(), &message.encode());

@@ -192,8 +192,8 @@ impl World {
         self.heap.put(at, Happening::Exited { node, life, peer });
     }
 
-    pub(crate) fn tell_master(&mut self, master: u32, from: Upid, message: ToMaster) {
-        self.step_master(master, Event::FromAgent { from, message });
+    pub(crate) fn tell_master(&mut self, master: u32, from: Upid, to: Actor, message: ToMaster) {
+        self.step_master(master, Event::FromAgent { from, to, message });
     }
 
     pub(crate) fn call_master(

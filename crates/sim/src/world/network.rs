@@ -224,7 +224,9 @@ impl World {
         match (to, message) {
             // Its process is no more, and another leads at its address.
             (Node::Agent(agent), _) if self.agents[agent as usize].shuts_out(from, from_life) => {}
-            (Node::Master(master), Message::ToMaster(sender, message)) => self.tell_master(master, sender, message),
+            (Node::Master(master), Message::ToMaster(sender, to, message)) => {
+                self.tell_master(master, sender, to, message)
+            }
             (Node::Master(master), Message::Call { req, conn, stream_id, call }) => {
                 self.call_master(master, from, req, conn, stream_id, call);
             }
@@ -255,7 +257,7 @@ fn describe(message: &Message) -> String {
     use proto::link::{ToAgent, ToMaster};
     let name = message.name().rsplit('.').next().unwrap_or_default();
     match message {
-        Message::ToMaster(_, ToMaster::StatusUpdate(m)) => {
+        Message::ToMaster(_, _, ToMaster::StatusUpdate(m)) => {
             let status = &m.update.status;
             format!("{name} {} {}", status.task_id.value, status.state().as_str_name())
         }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
-use master_core::{Config, Effect, Effects, Event, Input, Master, Reply, State};
+use master_core::{Actor, Config, Effect, Effects, Event, Input, Master, Reply, State};
 use proto::{internal, json, link::ToMaster, upid::Upid, v1};
 use serde_json::{Value, json};
 use stdx::{Tick, WallTime};
@@ -117,7 +117,7 @@ impl Cluster {
     }
 
     fn hear(&mut self, message: impl Into<ToMaster>) {
-        self.step(Event::FromAgent { from: pid(), message: message.into() });
+        self.step(Event::FromAgent { from: pid(), to: Actor::Master, message: message.into() });
     }
 
     fn add_agent(&mut self) {

@@ -75,7 +75,7 @@ impl Master {
         // If it was to end before, it has just been told again.
         if agent.killed.insert((framework.clone(), task.clone())) && !stdx::bug!("doubles_live_on") {
             let (framework_id, task_id) = (framework.to_proto(), task.to_proto());
-            step.send(&agent.pid, internal::KillTaskMessage { framework_id, task_id, kill_policy: None });
+            step.tell(agent, internal::KillTaskMessage { framework_id, task_id, kill_policy: None });
         }
     }
 
@@ -106,7 +106,7 @@ impl Master {
                     resources,
                     proto: task,
                 };
-                row.completed_tasks.push(done.into(), cap);
+                row.remember(done.into(), cap);
             }
         }
     }

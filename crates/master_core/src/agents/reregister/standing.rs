@@ -10,7 +10,7 @@ use proto::{
 };
 
 use super::reported::Reported;
-use crate::{Master, Step, agents::membership::total_resources, effect::Effect};
+use crate::{Master, Step, agents::membership::total_resources};
 
 impl Master {
     pub(super) fn resume_agent(&mut self, from: Upid, id: &AgentId, m: ReregisterSlaveMessage, step: &mut Step<'_>) {
@@ -25,6 +25,7 @@ impl Master {
         agent.reregistered = Some(step.wall);
         agent.observer.answered = true;
         agent.observer.timeouts = 0;
+        agent.displaced = false;
         let was_connected = std::mem::replace(&mut agent.connected, true);
         let oversubscribed = agent.total.revocable();
         let total = total_resources(&agent.info.resources, &m.checkpointed_resources) + oversubscribed;
@@ -35,11 +36,9 @@ impl Master {
             self.timers.cancel(timer);
         }
         if old_pid != from {
-            self.by_pid.remove(&old_pid);
-            self.by_pid.insert(from.clone(), id.clone());
-            step.out.push(Effect::Unlink { peer: old_pid });
+            self.leave_address(&old_pid, id, step);
         }
-        step.out.push(Effect::Link { peer: from.clone() });
+        self.take_address(&from, id, step);
         tracing::info!(agent = %id, %from, was_connected, "reregistered");
 
         self.send_reconciled(&from, id, &m.tasks, step);

@@ -13,7 +13,7 @@ use super::Basket;
 use crate::{
     Master, Step, publish,
     state::{Agent, Executor, Task},
-    validate,
+    validate, weight,
 };
 
 impl Master {
@@ -22,7 +22,9 @@ impl Master {
         else {
             return;
         };
-        let checked = match validate::task::check(&task, framework, agent, &basket.available()) {
+        let checked = weight::check_task(&self.config, &task)
+            .and_then(|()| validate::task::check(&task, framework, agent, &basket.available()));
+        let checked = match checked {
             Ok(checked) => checked,
             Err(why) => {
                 self.refuse_task(id, &task, Refusal::TaskInvalid, &why, step);

@@ -13,7 +13,7 @@ use super::{
     Basket,
     launch::{downgrade, resource_versions},
 };
-use crate::{Master, Step, validate};
+use crate::{Master, Step, validate, weight};
 
 impl Master {
     pub(super) fn launch_group(
@@ -27,7 +27,12 @@ impl Master {
         else {
             return;
         };
-        let checked = match validate::task_group::check(&group, framework, agent, &basket.remaining) {
+        let mut tasks = group.task_group.tasks.iter();
+        let checked = tasks
+            .try_for_each(|task| weight::check_task(&self.config, task))
+            .and_then(|()| weight::check_executor(&self.config, &group.executor))
+            .and_then(|()| validate::task_group::check(&group, framework, agent, &basket.remaining));
+        let checked = match checked {
             Ok(checked) => checked,
             Err(why) => {
                 for task in &group.task_group.tasks {

@@ -207,7 +207,7 @@ impl Walk {
                 value: row.map_or_else(|| Bytes::copy_from_slice(&self.rng.uuid()), |row| row.uuid),
             }),
         };
-        let n = self.agent();
+        let n = message.agent_id.clone().map_or(1, |id| self.speaker(&id));
         self.world.hear(n, message.into())
     }
 
