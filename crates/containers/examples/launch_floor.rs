@@ -200,7 +200,7 @@ async fn measure(
     drop(containers);
     meter.print(name, launches / at_once * at_once);
     fs::remove_dir_all(&dir)?;
-    for controller in ["cpu", "memory", "freezer", ""] {
+    for controller in ["cpu", "memory", "pids", "freezer", ""] {
         let _ = fs::remove_dir(Path::new("/sys/fs/cgroup").join(controller).join("launch-floor"));
     }
     Ok(())

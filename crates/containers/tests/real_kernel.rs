@@ -125,7 +125,7 @@ fn run(filters: &[String], most: Needs) -> ExitCode {
             }
         }
     }
-    cgroups_at(&["cpu", "memory", "freezer", ""]).iter().for_each(|path| drop(fs::remove_dir(path)));
+    cgroups_at(&["cpu", "memory", "pids", "freezer", ""]).iter().for_each(|path| drop(fs::remove_dir(path)));
     println!("test result: ok. {passed} passed; 0 failed; {skipped} ignored");
     ExitCode::SUCCESS
 }
@@ -1097,7 +1097,7 @@ async fn many_launches_leave_nothing_behind() -> Result<(), Skip> {
     let world = World::new();
     let count_cgroups = || {
         let mut all = Vec::new();
-        for path in cgroups_at(&["cpu", "memory", "freezer", "unified", ""]) {
+        for path in cgroups_at(&["cpu", "memory", "pids", "freezer", "unified", ""]) {
             let entries = fs::read_dir(path).into_iter().flatten().flatten();
             all.extend(entries.map(|entry| entry.path()).filter(|path| path.is_dir()));
         }
