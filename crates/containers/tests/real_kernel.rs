@@ -371,6 +371,7 @@ async fn programs_are_scheduled_as_usual() -> Result<(), Skip> {
     assert!(own.split_ascii_whitespace().collect::<Vec<_>>().join(" ").contains(POLICY[0]), "{own}");
     let id = world.launch(&name("s"), policy).await;
     world.said(&id, POLICY[1]).await;
+    world.end(&id).await;
     Ok(())
 }
 
