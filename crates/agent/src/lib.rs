@@ -274,6 +274,7 @@ fn containers_config(settings: &Settings) -> containers::Config {
     config.allow_unconfined = values.switch("seccomp_allow_unconfined");
     config.enable_cfs = values.switch("cgroups_enable_cfs");
     config.switch_user = values.switch("switch_user");
+    [config.stdout, config.stderr] = settings.rotations;
     config.fetcher = containers::FetcherConfig {
         stall_timeout: values.duration("fetcher_stall_timeout").unwrap_or(config.fetcher.stall_timeout),
         bytes_max: values.bytes("fetcher_max_size").unwrap_or(config.fetcher.bytes_max),

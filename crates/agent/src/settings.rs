@@ -1,6 +1,7 @@
 //! From flags to settings: what the agent offers, where it listens, how it isolates. Every mistake is told with the flag
 //! that holds it.
 
+mod logs;
 mod resources;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 };
 
 use agent_core::{Config, ReconfigurationPolicy, Recover};
-use containers::{Capabilities, Capability, Isolation, LauncherKind};
+use containers::{Capabilities, Capability, Isolation, LauncherKind, Rotation};
 use coordination::Place;
 use proto::{upid::Upid, v1};
 use stdx::flags::Values;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub launcher: LauncherKind,
     pub bounding_capabilities: Option<Capabilities>,
     pub effective_capabilities: Option<Capabilities>,
+    /// How stdout and stderr are kept short, if they are.
+    pub rotations: [Option<Rotation>; 2],
 }
 
 /// Where the leading master is found.
@@ -90,6 +93,7 @@ impl Settings {
             launcher,
             bounding_capabilities,
             effective_capabilities,
+            rotations: logs::rotations(&values)?,
             values,
         })
     }

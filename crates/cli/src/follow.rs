@@ -38,6 +38,10 @@ pub async fn follow<F: Future<Output = ()>>(
                 sink(piece.data).await;
                 continue;
             }
+            Ok(Some(piece)) if piece.size < offset => {
+                offset = read_cut_off(sandbox, file, offset, piece.size, &mut sink).await?;
+                continue;
+            }
             Ok(_) if over => return Ok(()),
             Ok(_) => {}
             Err(error) if !error.is_passing() => return Err(error),
@@ -57,6 +61,52 @@ pub async fn follow<F: Future<Output = ()>>(
 
 /// Longer lines are broken, so that a task that never ends its line takes no memory.
 const LINE_MAX: usize = 64 << 10;
+
+/// `file` has become shorter than what was read of it: its front has been cut off, in one or more pieces of the same size.
+/// Gives `sink` what nobody has read of them; the answer is where to go on in `file`.
+async fn read_cut_off<F: Future<Output = ()>>(
+    sandbox: &Sandbox,
+    file: &str,
+    offset: u64,
+    size: u64,
+    sink: &mut impl FnMut(Bytes) -> F,
+) -> Result<u64, Error> {
+    let length = sandbox.size(&format!("{file}.1")).await?.unwrap_or(0);
+    let Some(cut) = Cut::find(offset, size, length) else { return Ok(0) };
+    let Some((newest, mut from)) = cut.unread else { return Ok(cut.offset) };
+    for age in (1..=newest).rev() {
+        let piece = format!("{file}.{age}");
+        while let Some(read) = sandbox.read(&piece, from).await?.filter(|read| !read.data.is_empty()) {
+            from += read.data.len() as u64;
+            sink(read.data).await;
+        }
+        from = 0;
+    }
+    Ok(cut.offset)
+}
+
+/// What became of a place in a file whose front was cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cut {
+    /// The oldest piece with something unread, and from where on.
+    unread: Option<(u64, u64)>,
+    /// Where to go on in the file.
+    offset: u64,
+}
+
+impl Cut {
+    /// `offset` bytes were read, `size` are left, and what was cut off last has `length`.
+    fn find(offset: u64, size: u64, length: u64) -> Option<Cut> {
+        let pieces = (offset - size.min(offset)).div_ceil(length.max(1));
+        if length == 0 || pieces == 0 {
+            return None;
+        }
+        Some(match offset.checked_sub(pieces * length) {
+            Some(offset) => Cut { unread: None, offset },
+            None => Cut { unread: Some((pieces - offset / length, offset % length)), offset: 0 },
+        })
+    }
+}
 
 /// Cuts a flow of bytes into lines with a prefix each.
 #[derive(Debug)]
@@ -129,6 +179,19 @@ mod tests {
         assert_eq!(lengths, [LINE_MAX + 4, LINE_MAX + 4, LINE_MAX + 4, LINE_MAX + 4, 6 + 4]);
         let exact = [vec![b'a'; LINE_MAX], b"\n".to_vec()].concat();
         assert_eq!(lines.push(&exact).len(), LINE_MAX + 5);
+    }
+
+    #[test]
+    fn a_place_is_found_again_after_the_front_was_cut_off() {
+        let cut = |unread, offset| Some(Cut { unread, offset });
+        // 250 were read when 200 were cut off, and 50 or more are left.
+        assert_eq!(Cut::find(250, 60, 100), cut(None, 50));
+        assert_eq!(Cut::find(250, 50, 100), cut(None, 50));
+        // 150 were read when 200 were cut off: the end of the last piece has not been read.
+        assert_eq!(Cut::find(150, 10, 100), cut(Some((1, 50)), 0));
+        assert_eq!(Cut::find(50, 10, 100), cut(Some((1, 50)), 0));
+        assert_eq!(Cut::find(100, 10, 100), cut(None, 0));
+        assert_eq!(Cut::find(100, 10, 0), None);
     }
 
     proptest! {

@@ -43,6 +43,9 @@ pub struct Config {
     /// How long whatever survives a SIGKILL is waited for before the destruction of a container is given up.
     pub destroy_timeout: Duration,
     pub fetcher: FetcherConfig,
+    /// How what containers print is kept short, if it is.
+    pub stdout: Option<Rotation>,
+    pub stderr: Option<Rotation>,
 }
 
 impl Config {
@@ -66,8 +69,24 @@ impl Config {
             workers: 2,
             destroy_timeout: Duration::from_secs(60),
             fetcher: FetcherConfig::default(),
+            stdout: None,
+            stderr: None,
         }
     }
+}
+
+/// How much of an output is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// How large the file may become, and each that is cut off it; a multiple of [`Rotation::STEP`].
+    pub bytes_max: u64,
+    /// How many that were cut off are kept.
+    pub files: u32,
+}
+
+impl Rotation {
+    /// No file system has larger blocks, and only whole blocks can be cut off a file.
+    pub const STEP: u64 = 64 << 10;
 }
 
 /// How processes are started and found again.

@@ -12,7 +12,7 @@ use crate::{
     launch,
     launcher::zygote::MARKER,
     record::{CgroupUse, Frame, Setup},
-    recover, sandbox,
+    recover, rotation, sandbox,
     shelf::{Shelf, Slot},
     supervise, usage,
     users::Users,
@@ -322,7 +322,9 @@ impl Containers {
             table: Mutex::default(),
             _lock: lock,
         };
-        Ok((Containers { owner: Arc::new(Owner { inner: Arc::new(inner) }) }, complaints))
+        let inner = Arc::new(inner);
+        rotation::start(&inner).map_err(io("start the thread that rotates output"))?;
+        Ok((Containers { owner: Arc::new(Owner { inner }) }, complaints))
     }
 
     /// What of the agent's wish this host lets containers have.

@@ -258,9 +258,12 @@ fn plan_record(
     if !setup.own_pid {
         env.push(inner.marker(&spec.id));
     }
+    // A debug container is at home where its parent is.
+    let parent = spec.id.parent().filter(|_| spec.class == Class::Debug).and_then(|parent| inner.find(&parent).ok());
+    let home = parent.as_ref().map_or(&spec.sandbox, |parent| &parent.sandbox);
     let cwd = match &spec.command.cwd {
-        Some(cwd) => spec.sandbox.join(cwd),
-        None => spec.sandbox.clone(),
+        Some(cwd) => home.join(cwd),
+        None => home.clone(),
     };
     // Only as root may a score be lowered below the agent's own.
     let oom_score_adj =

@@ -5,7 +5,7 @@
 //! each container starts in `launcher`, which runs inside the new process; `zygote` is the agent's end of the line to the
 //! process that these are forked from. `record`, a file of the `shelf`, ties both together: the agent writes there what
 //! to run, the launcher what became of it. `cgroups` hides v1 and v2 behind one trait, `fetcher` brings URIs
-//! into a sandbox.
+//! into a sandbox, `rotation` keeps output short.
 
 mod cgroups;
 mod config;
@@ -21,6 +21,7 @@ mod origin;
 mod reactor;
 mod record;
 mod recover;
+mod rotation;
 mod sandbox;
 mod shelf;
 mod spec;
@@ -30,7 +31,7 @@ mod users;
 mod workers;
 mod zygote;
 
-pub use config::{Config, Executable, FetcherConfig, Isolation, LauncherKind};
+pub use config::{Config, Executable, FetcherConfig, Isolation, LauncherKind, Rotation};
 pub use counts::Counts;
 pub use handle::{Containers, State, Status};
 pub use id::{ContainerId, IdError};

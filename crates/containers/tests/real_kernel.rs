@@ -39,6 +39,7 @@ macro_rules! tests {
 tests! {
     Nothing exit_codes_come_back_as_wait_words,
     Nothing programs_are_scheduled_as_usual,
+    Nothing output_is_kept_short_while_a_container_runs_and_after_the_agent_came_back,
     Nothing a_program_that_cannot_run_says_why,
     Nothing signals_reach_the_program_and_its_children,
     Nothing detached_processes_die_with_their_container,
@@ -338,6 +339,26 @@ impl World {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+async fn output_is_kept_short_while_a_container_runs_and_after_the_agent_came_back() -> Result<(), Skip> {
+    let rotation = containers::Rotation { bytes_max: 64 << 10, files: 2 };
+    let mut world = World::with(|config| config.stdout = Some(rotation));
+    let id = world.launch(&name("loud"), "while :; do seq 20000; sleep 0.05; done").await;
+    let sandbox = world.sandbox(&id);
+    let size = |name: &str| fs::metadata(sandbox.join(name)).map_or(0, |metadata| metadata.len());
+    until("two pieces", || (size("stdout.2") > 0).then_some(())).await;
+    world.containers = World::with(|_| {}).containers.clone();
+    let config = Config { stdout: Some(rotation), ..config(&world.dir) };
+    world.containers = Containers::new(config).unwrap().0;
+    world.containers.recover().await.unwrap();
+    fs::remove_file(sandbox.join("stdout.1")).unwrap();
+    until("another piece", || (size("stdout.1") > 0).then_some(())).await;
+    assert!(size("stdout.1") <= 64 << 10 && !sandbox.join("stdout.3").exists());
+    // Whoever owns the sandbox owns what was cut off.
+    assert_eq!(fs::metadata(sandbox.join("stdout.1")).unwrap().uid(), fs::metadata(&sandbox).unwrap().uid());
+    world.end(&id).await;
+    Ok(())
+}
+
 async fn exit_codes_come_back_as_wait_words() -> Result<(), Skip> {
     let world = World::new();
     assert_eq!(
@@ -565,12 +586,14 @@ async fn a_debug_container_sees_what_its_parent_sees() -> Result<(), Skip> {
     let parent = world.launch(&name("p"), "echo ready; sleep 1000").await;
     world.said(&parent, "ready").await;
     let child = parent.child("check").unwrap();
-    let script = "cat /proc/1/comm; for ns in mnt ipc uts pid; do readlink /proc/self/ns/$ns; done; exit 3";
+    let script = "pwd; cat /proc/1/comm; for ns in mnt ipc uts pid; do readlink /proc/self/ns/$ns; done; exit 3";
     let spec = LaunchSpec { class: Class::Debug, ..world.spec(&child, shell(script)) };
     world.containers.launch(spec).await.unwrap();
     assert_eq!(world.containers.wait(&child).await.unwrap().status, exited(3), "{}", world.errors(&child));
     let seen = world.output(&child);
-    let pid = world.containers.status(&parent).unwrap().pid.unwrap();
+    let found = world.containers.status(&parent).unwrap();
+    let (pid, home) = (found.pid.unwrap(), found.sandbox);
+    assert_eq!(seen.lines().next(), home.to_str(), "it is at home where its parent is");
     for namespace in ["mnt", "ipc", "uts", "pid"] {
         let parents = fs::read_link(format!("/proc/{pid}/ns/{namespace}")).unwrap();
         assert!(seen.contains(parents.to_str().unwrap()), "{namespace}: {seen}");

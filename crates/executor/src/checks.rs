@@ -5,6 +5,8 @@ use std::time::Duration;
 use proto::v1::{self, check_info, check_status_info, health_check, network_info};
 use stdx::Tick;
 
+use crate::{environment, redirect};
+
 /// The health check may kill the task; the check only reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Which {
@@ -80,8 +82,8 @@ impl Checks {
     /// The checks a task asks for. One without a target it could look at is left out.
     pub fn new(task: &v1::TaskInfo) -> Checks {
         Checks {
-            health: task.health_check.as_deref().and_then(Health::new),
-            check: task.check.as_deref().and_then(Check::new),
+            health: task.health_check.as_deref().and_then(|info| Health::new(info, task)),
+            check: task.check.as_deref().and_then(|info| Check::new(info, task)),
         }
     }
 
@@ -197,9 +199,9 @@ impl Pace {
 }
 
 impl Health {
-    fn new(info: &v1::HealthCheck) -> Option<Health> {
+    fn new(info: &v1::HealthCheck, task: &v1::TaskInfo) -> Option<Health> {
         Some(Health {
-            target: health_target(info)?,
+            target: health_target(info, task)?,
             pace: Pace::new(info.delay_seconds(), info.interval_seconds(), info.timeout_seconds()),
             max_failures: info.consecutive_failures(),
             grace: seconds(info.grace_period_seconds()),
@@ -236,8 +238,8 @@ impl Health {
 }
 
 impl Check {
-    fn new(info: &v1::CheckInfo) -> Option<Check> {
-        let (target, kind) = check_target(info)?;
+    fn new(info: &v1::CheckInfo, task: &v1::TaskInfo) -> Option<Check> {
+        let (target, kind) = check_target(info, task)?;
         Some(Check {
             target,
             pace: Pace::new(info.delay_seconds(), info.interval_seconds(), info.timeout_seconds()),
@@ -283,7 +285,7 @@ fn complaint(result: &ProbeResult) -> Option<String> {
     }
 }
 
-fn health_target(info: &v1::HealthCheck) -> Option<Target> {
+fn health_target(info: &v1::HealthCheck, task: &v1::TaskInfo) -> Option<Target> {
     use health_check::Type;
     let kind = match info.r#type() {
         Type::Unknown if info.command.is_some() => Type::Command,
@@ -293,11 +295,11 @@ fn health_target(info: &v1::HealthCheck) -> Option<Target> {
     };
     match kind {
         Type::Unknown => None,
-        Type::Command => info.command.clone().map(Target::Command),
+        Type::Command => info.command.as_ref().map(|command| Target::Command(environment::beside_task(command, task))),
         Type::Http => info.http.as_ref().and_then(|http| {
             Some(Target::Http {
                 port: u16::try_from(http.port).ok()?,
-                path: http_path(http.path()),
+                path: redirect::rooted(http.path()),
                 https: http.scheme() == "https",
                 v6: http.protocol() == network_info::Protocol::IPv6,
             })
@@ -311,7 +313,7 @@ fn health_target(info: &v1::HealthCheck) -> Option<Target> {
     }
 }
 
-fn check_target(info: &v1::CheckInfo) -> Option<(Target, check_info::Type)> {
+fn check_target(info: &v1::CheckInfo, task: &v1::TaskInfo) -> Option<(Target, check_info::Type)> {
     use check_info::Type;
     let kind = match info.r#type() {
         Type::Unknown if info.command.is_some() => Type::Command,
@@ -321,26 +323,19 @@ fn check_target(info: &v1::CheckInfo) -> Option<(Target, check_info::Type)> {
     };
     let target = match kind {
         Type::Unknown => None,
-        Type::Command => info.command.as_ref().map(|command| Target::Command(command.command.clone())),
+        Type::Command => {
+            let command = info.command.as_ref();
+            command.map(|command| Target::Command(environment::beside_task(&command.command, task)))
+        }
         Type::Http => info.http.as_ref().and_then(|http| {
             let port = u16::try_from(http.port).ok()?;
-            Some(Target::Http { port, path: http_path(http.path()), https: false, v6: false })
+            Some(Target::Http { port, path: redirect::rooted(http.path()), https: false, v6: false })
         }),
         Type::Tcp => {
             info.tcp.as_ref().and_then(|tcp| Some(Target::Tcp { port: u16::try_from(tcp.port).ok()?, v6: false }))
         }
     };
     Some((target?, kind))
-}
-
-/// A request path: it begins with a slash and holds nothing that could end the request line.
-fn http_path(path: &str) -> String {
-    let mut clean = String::with_capacity(path.len() + 1);
-    if !path.starts_with('/') {
-        clean.push('/');
-    }
-    clean.extend(path.chars().filter(|c| !c.is_control() && *c != ' '));
-    clean
 }
 
 fn empty_status(kind: check_info::Type) -> v1::CheckStatusInfo {
@@ -457,11 +452,6 @@ mod tests {
         checks.stop();
         assert_eq!(checks.on_result(at(60), Which::Health, &ProbeResult::Tcp(false)), None);
         assert_eq!(checks.next_deadline(), None);
-    }
-
-    #[test]
-    fn a_path_cannot_end_the_request_line() {
-        assert_eq!(http_path("a b\r\nX: y"), "/abX:y");
     }
 
     proptest! {

@@ -7,18 +7,22 @@ use stdx::{Tick, never};
 
 use crate::{
     checks::{Checks, Verdict},
+    environment,
     kill::{self, Kill},
     step::{Action, Event, Machine, Signal, describe_wait, duration},
 };
 
 /// How long the executor stays for the acknowledgement of the terminal update.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same once it was told to shut down: its framework may be gone, and then nobody acknowledges anything.
+pub(crate) const SETTLE_TIMEOUT_IN_SHUTDOWN: Duration = Duration::from_secs(1);
 
 /// The command executor.
 #[derive(Debug)]
 pub struct Command {
     shutdown_grace: Duration,
     tells_killing: bool,
+    leaving: bool,
     stage: Stage,
 }
 
@@ -47,7 +51,7 @@ struct Live {
 
 impl Command {
     pub fn new(shutdown_grace: Duration) -> Command {
-        Command { shutdown_grace, tells_killing: false, stage: Stage::Idle }
+        Command { shutdown_grace, tells_killing: false, leaving: false, stage: Stage::Idle }
     }
 
     fn on_launch(&mut self, tasks: Vec<v1::TaskInfo>, out: &mut Vec<Action>) {
@@ -67,7 +71,9 @@ impl Command {
                 kill: None,
             });
             live.update(TaskState::TaskStarting, out);
-            let command = live.task.command.clone().unwrap_or_default();
+            let variables = environment::of_task(&live.task, None);
+            let mut command = live.task.command.clone().unwrap_or_default();
+            command.environment = Some(v1::Environment { variables });
             self.stage = Stage::Live(live);
             out.push(Action::Spawn(Box::new(command)));
         }
@@ -111,7 +117,22 @@ impl Command {
         let task = status.task_id.value.clone();
         out.push(Action::DropProbes { task: task.clone() });
         out.push(Action::Update(Box::new(status)));
-        self.stage = Stage::Ended { task, give_up: now + SETTLE_TIMEOUT };
+        let patience = if self.leaving { SETTLE_TIMEOUT_IN_SHUTDOWN } else { SETTLE_TIMEOUT };
+        self.stage = Stage::Ended { task, give_up: now + patience };
+    }
+
+    fn on_shutdown(&mut self, now: Tick, out: &mut Vec<Action>) {
+        self.leaving = true;
+        // The agent destroys the container when the whole grace is over; the forced signal comes before that.
+        let most = self.shutdown_grace.mul_f64(0.6);
+        match &mut self.stage {
+            Stage::Live(live) => {
+                let grace = kill::grace(None, &live.task).min(most);
+                self.on_kill(now, None, grace, out);
+            }
+            Stage::Ended { give_up, .. } => *give_up = (*give_up).min(now + SETTLE_TIMEOUT_IN_SHUTDOWN),
+            Stage::Idle | Stage::Gone => self.on_kill(now, None, Duration::ZERO, out),
+        }
     }
 
     fn on_kill(&mut self, now: Tick, task: Option<&str>, grace: Duration, out: &mut Vec<Action>) {
@@ -143,8 +164,10 @@ impl Command {
                 }
             }
             Stage::Ended { give_up, .. } if *give_up <= now => {
-                out.push(Action::Log("the agent never acknowledged the terminal update".to_owned()));
-                self.leave(1, out);
+                if !self.leaving {
+                    out.push(Action::Log("the agent never acknowledged the terminal update".to_owned()));
+                }
+                self.leave(u8::from(!self.leaving), out);
             }
             Stage::Idle | Stage::Ended { .. } | Stage::Gone => {}
         }
@@ -221,15 +244,7 @@ impl Machine for Command {
                 };
                 self.on_kill(now, Some(&task), grace, out);
             }
-            Event::Shutdown => {
-                // The agent destroys the container when the whole grace is over; the forced signal comes before that.
-                let most = self.shutdown_grace.mul_f64(0.6);
-                let grace = match &self.stage {
-                    Stage::Live(live) => kill::grace(None, &live.task).min(most),
-                    _ => Duration::ZERO,
-                };
-                self.on_kill(now, None, grace, out);
-            }
+            Event::Shutdown => self.on_shutdown(now, out),
             Event::Settled { task } => {
                 if matches!(&self.stage, Stage::Ended { task: ended, .. } if *ended == task) {
                     self.leave(0, out);
@@ -372,6 +387,31 @@ mod tests {
         let mut script = running(false, task("t"));
         script.does(0, Event::Shutdown, &["drop probes of t", "signal Terminate"]);
         script.wakes(3, &["signal Kill"]);
+    }
+
+    #[test]
+    fn a_shutdown_waits_a_second_for_an_acknowledgement_that_may_never_come() {
+        let mut script = running(false, task("t"));
+        script.run(0, Event::Shutdown);
+        script.does(1, Event::Exited(15), &["drop probes of t", "t KILLED: Command terminated with signal Terminated"]);
+        script.wakes(2, &["exit 0"]);
+        let mut script = running(false, task("t"));
+        script.run(1, Event::Exited(0));
+        script.does(5, Event::Shutdown, &[]);
+        script.wakes(6, &["exit 0"]);
+    }
+
+    #[test]
+    fn the_command_is_told_the_role_of_its_resources() {
+        let mut machine = Command::new(Duration::from_secs(5));
+        let mut out = Vec::new();
+        let role = v1::resource::AllocationInfo { role: Some("eng".into()) };
+        let resource = v1::Resource { name: "cpus".into(), allocation_info: Some(role), ..Default::default() };
+        let task = v1::TaskInfo { resources: vec![resource], ..task("t") };
+        machine.handle(Tick(0), Event::Launch(vec![task]), &mut out);
+        let Some(Action::Spawn(command)) = out.pop() else { panic!("nothing starts") };
+        let variables = &command.environment.as_ref().expect("set").variables;
+        assert_eq!((variables[0].name.as_str(), variables[0].value()), ("MESOS_ALLOCATION_ROLE", "eng"));
     }
 
     #[test]

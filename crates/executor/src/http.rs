@@ -35,10 +35,11 @@ pub enum Piece<'a> {
 }
 
 /// Cuts a stream of bytes into responses. `next` is given what is not consumed yet and says how much it used.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Reader {
     state: State,
     close: bool,
+    location: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +63,11 @@ impl Reader {
     /// True if the last response was the connection's last.
     pub fn must_close(&self) -> bool {
         self.close
+    }
+
+    /// Where the last response redirects to.
+    pub fn location(&self) -> Option<&str> {
+        self.location.as_deref()
     }
 
     /// The next piece, with the bytes it took, or `None` until there is more input.
@@ -148,6 +154,7 @@ impl Reader {
         let status = response.code.ok_or(HttpError::Malformed("no status"))?;
         let (mut size, mut chunked) = (None, false);
         self.close = response.version == Some(0);
+        self.location = None;
         for header in response.headers.iter() {
             let value = std::str::from_utf8(header.value).unwrap_or_default().trim();
             if header.name.eq_ignore_ascii_case("content-length") {
@@ -158,6 +165,8 @@ impl Reader {
                 size = Some(parsed);
             } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
                 chunked = value.eq_ignore_ascii_case("chunked");
+            } else if header.name.eq_ignore_ascii_case("location") {
+                self.location = Some(value.to_owned());
             } else if header.name.eq_ignore_ascii_case("connection") {
                 self.close |= value.eq_ignore_ascii_case("close");
             }
@@ -292,6 +301,11 @@ impl Connection {
         let Some((piece, used)) = self.reader.next(input, self.eof)? else { return Ok(None) };
         self.used += used;
         Ok(Some(piece))
+    }
+
+    /// Where the response that was read last redirects to.
+    pub fn location(&self) -> Option<&str> {
+        self.reader.location()
     }
 
     /// True if the peer will send nothing more.

@@ -1,14 +1,17 @@
 //! Knows how to run one container's work for an agent: a command task (`Kind::Command`) or pods (`Kind::Pod`), speaking
 //! Mesos's v1 executor API. Knows nothing about masters, offers, cgroups or images.
 //!
-//! Decisions are pure: `command` and `pod` take an event and return actions (`step`), helped by `kill`, `checks` and
-//! `outbox`. `run` is the loop around them; it owns the agent's connections (`link`, `containers`, `http`), the processes
+//! Decisions are pure: `command` and `pod` take an event and return actions (`step`), helped by `kill`, `checks`,
+//! `environment`, `redirect` and `outbox`. `run` is the loop around them; it owns the agent's connections (`link`, `containers`, `http`), the processes
 //! (`process`) and the checks under way (`probe`). One executor is started per task, so everything here is small: no
 //! threads, no async runtime, a handful of system calls.
+
+#![forbid(unsafe_code)]
 
 pub mod checks;
 pub mod command;
 mod containers;
+pub mod environment;
 mod http;
 pub mod kill;
 mod link;
@@ -16,6 +19,7 @@ pub mod outbox;
 pub mod pod;
 mod probe;
 mod process;
+pub mod redirect;
 mod run;
 pub mod settings;
 pub mod step;
@@ -59,6 +63,6 @@ pub fn main(kind: Kind) -> ExitCode {
 
 fn run_pod(settings: &settings::Settings) -> std::io::Result<u8> {
     let mut seed = [0; 8];
-    run::random(&mut seed)?;
+    kernel::random(&mut seed)?;
     run::run(settings, &mut pod::Pod::new(settings, stdx::Rng::new(u64::from_ne_bytes(seed))))
 }

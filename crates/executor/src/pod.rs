@@ -7,7 +7,7 @@ use stdx::{Rng, Tick};
 
 use crate::{
     checks::{Checks, Verdict},
-    command,
+    command, environment,
     kill::{self, Kill},
     settings::Settings,
     step::{Action, Ended, Event, Machine, Signal, describe_wait, duration},
@@ -192,7 +192,8 @@ impl Pod {
             }
         }
         if self.tasks.is_empty() {
-            self.give_up = Some(now + SETTLE_TIMEOUT);
+            let patience = if self.leaving { command::SETTLE_TIMEOUT_IN_SHUTDOWN } else { SETTLE_TIMEOUT };
+            self.give_up = Some(now + patience);
         }
     }
 
@@ -204,6 +205,9 @@ impl Pod {
             let grace = kill::grace(None, &task.info).min(most);
             task.kill(now, grace, self.tells_killing, out);
         }
+        if let Some(give_up) = &mut self.give_up {
+            *give_up = (*give_up).min(now + command::SETTLE_TIMEOUT_IN_SHUTDOWN);
+        }
         self.leave_if_done(out);
     }
 
@@ -212,8 +216,10 @@ impl Pod {
             task.on_wake(now, self.tells_killing, out);
         }
         if self.tasks.is_empty() && self.give_up.is_some_and(|at| at <= now) {
-            out.push(Action::Log("the agent never acknowledged a terminal update".to_owned()));
-            self.leave(1, out);
+            if !self.leaving {
+                out.push(Action::Log("the agent never acknowledged a terminal update".to_owned()));
+            }
+            self.leave(u8::from(!self.leaving), out);
         }
     }
 
@@ -398,12 +404,8 @@ fn launch_call(task: &Task, container_ip: Option<&str>) -> v1::agent::call::Laun
         container: info.container.as_deref().cloned(),
         ..Default::default()
     };
-    if let (Some(command), Some(ip)) = (&mut call.command, container_ip) {
-        command.environment.get_or_insert_default().variables.push(v1::environment::Variable {
-            name: "MESOS_CONTAINER_IP".to_owned(),
-            value: Some(ip.to_owned()),
-            ..Default::default()
-        });
+    if let Some(command) = &mut call.command {
+        command.environment = Some(v1::Environment { variables: environment::of_task(info, container_ip) });
     }
     // A container inside its parent's cgroups cannot have resources of its own.
     let shares_cgroups = info
@@ -626,6 +628,8 @@ mod tests {
         script.run(0, launched("a"));
         script.does(0, Event::Shutdown, &["a KILLING", "drop probes of a", "signal container of a: Terminate"]);
         script.wakes(3, &["signal container of a: Kill"]);
+        script.run(3, ended("a", 9));
+        script.wakes(4, &["exit 0"]);
     }
 
     #[test]

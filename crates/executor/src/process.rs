@@ -1,17 +1,20 @@
 //! Child processes: starting one the cheap way, reaping all of them, signalling everything below the executor.
 
 use std::{
-    ffi::{CStr, CString, OsStr},
+    ffi::{CString, OsStr},
     io,
     os::{
-        fd::{AsFd, AsRawFd, RawFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
         unix::ffi::OsStrExt,
     },
     path::{Path, PathBuf},
-    ptr,
     time::Duration,
 };
 
+use kernel::{
+    clone::{self, CStrings, Exec, Plan, SpawnError, Step, User},
+    process, signals,
+};
 use nix::sys::{
     signal::{SigSet, SigmaskHow, Signal, sigprocmask},
     signalfd::{SfdFlags, SignalFd},
@@ -32,7 +35,6 @@ const END_PAUSE: Duration = Duration::from_millis(2);
 /// The processes below this one.
 pub struct Processes {
     signals: SignalFd,
-    original: SigSet,
     /// The executor is the first process of its PID namespace.
     first: bool,
 }
@@ -51,14 +53,13 @@ impl Processes {
         for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
             mask.add(signal);
         }
-        let mut original = SigSet::empty();
-        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), Some(&mut original))?;
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None)?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         let first = std::process::id() == 1;
         if !first {
-            nix::sys::prctl::set_child_subreaper(true)?;
+            process::become_subreaper()?;
         }
-        Ok(Processes { signals, original, first })
+        Ok(Processes { signals, first })
     }
 
     pub fn fd(&self) -> RawFd {
@@ -78,10 +79,7 @@ impl Processes {
 
     /// Takes one process that has ended: its id and wait(2) word.
     pub fn reap(&mut self) -> Option<(i32, i32)> {
-        let mut status = 0;
-        // SAFETY: `status` is a valid place for the word.
-        let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
-        (pid > 0).then_some((pid, status))
+        process::reap_any().map(|(pid, word)| (pid as i32, word))
     }
 
     /// Signals every process below the executor.
@@ -91,11 +89,12 @@ impl Processes {
             step::Signal::Kill => libc::SIGKILL,
         };
         if self.first {
-            // SAFETY: plain system call; it reaches the whole namespace but its first process.
-            unsafe { libc::kill(-1, number) };
+            // The whole namespace but its first process. With nobody there it fails, and that is fine.
+            let _ = signals::send(-1, number);
             return;
         }
-        if !has_children() {
+        // Orphans become our children, so no child means that nothing is left below.
+        if !process::has_children() {
             return;
         }
         // A tree may grow while it is walked: a forced signal goes on until no new process is found.
@@ -103,8 +102,8 @@ impl Processes {
         for _ in 0..8 {
             let found: Vec<i32> = descendants().into_iter().filter(|pid| !done.contains(pid)).collect();
             for &pid in &found {
-                // SAFETY: plain system call.
-                unsafe { libc::kill(pid, number) };
+                // Who has ended meanwhile needs no signal.
+                let _ = signals::send(pid, number);
             }
             if found.is_empty() || signal == step::Signal::Terminate {
                 break;
@@ -121,7 +120,7 @@ impl Processes {
         }
         for _ in 0..END_ROUNDS {
             while self.reap().is_some() {}
-            if !has_children() {
+            if !process::has_children() {
                 return;
             }
             self.signal_all(step::Signal::Kill);
@@ -129,18 +128,10 @@ impl Processes {
         }
     }
 
-    /// Starts `command` in a session of its own. `directory` and the standard streams are the executor's.
-    pub fn spawn(&self, command: &v1::CommandInfo) -> Result<i32, String> {
-        let mut environment: Vec<CString> = std::env::vars_os()
-            .filter(|(name, _)| !HIDDEN.iter().any(|hidden| name == hidden))
-            .filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes()))
-            .collect();
-        for set in command.environment.iter().flat_map(|environment| &environment.variables) {
-            let Some(value) = &set.value else { continue };
-            let prefix = [set.name.as_bytes(), b"="].concat();
-            environment.retain(|known| !known.as_bytes().starts_with(&prefix));
-            environment.extend(variable(set.name.as_bytes(), value.as_bytes()));
-        }
+    /// Starts `command` in a session of its own. `directory` and the standard streams are the executor's, but for the
+    /// standard output, which is `output` if that is given.
+    pub fn spawn(&self, command: &v1::CommandInfo, output: Option<BorrowedFd<'_>>) -> Result<i32, String> {
+        let environment = environment(command)?;
         let identity = command.user.as_deref().map(Identity::find).transpose()?.flatten();
         let value = command.value.as_deref();
         let (path, arguments) = if command.shell() {
@@ -155,97 +146,64 @@ impl Processes {
             let path = find_program(value, &environment);
             (path.ok_or_else(|| format!("Failed to execute '{value}': it is not on the PATH"))?, arguments)
         };
-        let failed = |error: io::Error| format!("Failed to execute '{}': {error}", path.display());
+        let failed = |error: SpawnError| match error.step {
+            Step::Exec => format!("Failed to execute '{}': {}", path.display(), error.source),
+            _ => format!("Failed to execute '{}': {error}", path.display()),
+        };
         let program = CString::new(path.as_os_str().as_bytes()).map_err(|_| "The command holds a NUL".to_owned())?;
-        match self.start(&program, &arguments, &environment, identity.as_ref()) {
+        let environment = CStrings::new(environment);
+        match self.start(program.clone(), arguments.clone(), &environment, identity.as_ref(), output) {
             // A script without an interpreter line is the shell's.
-            Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => {
+            Err(error) if error.step == Step::Exec && error.source.raw_os_error() == Some(libc::ENOEXEC) => {
                 let mut script = vec![text("sh")?, program];
                 script.extend(arguments.into_iter().skip(1));
-                self.start(c"/bin/sh", &script, &environment, identity.as_ref()).map_err(failed)
+                self.start(c"/bin/sh".to_owned(), script, &environment, identity.as_ref(), output).map_err(failed)
             }
             outcome => outcome.map_err(failed),
         }
     }
 
-    /// Starts a program that borrows our memory until it is executed (like vfork), so that the cost does not grow with ours.
     fn start(
         &self,
-        program: &CStr,
-        arguments: &[CString],
-        environment: &[CString],
+        program: CString,
+        arguments: Vec<CString>,
+        environment: &CStrings,
         identity: Option<&Identity>,
-    ) -> io::Result<i32> {
-        let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
-            strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
-        };
-        let (arguments, environment) = (pointers(arguments), pointers(environment));
-        let mut plan = Plan {
-            program: program.as_ptr(),
-            arguments: arguments.as_ptr(),
-            environment: environment.as_ptr(),
-            identity: identity.map_or(ptr::null(), ptr::from_ref),
-            mask: self.original.as_ref(),
-            follow: !self.first,
-            error: 0,
-        };
-        const STACK: usize = 32 * 1024;
-        let mut stack = vec![0u128; STACK / size_of::<u128>()];
-        // SAFETY: the stack belongs to the child until it has executed or ended, for `CLONE_VFORK` suspends us until then;
-        // stacks grow downwards here, so its far end is its start. `plan` and what it points to outlive the child's use.
-        let pid = unsafe {
-            let top = stack.as_mut_ptr().add(stack.len());
-            let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-            libc::clone(run_child, top.cast(), flags, (&raw mut plan).cast())
-        };
-        if pid < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        if plan.error != 0 {
-            // SAFETY: reaps the child that just failed.
-            unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
-            return Err(io::Error::from_raw_os_error(plan.error));
-        }
-        Ok(pid)
+        output: Option<BorrowedFd<'_>>,
+    ) -> Result<i32, SpawnError> {
+        let output = output.map(|output| (output.as_raw_fd(), libc::STDOUT_FILENO));
+        let child = clone::spawn(&Plan {
+            namespaces: 0,
+            exec: Exec::Paths(&[program]),
+            argv: &CStrings::new(arguments),
+            envp: environment,
+            fds: output.as_slice(),
+            user_maps: None,
+            try_mounts: false,
+            new_session: true,
+            rlimits: &[],
+            user: identity.map(|identity| User { uid: identity.uid, gid: identity.gid, groups: &identity.groups }),
+            reset_signals: true,
+            // The first process of a namespace takes all others along anyway.
+            death_signal: (!self.first).then_some(libc::SIGKILL),
+        })?;
+        Ok(child.pid as i32)
     }
 }
 
-struct Plan {
-    program: *const libc::c_char,
-    arguments: *const *const libc::c_char,
-    environment: *const *const libc::c_char,
-    identity: *const Identity,
-    mask: *const libc::sigset_t,
-    follow: bool,
-    error: i32,
-}
-
-/// Runs in the child, on our memory: raw system calls only, no allocation, no locks.
-extern "C" fn run_child(argument: *mut libc::c_void) -> libc::c_int {
-    // SAFETY: `start` passes a `Plan` whose pointers are valid until this function executes the program or returns.
-    unsafe {
-        let plan = &mut *argument.cast::<Plan>();
-        libc::setsid();
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-        let switched = match plan.identity.as_ref() {
-            None => true,
-            // The raw calls change this process only, where libc's would also ask the threads of the parent.
-            Some(identity) => {
-                libc::syscall(libc::SYS_setgroups, identity.groups.len(), identity.groups.as_ptr()) == 0
-                    && libc::syscall(libc::SYS_setresgid, identity.gid, identity.gid, identity.gid) == 0
-                    && libc::syscall(libc::SYS_setresuid, identity.uid, identity.uid, identity.uid) == 0
-            }
-        };
-        if plan.follow {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        }
-        libc::sigprocmask(libc::SIG_SETMASK, plan.mask, ptr::null_mut());
-        if switched {
-            libc::execve(plan.program, plan.arguments, plan.environment);
-        }
-        plan.error = *libc::__errno_location();
-        libc::_exit(127)
+/// The environment of `command`: the executor's own, then what the command sets.
+fn environment(command: &v1::CommandInfo) -> Result<Vec<CString>, String> {
+    let mut environment: Vec<CString> = std::env::vars_os()
+        .filter(|(name, _)| !HIDDEN.iter().any(|hidden| name == hidden))
+        .filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes()))
+        .collect();
+    for set in command.environment.iter().flat_map(|environment| &environment.variables) {
+        let Some(value) = proto::environment::value_of(set)? else { continue };
+        let prefix = [set.name.as_bytes(), b"="].concat();
+        environment.retain(|known| !known.as_bytes().starts_with(&prefix));
+        environment.extend(variable(set.name.as_bytes(), value));
     }
+    Ok(environment)
 }
 
 /// Whom a command runs as.
@@ -291,14 +249,6 @@ fn find_program(name: &str, environment: &[CString]) -> Option<PathBuf> {
     path.split(|&byte| byte == b':')
         .map(|directory| Path::new(OsStr::from_bytes(directory)).join(name))
         .find(|candidate| candidate.is_file() && nix::unistd::access(candidate, nix::unistd::AccessFlags::X_OK).is_ok())
-}
-
-/// Whether anything is below this process: orphans become its children, so no child means no descendant.
-fn has_children() -> bool {
-    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // SAFETY: the kernel accepts a null place for the information.
-    let result = unsafe { libc::waitid(libc::P_ALL, 0, ptr::null_mut(), flags) };
-    result == 0
 }
 
 /// Every process below this one, found in `/proc`.

@@ -88,7 +88,7 @@ struct Shell<'a> {
 impl<'a> Shell<'a> {
     fn new(settings: &'a Settings) -> io::Result<Shell<'a>> {
         let mut seed = [0; 8];
-        random(&mut seed)?;
+        kernel::random(&mut seed)?;
         Ok(Shell {
             origin: Instant::now(),
             settings,
@@ -150,7 +150,7 @@ impl<'a> Shell<'a> {
         let deadlines =
             [machine, self.link.next_deadline(), self.probes.next_deadline(), self.containers.next_deadline()];
         let sleep = deadlines.into_iter().flatten().min().map_or(MAX_SLEEP, |deadline| deadline.since(now));
-        poll(&mut self.polled, sleep.min(MAX_SLEEP))?;
+        kernel::poll::wait(&mut self.polled, sleep.min(MAX_SLEEP))?;
         // From the last to the first: the end of a check moves the last check into its place.
         for index in (0..self.polled.len()).rev() {
             let (Some(polled), Some(source)) = (self.polled.get(index), self.sources.get(index)) else { continue };
@@ -191,7 +191,9 @@ impl<'a> Shell<'a> {
                 self.take_news();
             }
             Source::Calls => self.link.on_calls_ready(now),
-            Source::Probe(index) => self.incoming.extend(self.probes.on_ready(index).map(Incoming::Event)),
+            Source::Probe(index) => {
+                self.incoming.extend(self.probes.on_ready(index, &self.processes).map(Incoming::Event));
+            }
             Source::Container(index) => self.incoming.extend(self.containers.on_ready(index, now).map(Incoming::Event)),
         }
     }
@@ -265,7 +267,7 @@ impl<'a> Shell<'a> {
                 }
             }
             Action::Spawn(command) => {
-                let outcome = self.processes.spawn(&command);
+                let outcome = self.processes.spawn(&command, None);
                 self.main = outcome.as_ref().ok().copied();
                 self.incoming.push_front(Incoming::Event(Event::Spawned(outcome.map(drop))));
             }
@@ -312,7 +314,7 @@ impl<'a> Shell<'a> {
     /// A random (version 4) UUID; a real agent refuses other bytes.
     fn unique(&self) -> [u8; 16] {
         let mut uuid = [0u8; 16];
-        if random(&mut uuid).is_err() {
+        if kernel::random(&mut uuid).is_err() {
             // The clock and our address are still unlike anybody else's.
             let nanoseconds = self.origin.elapsed().as_nanos() ^ std::ptr::from_ref(&uuid).addr() as u128;
             uuid = nanoseconds.to_ne_bytes();
@@ -321,31 +323,4 @@ impl<'a> Shell<'a> {
         uuid[8] = uuid[8] & 0x3f | 0x80;
         uuid
     }
-}
-
-/// Fills `bytes` from the kernel's generator.
-pub fn random(bytes: &mut [u8]) -> io::Result<()> {
-    // SAFETY: the pointer and the length describe `bytes`.
-    let count = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    if usize::try_from(count) == Ok(bytes.len()) { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-fn poll(polled: &mut [libc::pollfd], sleep: Duration) -> io::Result<()> {
-    let timeout = libc::timespec {
-        tv_sec: libc::time_t::try_from(sleep.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: libc::c_long::from(sleep.subsec_nanos() as i32),
-    };
-    let count = libc::nfds_t::try_from(polled.len()).unwrap_or_default();
-    // SAFETY: the pointer and the count describe `polled`; the signal mask is left as it is.
-    let result = unsafe { libc::ppoll(polled.as_mut_ptr(), count, &timeout, std::ptr::null()) };
-    if result < 0 {
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
-        for one in polled {
-            one.revents = 0;
-        }
-    }
-    Ok(())
 }

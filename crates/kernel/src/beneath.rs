@@ -32,6 +32,8 @@ enum Kind {
 impl How {
     /// A regular file, for reading. Links are followed as far as they stay beneath the directory.
     pub const READ: How = How { flags: libc::O_RDONLY, mode: 0, kind: Kind::Regular, links: true };
+    /// A regular file, for reading and writing.
+    pub const UPDATE: How = How { flags: libc::O_RDWR, mode: 0, kind: Kind::Regular, links: true };
     /// A directory, for listing it and opening what is in it.
     pub const DIRECTORY: How =
         How { flags: libc::O_RDONLY | libc::O_DIRECTORY, mode: 0, kind: Kind::Directory, links: true };

@@ -71,6 +71,22 @@ pub fn hard_link_at(from: &impl AsFd, old: &Path, at: &impl AsFd, name: &Path) -
     check(unsafe { libc::linkat(from, old.as_ptr(), at, name.as_ptr(), 0) }).map(drop)
 }
 
+/// Gives what is called `old` inside `at` the name `new`; what had that is replaced.
+pub fn rename_at(at: &impl AsFd, old: &Path, new: &Path) -> io::Result<()> {
+    let (old, new) = (c_path(old)?, c_path(new)?);
+    let at = at.as_fd().as_raw_fd();
+    // SAFETY: both names end with a zero byte and outlive the call.
+    check(unsafe { libc::renameat(at, old.as_ptr(), at, new.as_ptr()) }).map(drop)
+}
+
+/// Takes the first `bytes` of a file out of it, where the file system can: a multiple of its blocks, and not all there is.
+/// Whoever appends meanwhile goes on at the new end.
+pub fn cut_front(file: &impl AsFd, bytes: u64) -> io::Result<()> {
+    let bytes = libc::off_t::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::fallocate(file.as_fd().as_raw_fd(), libc::FALLOC_FL_COLLAPSE_RANGE, 0, bytes) }).map(drop)
+}
+
 /// Takes the name `name` away from `at`; a directory is refused.
 pub fn unlink_at(at: &impl AsFd, name: &Path) -> io::Result<()> {
     let name = c_path(name)?;

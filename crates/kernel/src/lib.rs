@@ -3,8 +3,8 @@
 //!
 //! `clone` starts processes, `pidfd` holds on to them, `procfs` looks at them, `process`, `signals`, `limits`, `mounts`,
 //! `credentials`, `capabilities` and `seccomp` act on the calling one. `files` opens and writes what is trusted, `beneath`
-//! what lies where somebody else can write, `remove` takes whole trees away. `socket` talks, `tcp` finds the far ends of
-//! connections.
+//! what lies where somebody else can write, `remove` takes whole trees away. `socket` talks, `poll` waits, `tcp` finds the far
+//! ends of connections.
 
 pub mod beneath;
 pub mod capabilities;
@@ -15,6 +15,7 @@ pub mod limits;
 pub mod memory;
 pub mod mounts;
 pub mod pidfd;
+pub mod poll;
 pub mod process;
 pub mod procfs;
 pub mod remove;

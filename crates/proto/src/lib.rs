@@ -12,6 +12,7 @@ pub mod content;
 mod decimal;
 mod descriptor;
 pub mod driver;
+pub mod environment;
 mod error;
 pub mod json;
 pub mod link;

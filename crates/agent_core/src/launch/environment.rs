@@ -11,7 +11,7 @@ pub(crate) fn of_executor(
     agent: &v1::AgentId,
     executor: &Executor,
     checkpoint: bool,
-) -> Vec<(String, String)> {
+) -> Result<Vec<(String, String)>, String> {
     let grace = shutdown_grace(config, &executor.info);
     let mut environment = config.executor_environment.clone();
     let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
@@ -38,8 +38,8 @@ pub(crate) fn of_executor(
     set("LIBPROCESS_IP", config.upid.host.as_ref().to_owned());
     set("MESOS_CONTAINER_IP", config.upid.host.as_ref().to_owned());
     set("HOSTNAME", hostname_inside(config, executor.info.container.as_deref()));
-    extend(&mut environment, executor.info.command.as_ref());
-    environment
+    extend(&mut environment, executor.info.command.as_ref())?;
+    Ok(environment)
 }
 
 /// The environment of a container that an operator or executor launches.
@@ -48,7 +48,7 @@ pub(crate) fn of_container(
     sandbox: &str,
     container: Option<&v1::ContainerInfo>,
     command: Option<&v1::CommandInfo>,
-) -> Vec<(String, String)> {
+) -> Result<Vec<(String, String)>, String> {
     let mut environment = vec![
         ("MESOS_SANDBOX".to_owned(), sandbox_inside(config, container, sandbox)),
         ("MESOS_CONTAINER_IP".to_owned(), config.upid.host.as_ref().to_owned()),
@@ -56,18 +56,21 @@ pub(crate) fn of_container(
         ("LIBPROCESS_IP".to_owned(), config.upid.host.as_ref().to_owned()),
         ("HOSTNAME".to_owned(), hostname_inside(config, container)),
     ];
-    extend(&mut environment, command);
-    environment
+    extend(&mut environment, command)?;
+    Ok(environment)
 }
 
-/// Adds what the command sets; later entries win.
-fn extend(environment: &mut Vec<(String, String)>, command: Option<&v1::CommandInfo>) {
+/// Adds what the command sets, secrets too; later entries win.
+fn extend(environment: &mut Vec<(String, String)>, command: Option<&v1::CommandInfo>) -> Result<(), String> {
     let variables = command.and_then(|command| command.environment.as_ref()).map(|e| e.variables.as_slice());
     for variable in variables.unwrap_or_default() {
-        if let Some(value) = &variable.value {
-            environment.push((variable.name.clone(), value.clone()));
+        if let Some(value) = proto::environment::value_of(variable)? {
+            let value = String::from_utf8(value.to_vec())
+                .map_err(|_| format!("The secret of the environment variable '{}' is no text", variable.name))?;
+            environment.push((variable.name.clone(), value));
         }
     }
+    Ok(())
 }
 
 /// The container's own name, or that of its host.
@@ -87,5 +90,43 @@ pub(crate) fn shutdown_grace(config: &Config, info: &v1::ExecutorInfo) -> Durati
     match &info.shutdown_grace_period {
         Some(period) => Duration::from_nanos(u64::try_from(period.nanoseconds).unwrap_or(0)),
         None => config.executor_shutdown_grace_period,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_set_and_what_cannot_be_set_is_named() {
+        use v1::{Secret, environment::Variable, environment::variable::Type, secret};
+        let command = |secret: Secret| v1::CommandInfo {
+            environment: Some(v1::Environment {
+                variables: vec![Variable {
+                    name: "TOKEN".into(),
+                    r#type: Some(Type::Secret as i32),
+                    secret: Some(secret),
+                    ..Default::default()
+                }],
+            }),
+            ..Default::default()
+        };
+        let value = |data: &'static [u8]| {
+            command(Secret {
+                r#type: Some(secret::Type::Value as i32),
+                value: Some(secret::Value { data: data.into() }),
+                ..Default::default()
+            })
+        };
+        let mut environment = Vec::new();
+        extend(&mut environment, Some(&value(b"s3cret"))).unwrap();
+        assert_eq!(environment, [("TOKEN".to_owned(), "s3cret".to_owned())]);
+        assert!(extend(&mut environment, Some(&value(b"\xff"))).unwrap_err().contains("'TOKEN' is no text"));
+        let reference = Secret {
+            r#type: Some(secret::Type::Reference as i32),
+            reference: Some(secret::Reference { name: "vault".into(), ..Default::default() }),
+            ..Default::default()
+        };
+        assert!(extend(&mut environment, Some(&command(reference))).unwrap_err().contains("'vault' by reference"));
     }
 }

@@ -99,7 +99,16 @@ impl Agent {
             return;
         }
         let checkpoints = self.state.frameworks.get(&framework).is_some_and(|row| row.checkpoints());
-        let spec = self.executor_spec(row, checkpoints);
+        let spec = match self.executor_spec(row, checkpoints) {
+            Ok(spec) => spec,
+            Err(message) => {
+                if let Some(row) = self.state.executor_mut(&framework, &id) {
+                    row.stage = Stage::Launching;
+                }
+                let failure = LaunchFailure { reason: None, message, not_supported: false };
+                return self.on_launched(container, Err(failure), out);
+            }
+        };
         let waits = row.phase == ExecutorPhase::Registering;
         let key = waits.then(|| {
             let timer = Timer::ExecutorRegistration { container: container.clone() };
@@ -113,18 +122,18 @@ impl Agent {
         out.push(Effect::Launch { spec: Box::new(spec) });
     }
 
-    fn executor_spec(&self, executor: &Executor, checkpoints: bool) -> LaunchSpec {
+    fn executor_spec(&self, executor: &Executor, checkpoints: bool) -> Result<LaunchSpec, String> {
         let command = executor.info.command.as_ref();
         let sandbox = executor.sandbox.as_ref();
         let program = match executor.kind {
             ExecutorKind::Command | ExecutorKind::Pod => Program::Executor(executor.kind),
             ExecutorKind::Custom => program_of(command),
         };
-        LaunchSpec {
+        Ok(LaunchSpec {
             container: executor.container.clone(),
             class: Class::Executor,
             program,
-            environment: environment::of_executor(&self.config, &self.agent_id(), executor, checkpoints),
+            environment: environment::of_executor(&self.config, &self.agent_id(), executor, checkpoints)?,
             user: executor.user.clone(),
             sandbox: sandbox.to_owned(),
             latest_link: sandbox.rsplit_once('/').map(|(runs, _)| format!("{runs}/latest")),
@@ -134,7 +143,7 @@ impl Agent {
             share_cgroups: false,
             container_info: executor.info.container.clone(),
             output: Output::Sandbox,
-        }
+        })
     }
 
     /// The volumes of an executor and of the tasks it begins with.

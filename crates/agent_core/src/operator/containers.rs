@@ -123,12 +123,23 @@ impl Agent {
                 info.as_ref().and_then(|info| info.linux_info.as_ref()).is_none_or(|linux| linux.share_cgroups())
             }
         };
+        // A debug container is at home where its parent is.
+        let parent = id.parent().filter(|_| class == Class::Debug).and_then(|parent| self.find_parent(&parent));
+        let home = parent.map_or_else(|| sandbox.as_ref().to_owned(), |(home, _)| home);
+        let environment = match environment::of_container(&self.config, &home, info.as_ref(), command.as_ref()) {
+            Ok(environment) => environment,
+            Err(message) => {
+                let failure = LaunchFailure { reason: None, message, not_supported: false };
+                return self.on_container_launched(id, Err(failure), out);
+            }
+        };
+        let Some(launch) = self.launches.get(id) else { return };
         let spec = LaunchSpec {
             volumes: Vec::new(),
             container: id.clone(),
             class,
             program: program_of(command.as_ref()),
-            environment: environment::of_container(&self.config, &sandbox, info.as_ref(), command.as_ref()),
+            environment,
             user,
             sandbox: sandbox.as_ref().to_owned(),
             latest_link: None,

@@ -67,7 +67,7 @@ pub fn unpack(kind: Kind, name: &Path, mut file: File, place: &Place, budget: &B
 }
 
 fn buffered(file: File) -> BufReader<File> {
-    BufReader::with_capacity(128 << 10, file)
+    BufReader::with_capacity(64 << 10, file)
 }
 
 /// The first block, or as much of it as there is.

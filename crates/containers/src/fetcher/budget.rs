@@ -8,7 +8,8 @@ use std::{
 
 /// Against archives of endlessly many empty files.
 const FILES_MAX: u64 = 1 << 20;
-const PIECE_BYTES: usize = 256 << 10;
+/// Many may fetch at once.
+const PIECE_BYTES: usize = 64 << 10;
 
 pub struct Budget<'a> {
     bytes_max: u64,

@@ -325,6 +325,178 @@ fn checks_of_every_kind_look_at_the_task() {
     assert_eq!(status.check_status.and_then(|check| check.http).and_then(|http| http.status_code), Some(404));
 }
 
+/// Serves each path with a status and, for a redirect, where to: `{here}` is the server itself.
+fn serve(answers: &'static [(&'static str, u16, &'static str)]) -> u16 {
+    let web = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = web.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        for mut socket in web.incoming().flatten() {
+            let mut request = [0; 1024];
+            let Ok(count @ 1..) = std::io::Read::read(&mut socket, &mut request) else { continue };
+            let request = String::from_utf8_lossy(&request[..count]).into_owned();
+            let path = request.split(' ').nth(1).unwrap_or_default();
+            let found = answers.iter().find(|(of, ..)| *of == path);
+            let (_, status, location) = found.unwrap_or(&("", 404, ""));
+            let location = match location.replace("{here}", &format!("127.0.0.1:{port}")) {
+                none if none.is_empty() => none,
+                to => format!("Location: {to}\r\n"),
+            };
+            let answer = format!("HTTP/1.1 {status} Some\r\n{location}Content-Length: 0\r\nConnection: close\r\n\r\n");
+            let _ = std::io::Write::write_all(&mut socket, answer.as_bytes());
+        }
+    });
+    port
+}
+
+#[test]
+fn http_checks_follow_redirects_to_the_last_answer() {
+    use v1::{check_info, health_check};
+    let port = serve(&[
+        ("/up", 302, "/ok"),
+        ("/down", 302, "http://{here}/broken"),
+        ("/around", 301, "/around"),
+        ("/file", 302, "file:///etc/passwd"),
+        ("/ok", 200, ""),
+        ("/broken", 503, ""),
+    ]);
+    let health =
+        [("/up", true, None), ("/down", false, Some("503")), ("/around", false, Some("more than 50 redirects"))];
+    let more = [("/file", false, Some("scheme 'file'"))];
+    for (path, healthy, why) in health.into_iter().chain(more) {
+        let (agent, _executor, mut stream) = started(&[], v1::FrameworkInfo::default());
+        let mut task = task("t", "exec sleep 600");
+        let http = health_check::HttpCheckInfo { port: port.into(), path: Some(path.into()), ..Default::default() };
+        task.health_check = Some(Box::new(v1::HealthCheck {
+            http: Some(http),
+            delay_seconds: Some(0.0),
+            interval_seconds: Some(3600.0),
+            grace_period_seconds: Some(0.0),
+            ..Default::default()
+        }));
+        stream.launch(task);
+        for state in [TaskStarting, TaskRunning] {
+            agent.expect(&mut stream, state);
+        }
+        let status = agent.expect(&mut stream, TaskRunning);
+        assert_eq!(status.healthy, Some(healthy), "{path}: {status:?}");
+        assert!(why.is_none_or(|why| status.message().contains(why)), "{path}: {status:?}");
+    }
+    let (agent, _executor, mut stream) = started(&[], v1::FrameworkInfo::default());
+    let mut task = task("t", "exec sleep 600");
+    task.check = Some(Box::new(v1::CheckInfo {
+        r#type: Some(check_info::Type::Http as i32),
+        http: Some(check_info::Http { port: port.into(), path: Some("/down".into()) }),
+        delay_seconds: Some(0.0),
+        ..Default::default()
+    }));
+    stream.launch(task);
+    for state in [TaskStarting, TaskRunning] {
+        agent.expect(&mut stream, state);
+    }
+    let status = agent.expect(&mut stream, TaskRunning);
+    assert_eq!(status.check_status.and_then(|check| check.http).and_then(|http| http.status_code), Some(503));
+}
+
+#[test]
+fn a_redirect_to_a_host_with_a_name_is_followed_by_curl() {
+    if !can_run(&["curl", "--version"]) {
+        println!("skipped: no curl on this machine");
+        return;
+    }
+    let port = serve(&[("/named", 302, "http://ip6-localhost.invalid/")]);
+    let (agent, _executor, mut stream) = started(&[], v1::FrameworkInfo::default());
+    let mut task = task("t", "exec sleep 600");
+    task.health_check = Some(Box::new(v1::HealthCheck {
+        http: Some(v1::health_check::HttpCheckInfo {
+            port: port.into(),
+            path: Some("/named".into()),
+            ..Default::default()
+        }),
+        delay_seconds: Some(0.0),
+        interval_seconds: Some(3600.0),
+        grace_period_seconds: Some(0.0),
+        ..Default::default()
+    }));
+    stream.launch(task);
+    for state in [TaskStarting, TaskRunning] {
+        agent.expect(&mut stream, state);
+    }
+    let status = agent.expect(&mut stream, TaskRunning);
+    assert!(status.message().contains("curl exited with status 6"), "{status:?}");
+}
+
+fn secret(name: &str, secret: v1::Secret) -> v1::environment::Variable {
+    v1::environment::Variable {
+        name: name.into(),
+        r#type: Some(v1::environment::variable::Type::Secret as i32),
+        secret: Some(secret),
+        ..Default::default()
+    }
+}
+
+fn variable(name: &str, value: &str) -> v1::environment::Variable {
+    v1::environment::Variable { name: name.into(), value: Some(value.into()), ..Default::default() }
+}
+
+#[test]
+fn a_secret_is_set_and_one_by_reference_fails_the_task_by_name() {
+    use v1::secret::{Reference, Type, Value};
+    let (agent, executor, mut stream) = started(&[], v1::FrameworkInfo::default());
+    let mut known = task("t", "echo \"$TOKEN\" > said");
+    let value = v1::Secret {
+        r#type: Some(Type::Value as i32),
+        value: Some(Value { data: "s3cret".into() }),
+        ..Default::default()
+    };
+    known.command.as_mut().expect("set").environment =
+        Some(v1::Environment { variables: vec![secret("TOKEN", value)] });
+    stream.launch(known);
+    for state in [TaskStarting, TaskRunning, TaskFinished] {
+        agent.expect(&mut stream, state);
+    }
+    assert_eq!(executor.line("said"), "s3cret");
+    assert_eq!(executor.stderr(), "");
+
+    let (agent, _executor, mut stream) = started(&[], v1::FrameworkInfo::default());
+    let mut referred = task("t", "true");
+    let reference = v1::Secret {
+        r#type: Some(Type::Reference as i32),
+        reference: Some(Reference { name: "vault/key".into(), ..Default::default() }),
+        ..Default::default()
+    };
+    referred.command.as_mut().expect("set").environment =
+        Some(v1::Environment { variables: vec![secret("TOKEN", reference)] });
+    stream.launch(referred);
+    agent.expect(&mut stream, TaskStarting);
+    let status = agent.expect(&mut stream, TaskFailed);
+    assert!(status.message().contains("'TOKEN'") && status.message().contains("'vault/key'"), "{status:?}");
+}
+
+#[test]
+fn a_command_check_finds_the_tasks_environment_and_directory() {
+    let (agent, executor, mut stream) = started(&[], v1::FrameworkInfo::default());
+    let mut checked = task("t", "exec sleep 600");
+    checked.command.as_mut().expect("set").environment =
+        Some(v1::Environment { variables: vec![variable("COLOR", "blue"), variable("SIZE", "small")] });
+    checked.health_check = Some(Box::new(v1::HealthCheck {
+        command: Some(v1::CommandInfo {
+            value: Some("echo \"$COLOR $SIZE $PWD\" > seen; test -f seen".into()),
+            environment: Some(v1::Environment { variables: vec![variable("SIZE", "large")] }),
+            ..Default::default()
+        }),
+        delay_seconds: Some(0.0),
+        interval_seconds: Some(3600.0),
+        ..Default::default()
+    }));
+    stream.launch(checked);
+    for state in [TaskStarting, TaskRunning] {
+        agent.expect(&mut stream, state);
+    }
+    assert_eq!(agent.expect(&mut stream, TaskRunning).healthy, Some(true));
+    let directory = executor.directory.canonicalize().expect("there");
+    assert_eq!(executor.line("seen"), format!("blue large {}", directory.display()));
+}
+
 #[test]
 fn an_idle_executor_is_small() {
     let (agent, executor, mut stream) = started(&[], v1::FrameworkInfo::default());
