@@ -12,7 +12,8 @@ use std::{
 };
 
 use kernel::{
-    clone::{self, CStrings, Exec, Plan, SpawnError, Step, User},
+    clone::{self, CStrings, Exec, Plan, Privileges, SpawnError, Step},
+    credentials::User,
     process, signals,
 };
 use nix::sys::{
@@ -183,6 +184,8 @@ impl Processes {
             new_session: true,
             rlimits: &[],
             user: identity.map(|identity| User { uid: identity.uid, gid: identity.gid, groups: &identity.groups }),
+            // What the executor may, it got from the agent for its task.
+            privileges: Privileges::default(),
             reset_signals: true,
             // The first process of a namespace takes all others along anyway.
             death_signal: (!self.first).then_some(libc::SIGKILL),
