@@ -22,13 +22,13 @@ use transport::auth::jwt::Key;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether the tests can run here; says why not.
-fn can_run(test: &str) -> bool {
-    let curl =
-        Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
-    if !is_root() || !curl {
-        eprintln!("SKIPPED {test}: it needs root and curl");
+fn can_run() -> bool {
+    let curl = Command::new("curl").arg("--version").stdout(Stdio::null()).status();
+    let can = is_root() && curl.is_ok_and(|status| status.success());
+    if !can {
+        testkit::skip::skip("it runs tasks as another user, which call with curl: run it as root, with curl installed");
     }
-    is_root() && curl
+    can
 }
 
 /// A cluster of one agent whose directories everybody can pass through, and a task of root as the victim.
@@ -211,7 +211,7 @@ fn isolations() -> [Vec<String>; 2] {
 
 #[test]
 fn a_task_gets_at_nobody_but_itself() {
-    if !can_run("a_task_gets_at_nobody_but_itself") {
+    if !can_run() {
         return;
     }
     for flags in isolations() {
@@ -250,7 +250,7 @@ fn a_task_gets_at_nobody_but_itself() {
 
 #[test]
 fn a_task_speaks_for_no_master_and_no_v0_executor() {
-    if !can_run("a_task_speaks_for_no_master_and_no_v0_executor") {
+    if !can_run() {
         return;
     }
     let scene = Scene::new(&[]);
@@ -284,7 +284,7 @@ fn a_task_speaks_for_no_master_and_no_v0_executor() {
 
 #[test]
 fn no_call_is_open_where_credentials_are_asked_for() {
-    if !can_run("no_call_is_open_where_credentials_are_asked_for") {
+    if !can_run() {
         return;
     }
     let home = tempfile::tempdir().unwrap();
