@@ -65,13 +65,6 @@ impl State {
             }
         }
         self.add_operations(&mut all);
-        for framework in self.frameworks.values() {
-            let Some(principal) = &framework.info.principal else { continue };
-            // Messages of drivers are taken in the order they come, and none is put off.
-            for what in ["messages_received", "messages_processed"] {
-                *all.entry(format!("frameworks/{principal}/{what}")).or_default() += framework.counters.messages as f64;
-            }
-        }
         let completed = self.completed_frameworks.iter().map(AsRef::as_ref);
         for framework in self.frameworks.values().chain(completed) {
             add_framework(framework, &mut all);
@@ -206,6 +199,5 @@ mod tests {
         assert_eq!(metrics["master/cpus_percent"], 0.0);
         assert_eq!(metrics["master/tasks_running"], 0.0);
         assert_eq!(metrics["master/slave_registrations"], 0.0);
-        assert!(!metrics.keys().any(|name| name.starts_with("frameworks/")));
     }
 }

@@ -37,9 +37,6 @@ impl Master {
             self.state.counters.add(Counter::DroppedMessages);
             return;
         }
-        if let Some(framework) = self.by_driver.get(&from).and_then(|id| self.state.frameworks.get_mut(id)) {
-            framework.counters.messages += 1;
-        }
         match message {
             FromDriver::Call(call) => self.on_driver_call(from, *call, step),
             FromDriver::Register(info) => {

@@ -61,8 +61,6 @@ pub enum Link {
 #[derive(Clone, Debug, Default)]
 pub struct FrameworkCounters {
     pub subscribed: bool,
-    /// From its v0 driver.
-    pub messages: u64,
     /// By the number of their type, as `events` and `operations`.
     pub calls: BTreeMap<i32, u64>,
     pub events: BTreeMap<i32, u64>,
