@@ -1,4 +1,5 @@
-//! Tests that need Mesos's own driver are built as ignored where nothing runs it, so that each run counts and names them.
+//! Tests that need Mesos's own driver are built as ignored where nothing runs it, so that each run counts and names
+//! them.
 
 fn main() {
     println!("cargo::rerun-if-env-changed=MESETA_LIBMESOS");

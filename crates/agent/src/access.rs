@@ -1,6 +1,6 @@
-//! Who asks: what a request proves with its headers, and where nothing has to be proved, where its connection comes from.
-//! What the asker may do is the core's to judge (`agent_core`'s `rights`); which endpoints ask for a proof stands with
-//! them (`http`).
+//! Who asks: what a request proves with its headers, and where nothing has to be proved, where its connection comes
+//! from. What the asker may do is the core's to judge (`agent_core`'s `rights`); which endpoints ask for a proof stands
+//! with them (`http`).
 
 use std::{sync::Arc, time::Duration};
 

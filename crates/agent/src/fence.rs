@@ -1,5 +1,5 @@
-//! Keeps out what a master's predecessor at the same address said. A master that leads there anew speaks on connections of
-//! its own; what the process before it left on older ones may come late, and must not count any more.
+//! Keeps out what a master's predecessor at the same address said. A master that leads there anew speaks on connections
+//! of its own; what the process before it left on older ones may come late, and must not count any more.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -30,7 +30,8 @@ impl Fence {
         }
     }
 
-    /// Whether a message on a connection from `connected` on is of a process that was at the leader's address before it.
+    /// Whether a message on a connection from `connected` on is of a process that was at the leader's address before
+    /// it.
     pub fn shuts_out(&self, from: &Upid, connected: Instant) -> bool {
         let leader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         leader.as_ref().is_some_and(|leader| {

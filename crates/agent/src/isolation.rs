@@ -1,5 +1,5 @@
-//! What containers are kept apart by, for people to see: which of the usual isolators are really at work, and why the others
-//! are not. That a task may ask for what is not there, as in Mesos, must not be a secret.
+//! What containers are kept apart by, for people to see: which of the usual isolators are really at work, and why the
+//! others are not. That a task may ask for what is not there, as in Mesos, must not be a secret.
 
 use containers::Isolation;
 

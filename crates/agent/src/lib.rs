@@ -1,7 +1,8 @@
 //! An agent as a program: flags, wiring, the loop. Knows which adapter carries out which effect; decides nothing.
 //!
-//! `start` brings up an agent inside a running runtime, for `meseta agent` and `meseta dev`. `flags` and `settings` read
-//! what the operator wants, `runtime` is the loop, `world` what takes time, `http` the endpoints, `reads` what they show.
+//! `start` brings up an agent inside a running runtime, for `meseta agent` and `meseta dev`. `flags` and `settings`
+//! read what the operator wants, `runtime` is the loop, `world` what takes time, `http` the endpoints, `reads` what
+//! they show.
 
 mod access;
 mod authentication;

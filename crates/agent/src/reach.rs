@@ -1,5 +1,5 @@
-//! Says in the log why no master has taken this agent: which address was tried, what happened, and what can be done. The
-//! core only tries again; it knows no sockets.
+//! Says in the log why no master has taken this agent: which address was tried, what happened, and what can be done.
+//! The core only tries again; it knows no sockets.
 
 use std::{
     net::{IpAddr, SocketAddr},

@@ -1,5 +1,5 @@
-//! From flags to settings: what the agent offers, where it listens, how it isolates. Every mistake is told with the flag
-//! that holds it.
+//! From flags to settings: what the agent offers, where it listens, how it isolates. Every mistake is told with the
+//! flag that holds it.
 
 mod logs;
 mod resources;

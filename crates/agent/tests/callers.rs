@@ -1,6 +1,6 @@
-//! Who may do what on an agent, tried by real processes: a task of user nobody that goes for its neighbours and for root,
-//! over the agent's own socket and over loopback; and every call of an agent that asks for credentials. Needs root, and
-//! `curl` for those who call; says so where it cannot run.
+//! Who may do what on an agent, tried by real processes: a task of user nobody that goes for its neighbours and for
+//! root, over the agent's own socket and over loopback; and every call of an agent that asks for credentials. Needs
+//! root, and `curl` for those who call; says so where it cannot run.
 #![allow(clippy::unwrap_used)]
 
 use std::{

@@ -52,8 +52,8 @@ impl Agent {
         self.note_drain_waits();
     }
 
-    /// For people who wonder why a drain does not end: once nothing runs any more, it waits for frameworks to say that they
-    /// have heard of it, however long that takes them.
+    /// For people who wonder why a drain does not end: once nothing runs any more, it waits for frameworks to say that
+    /// they have heard of it, however long that takes them.
     fn note_drain_waits(&mut self) {
         let works = |row: &std::sync::Arc<Executor>| row.tasks.values().any(|task| task.phase != TaskPhase::Ended);
         let mut waits = Vec::new();

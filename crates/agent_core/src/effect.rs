@@ -1,4 +1,5 @@
-//! What an agent wants done: the closed list of outputs. Fire and forget; what must be waited for returns as an `Event`.
+//! What an agent wants done: the closed list of outputs. Fire and forget; what must be waited for returns as an
+//! `Event`.
 
 use crate::{
     container_id::ContainerId,

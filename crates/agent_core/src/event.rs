@@ -64,7 +64,8 @@ pub enum Event {
     LimitsRefused { container: ContainerId, message: String },
     /// The outcome of `Effect::LinkVolumes`.
     VolumesLinked { ticket: Ticket, outcome: Result<(), String> },
-    /// The answer to `Effect::MeasureDisk`, or told when the disk is found to be full: which share of the work directory's disk is in use, 0 to 1.
+    /// The answer to `Effect::MeasureDisk`, or told when the disk is found to be full: which share of the work
+    /// directory's disk is in use, 0 to 1.
     DiskMeasured { used: f64 },
     /// Stop for good: unregister, end every executor, then `Effect::Exit` (SIGUSR1; SIGTERM needs no event, for
     /// executors outlive an agent that merely exits).

@@ -1,4 +1,5 @@
-//! Calls on the executor API: the checks they share, in Mesos's order; `subscribe` and `update` have files of their own.
+//! Calls on the executor API: the checks they share, in Mesos's order; `subscribe` and `update` have files of their
+//! own.
 
 mod subscribe;
 mod update;

@@ -1,5 +1,5 @@
-//! Starting tasks: RunTask and RunTaskGroup are judged here, then `executor` starts a new executor or `deliver` hands the
-//! tasks to one that runs. `limits`, `environment` and `paths` say what a container gets, `spec` what it shall be.
+//! Starting tasks: RunTask and RunTaskGroup are judged here, then `executor` starts a new executor or `deliver` hands
+//! the tasks to one that runs. `limits`, `environment` and `paths` say what a container gets, `spec` what it shall be.
 
 mod deliver;
 pub(crate) mod environment;

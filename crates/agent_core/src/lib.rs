@@ -4,7 +4,8 @@
 //!
 //! Start at `agent` (the steps), then `event` and `effect` (its face). `link` talks to the master, `launch` starts
 //! executors and tasks, `executor_calls` answers executors, `updates` delivers status updates reliably, `operator`
-//! answers container calls, `recovery` is what survives a crash, `recording` turns inputs into bytes, `end` how executors and frameworks end.
+//! answers container calls, `recovery` is what survives a crash, `recording` turns inputs into bytes, `end` how
+//! executors and frameworks end.
 
 #![forbid(unsafe_code)]
 

@@ -150,8 +150,8 @@ impl Agent {
         }
     }
 
-    /// Whose word counts: the leading master's, of pings its observer's, and of what v0 drivers say to an agent directly, the
-    /// framework's own.
+    /// Whose word counts: the leading master's, of pings its observer's, and of what v0 drivers say to an agent
+    /// directly, the framework's own.
     fn may_say(&self, from: &Upid, message: &ToAgent) -> bool {
         let master = self.state.master.as_ref();
         let is_driver_of = |framework: &v1::FrameworkId| {

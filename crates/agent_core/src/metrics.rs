@@ -1,5 +1,5 @@
-//! The figures of `slave/*`: counters as they were counted, gauges computed from the tables. Those that need the clock or
-//! the machine are the program's.
+//! The figures of `slave/*`: counters as they were counted, gauges computed from the tables. Those that need the clock
+//! or the machine are the program's.
 
 use crate::state::{ExecutorPhase, FrameworkPhase, Metrics, Phase, State, TaskPhase};
 use proto::v1::{self, TaskState};

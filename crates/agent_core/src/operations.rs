@@ -1,5 +1,5 @@
-//! Offer operations: reservations and persistent volumes. What they make of this agent's resources is written down before
-//! anybody hears of it. `outcome` tells the master until it is acknowledged, `volumes` knows where volumes lie.
+//! Offer operations: reservations and persistent volumes. What they make of this agent's resources is written down
+//! before anybody hears of it. `outcome` tells the master until it is acknowledged, `volumes` knows where volumes lie.
 
 mod outcome;
 pub(crate) mod volumes;
@@ -71,7 +71,8 @@ impl Agent {
         };
         self.keep(checkpointed, Some(proto), out);
         if failed {
-            // The master believes that it was applied; what we say of our resources when we register anew puts that right.
+            // The master believes that it was applied; what we say of our resources when we register anew puts that
+            // right.
             self.start_registration(out);
         }
     }
@@ -105,8 +106,8 @@ impl Agent {
         }
     }
 
-    /// Makes the volumes that are new, writes all of it down, and goes on when it is durable: with the removal of volumes
-    /// that are gone, and with the outcome of the operation.
+    /// Makes the volumes that are new, writes all of it down, and goes on when it is durable: with the removal of
+    /// volumes that are gone, and with the outcome of the operation.
     fn keep(&mut self, checkpointed: Resources, operation: Option<v1::Operation>, out: &mut Effects) {
         let (before, after) = (self.volumes(&self.state.checkpointed), self.volumes(&checkpointed));
         for volume in after.difference(&before) {

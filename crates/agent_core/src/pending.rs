@@ -1,4 +1,5 @@
-//! What goes on once a durable write (or what else takes its time) is reported: every ticket has a named continuation here.
+//! What goes on once a durable write (or what else takes its time) is reported: every ticket has a named continuation
+//! here.
 
 use crate::{container_id::ContainerId, event::Ticket, operations::volumes::Volume};
 use bytes::Bytes;

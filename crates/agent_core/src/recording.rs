@@ -1,6 +1,6 @@
-//! Inputs as bytes, so that an agent's run can be recorded and stepped through again. Messages stand as they travel; the
-//! rest is a tag and its fields. The tags are none of a master's, so that a recording tells whose it is. Where recordings
-//! are kept is `observe`'s.
+//! Inputs as bytes, so that an agent's run can be recorded and stepped through again. Messages stand as they travel;
+//! the rest is a tag and its fields. The tags are none of a master's, so that a recording tells whose it is. Where
+//! recordings are kept is `observe`'s.
 
 use std::{sync::Arc, time::Duration};
 

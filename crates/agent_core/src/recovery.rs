@@ -96,8 +96,8 @@ impl Agent {
         }
     }
 
-    /// Reservations and volumes outlive the agent, and the boot too. Volumes that a crash left half made or half removed are
-    /// made and removed now.
+    /// Reservations and volumes outlive the agent, and the boot too. Volumes that a crash left half made or half
+    /// removed are made and removed now.
     fn take_up_resources(&mut self, recovered: &mut RecoveredState, out: &mut Effects) -> Result<(), String> {
         let checkpointed = std::mem::take(&mut recovered.checkpointed);
         let plain = Resources::from_protos(&self.config.info.resources).map_err(|error| error.to_string())?;
@@ -204,8 +204,8 @@ impl Agent {
         self.roots.contains_key(id) || row.is_some_and(|row| !matches!(row.life, ContainerLife::Ended(_)))
     }
 
-    /// Destroys what runs on this machine in our name and that we do not know: non-checkpointing executors, sessions, and
-    /// what was launched in the last moment before a crash.
+    /// Destroys what runs on this machine in our name and that we do not know: non-checkpointing executors, sessions,
+    /// and what was launched in the last moment before a crash.
     fn destroy_orphans(&mut self, found: BTreeMap<ContainerId, Found>, out: &mut Effects) {
         for (container, found) in found {
             if let Some(path) = found.sandbox.filter(|_| !container.is_nested()) {
@@ -220,8 +220,8 @@ impl Agent {
         }
     }
 
-    /// Sessions are not in the journal, and end with the agent that they were asked of. Whoever looks after them may still
-    /// ask how.
+    /// Sessions are not in the journal, and end with the agent that they were asked of. Whoever looks after them may
+    /// still ask how.
     fn take_up_session(&mut self, container: &ContainerId, life: Life) {
         let Some((inside, user)) = container.parent().and_then(|parent| self.find_parent(&parent)) else { return };
         let (life, ended) = match life {

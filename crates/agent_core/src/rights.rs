@@ -1,6 +1,6 @@
-//! What a caller may do to executors and containers, by where its call comes from: a container speaks for its own executor
-//! and acts on what is inside it, and nobody gets at a user that was not meant. Where a call comes from is found out by
-//! the program (`Caller`).
+//! What a caller may do to executors and containers, by where its call comes from: a container speaks for its own
+//! executor and acts on what is inside it, and nobody gets at a user that was not meant. Where a call comes from is
+//! found out by the program (`Caller`).
 
 use crate::{
     agent::Agent,
@@ -49,8 +49,8 @@ impl Agent {
         Err(Reply::Forbidden(format!("Not allowed to {kind} on container '{id}': {why}")))
     }
 
-    /// A container starts with its parent's user, or with one that a task of its executor names. Whoever is root already
-    /// may start anybody.
+    /// A container starts with its parent's user, or with one that a task of its executor names. Whoever is root
+    /// already may start anybody.
     fn check_user(&self, call: &Call, id: &ContainerId) -> Result<(), Reply> {
         let (Some(wanted), Some(parent)) = (user_of(call), id.parent()) else { return Ok(()) };
         if !self.config.switch_user {

@@ -1,5 +1,5 @@
-//! The tables of an agent: frameworks, executors, tasks, containers. Rows are shared (`Arc`), a change copies a row only
-//! while somebody still reads an older snapshot, so that `State::clone` is cheap. Who changes them: the steps.
+//! The tables of an agent: frameworks, executors, tasks, containers. Rows are shared (`Arc`), a change copies a row
+//! only while somebody still reads an older snapshot, so that `State::clone` is cheap. Who changes them: the steps.
 
 use crate::{
     config::MAX_COMPLETED_TASKS_PER_EXECUTOR,

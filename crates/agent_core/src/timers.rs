@@ -1,4 +1,5 @@
-//! What the agent wants to be woken for; `stdx` keeps the order. What happens at a deadline: the file of the thing that armed it.
+//! What the agent wants to be woken for; `stdx` keeps the order. What happens at a deadline: the file of the thing that
+//! armed it.
 
 use crate::container_id::ContainerId;
 use bytes::Bytes;

@@ -1,5 +1,5 @@
-//! Resource groups at work: a table of the law of the competition measured, then as JSON lines what part of a cluster each
-//! group holds during a run. `cargo xtask groups` shows both.
+//! Resource groups at work: a table of the law of the competition measured, then as JSON lines what part of a cluster
+//! each group holds during a run. `cargo xtask groups` shows both.
 
 use std::{
     collections::{BTreeMap, BTreeSet, BinaryHeap},
@@ -77,8 +77,9 @@ struct Run {
 }
 
 impl Run {
-    /// Four kinds of work: `batch` takes what it can get of ordinary agents, `web` is guaranteed 300 units there and weighs three
-    /// times as much, `ml` has the agents with GPUs for itself while it wants them, and `other` is in no group.
+    /// Four kinds of work: `batch` takes what it can get of ordinary agents, `web` is guaranteed 300 units there and
+    /// weighs three times as much, `ml` has the agents with GPUs for itself while it wants them, and `other` is in no
+    /// group.
     fn new() -> Run {
         let mut run = Run {
             allocator: Allocator::new(AllocatorConfig::default(), Rng::new(1)),

@@ -17,8 +17,8 @@ use crate::{
 };
 
 impl Allocator {
-    /// An agent registers with what it has and what runs on it, by framework and with allocation. Frameworks that are not
-    /// known yet are counted, and recognised when they come back.
+    /// An agent registers with what it has and what runs on it, by framework and with allocation. Frameworks that are
+    /// not known yet are counted, and recognised when they come back.
     pub fn add_agent(
         &mut self,
         now: Tick,
@@ -78,7 +78,8 @@ impl Allocator {
         self.mark_agent(now, a, Urgency::Event);
     }
 
-    /// An agent came back with another hostname, attributes, domain or capabilities. New attributes end all its filters.
+    /// An agent came back with another hostname, attributes, domain or capabilities. New attributes end all its
+    /// filters.
     pub fn update_agent_profile(&mut self, now: Tick, id: &AgentId, profile: AgentProfile) {
         let Some(a) = self.agents.find(id) else { return };
         let whitelisted = self.whitelist.as_ref().is_none_or(|list| list.contains(&profile.hostname));
@@ -184,8 +185,8 @@ impl Allocator {
         }
     }
 
-    /// Turns some of what is available, and of the total, into something else. With very many resources on an agent it matters
-    /// that only the difference is looked at.
+    /// Turns some of what is available, and of the total, into something else. With very many resources on an agent it
+    /// matters that only the difference is looked at.
     pub(crate) fn convert_available(&mut self, a: u32, consumed: &Resources, converted: &Resources) {
         let Some(agent) = self.agents.get_mut(a) else { return };
         let any_shared = consumed.iter().chain(converted).any(|resource| resource.is_shared());

@@ -29,8 +29,8 @@ use crate::{
     tree::Role,
 };
 
-/// Decides who is granted which resources. Give it everything that happens, ask `next_deadline` when it wants to run, and
-/// call `allocate` then.
+/// Decides who is granted which resources. Give it everything that happens, ask `next_deadline` when it wants to run,
+/// and call `allocate` then.
 pub struct Allocator {
     pub(crate) config: AllocatorConfig,
     pub(crate) frameworks: Directory<FrameworkId, Framework>,

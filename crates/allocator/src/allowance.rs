@@ -1,8 +1,9 @@
-//! How much of an agent a role may have: what its guarantees promise, what its limits leave, and what guarantees of others need.
+//! How much of an agent a role may have: what its guarantees promise, what its limits leave, and what guarantees of
+//! others need.
 //!
-//! Along the way from the role up to the top, each role with a quota says how much its subtree is still promised and how much
-//! room its limit leaves, both without what the other roles below it need. The largest promise and the smallest room hold.
-//! Beyond the promise, only what nobody's guarantee needs is given.
+//! Along the way from the role up to the top, each role with a quota says how much its subtree is still promised and
+//! how much room its limit leaves, both without what the other roles below it need. The largest promise and the
+//! smallest room hold. Beyond the promise, only what nobody's guarantee needs is given.
 
 use resources::{Quantity, Resource, Resources};
 
@@ -85,8 +86,9 @@ impl Allocator {
         (promised, room, limiting)
     }
 
-    /// Cuts unreserved scalars down to what is allowed; the rest stays as it is. What can be divided is taken first, then what
-    /// cannot, the smallest first, so that a smaller allowance never gives something that a larger one would not.
+    /// Cuts unreserved scalars down to what is allowed; the rest stays as it is. What can be divided is taken first,
+    /// then what cannot, the smallest first, so that a smaller allowance never gives something that a larger one would
+    /// not.
     pub(crate) fn cut_to(&self, resources: &Resources, allowed: &Amounts) -> Resources {
         let mut left = allowed.clone();
         let mut kept: Vec<Resource> = Vec::new();

@@ -6,7 +6,8 @@ use resources::{Name, Quantities, Quantity};
 
 #[derive(Clone, Debug)]
 pub struct AllocatorConfig {
-    /// The batch interval: how often freed resources are offered when `event_driven` is off, and the least life of a filter.
+    /// The batch interval: how often freed resources are offered when `event_driven` is off, and the least life of a
+    /// filter.
     pub interval: Duration,
     /// Offer resources as soon as they come free, not at the next batch.
     pub event_driven: bool,
@@ -22,8 +23,8 @@ pub struct AllocatorConfig {
     pub filter_gpu_resources: bool,
     /// The region of the master; agents of other regions are for region-aware frameworks only.
     pub region: Option<String>,
-    /// Quotas bind whole subtrees of roles, and roles below others may have their own. Mesos looks at the role itself only, and
-    /// refuses nested ones.
+    /// Quotas bind whole subtrees of roles, and roles below others may have their own. Mesos looks at the role itself
+    /// only, and refuses nested ones.
     pub nested_quota: bool,
     /// Which agents count for the room that guarantees need: those that can be offered, or all, as in Mesos.
     pub headroom: Headroom,

@@ -1,5 +1,5 @@
-//! Offer constraints: per role, groups of conditions on an agent's attributes, hostname, region and zone. Compiled once per
-//! framework; an agent passes if all conditions of one group hold.
+//! Offer constraints: per role, groups of conditions on an agent's attributes, hostname, region and zone. Compiled once
+//! per framework; an agent passes if all conditions of one group hold.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,8 +1,9 @@
-//! Who consumes how much of its quota, how much room guarantees still need, and how much is free for them. Kept up to date
-//! while there are quotas, and worked out anew when the first one comes.
+//! Who consumes how much of its quota, how much room guarantees still need, and how much is free for them. Kept up to
+//! date while there are quotas, and worked out anew when the first one comes.
 //!
-//! A role consumes what is reserved to its subtree, used or not, and the unreserved that its subtree was offered or uses. It
-//! needs what its guarantee, or those below it, promise beyond that. All needs of the top level together are kept free.
+//! A role consumes what is reserved to its subtree, used or not, and the unreserved that its subtree was offered or
+//! uses. It needs what its guarantee, or those below it, promise beyond that. All needs of the top level together are
+//! kept free.
 
 use resources::{Name, Quantities, Quantity, Resources};
 use smallvec::SmallVec;
@@ -188,7 +189,8 @@ impl Allocator {
         }
     }
 
-    /// Something holds now for a role and all below it, or no longer: counts it, and notes the clients for which it does.
+    /// Something holds now for a role and all below it, or no longer: counts it, and notes the clients for which it
+    /// does.
     fn turn(&mut self, r: u32, on: bool, count: fn(&mut Consumption) -> &mut u32, noted: fn(&mut Room) -> &mut Bits) {
         let mut roles = vec![r];
         while let Some(role) = roles.pop().and_then(|r| self.roles.get_mut(r)) {
@@ -240,8 +242,8 @@ impl Allocator {
         }
     }
 
-    /// Books what is reserved on an agent, used or not, which makes roles as needed. Returns what was booked before; its roles
-    /// may be of no use any more.
+    /// Books what is reserved on an agent, used or not, which makes roles as needed. Returns what was booked before;
+    /// its roles may be of no use any more.
     pub(crate) fn settle_reserved(&mut self, a: u32) -> Vec<(u32, Amounts)> {
         let Some(agent) = self.agents.get(a) else { return Vec::new() };
         if agent.reserved.is_empty() && agent.total.iter().all(|r| r.is_unreserved()) {
@@ -281,7 +283,8 @@ impl Allocator {
         before
     }
 
-    /// Books reservations that were made or taken back; returns roles that this agent has nothing reserved for any more.
+    /// Books reservations that were made or taken back; returns roles that this agent has nothing reserved for any
+    /// more.
     pub(crate) fn settle_reserved_change(&mut self, a: u32, consumed: &Resources, converted: &Resources) -> Vec<u32> {
         for name in converted.iter().filter_map(|r| r.reservation_role()) {
             self.ensure_role(name);
@@ -379,8 +382,8 @@ impl Allocator {
         self.roles.iter().map(|(r, _)| r).collect()
     }
 
-    /// What counts against a role's quota: scalars that are reserved to it or to roles below it, used or not, and unreserved ones
-    /// that frameworks in these roles were offered or use.
+    /// What counts against a role's quota: scalars that are reserved to it or to roles below it, used or not, and
+    /// unreserved ones that frameworks in these roles were offered or use.
     pub fn quota_consumption(&self, role: &str) -> Quantities {
         if self.has_quotas() {
             let role = self.roles.find(role).and_then(|r| self.roles.get(r));

@@ -1,11 +1,11 @@
-//! One allocation cycle: the agents where something changed, in random order, twice: first guarantees that are not met, then
-//! fair shares. On each agent the roles come in their order, in each role the frameworks in theirs; whoever may have
-//! something gets all of the agent that it may have. What happens on one agent is in `visit`.
+//! One allocation cycle: the agents where something changed, in random order, twice: first guarantees that are not met,
+//! then fair shares. On each agent the roles come in their order, in each role the frameworks in theirs; whoever may
+//! have something gets all of the agent that it may have. What happens on one agent is in `visit`.
 //!
-//! A pair of agent and client that got nothing gets nothing again until one of them changes, or a quota leaves more room,
-//! because during a cycle everything only shrinks: what is available, what guarantees promise, what limits leave. So only
-//! these need a look: dirty agents with all clients, changed clients with all agents, pairs whose filter ended, and pairs
-//! that wait for room (`waiting`).
+//! A pair of agent and client that got nothing gets nothing again until one of them changes, or a quota leaves more
+//! room, because during a cycle everything only shrinks: what is available, what guarantees promise, what limits leave.
+//! So only these need a look: dirty agents with all clients, changed clients with all agents, pairs whose filter ended,
+//! and pairs that wait for room (`waiting`).
 
 use stdx::Tick;
 

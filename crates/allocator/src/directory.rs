@@ -1,5 +1,5 @@
-//! Dense numbers for ids: a table of rows and the way from an id to its row. Numbers are reused after removal. The map is
-//! only ever asked for one id, never walked, so its order reaches nobody.
+//! Dense numbers for ids: a table of rows and the way from an id to its row. Numbers are reused after removal. The map
+//! is only ever asked for one id, never walked, so its order reaches nobody.
 
 use std::{
     borrow::Borrow,

@@ -1,5 +1,6 @@
-//! Why a framework in one of its roles was offered nothing, worked out when somebody asks, from the tables as they are: the
-//! cycle itself keeps only who was granted something when. Asking walks all agents once for each client asked about.
+//! Why a framework in one of its roles was offered nothing, worked out when somebody asks, from the tables as they are:
+//! the cycle itself keeps only who was granted something when. Asking walks all agents once for each client asked
+//! about.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -93,8 +94,8 @@ pub enum Cause {
 }
 
 impl Allocator {
-    /// How frameworks stand in their roles: one framework, or those of one role and the roles below it, or all. Each costs a
-    /// look at every agent; after `looks_max` no more are begun, but the first is told in any case.
+    /// How frameworks stand in their roles: one framework, or those of one role and the roles below it, or all. Each
+    /// costs a look at every agent; after `looks_max` no more are begun, but the first is told in any case.
     pub fn explain(&self, now: Tick, framework: Option<&FrameworkId>, role: Option<&str>, looks_max: usize) -> Answer {
         let mut all = Answer::default();
         let room = looks_max / self.agents.iter().count().max(1);

@@ -1,6 +1,6 @@
-//! Who refused what on one agent. A filter hides the agent from one framework in one role as long as everything it could be
-//! offered is part of what it refused. Filters with the same refused resources share one copy, and whether they cover what
-//! the agent has is worked out once per change, not once per question.
+//! Who refused what on one agent. A filter hides the agent from one framework in one role as long as everything it
+//! could be offered is part of what it refused. Filters with the same refused resources share one copy, and whether
+//! they cover what the agent has is worked out once per change, not once per question.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -80,8 +80,8 @@ impl Filters {
         self.heap.push(Reverse(Filter { deadline, client, epoch, class: class as u32 }));
     }
 
-    /// Works out who is hidden, unless `available` is what was judged last. `plain` says that every client could be offered
-    /// the same; if not, `hides` tells whether these refused resources hide the agent from this client.
+    /// Works out who is hidden, unless `available` is what was judged last. `plain` says that every client could be
+    /// offered the same; if not, `hides` tells whether these refused resources hide the agent from this client.
     pub fn judge(
         &mut self,
         available: &Resources,

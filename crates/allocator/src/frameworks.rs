@@ -17,8 +17,8 @@ use crate::{
 };
 
 impl Allocator {
-    /// A framework subscribes. `used` is what it runs per agent, with allocation; it replaces what agents said before. Agents
-    /// that are not known yet are skipped, they bring their use along.
+    /// A framework subscribes. `used` is what it runs per agent, with allocation; it replaces what agents said before.
+    /// Agents that are not known yet are skipped, they bring their use along.
     pub fn add_framework(
         &mut self,
         now: Tick,
@@ -44,9 +44,9 @@ impl Allocator {
         }
     }
 
-    /// A framework's roles, suppressed roles, capabilities, minimum or constraints may have changed. Roles that it suppressed
-    /// until now lose their filters, and its refusals to leave agents are forgotten. Whether it is active is the
-    /// business of `activate_framework` and `deactivate_framework`.
+    /// A framework's roles, suppressed roles, capabilities, minimum or constraints may have changed. Roles that it
+    /// suppressed until now lose their filters, and its refusals to leave agents are forgotten. Whether it is active is
+    /// the business of `activate_framework` and `deactivate_framework`.
     pub fn update_framework(&mut self, now: Tick, id: &FrameworkId, profile: FrameworkProfile) {
         let Some(f) = self.frameworks.find(id).filter(|f| self.frameworks.get(*f).is_some_and(|row| row.known)) else {
             return;
@@ -311,8 +311,8 @@ impl Allocator {
         c
     }
 
-    /// Removes a client that is neither subscribed nor holds anything; with the last client go its role, and a framework that
-    /// never subscribed.
+    /// Removes a client that is neither subscribed nor holds anything; with the last client go its role, and a
+    /// framework that never subscribed.
     pub(crate) fn drop_client_if_unused(&mut self, c: u32) {
         let Some(client) = self.clients.get(c) else { return };
         if client.subscribed || client.holdings > 0 {

@@ -1,6 +1,7 @@
-//! Resource groups: parts of the cluster that agents compete to be in, each shared among some roles. Here is what a group
-//! is and which definitions make sense together; `competition` and `draw` hand out units, `contest` holds the competition
-//! of a cycle, `kept` collects pieces for it, `membership` keeps track of who is in which group inside the allocator.
+//! Resource groups: parts of the cluster that agents compete to be in, each shared among some roles. Here is what a
+//! group is and which definitions make sense together; `competition` and `draw` hand out units, `contest` holds the
+//! competition of a cycle, `kept` collects pieces for it, `membership` keeps track of who is in which group inside the
+//! allocator.
 
 pub mod competition;
 mod contest;
@@ -181,8 +182,8 @@ impl Group {
     }
 }
 
-/// Whether groups draw lots for a resource: the scalars that are reserved for nobody, not revocable, and divisible. All else
-/// goes where roles and capabilities say.
+/// Whether groups draw lots for a resource: the scalars that are reserved for nobody, not revocable, and divisible. All
+/// else goes where roles and capabilities say.
 pub(crate) fn is_divided(resource: &resources::Resource) -> bool {
     resource.is_unreserved()
         && !resource.is_revocable()

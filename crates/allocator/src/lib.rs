@@ -1,6 +1,7 @@
-//! Knows who gets what: dominant-resource fairness over a tree of roles, quotas, resource groups, filters, capabilities,
-//! reservations, offer constraints and maintenance. It does not know offers, tasks, or time beyond the `now` it is told: the
-//! master calls it inside its own step and turns grants into offers. `docs/allocation.md` tells the rules, with an example.
+//! Knows who gets what: dominant-resource fairness over a tree of roles, quotas, resource groups, filters,
+//! capabilities, reservations, offer constraints and maintenance. It does not know offers, tasks, or time beyond the
+//! `now` it is told: the master calls it inside its own step and turns grants into offers. `docs/allocation.md` tells
+//! the rules, with an example.
 //!
 //! ```text
 //!   what happened                     whom to look at             who gets what                       what is told
@@ -11,11 +12,11 @@
 //! ```
 //!
 //! `allocator` is the face. `config`, `profile` and `quota` hold what callers say, `constraints` the compiled offer
-//! constraints, `groups` resource groups. Inside, `frameworks`, `agents`, `quotas`, `maintenance`, `recovery` and `settlement`
-//! take the changes; `cycle` hands out, agent by agent (`visit`), in the order of `walk`; `schedule` and `waiting` say when
-//! and to whom to look next. They stand on `tree` and `standing` (who is next), `consumption` and `allowance` (how much is
-//! left for whom), `filters` (who refused what), `directory` (ids as dense numbers), `scalars` and `bits`. `explain` says why
-//! somebody got nothing. `invariants` says
+//! constraints, `groups` resource groups. Inside, `frameworks`, `agents`, `quotas`, `maintenance`, `recovery` and
+//! `settlement` take the changes; `cycle` hands out, agent by agent (`visit`), in the order of `walk`; `schedule` and
+//! `waiting` say when and to whom to look next. They stand on `tree` and `standing` (who is next), `consumption` and
+//! `allowance` (how much is left for whom), `filters` (who refused what), `directory` (ids as dense numbers), `scalars`
+//! and `bits`. `explain` says why somebody got nothing. `invariants` says
 //! what always holds, `oracle` is a second, slow and obvious allocator; both are for tests.
 
 #![forbid(unsafe_code)]

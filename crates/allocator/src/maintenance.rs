@@ -1,5 +1,5 @@
-//! Agents that will be unavailable: every framework that holds something there is asked to leave, one inverse offer at a time
-//! for each. Answers and refusals are kept per agent, and end when its unavailability changes.
+//! Agents that will be unavailable: every framework that holds something there is asked to leave, one inverse offer at
+//! a time for each. Answers and refusals are kept per agent, and end when its unavailability changes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -111,8 +111,8 @@ impl Allocator {
         Some(&self.maintenance.agents.get(&self.agents.find(agent)?)?.unavailability)
     }
 
-    /// An inverse offer is over: answered, or with `answer` of `None` timed out or rescinded. The next one comes with the batch
-    /// after `filter`, if the framework still holds something there.
+    /// An inverse offer is over: answered, or with `answer` of `None` timed out or rescinded. The next one comes with
+    /// the batch after `filter`, if the framework still holds something there.
     pub fn settle_inverse_offer(
         &mut self,
         now: Tick,
@@ -139,8 +139,9 @@ impl Allocator {
         asked.filter_map(|(id, asked)| Some((id.clone(), asked.answer?))).collect()
     }
 
-    /// Whom to ask to leave now: every active framework that holds something on an agent that will be unavailable, unless it is
-    /// being asked already or refused not long ago. To be called after `allocate`; when nothing changed it costs nothing.
+    /// Whom to ask to leave now: every active framework that holds something on an agent that will be unavailable,
+    /// unless it is being asked already or refused not long ago. To be called after `allocate`; when nothing changed it
+    /// costs nothing.
     pub fn inverse_grants(&mut self, now: Tick) -> Vec<InverseGrant> {
         let mut grants = Vec::new();
         if self.is_recovering() {

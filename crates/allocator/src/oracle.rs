@@ -1,6 +1,7 @@
-//! A second allocator, slow and obvious: nothing is remembered between cycles but the facts, and every cycle tries every
-//! framework on every agent. Here are the facts and how they change; `cycle` hands out, `shares` says who is next, `quota`
-//! how much a role may have, `groups` who won what. `agreement` lets random histories run through both and compares every grant.
+//! A second allocator, slow and obvious: nothing is remembered between cycles but the facts, and every cycle tries
+//! every framework on every agent. Here are the facts and how they change; `cycle` hands out, `shares` says who is
+//! next, `quota` how much a role may have, `groups` who won what. `agreement` lets random histories run through both
+//! and compares every grant.
 
 mod agreement;
 mod cycle;

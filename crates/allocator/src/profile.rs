@@ -17,7 +17,8 @@ pub struct FrameworkProfile {
     pub roles: BTreeSet<String>,
     pub suppressed: BTreeSet<String>,
     pub capabilities: FrameworkCapabilities,
-    /// Per role, what an offer must hold at least one of instead of the master's own sets; an empty list means anything.
+    /// Per role, what an offer must hold at least one of instead of the master's own sets; an empty list means
+    /// anything.
     pub min_allocatable: BTreeMap<String, Vec<Quantities>>,
     pub constraints: Option<OfferConstraints>,
     /// Whether it is connected and gets offers.

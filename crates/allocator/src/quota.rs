@@ -1,5 +1,6 @@
-//! Quotas as values, and what makes one impossible. A guarantee is kept free for a role, a limit bounds it; both count the
-//! scalars of the role and all roles below it. Who consumes how much is in `consumption`; texts of refusals are Mesos's.
+//! Quotas as values, and what makes one impossible. A guarantee is kept free for a role, a limit bounds it; both count
+//! the scalars of the role and all roles below it. Who consumes how much is in `consumption`; texts of refusals are
+//! Mesos's.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -152,8 +153,8 @@ fn check_amount(field: &'static str, what: &'static str, name: &str, amount: f64
     Ok(Quantity::from_f64(amount))
 }
 
-/// Whether these quotas, all there are, can stand side by side: each role's guarantee holds those of its children, and no limit
-/// is wider than one above it.
+/// Whether these quotas, all there are, can stand side by side: each role's guarantee holds those of its children, and
+/// no limit is wider than one above it.
 pub fn check_tree(quotas: &BTreeMap<String, Quota>) -> Result<(), QuotaError> {
     let mut children: BTreeMap<&str, Quantities> = BTreeMap::new();
     for (name, quota) in quotas {
@@ -187,7 +188,8 @@ pub fn check_tree(quotas: &BTreeMap<String, Quota>) -> Result<(), QuotaError> {
     Ok(())
 }
 
-/// Whether a cluster with these agents has what the guarantees promise together. A parent's guarantee holds its children's.
+/// Whether a cluster with these agents has what the guarantees promise together. A parent's guarantee holds its
+/// children's.
 pub fn check_capacity<'a>(
     quotas: &BTreeMap<String, Quota>,
     agents: impl IntoIterator<Item = &'a Resources>,
@@ -224,8 +226,8 @@ pub fn check_weight(weight: f64) -> Result<f64, WeightError> {
     if weight > 0.0 && weight.is_finite() { Ok(weight) } else { Err(WeightError(weight)) }
 }
 
-/// So many levels the tree of roles has. Names come from frameworks, and each level costs a row; deeper ones stand on the
-/// last level.
+/// So many levels the tree of roles has. Names come from frameworks, and each level costs a row; deeper ones stand on
+/// the last level.
 const LEVELS: usize = 64;
 
 /// The role above; nothing for a role of the top level.

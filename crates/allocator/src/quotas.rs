@@ -43,8 +43,8 @@ impl Allocator {
         &self.quotas
     }
 
-    /// Whether quotas can be changed like this, all at once. Says what breaks first; what `QuotaError::can_be_forced` is only
-    /// looked at without `force`. Changes nothing.
+    /// Whether quotas can be changed like this, all at once. Says what breaks first; what `QuotaError::can_be_forced`
+    /// is only looked at without `force`. Changes nothing.
     pub fn check_quotas(&self, changes: &BTreeMap<String, Quota>, force: bool) -> Result<(), QuotaError> {
         let mut all = self.quotas.clone();
         for (role, quota) in changes {

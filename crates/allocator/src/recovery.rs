@@ -1,5 +1,5 @@
-//! After a failover: with quotas, nothing is offered until enough agents are back, because guarantees cannot be kept free on
-//! agents that nobody knows yet.
+//! After a failover: with quotas, nothing is offered until enough agents are back, because guarantees cannot be kept
+//! free on agents that nobody knows yet.
 
 use stdx::Tick;
 
@@ -14,8 +14,8 @@ pub(crate) struct Recovery {
 }
 
 impl Allocator {
-    /// A new leader begins, with the quotas already set and `expected_agents` in the registry. Without quotas, or without agents to
-    /// wait for, nothing waits.
+    /// A new leader begins, with the quotas already set and `expected_agents` in the registry. Without quotas, or
+    /// without agents to wait for, nothing waits.
     pub fn begin_recovery(&mut self, now: Tick, expected_agents: usize) {
         let agents = (expected_agents as f64 * self.config.agent_recovery_factor) as usize;
         if agents > 0 && self.has_quotas() {

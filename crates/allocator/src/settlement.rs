@@ -17,8 +17,8 @@ use crate::{
 };
 
 impl Allocator {
-    /// A framework answered an offer: the outcome of an ACCEPT or DECLINE on one agent and one role, in one step. Ignored
-    /// when framework or agent are gone.
+    /// A framework answered an offer: the outcome of an ACCEPT or DECLINE on one agent and one role, in one step.
+    /// Ignored when framework or agent are gone.
     pub fn settle(&mut self, now: Tick, framework: &FrameworkId, agent: &AgentId, settlement: Settlement) {
         Self::check_allocated(&settlement.offered);
         let Some((a, c)) = self.find_holder(framework, agent, &settlement.offered) else { return };
@@ -82,8 +82,8 @@ impl Allocator {
         }
     }
 
-    /// An operator converts free resources of an agent: reserves, creates volumes, or takes that back. Nothing changes when
-    /// they are not all free.
+    /// An operator converts free resources of an agent: reserves, creates volumes, or takes that back. Nothing changes
+    /// when they are not all free.
     pub fn update_available(
         &mut self,
         now: Tick,
@@ -218,8 +218,8 @@ impl Allocator {
         self.account(a, c, resources, before, false);
     }
 
-    /// Moves the standings of a client, its role and those above by what changed hands. `before` is what they had, if copies of
-    /// shared resources make the difference other than the sum of `resources`.
+    /// Moves the standings of a client, its role and those above by what changed hands. `before` is what they had, if
+    /// copies of shared resources make the difference other than the sum of `resources`.
     fn account(&mut self, a: u32, c: u32, resources: &Resources, before: Option<SharedAmounts>, more: bool) {
         self.settle_available(a);
         let Some(r) = self.clients.get(c).map(|client| client.role) else { return };
@@ -263,8 +263,8 @@ impl Allocator {
         }
     }
 
-    /// What a client, its role and those above have on an agent, when `resources` hold shared ones: copies of those count once,
-    /// so that amounts cannot simply be added.
+    /// What a client, its role and those above have on an agent, when `resources` hold shared ones: copies of those
+    /// count once, so that amounts cannot simply be added.
     fn shared_amounts(&mut self, a: u32, c: u32, resources: &Resources) -> Option<SharedAmounts> {
         if !resources.iter().any(|resource| resource.is_shared()) {
             return None;

@@ -1,5 +1,5 @@
-//! One agent on offer: which clients come into question, what each of them may have of it, and who gets it. In which order
-//! they are tried is in `walk`.
+//! One agent on offer: which clients come into question, what each of them may have of it, and who gets it. In which
+//! order they are tried is in `walk`.
 
 use resources::{Quantities, Resources};
 use smallvec::SmallVec;
@@ -129,7 +129,8 @@ impl Allocator {
         any
     }
 
-    /// Clients that could be offered something of an agent whose filters are judged; `only` those of either set, if given.
+    /// Clients that could be offered something of an agent whose filters are judged; `only` those of either set, if
+    /// given.
     pub(crate) fn candidates(&self, agent: &Agent, enough: bool, only: Option<(&Bits, &Bits)>) -> Candidates {
         let mut words = Candidates::new();
         let Some(open) = self.open.get(usize::from(agent.flags)) else { return words };
@@ -188,8 +189,8 @@ impl Allocator {
         self.agents.get(visit.a).is_none_or(|agent| agent.available.is_empty() && !agent.has_shared)
     }
 
-    /// Cuts a portion down to what quotas leave of it; says whether it was cut. Nothing when the role is not to be served in this
-    /// pass.
+    /// Cuts a portion down to what quotas leave of it; says whether it was cut. Nothing when the role is not to be
+    /// served in this pass.
     fn bound(&mut self, r: u32, portion: Resources, visit: &Visit) -> Option<(Resources, bool)> {
         if !self.has_quotas() {
             return Some((portion, false));
@@ -265,8 +266,9 @@ impl Allocator {
         self.room.note_surplus(false);
     }
 
-    /// What a client could be offered of an agent: the unreserved, what is reserved to its role and those above, without what
-    /// its framework cannot cope with, and with `once`, without the shared resources that went out in this cycle.
+    /// What a client could be offered of an agent: the unreserved, what is reserved to its role and those above,
+    /// without what its framework cannot cope with, and with `once`, without the shared resources that went out in this
+    /// cycle.
     pub(crate) fn portion(&self, agent: &Agent, c: u32, once: bool) -> Resources {
         let Some(client) = self.clients.get(c) else { return Resources::EMPTY };
         let (Some(framework), Some(role)) = (self.frameworks.get(client.framework), self.roles.get(client.role)) else {

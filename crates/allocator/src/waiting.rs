@@ -1,5 +1,5 @@
-//! Pairs of agents and clients that wait for room: with quotas, somebody would have got more of an agent if a limit had left
-//! room or if guarantees had not needed it. They are looked at again when that changes, and not before.
+//! Pairs of agents and clients that wait for room: with quotas, somebody would have got more of an agent if a limit had
+//! left room or if guarantees had not needed it. They are looked at again when that changes, and not before.
 
 use stdx::Tick;
 

@@ -195,7 +195,8 @@ impl Allocator {
         roles
     }
 
-    /// The places of one level. Granting only notes that orders are stale, so they can be walked outside of them meanwhile.
+    /// The places of one level. Granting only notes that orders are stale, so they can be walked outside of them
+    /// meanwhile.
     fn take_level(&mut self, owner: Option<u32>, words: &[u64], visit: &Visit) -> Frame {
         self.refresh_level(owner);
         let places = match visit.sorters.0 {

@@ -1,8 +1,9 @@
 //! Knows how to draw figures: lines, steps, stacked areas and bars as SVG, tables, and reports as one HTML file without
 //! scripts or anything to fetch. Does not know what is drawn.
 //!
-//! `LineChart` and `BarChart` make an SVG each; `Report` puts charts, tables and text into a page. `axis` chooses ranges and
-//! ticks, `number` writes numbers, `palette` holds the colours for light and dark, `canvas` is the sheet all charts stand on.
+//! `LineChart` and `BarChart` make an SVG each; `Report` puts charts, tables and text into a page. `axis` chooses
+//! ranges and ticks, `number` writes numbers, `palette` holds the colours for light and dark, `canvas` is the sheet all
+//! charts stand on.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! The colours. Charts carry those of a light page; a style sheet inside each SVG changes them where the reader's system is
-//! dark.
+//! The colours. Charts carry those of a light page; a style sheet inside each SVG changes them where the reader's
+//! system is dark.
 
 use plotters::style::RGBColor;
 

@@ -1,5 +1,5 @@
-//! What a master says of its cluster, as the rows that commands print. The fields and their names are stable: programs read
-//! them as JSON (docs/cli.md). Pure; `tables` prints them.
+//! What a master says of its cluster, as the rows that commands print. The fields and their names are stable: programs
+//! read them as JSON (docs/cli.md). Pure; `tables` prints them.
 
 use std::collections::BTreeMap;
 

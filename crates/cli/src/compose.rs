@@ -115,8 +115,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     units::parse_duration(&format!("{number}{unit}"))
 }
 
-/// `URI[:OPTION…]`, options being `extract`, `noextract`, `executable`, `cache` and `output=NAME`. A path without a scheme
-/// is one of this machine.
+/// `URI[:OPTION…]`, options being `extract`, `noextract`, `executable`, `cache` and `output=NAME`. A path without a
+/// scheme is one of this machine.
 pub fn parse_uri(text: &str) -> Result<v1::command_info::Uri, String> {
     let mut uri = command_info::Uri::default();
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! How every command reaches a cluster: the options that name it, the credential shown to it, and what a failed call means
-//! to the person who typed it. The calls themselves are the `client` crate's, saved clusters are `context`'s.
+//! How every command reaches a cluster: the options that name it, the credential shown to it, and what a failed call
+//! means to the person who typed it. The calls themselves are the `client` crate's, saved clusters are `context`'s.
 
 use std::{
     future::Future,

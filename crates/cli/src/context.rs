@@ -1,5 +1,5 @@
-//! `meseta context`: clusters with names, kept in a file, so that nobody types addresses and credentials with each command.
-//! The file holds the path of a credential, never the secret.
+//! `meseta context`: clusters with names, kept in a file, so that nobody types addresses and credentials with each
+//! command. The file holds the path of a credential, never the secret.
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +25,8 @@ const FILE_VARIABLE: &str = "MESETA_CONFIG";
 
 /// Clusters with names: each has the addresses of its masters, and may have a credential.
 ///
-/// They are kept in ~/.config/meseta/config.toml (MESETA_CONFIG names another file). Every command takes --context NAME.
+/// They are kept in ~/.config/meseta/config.toml (MESETA_CONFIG names another file). Every command takes --context
+/// NAME.
 #[derive(clap::Args, Debug)]
 pub struct ContextArguments {
     #[command(subcommand)]
@@ -50,7 +51,8 @@ enum Verb {
     /// Adds a context, or changes what is given of one that is there. The first one is used from then on.
     Set {
         name: String,
-        /// The master; several have commas between them. Or where masters meet: zk://host:port/path, etcd://host:port/path.
+        /// The master; several have commas between them. Or where masters meet: zk://host:port/path,
+        /// etcd://host:port/path.
         #[arg(long, value_name = "HOST:PORT")]
         master: Option<String>,
         /// A file with a principal and its secret. An empty text takes it away.

@@ -1,6 +1,7 @@
-//! `meseta demo`: a whole cluster in this process, and two frameworks that compete on it. One counts the words of a real
-//! text by map and reduce (`word_count`), the other runs a stream of small tasks and pods (`stream`). At the end the count
-//! is compared with one made directly (`text`), and it is shown who got what (`shares`) and where it ran (`ledger`).
+//! `meseta demo`: a whole cluster in this process, and two frameworks that compete on it. One counts the words of a
+//! real text by map and reduce (`word_count`), the other runs a stream of small tasks and pods (`stream`). At the end
+//! the count is compared with one made directly (`text`), and it is shown who got what (`shares`) and where it ran
+//! (`ledger`).
 
 mod ledger;
 mod shares;

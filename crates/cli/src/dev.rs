@@ -34,8 +34,8 @@ pub struct DevArguments {
     /// The master's port; agents take free ones, and keep them with --work-dir.
     #[arg(long, default_value_t = 5050)]
     pub port: u16,
-    /// Where everything is kept, so that the cluster goes on after a restart. Without it a temporary directory, which is
-    /// removed at the end.
+    /// Where everything is kept, so that the cluster goes on after a restart. Without it a temporary directory, which
+    /// is removed at the end.
     #[arg(long)]
     pub work_dir: Option<PathBuf>,
     /// What each agent offers, such as 'cpus:4;mem:2048'. Without it agents share this machine evenly.

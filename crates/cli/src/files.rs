@@ -1,5 +1,5 @@
-//! Files that people name on the command line, read with a bound: a device, a pipe or the wrong file gives an error, not
-//! a machine without memory.
+//! Files that people name on the command line, read with a bound: a device, a pipe or the wrong file gives an error,
+//! not a machine without memory.
 
 use std::{
     fs::File,

@@ -33,8 +33,8 @@ impl From<NotFound> for String {
     }
 }
 
-/// The one task that is meant by `text`: the one of this id, else the one of this name, else the one whose id begins so; and
-/// where several are meant, the only one that has not ended. `framework` narrows the search if ids repeat.
+/// The one task that is meant by `text`: the one of this id, else the one of this name, else the one whose id begins
+/// so; and where several are meant, the only one that has not ended. `framework` narrows the search if ids repeat.
 pub fn task<'a>(
     cluster: &'a Cluster,
     text: &str,

@@ -1,5 +1,5 @@
-//! Which part of an offer a task takes: what is reserved to the role first, then what belongs to nobody. Pure; offers come
-//! from `framework`.
+//! Which part of an offer a task takes: what is reserved to the role first, then what belongs to nobody. Pure; offers
+//! come from `framework`.
 
 use proto::v1;
 use resources::{Quantities, Quantity, Resource, Resources};

@@ -1,5 +1,6 @@
-//! Following the output of one task, and cutting output into lines. Reads what is new, waits longer while nothing is, stops
-//! at the end of the file once the task has ended. `tails` follows many at once, `sandbox` knows where the files lie.
+//! Following the output of one task, and cutting output into lines. Reads what is new, waits longer while nothing is,
+//! stops at the end of the file once the task has ended. `tails` follows many at once, `sandbox` knows where the files
+//! lie.
 
 use std::{future::Future, time::Duration};
 
@@ -62,8 +63,8 @@ pub async fn follow<F: Future<Output = ()>>(
 /// Longer lines are broken, so that a task that never ends its line takes no memory.
 const LINE_MAX: usize = 64 << 10;
 
-/// `file` has become shorter than what was read of it: its front has been cut off, in one or more pieces of the same size.
-/// Gives `sink` what nobody has read of them; the answer is where to go on in `file`.
+/// `file` has become shorter than what was read of it: its front has been cut off, in one or more pieces of the same
+/// size. Gives `sink` what nobody has read of them; the answer is where to go on in `file`.
 async fn read_cut_off<F: Future<Output = ()>>(
     sandbox: &Sandbox,
     file: &str,

@@ -1,6 +1,7 @@
-//! A framework that runs whatever it is given: it takes from offers just enough, launches, acknowledges, asks again after
-//! the master was away, and asks for no offers while nothing waits. It runs as a task of its own; orders go in, news come
-//! out. What is run and what its end means is its owner's business (`run`, `demo`); `plan` decides what goes where.
+//! A framework that runs whatever it is given: it takes from offers just enough, launches, acknowledges, asks again
+//! after the master was away, and asks for no offers while nothing waits. It runs as a task of its own; orders go in,
+//! news come out. What is run and what its end means is its owner's business (`run`, `demo`); `plan` decides what goes
+//! where.
 
 pub mod plan;
 

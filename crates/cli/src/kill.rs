@@ -1,5 +1,5 @@
-//! `meseta kill`: ends tasks of any framework through their agents, or a whole framework through the master. Mesos has no
-//! operator's call that kills a task, and a framework is not taken over for it: its scheduler must stay in charge.
+//! `meseta kill`: ends tasks of any framework through their agents, or a whole framework through the master. Mesos has
+//! no operator's call that kills a task, and a framework is not taken over for it: its scheduler must stay in charge.
 
 use std::{collections::BTreeMap, process::ExitCode};
 
@@ -21,10 +21,10 @@ const SIGKILL: i32 = 9;
 
 /// Ends tasks, or with --framework alone a framework and all its tasks.
 ///
-/// A task is ended where it runs: its agent sends a signal to its container. The executor of a command passes SIGTERM on to
-/// the command, waits for the task's grace period, and the task becomes TASK_KILLED. A container of a pod gets the signal
-/// itself; the pod's executor then ends the rest of the pod. Frameworks learn of the end as of any other and may start the
-/// task again.
+/// A task is ended where it runs: its agent sends a signal to its container. The executor of a command passes SIGTERM
+/// on to the command, waits for the task's grace period, and the task becomes TASK_KILLED. A container of a pod gets
+/// the signal itself; the pod's executor then ends the rest of the pod. Frameworks learn of the end as of any other and
+/// may start the task again.
 #[derive(clap::Args, Debug)]
 pub struct KillArguments {
     #[command(flatten)]
@@ -37,7 +37,8 @@ pub struct KillArguments {
     /// The framework of the tasks; without a TASK the framework that is torn down. Its id, a short id, or its name.
     #[arg(long, value_name = "ID")]
     framework: Option<String>,
-    /// SIGKILL at once, which no program can catch; a command's task then becomes TASK_FAILED, for its executor dies too.
+    /// SIGKILL at once, which no program can catch; a command's task then becomes TASK_FAILED, for its executor dies
+    /// too.
     #[arg(short, long)]
     force: bool,
     /// Ends the task's custom executor with all the tasks that it runs.

@@ -1,7 +1,7 @@
 //! Knows the commands that people type. Knows no protocol (that is `client`) and no decision of a server.
 //!
-//! `servers` starts masters and agents, `dev` both in one process; most other files are one command each. `connect` finds the
-//! cluster, `output` is the only way to the terminal.
+//! `servers` starts masters and agents, `dev` both in one process; most other files are one command each. `connect`
+//! finds the cluster, `output` is the only way to the terminal.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 

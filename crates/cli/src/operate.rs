@@ -1,5 +1,5 @@
-//! `meseta quota | weights | maintenance | reserve | unreserve | agents drain` and its kin: what operators set. One file per
-//! command below; here is how they read amounts and say what went wrong.
+//! `meseta quota | weights | maintenance | reserve | unreserve | agents drain` and its kin: what operators set. One
+//! file per command below; here is how they read amounts and say what went wrong.
 
 pub mod agents;
 mod maintenance;

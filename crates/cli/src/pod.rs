@@ -1,5 +1,5 @@
-//! Pod files: several containers that live and die together. Two shapes, both JSON or YAML: Mesos's `TaskGroupInfo`, and a
-//! shorter one (docs/pods.md). Pure; `run` launches what is read here.
+//! Pod files: several containers that live and die together. Two shapes, both JSON or YAML: Mesos's `TaskGroupInfo`,
+//! and a shorter one (docs/pods.md). Pure; `run` launches what is read here.
 
 use std::{collections::BTreeMap, time::Duration};
 

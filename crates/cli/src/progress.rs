@@ -1,5 +1,5 @@
-//! What a person sees while work goes on: a bar on a terminal, plain lines elsewhere, nothing but errors with `--quiet`.
-//! All of it on stderr, for stdout is the tasks'.
+//! What a person sees while work goes on: a bar on a terminal, plain lines elsewhere, nothing but errors with
+//! `--quiet`. All of it on stderr, for stdout is the tasks'.
 
 use std::{
     io::{self, IsTerminal},

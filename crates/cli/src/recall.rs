@@ -1,5 +1,5 @@
-//! Tasks that the master has forgotten, from the agents: they know what they ran last, and sandboxes stay until they are
-//! collected.
+//! Tasks that the master has forgotten, from the agents: they know what they ran last, and sandboxes stay until they
+//! are collected.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ const AT_ONCE: usize = 16;
 /// Of an agent, how many frameworks are searched for sandboxes, the newest first.
 const FRAMEWORKS_MAX: usize = 200;
 
-/// The cluster as its agents know it: their tasks, also those of frameworks that are completed. If none of these is meant by
-/// `text`, what is found in their directories.
+/// The cluster as its agents know it: their tasks, also those of frameworks that are completed. If none of these is
+/// meant by `text`, what is found in their directories.
 pub async fn of_agents(connect: &Connect, text: &str, framework: Option<&str>) -> Result<Cluster, String> {
     let mut cluster = tables::fetch(connect, Parts { agents: true, ..Parts::default() }).await?;
     let options = connect.target()?.options();

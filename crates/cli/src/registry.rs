@@ -1,5 +1,5 @@
-//! `meseta registry dump | restore | check`: the durable state of a cluster, whatever keeps it: carried from one store to
-//! another, taken over from Apache Mesos, looked over.
+//! `meseta registry dump | restore | check`: the durable state of a cluster, whatever keeps it: carried from one store
+//! to another, taken over from Apache Mesos, looked over.
 
 use std::{
     collections::BTreeMap,
@@ -59,7 +59,8 @@ enum Verb {
 /// What keeps a registry.
 #[derive(clap::Args, Clone)]
 struct Store {
-    /// The --work_dir of a master that is alone (and stopped), or the URL where masters meet: zk://…, etcd://…, http://…
+    /// The --work_dir of a master that is alone (and stopped), or the URL where masters meet: zk://…, etcd://…,
+    /// http://…
     #[arg(long, value_name = "DIR|URL")]
     store: String,
 }

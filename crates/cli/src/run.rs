@@ -49,8 +49,8 @@ const DEFAULT_MEM: f64 = 128.0;
 pub struct RunArguments {
     #[command(flatten)]
     connect: Connect,
-    /// What to run: text for `sh -c`, or with --argv a program and its arguments. A script of this directory, ./work.sh, is
-    /// shipped along.
+    /// What to run: text for `sh -c`, or with --argv a program and its arguments. A script of this directory,
+    /// ./work.sh, is shipped along.
     ///
     /// Options come before it. `--` before it lets it begin with `-`, or have options that are named like these.
     #[arg(trailing_var_arg = true, required_unless_present = "pod")]
@@ -82,8 +82,8 @@ pub struct RunArguments {
     /// A variable of the tasks' environment; may be given again.
     #[arg(long, value_name = "NAME=VALUE", value_parser = compose::parse_variable)]
     env: Vec<(String, String)>,
-    /// A file that each task finds in its directory; behind it, options: `:extract`, `:noextract`, `:executable`, `:cache`,
-    /// `:output=NAME`. May be given again.
+    /// A file that each task finds in its directory; behind it, options: `:extract`, `:noextract`, `:executable`,
+    /// `:cache`, `:output=NAME`. May be given again.
     #[arg(long, value_name = "URI[:OPTION]", value_parser = compose::parse_uri)]
     uri: Vec<v1::command_info::Uri>,
     /// The user who runs the tasks; you without it.

@@ -18,14 +18,15 @@ pub fn runtime() -> Result<Runtime, String> {
         .map_err(|e| format!("cannot start the runtime: {e}"))
 }
 
-/// A runtime of one thread: what an agent does is little, and handing it from thread to thread costs more than doing it.
+/// A runtime of one thread: what an agent does is little, and handing it from thread to thread costs more than doing
+/// it.
 pub fn small_runtime() -> Result<Runtime, String> {
     keep_memory_together();
     Builder::new_current_thread().enable_all().build().map_err(|e| format!("cannot start the runtime: {e}"))
 }
 
-/// All threads allocate from one heap that grows and shrinks in large steps: glibc's heaps of threads ask the kernel for
-/// every few pages.
+/// All threads allocate from one heap that grows and shrinks in large steps: glibc's heaps of threads ask the kernel
+/// for every few pages.
 fn keep_memory_together() {
     // SAFETY: sets parameters of the allocator; there is one thread.
     unsafe {

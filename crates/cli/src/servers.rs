@@ -1,5 +1,5 @@
-//! `meseta master`, `meseta agent`: from the command line to running servers, and from signals to their end. `dev` runs them
-//! in one process.
+//! `meseta master`, `meseta agent`: from the command line to running servers, and from signals to their end. `dev` runs
+//! them in one process.
 
 use std::process::ExitCode;
 

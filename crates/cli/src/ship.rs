@@ -1,5 +1,5 @@
-//! Local files that a command names. Tasks run elsewhere and do not see this machine's files: a script that is the command
-//! itself is shipped with it, in a variable that the command unpacks, which any agent understands.
+//! Local files that a command names. Tasks run elsewhere and do not see this machine's files: a script that is the
+//! command itself is shipped with it, in a variable that the command unpacks, which any agent understands.
 
 use std::path::{Component, Path};
 

@@ -1,5 +1,5 @@
-//! What quotas have to do with it when something does not start: limits that are reached, and resources that are free but
-//! kept for others. Pure; for `meseta run` and `meseta why`.
+//! What quotas have to do with it when something does not start: limits that are reached, and resources that are free
+//! but kept for others. Pure; for `meseta run` and `meseta why`.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,8 @@ impl Quotas {
         sentences
     }
 
-    /// Why needs that would fit into what is free get nothing: it is kept for roles that hold less than they are guaranteed.
+    /// Why needs that would fit into what is free get nothing: it is kept for roles that hold less than they are
+    /// guaranteed.
     pub fn guarantees_in_the_way(&self, role: &str, needs: &Quantities, free: &Quantities) -> Option<String> {
         for (name, need) in needs.iter() {
             let unmet = |config: &QuotaConfig| {

@@ -1,5 +1,5 @@
-//! `meseta sim`: work on a simulated cluster: real masters and allocator, light agents, virtual time, and failures where they are
-//! asked for. The engine is the `sim` crate's; here are its options, and its report.
+//! `meseta sim`: work on a simulated cluster: real masters and allocator, light agents, virtual time, and failures
+//! where they are asked for. The engine is the `sim` crate's; here are its options, and its report.
 
 use std::{collections::BTreeMap, io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
@@ -23,8 +23,8 @@ use crate::{
 
 /// Runs work on a simulated cluster and shows how it went: utilisation, fairness, waiting times, makespan.
 ///
-/// The master and the allocator are the real ones; agents, frameworks, network and time are simulated. The same options give the
-/// same result.
+/// The master and the allocator are the real ones; agents, frameworks, network and time are simulated. The same options
+/// give the same result.
 #[derive(clap::Args, Debug)]
 pub struct SimArguments {
     #[command(flatten)]
@@ -33,8 +33,8 @@ pub struct SimArguments {
     files: ReportFiles,
     #[command(flatten)]
     work: Work,
-    /// Ends the simulation at this time; without it, a --mix ends at its horizon and a --trace with its last task, or after ten
-    /// times what it would take at the best.
+    /// Ends the simulation at this time; without it, a --mix ends at its horizon and a --trace with its last task, or
+    /// after ten times what it would take at the best.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     until: Option<Duration>,
     #[command(flatten)]

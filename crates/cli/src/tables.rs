@@ -1,4 +1,5 @@
-//! `meseta status`, `agents`, `frameworks`, `tasks`: what a cluster is and does at this moment. `cluster` makes the rows.
+//! `meseta status`, `agents`, `frameworks`, `tasks`: what a cluster is and does at this moment. `cluster` makes the
+//! rows.
 
 use std::{collections::BTreeMap, process::ExitCode};
 
@@ -155,8 +156,8 @@ pub fn status(arguments: StatusArguments) -> ExitCode {
     })
 }
 
-/// Which of what a master knows a command reads. Tasks come with all that the master remembers of ended ones; where their
-/// numbers are enough, `counts` is a small part of that.
+/// Which of what a master knows a command reads. Tasks come with all that the master remembers of ended ones; where
+/// their numbers are enough, `counts` is a small part of that.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Parts {
     pub agents: bool,

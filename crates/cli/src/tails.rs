@@ -1,5 +1,5 @@
-//! The output of many tasks at once: one reader for each agent, with a bounded number of requests on their way, however many
-//! tasks run there. What is read goes to `printer`; when tasks begin and end is told by `run/watch`.
+//! The output of many tasks at once: one reader for each agent, with a bounded number of requests on their way, however
+//! many tasks run there. What is read goes to `printer`; when tasks begin and end is told by `run/watch`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,5 @@
-//! `meseta what-if`: how a cluster would share its resources with other weights, quotas or agents. It reads documents and
-//! writes reports; the replaying is the `what_if` crate's.
+//! `meseta what-if`: how a cluster would share its resources with other weights, quotas or agents. It reads documents
+//! and writes reports; the replaying is the `what_if` crate's.
 
 use std::{
     path::{Path, PathBuf},

@@ -1,4 +1,5 @@
-//! A custom executor's side of the v1 executor API: one subscription to the agent that started it, and updates beside it.
+//! A custom executor's side of the v1 executor API: one subscription to the agent that started it, and updates beside
+//! it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -138,8 +139,8 @@ pub struct ExecutorEvents {
 }
 
 impl ExecutorEvents {
-    /// The next event. After an `Err` an executor whose `MESOS_CHECKPOINT` is 1 subscribes again, any other ends. Safe to
-    /// drop and call again.
+    /// The next event. After an `Err` an executor whose `MESOS_CHECKPOINT` is 1 subscribes again, any other ends. Safe
+    /// to drop and call again.
     pub async fn next(&mut self) -> Result<Event, Error> {
         let Some(record) = self.records.next().await? else {
             return Err(Error::Ended("the agent closed it".to_owned()));

@@ -1,9 +1,9 @@
 //! Knows how a program talks to a cluster from outside: as a framework (`SchedulerClient`, `Subscription`), as a custom
-//! executor (`ExecutorClient`), as an operator (`MasterClient`, `AgentClient`), against Meseta or Apache Mesos alike. Knows
-//! nothing about how either side decides.
+//! executor (`ExecutorClient`), as an operator (`MasterClient`, `AgentClient`), against Meseta or Apache Mesos alike.
+//! Knows nothing about how either side decides.
 //!
-//! `masters` names the masters, `reach` finds the leading one among them and follows redirects, `error` says what can go
-//! wrong. A framework in full:
+//! `masters` names the masters, `reach` finds the leading one among them and follows redirects, `error` says what can
+//! go wrong. A framework in full:
 //!
 //! ```no_run
 //! use client::{Incoming, Masters, SchedulerClient, Subscription};

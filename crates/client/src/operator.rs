@@ -286,8 +286,8 @@ impl MasterClient {
         self.ask(call, |response| response.get_groups.map(|all| all.groups)).await
     }
 
-    /// Adds a group, or puts it in place of the one of its name. `force` sets it even if the cluster is too small for what
-    /// groups are guaranteed.
+    /// Adds a group, or puts it in place of the one of its name. `force` sets it even if the cluster is too small for
+    /// what groups are guaranteed.
     pub async fn set_group(&self, group: ResourceGroup, force: bool) -> Result<(), Error> {
         let set_group = Some(SetGroup { group, force: Some(force) });
         let call = master::Call { set_group, ..master_call(master::call::Type::SetGroup) };
@@ -300,7 +300,8 @@ impl MasterClient {
         self.call(&call).await.map(drop)
     }
 
-    /// How frameworks stand in their roles: one framework, or those of one role and the roles below it, or with neither all.
+    /// How frameworks stand in their roles: one framework, or those of one role and the roles below it, or with neither
+    /// all.
     pub async fn explain(
         &self,
         framework_id: Option<proto::v1::FrameworkId>,

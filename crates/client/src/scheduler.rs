@@ -1,5 +1,5 @@
-//! A framework's side of the v1 scheduler API: one subscription, and calls beside it. `subscription` adds coming back after
-//! the master was away.
+//! A framework's side of the v1 scheduler API: one subscription, and calls beside it. `subscription` adds coming back
+//! after the master was away.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -1,5 +1,5 @@
-//! A subscription that comes back: after the master was away it subscribes again, with the framework's id, waiting longer
-//! after each attempt that fails.
+//! A subscription that comes back: after the master was away it subscribes again, with the framework's id, waiting
+//! longer after each attempt that fails.
 
 use std::{
     fmt,
@@ -57,8 +57,8 @@ impl Default for Backoff {
 /// What a subscription brings.
 #[derive(Debug)]
 pub enum Incoming {
-    /// Subscribed, for the first time or again. After a reconnection offers made earlier are void, and `reconcile` tells
-    /// what happened meanwhile.
+    /// Subscribed, for the first time or again. After a reconnection offers made earlier are void, and `reconcile`
+    /// tells what happened meanwhile.
     Subscribed { framework_id: v1::FrameworkId, again: bool },
     /// Any other event, heartbeats left out.
     Event(Box<Event>),

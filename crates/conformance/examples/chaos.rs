@@ -1,7 +1,7 @@
-//! Several masters under faults: three masters, three servers of ZooKeeper or etcd and agents, each on a host of its own
-//! network, and five frameworks on three kinds of drivers that run tasks all the while, until every fault had its rounds.
-//! Then: were there ever two leaders, was an acknowledged registry write lost or one made by a deposed master, did every
-//! task end once and with the state that its traces show? `cargo xtask chaos` runs it.
+//! Several masters under faults: three masters, three servers of ZooKeeper or etcd and agents, each on a host of its
+//! own network, and five frameworks on three kinds of drivers that run tasks all the while, until every fault had its
+//! rounds. Then: were there ever two leaders, was an acknowledged registry write lost or one made by a deposed master,
+//! did every task end once and with the state that its traces show? `cargo xtask chaos` runs it.
 
 #[path = "chaos/books.rs"]
 mod books;

@@ -1,5 +1,5 @@
-//! Damaged input for every decoder that a peer, a task or a disk can reach: seeded, so that what is found comes again; the
-//! corpus is what tests already have, damaged as they damage it. Counts inputs, refusals and panics by decoder.
+//! Damaged input for every decoder that a peer, a task or a disk can reach: seeded, so that what is found comes again;
+//! the corpus is what tests already have, damaged as they damage it. Counts inputs, refusals and panics by decoder.
 //!
 //! `cargo run -p conformance --example fuzz -- [--minutes N] [--inputs N] [--seed N] [--only DECODER]`; the end is 1 if
 //! anything panicked. With neither minutes nor inputs it makes 100,000 inputs for each decoder.

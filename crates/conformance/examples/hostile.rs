@@ -1,9 +1,9 @@
-//! Tasks and peers that attack a real cluster: each kind once, beside a neighbour that must not notice. After each, agent,
-//! master and neighbour live, the task ended as it must, nothing of it is left, and nothing escaped. `cargo xtask hostile`
-//! runs it, for tasks of root, tasks of another user, and below an agent of an ordinary user.
+//! Tasks and peers that attack a real cluster: each kind once, beside a neighbour that must not notice. After each,
+//! agent, master and neighbour live, the task ended as it must, nothing of it is left, and nothing escaped. `cargo
+//! xtask hostile` runs it, for tasks of root, tasks of another user, and below an agent of an ordinary user.
 //!
-//! A script prints `ESCAPED what` where an attack succeeds. `hostile/kinds.rs` has the tasks, `hostile/peers.rs` what peers
-//! and pages do, `hostile/world.rs` the cluster and what is looked at.
+//! A script prints `ESCAPED what` where an attack succeeds. `hostile/kinds.rs` has the tasks, `hostile/peers.rs` what
+//! peers and pages do, `hostile/world.rs` the cluster and what is looked at.
 
 #[path = "hostile/kinds.rs"]
 mod kinds;

@@ -1,5 +1,5 @@
-//! Reads the scripts. A script is a text file of titled steps, each a few statements, one a line; the lines indented below
-//! a statement are its options, a line indented deeper goes on with the line above. `scripts/README.md` tells the
+//! Reads the scripts. A script is a text file of titled steps, each a few statements, one a line; the lines indented
+//! below a statement are its options, a line indented deeper goes on with the line above. `scripts/README.md` tells the
 //! language; what a statement does is in `play`.
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! What a launch costs at least on this machine, next to what it costs here. The floor: one process made in four new
-//! namespaces and a new cgroup, executing `sh -c true`, awaited, the cgroup removed. Then this crate: launch, wait, remove,
-//! with its own namespaces, `/proc`, cgroups, sandbox and record. One line each: name, value, unit. Run it with
+//! namespaces and a new cgroup, executing `sh -c true`, awaited, the cgroup removed. Then this crate: launch, wait,
+//! remove, with its own namespaces, `/proc`, cgroups, sandbox and record. One line each: name, value, unit. Run it with
 //! `--release`, as root, on an idle machine; arguments set the number of launches and choose one measurement.
 
 use containers::{
@@ -118,8 +118,8 @@ fn floor(launches: u32) -> io::Result<()> {
 }
 
 extern "C" fn floor_child(door: *mut c_void) -> libc::c_int {
-    // SAFETY: `floor` hands in a pointer to a number of its own and stands still until the program runs; every array of texts
-    // ends with a null pointer.
+    // SAFETY: `floor` hands in a pointer to a number of its own and stands still until the program runs; every array of
+    // texts ends with a null pointer.
     unsafe {
         let door = *door.cast::<libc::c_int>();
         if door >= 0 {

@@ -1,5 +1,5 @@
-//! Cgroups, the same for v1 and v2: one directory (v1: one per controller) for each container that has its own. What the
-//! two versions write where is in `v1` and `v2`; which one this host has is found out here.
+//! Cgroups, the same for v1 and v2: one directory (v1: one per controller) for each container that has its own. What
+//! the two versions write where is in `v1` and `v2`; which one this host has is found out here.
 
 mod v1;
 mod v2;

@@ -1,5 +1,5 @@
-//! What the agent decides about all its containers before the first one starts. What one container asks for is in `spec`;
-//! what the host can give is found out in `host`.
+//! What the agent decides about all its containers before the first one starts. What one container asks for is in
+//! `spec`; what the host can give is found out in `host`.
 
 use kernel::capabilities::Capabilities;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -114,8 +114,8 @@ pub struct Isolation {
     pub uts_namespace: bool,
     /// A limit on processes and threads through cgroups.
     pub pids: bool,
-    /// No more capabilities than the agent's settings allow; and, where root's files would give them back, the kernel's files
-    /// (`/proc`, `/sys`) are there to read only.
+    /// No more capabilities than the agent's settings allow; and, where root's files would give them back, the kernel's
+    /// files (`/proc`, `/sys`) are there to read only.
     pub capabilities: bool,
     /// A filter of system calls; implies `no_new_privileges`.
     pub seccomp: bool,
@@ -155,8 +155,8 @@ impl Isolation {
         no_new_privileges: false,
     };
 
-    /// Reads the comma-separated names of Mesos's `--isolation`. Names of isolators that only observe or that are always on
-    /// are accepted and change nothing; others are refused by name.
+    /// Reads the comma-separated names of Mesos's `--isolation`. Names of isolators that only observe or that are
+    /// always on are accepted and change nothing; others are refused by name.
     pub fn parse(text: &str) -> Result<Isolation, String> {
         let mut isolation = Isolation::NONE;
         for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {

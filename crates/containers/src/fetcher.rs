@@ -1,7 +1,7 @@
 //! Bringing URIs into a sandbox: paths, `file://`, `http://` and `https://`; then unpacking (`archive`) or making
-//! executable. Each container's fetch has a thread of its own, which has the rights of the container's user while it opens
-//! files of the host (`source`) and writes (`place`), and nobody else waits for it. What several containers want is
-//! downloaded once (`cache`).
+//! executable. Each container's fetch has a thread of its own, which has the rights of the container's user while it
+//! opens files of the host (`source`) and writes (`place`), and nobody else waits for it. What several containers want
+//! is downloaded once (`cache`).
 
 mod archive;
 mod budget;

@@ -171,8 +171,8 @@ impl Container {
         *self.state.borrow() == State::Running
     }
 
-    /// Waits until the launch has gone well or not. A program may ask for nested containers, and be given work, before the
-    /// news of its own start has come through.
+    /// Waits until the launch has gone well or not. A program may ask for nested containers, and be given work, before
+    /// the news of its own start has come through.
     async fn started(&self) {
         let mut state = self.state.subscribe();
         let _ = state.wait_for(|state| !matches!(state, State::Preparing | State::Fetching)).await;
@@ -263,8 +263,8 @@ impl Inner {
         }
     }
 
-    /// The part of a container's environment that names it to whoever looks for its processes. Another agent's container
-    /// may have the same id.
+    /// The part of a container's environment that names it to whoever looks for its processes. Another agent's
+    /// container may have the same id.
     pub fn marker(&self, id: &ContainerId) -> (String, String) {
         (MARKER.to_owned(), format!("{id}@{}", self.place))
     }
@@ -281,8 +281,8 @@ pub(crate) fn spawn_life(
 }
 
 impl Containers {
-    /// Looks at the host and takes charge of `config.runtime_dir`. Must be called inside a tokio runtime. Lets this process
-    /// open as many descriptors as it may. The second part of
+    /// Looks at the host and takes charge of `config.runtime_dir`. Must be called inside a tokio runtime. Lets this
+    /// process open as many descriptors as it may. The second part of
     /// the answer says, one sentence each, what containers will not be isolated from on this host.
     pub fn new(config: Config) -> Result<(Containers, Vec<String>), SetupError> {
         let io = |what: &str| {
@@ -341,7 +341,8 @@ impl Containers {
         &self.owner.inner
     }
 
-    /// Fetches, isolates and starts. When the answer is dropped early the launch goes on; `destroy` ends it in any state.
+    /// Fetches, isolates and starts. When the answer is dropped early the launch goes on; `destroy` ends it in any
+    /// state.
     pub async fn launch(&self, spec: LaunchSpec) -> Result<Launched, LaunchError> {
         let inner = self.inner();
         let (id, sandbox, tag) = (spec.id.clone(), spec.sandbox.clone(), spec.tag.clone());
@@ -360,8 +361,8 @@ impl Containers {
         Ok(self.inner().find(id)?.terminated().await)
     }
 
-    /// Ends the container, the containers nested in it and all their processes, and waits for it. One that is terminated
-    /// already gives its termination.
+    /// Ends the container, the containers nested in it and all their processes, and waits for it. One that is
+    /// terminated already gives its termination.
     pub async fn destroy(&self, id: &ContainerId) -> Result<Termination, OpError> {
         let container = self.inner().find(id)?;
         container.doom();
@@ -378,8 +379,8 @@ impl Containers {
         }
     }
 
-    /// Changes what a container may use, once it runs. A hard memory limit is only ever raised. A container in its parent's
-    /// cgroups has no limits of its own to change.
+    /// Changes what a container may use, once it runs. A hard memory limit is only ever raised. A container in its
+    /// parent's cgroups has no limits of its own to change.
     pub async fn update(&self, id: &ContainerId, limits: Limits) -> Result<(), OpError> {
         let (inner, container) = (self.inner().clone(), self.inner().find(id)?);
         container.started().await;
@@ -402,8 +403,9 @@ impl Containers {
         done.await.unwrap_or_else(|| Err(broken("change limits")))
     }
 
-    /// Whether memory has run out in a running container, by what the kernel counts at this moment: before the news that it
-    /// is being ended for that. To be asked when a program in it says that something ended. Reads one small file.
+    /// Whether memory has run out in a running container, by what the kernel counts at this moment: before the news
+    /// that it is being ended for that. To be asked when a program in it says that something ended. Reads one small
+    /// file.
     pub fn find_limitation(&self, id: &ContainerId) -> Option<Limitation> {
         let container = self.inner().find(id).ok()?;
         supervise::ran_out(self.inner(), &container)
@@ -458,8 +460,8 @@ impl Containers {
     }
 
     /// Finds the containers of an earlier agent again: those that run are waited for as if this agent had launched
-    /// them, those that ended give their termination, and what such a one left behind is removed. To be called once, before
-    /// anything is launched.
+    /// them, those that ended give their termination, and what such a one left behind is removed. To be called once,
+    /// before anything is launched.
     pub async fn recover(&self) -> Result<Vec<Recovered>, SetupError> {
         let inner = self.inner().clone();
         let found = self.inner().workers.run(move || recover::find(&inner)).await;

@@ -1,6 +1,6 @@
 //! What runs inside a new container before the program, and for commands beside it: forked from `zygote`, it sets up
-//! namespaces, user, directories and limits (`setup`), then is the init that reaps, forwards signals and records the end
-//! (`init`). One thread, few allocations, no runtime: every container pays for this.
+//! namespaces, user, directories and limits (`setup`), then is the init that reaps, forwards signals and records the
+//! end (`init`). One thread, few allocations, no runtime: every container pays for this.
 
 mod init;
 mod setup;
@@ -23,11 +23,11 @@ use std::{
 /// The exit code of a container whose setup failed; its record says why.
 const SETUP_FAILED: u8 = 125;
 
-/// The process that the agent's containers are forked from, and in each fork the first process of a container: sets it up
-/// as its record says, then either runs the program and stays as its init, or calls `executor` in this very process, whose
-/// environment is the container's by then, and records what it returns as the exit code. To be called before any thread
-/// exists, before much memory is used, and with nothing buffered. An executor is process 1 of its container (or a
-/// subreaper): it inherits orphans and should call [`reap_children`] on SIGCHLD.
+/// The process that the agent's containers are forked from, and in each fork the first process of a container: sets it
+/// up as its record says, then either runs the program and stays as its init, or calls `executor` in this very process,
+/// whose environment is the container's by then, and records what it returns as the exit code. To be called before any
+/// thread exists, before much memory is used, and with nothing buffered. An executor is process 1 of its container (or
+/// a subreaper): it inherits orphans and should call [`reap_children`] on SIGCHLD.
 pub fn main(executor: impl FnOnce(ExecutorKind) -> u8) -> ExitCode {
     if !socket::is_socket(record::LAUNCHER_FD) {
         eprintln!("This command is for agents, which start containers with it; it does nothing by itself.");

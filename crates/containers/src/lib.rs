@@ -1,10 +1,10 @@
-//! Linux containers: knows the kernel (clone, namespaces, cgroups, mounts, pidfds), sandboxes and how to fetch files into
-//! them. Does not know frameworks, tasks, resources or any message of the Mesos API; the agent translates.
+//! Linux containers: knows the kernel (clone, namespaces, cgroups, mounts, pidfds), sandboxes and how to fetch files
+//! into them. Does not know frameworks, tasks, resources or any message of the Mesos API; the agent translates.
 //!
-//! Two halves share this crate. The agent holds a [`Containers`] handle (`handle`, `launch`, `supervise`, `recover`), and
-//! each container starts in `launcher`, which runs inside the new process; `zygote` is the agent's end of the line to the
-//! process that these are forked from. `record`, a file of the `shelf`, ties both together: the agent writes there what
-//! to run, the launcher what became of it. `cgroups` hides v1 and v2 behind one trait, `fetcher` brings URIs
+//! Two halves share this crate. The agent holds a [`Containers`] handle (`handle`, `launch`, `supervise`, `recover`),
+//! and each container starts in `launcher`, which runs inside the new process; `zygote` is the agent's end of the line
+//! to the process that these are forked from. `record`, a file of the `shelf`, ties both together: the agent writes
+//! there what to run, the launcher what became of it. `cgroups` hides v1 and v2 behind one trait, `fetcher` brings URIs
 //! into a sandbox, `rotation` keeps output short.
 
 mod cgroups;

@@ -1,6 +1,7 @@
-//! Which container somebody speaks from who reached us over a socket. A process belongs to the innermost container whose
-//! first process is it or an ancestor of it. Nobody can leave that tree: the first process of a container inherits
-//! whatever loses its parent. Names and variables that a process sets itself prove nothing and are not looked at.
+//! Which container somebody speaks from who reached us over a socket. A process belongs to the innermost container
+//! whose first process is it or an ancestor of it. Nobody can leave that tree: the first process of a container
+//! inherits whatever loses its parent. Names and variables that a process sets itself prove nothing and are not looked
+//! at.
 
 use crate::{ContainerId, Containers, State, handle::Inner};
 use kernel::{pidfd, procfs, tcp};
@@ -29,8 +30,8 @@ pub enum Origin {
 const GONE: &str = "the process that opened the connection has ended";
 
 impl Containers {
-    /// Where the process `pid` belongs. `held` is its descriptor, so that a process that ended meanwhile is not taken for
-    /// one that got its number. Reads `/proc`.
+    /// Where the process `pid` belongs. `held` is its descriptor, so that a process that ended meanwhile is not taken
+    /// for one that got its number. Reads `/proc`.
     pub fn origin_of_process(&self, pid: u32, uid: u32, held: Option<BorrowedFd<'_>>) -> Origin {
         if pid == 0 {
             return Origin::Unclear("its process is in a PID namespace that the agent does not see");
@@ -47,8 +48,8 @@ impl Containers {
         }
     }
 
-    /// Where the TCP connection from `remote` to our `local` address comes from. Reads the descriptors of this machine's
-    /// processes: for a thread that may take its time.
+    /// Where the TCP connection from `remote` to our `local` address comes from. Reads the descriptors of this
+    /// machine's processes: for a thread that may take its time.
     pub fn origin_of_connection(&self, remote: SocketAddr, local: SocketAddr) -> Origin {
         match tcp::find_socket(remote, local) {
             Ok(Some(socket)) if socket.inode == 0 => Origin::Unclear(GONE),

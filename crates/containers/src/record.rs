@@ -3,8 +3,8 @@
 //! ended. Compact, and read with few allocations, since every container reads its own at start.
 //!
 //! A frame is a tag byte, a length, a CRC-32 of these two, one of the content, and the content: what a disk or a memory
-//! damages is told. Only a loss of whole frames at the end leaves no trace. Records from before there were sums begin with
-//! other letters and are read, and appended to, as they are.
+//! damages is told. Only a loss of whole frames at the end leaves no trace. Records from before there were sums begin
+//! with other letters and are read, and appended to, as they are.
 
 use crate::{ContainerId, ExecutorKind, Limitation, LimitationReason, Limits, Program, Rlimit, Termination};
 use kernel::{
@@ -219,8 +219,8 @@ impl Record {
 
     fn take(&mut self, frame: Frame) {
         match frame {
-            // Of these the one that was written first counts: launcher and agent both read it so, and a program that got
-            // hold of the file cannot name another process in its stead.
+            // Of these the one that was written first counts: launcher and agent both read it so, and a program that
+            // got hold of the file cannot name another process in its stead.
             Frame::Process(process) if !self.revoked && self.process.is_none() => self.process = Some(process),
             Frame::Revoked if self.process.is_none() => self.revoked = true,
             Frame::Process(_) | Frame::Revoked => {}

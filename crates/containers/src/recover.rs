@@ -98,8 +98,8 @@ pub(crate) fn find(inner: &Arc<Inner>) -> Result<Vec<Arc<Container>>, SetupError
     Ok(containers)
 }
 
-/// A launcher that was started a moment before the agent ended may be about to begin: either it has named itself by now,
-/// or it reads here that it must not go on.
+/// A launcher that was started a moment before the agent ended may be about to begin: either it has named itself by
+/// now, or it reads here that it must not go on.
 fn revoke(slot: &mut Slot, record: Record) -> Record {
     if let Err(error) = slot.append(&Frame::Revoked) {
         tracing::error!("Container '{}' cannot be kept from starting: {error}", record.launch.id);

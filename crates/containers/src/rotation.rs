@@ -1,6 +1,6 @@
-//! Keeps what running containers print short: a `stdout` that has grown too large is cut at its front, and what is cut off
-//! is kept for a while as `stdout.1`, `stdout.2` and so on. The file itself stays what it is, so that whoever writes into it
-//! need not know, and no process stands between a container and its output.
+//! Keeps what running containers print short: a `stdout` that has grown too large is cut at its front, and what is cut
+//! off is kept for a while as `stdout.1`, `stdout.2` and so on. The file itself stays what it is, so that whoever
+//! writes into it need not know, and no process stands between a container and its output.
 
 use crate::{ContainerId, Rotation, State, handle::Inner};
 use kernel::{How, beneath, credentials, files, open_beneath};

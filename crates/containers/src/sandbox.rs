@@ -1,6 +1,6 @@
 //! A container's own directory: made with the right owner, and its output files opened, so that no name in it can be
-//! swapped for a link to something else, and nothing that lies in it keeps a thread waiting. Filling it is for `fetcher`,
-//! removing it for the agent.
+//! swapped for a link to something else, and nothing that lies in it keeps a thread waiting. Filling it is for
+//! `fetcher`, removing it for the agent.
 
 use crate::{record::UserIds, spec::VolumeLink};
 use kernel::{How, files, open_beneath};
@@ -16,8 +16,8 @@ const OUTPUT_MODE: u32 = 0o600;
 /// What a user needs to come through to a directory of its own.
 const PASSAGE: u32 = 0o011;
 
-/// Makes and opens the directory at `path`. What lies below `trusted` (the parent container's sandbox) may be in the hands
-/// of a user: no symbolic link is followed there.
+/// Makes and opens the directory at `path`. What lies below `trusted` (the parent container's sandbox) may be in the
+/// hands of a user: no symbolic link is followed there.
 pub fn open(path: &Path, trusted: Option<&Path>) -> io::Result<OwnedFd> {
     if let Some((trusted, rest)) = trusted.and_then(|trusted| Some((trusted, path.strip_prefix(trusted).ok()?))) {
         return open_below(trusted, rest);

@@ -1,5 +1,5 @@
-//! What one container is asked to be, and what is told of its end: plain values, no behaviour. The names follow the Mesos
-//! API where it has one. How a specification becomes a process is in `launch`.
+//! What one container is asked to be, and what is told of its end: plain values, no behaviour. The names follow the
+//! Mesos API where it has one. How a specification becomes a process is in `launch`.
 
 use std::{fmt, io, os::fd::OwnedFd, path::PathBuf};
 

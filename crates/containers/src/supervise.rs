@@ -1,5 +1,5 @@
-//! From a running container to a terminated one: waiting for its end, for memory running out, for the order to destroy it;
-//! then ending everything it left, finding out how it ended, and removing its cgroups.
+//! From a running container to a terminated one: waiting for its end, for memory running out, for the order to destroy
+//! it; then ending everything it left, finding out how it ended, and removing its cgroups.
 
 use crate::{
     ContainerId, Limitation, Termination,
@@ -23,8 +23,8 @@ use tokio::{
     time::sleep,
 };
 
-/// How long a container lives before memory is watched in it. One that ends earlier, or says that a task of it has, is asked
-/// then; most do, and are spared the cost.
+/// How long a container lives before memory is watched in it. One that ends earlier, or says that a task of it has, is
+/// asked then; most do, and are spared the cost.
 const WATCH_MEMORY_AFTER: Duration = Duration::from_millis(250);
 /// How often memory is asked for where the kernel does not tell.
 const ASK_MEMORY_EVERY: Duration = Duration::from_secs(1);
@@ -227,8 +227,8 @@ fn close_down(
     Termination { status, reason, message }
 }
 
-/// Whether the kernel has killed for want of memory in the container's cgroups, or in those of the ancestor that it shares;
-/// then that ancestor, all of it, is to end.
+/// Whether the kernel has killed for want of memory in the container's cgroups, or in those of the ancestor that it
+/// shares; then that ancestor, all of it, is to end.
 pub(crate) fn ran_out(inner: &Inner, container: &Container) -> Option<Limitation> {
     let owner = container.live.get()?.limited_by.as_ref().filter(|_| inner.host.isolation.memory)?;
     if inner.host.cgroups.as_ref()?.oom_kills(owner) == 0 {

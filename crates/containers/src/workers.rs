@@ -1,5 +1,5 @@
-//! A few threads for work that blocks for microseconds to milliseconds: making processes and cgroups, and removing them.
-//! Bounded in threads; what waits is bounded by the number of containers.
+//! A few threads for work that blocks for microseconds to milliseconds: making processes and cgroups, and removing
+//! them. Bounded in threads; what waits is bounded by the number of containers.
 
 use std::{
     collections::VecDeque,

@@ -1,5 +1,5 @@
-//! The agent's side of the process that containers are forked from: starting it, asking it, and starting it again should it
-//! ever end. What it does is in `launcher::zygote`.
+//! The agent's side of the process that containers are forked from: starting it, asking it, and starting it again
+//! should it ever end. What it does is in `launcher::zygote`.
 
 use crate::{
     Config, Rlimit,

@@ -824,8 +824,8 @@ async fn namespaces_are_its_own() -> Result<(), Skip> {
     Ok(())
 }
 
-/// How each row of docs/isolation.md is tried; a success is a yes. `$OUTSIDE` is a process outside of the container, `$OWN` the
-/// path of its cgroup. None of them does harm, should it succeed.
+/// How each row of docs/isolation.md is tried; a success is a yes. `$OUTSIDE` is a process outside of the container,
+/// `$OWN` the path of its cgroup. None of them does harm, should it succeed.
 const ATTEMPTS: &[(&str, &str)] = &[
     ("signal a process outside the container", "kill -0 $OUTSIDE"),
     ("mount a file system", "mkdir mounted && mount -t tmpfs none mounted"),

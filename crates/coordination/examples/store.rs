@@ -1,8 +1,8 @@
-//! Figures of the registry's stores: how many durable operations a second, beside the rate of the store itself in the same
-//! run; what it takes to load a large registry; how long a cluster of three masters is without one that serves writes, and
-//! until ten thousand agents are back. Each line on standard output is one figure; `cargo xtask bench store` reads them.
-//! Real servers, on loopback; takes a few minutes. Arguments choose parts: `embedded`, `zookeeper`, `etcd`; and
-//! `operations`, `takeovers`, `agents`.
+//! Figures of the registry's stores: how many durable operations a second, beside the rate of the store itself in the
+//! same run; what it takes to load a large registry; how long a cluster of three masters is without one that serves
+//! writes, and until ten thousand agents are back. Each line on standard output is one figure; `cargo xtask bench
+//! store` reads them. Real servers, on loopback; takes a few minutes. Arguments choose parts: `embedded`, `zookeeper`,
+//! `etcd`; and `operations`, `takeovers`, `agents`.
 
 #[path = "store/light.rs"]
 mod light;

@@ -113,8 +113,8 @@ impl Candidacy {
         Candidacy { standing: standing_seen, cluster: cluster_seen, orders, task }
     }
 
-    /// Leaves the election and, if this master leads, lets the next one lead at once. Whoever writes to the registry must
-    /// have stopped.
+    /// Leaves the election and, if this master leads, lets the next one lead at once. Whoever writes to the registry
+    /// must have stopped.
     pub async fn resign(&self) {
         let (done, wait) = oneshot::channel();
         if self.orders.send(done).await.is_err() {

@@ -1,5 +1,5 @@
-//! How a registry lies in a space of small values. Keys that begin with `_` are ours, the others are the registry's parts
-//! by their own names:
+//! How a registry lies in a space of small values. Keys that begin with `_` are ours, the others are the registry's
+//! parts by their own names:
 //!
 //! - `_header`: format and cluster; written once, by the first leader;
 //! - `_epoch`: the present reign's number; every write of a leader is guarded by the version this key has in its reign;
@@ -78,8 +78,8 @@ impl Header {
     }
 }
 
-/// What stands in the place of the header where the registry was: former versions take it for a newer layout, and do not
-/// lead.
+/// What stands in the place of the header where the registry was: former versions take it for a newer layout, and do
+/// not lead.
 pub fn moved(to: &str) -> Bytes {
     to_json(&serde_json::json!({ "format": FORMAT + 1, "moved": to }))
 }
@@ -250,8 +250,8 @@ pub fn runs(writes: Vec<Write>, limits: Limits, spare: usize) -> Vec<Vec<Write>>
     runs
 }
 
-/// A change that is too large for one transaction, as steps that leave either all of it or nothing: the first ones write
-/// it down, the turning step makes it hold, the rest carry it out and clean up.
+/// A change that is too large for one transaction, as steps that leave either all of it or nothing: the first ones
+/// write it down, the turning step makes it hold, the rest carry it out and clean up.
 pub fn redo_steps(writes: Vec<Write>, existing: &BTreeSet<String>, limits: Limits) -> Vec<Vec<Write>> {
     let record = encode_writes(&writes);
     let pieces: Vec<Bytes> = record.chunks(PIECE_BYTES).map(|piece| record.slice_ref(piece)).collect();

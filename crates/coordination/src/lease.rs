@@ -1,5 +1,5 @@
-//! How long a leader may act on its last good news. The deadline counts from before the heartbeat was sent, so it passes
-//! here before a successor, which counts from when it saw the heartbeat, goes to work.
+//! How long a leader may act on its last good news. The deadline counts from before the heartbeat was sent, so it
+//! passes here before a successor, which counts from when it saw the heartbeat, goes to work.
 
 use std::{
     sync::{

@@ -1,10 +1,10 @@
 //! Knows who leads and where the registry is kept. Knows nothing about what a master decides.
 //!
-//! `store` is the trait of a registry's store with its implementations, and `registrar` the thread that stands between a
-//! master and a store. For several masters: `space` is what a service must give (ZooKeeper, etcd, a memory for tests),
-//! `candidacy` stands for election, `replica` follows the registry meanwhile, `lease` is a leader's right to act, `layout`
-//! how the registry lies there, `detector` who leads for everybody else, `url` where all this is. `keep` is for tools.
-//! `suite` holds what every store must pass.
+//! `store` is the trait of a registry's store with its implementations, and `registrar` the thread that stands between
+//! a master and a store. For several masters: `space` is what a service must give (ZooKeeper, etcd, a memory for
+//! tests), `candidacy` stands for election, `replica` follows the registry meanwhile, `lease` is a leader's right to
+//! act, `layout` how the registry lies there, `detector` who leads for everybody else, `url` where all this is. `keep`
+//! is for tools. `suite` holds what every store must pass.
 
 pub mod announce;
 pub mod candidacy;

@@ -1,6 +1,6 @@
 //! The thread between a master and its registry's store. It owns the store and a copy of the document, takes what has
-//! gathered as one batch, commits what it changed in as few goes as the store's limits allow, and reports every ticket in
-//! the order it came.
+//! gathered as one batch, commits what it changed in as few goes as the store's limits allow, and reports every ticket
+//! in the order it came.
 
 use std::{collections::BTreeMap, thread::JoinHandle};
 

@@ -61,7 +61,8 @@ pub trait Space: Send + Sync + 'static {
         Box::pin(async { Ok(false) })
     }
 
-    /// Removes what a move has left for masters of former versions, once none is there. False if it must be tried again.
+    /// Removes what a move has left for masters of former versions, once none is there. False if it must be tried
+    /// again.
     fn tidy(&self) -> Work<'_, bool> {
         Box::pin(async { Ok(true) })
     }

@@ -1,6 +1,6 @@
-//! Where a cluster keeps its masters and its registry, as operators write it: `zk://[user:password@]host:port,…/path` and
-//! `http[s]://[user:password@]host:port,…[/path]` or `etcd[s]://…`. A `file://` URL names a file that holds one of these.
-//! For TLS, `?ca=FILE&cert=FILE&key=FILE` may follow: whom to trust, and who we are.
+//! Where a cluster keeps its masters and its registry, as operators write it: `zk://[user:password@]host:port,…/path`
+//! and `http[s]://[user:password@]host:port,…[/path]` or `etcd[s]://…`. A `file://` URL names a file that holds one of
+//! these. For TLS, `?ca=FILE&cert=FILE&key=FILE` may follow: whom to trust, and who we are.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! `/files/*`: browse, read, download, debug, with Mesos's parameters and shapes. Disks are waited for elsewhere than on the
-//! thread that asks.
+//! `/files/*`: browse, read, download, debug, with Mesos's parameters and shapes. Disks are waited for elsewhere than
+//! on the thread that asks.
 
 use std::io::ErrorKind;
 

@@ -1,5 +1,5 @@
-//! `/help`: which endpoints there are and what they do, in Mesos's form; and the same as a page of the documentation. What
-//! is said of an endpoint stands where the endpoint is defined.
+//! `/help`: which endpoints there are and what they do, in Mesos's form; and the same as a page of the documentation.
+//! What is said of an endpoint stands where the endpoint is defined.
 
 use std::{collections::BTreeMap, fmt::Write};
 

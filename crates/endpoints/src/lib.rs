@@ -1,10 +1,10 @@
-//! Knows the endpoints that a master and an agent have alike: health, version, flags, metrics, files, the log's level, help. Knows nothing of
-//! what either of them does.
+//! Knows the endpoints that a master and an agent have alike: health, version, flags, metrics, files, the log's level,
+//! help. Knows nothing of what either of them does.
 //!
-//! `Common::answer` serves the legacy endpoints, `Common::answer_call` the operator API; `v1` makes messages of the same
-//! answers.
-//! `coalesce` is for what is costly to show; `doors` knows which endpoints ask who is there; `serving` reads the flags of
-//! their servers; `mesos` knows which flags and variables Mesos's programs have.
+//! `Common::answer` serves the legacy endpoints, `Common::answer_call` the operator API; `v1` makes messages of the
+//! same answers.
+//! `coalesce` is for what is costly to show; `doors` knows which endpoints ask who is there; `serving` reads the flags
+//! of their servers; `mesos` knows which flags and variables Mesos's programs have.
 
 mod coalesce;
 mod doors;

@@ -1,5 +1,5 @@
-//! What is logged, changed while the server runs: `/logging/toggle` and the calls of the operator API. A change lasts for
-//! the time it names; the last one wins.
+//! What is logged, changed while the server runs: `/logging/toggle` and the calls of the operator API. A change lasts
+//! for the time it names; the last one wins.
 
 use std::{
     sync::{Mutex, PoisonError},

@@ -1,6 +1,6 @@
-//! The calls of the v1 operator API that any server answers by itself: about the process, and its files. A master's and an
-//! agent's messages for them differ in their names only, so one text serves both. Calls about what a server does are its
-//! own.
+//! The calls of the v1 operator API that any server answers by itself: about the process, and its files. A master's and
+//! an agent's messages for them differ in their names only, so one text serves both. Calls about what a server does are
+//! its own.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! Nested containers, through the agent's v1 API: launches, waits, signals, and checks that run inside a container. Each
-//! call under way has a connection of its own, because a wait holds its connection until the container ends; connections
-//! that fall free are used again.
+//! Nested containers, through the agent's v1 API: launches, waits, signals, and checks that run inside a container.
+//! Each call under way has a connection of its own, because a wait holds its connection until the container ends;
+//! connections that fall free are used again.
 
 use std::time::Duration;
 

@@ -5,8 +5,8 @@ use proto::v1::{self, environment::Variable};
 /// The role whose resources a task uses.
 const ALLOCATION_ROLE: &str = "MESOS_ALLOCATION_ROLE";
 
-/// What a task's processes find in their environment besides what their executor has: what the task sets, then what it is
-/// promised. Later ones win.
+/// What a task's processes find in their environment besides what their executor has: what the task sets, then what it
+/// is promised. Later ones win.
 pub fn of_task(task: &v1::TaskInfo, container_ip: Option<&str>) -> Vec<Variable> {
     let set = task.command.as_ref().and_then(|command| command.environment.as_ref());
     let mut variables = set.map(|environment| environment.variables.clone()).unwrap_or_default();

@@ -3,8 +3,8 @@
 //!
 //! Decisions are pure: `command` and `pod` take an event and return actions (`step`), helped by `kill`, `checks`,
 //! `environment`, `redirect` and `outbox`. `run` is the loop around them; it owns the agent's connections (`link`,
-//! `containers`, `http`), the processes (`process`) and the checks under way (`probe`). One executor is started per task, so
-//! everything here is small: no threads, no async runtime, a handful of system calls.
+//! `containers`, `http`), the processes (`process`) and the checks under way (`probe`). One executor is started per
+//! task, so everything here is small: no threads, no async runtime, a handful of system calls.
 
 #![forbid(unsafe_code)]
 

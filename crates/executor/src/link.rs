@@ -1,5 +1,5 @@
-//! The executor's link to its agent: one connection for the event stream, one for updates, and coming back after the agent
-//! was away. What events mean is the machines'.
+//! The executor's link to its agent: one connection for the event stream, one for updates, and coming back after the
+//! agent was away. What events mean is the machines'.
 
 use std::{io, time::Duration};
 
@@ -195,8 +195,8 @@ impl<'a> Link<'a> {
                     Answer::Partial => return Ok(()),
                     Answer::Refused { status, body } => {
                         let why = format!("the agent answered {status} to SUBSCRIBE: {body}");
-                        // An agent that is still starting may not know the path, nor yet an executor it had known; one that
-                        // wants an executor gone destroys its container.
+                        // An agent that is still starting may not know the path, nor yet an executor it had known; one
+                        // that wants an executor gone destroys its container.
                         if matches!(status, 500.. | 404) || self.retry.knew_us {
                             return Err(why);
                         }
@@ -375,7 +375,8 @@ impl Retry {
         let give_up = *self.give_up.get_or_insert(now + self.recovery_timeout);
         let most = self.backoff.min(self.backoff_max);
         self.next = Some((now + most.mul_f64(0.5 + 0.5 * self.rng.unit())).min(give_up));
-        // An agent that restarts waits about as long as the longest back-off: half of it leaves room for one more attempt.
+        // An agent that restarts waits about as long as the longest back-off: half of it leaves room for one more
+        // attempt.
         self.backoff = (self.backoff * 2).min(self.backoff_max / 2).max(FIRST_BACKOFF);
         true
     }

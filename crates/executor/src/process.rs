@@ -113,8 +113,8 @@ impl Processes {
         }
     }
 
-    /// Ends every process below the executor, and waits a little until they are gone. The end of a namespace's first process
-    /// does that by itself.
+    /// Ends every process below the executor, and waits a little until they are gone. The end of a namespace's first
+    /// process does that by itself.
     pub fn end_all(&mut self) {
         if self.first {
             return;

@@ -62,8 +62,8 @@ enum Source {
     Container(usize),
 }
 
-/// What the machine has yet to hear. An acknowledgement is looked at when its turn comes, not when it arrives: only then is
-/// it known whether an update was sent meanwhile.
+/// What the machine has yet to hear. An acknowledgement is looked at when its turn comes, not when it arrives: only
+/// then is it known whether an update was sent meanwhile.
 enum Incoming {
     Event(Event),
     Acknowledged(executor::event::Acknowledged),

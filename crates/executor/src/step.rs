@@ -1,4 +1,5 @@
-//! The face of an executor's decisions: events in, actions out. `command` and `pod` implement `Machine`, `run` drives it.
+//! The face of an executor's decisions: events in, actions out. `command` and `pod` implement `Machine`, `run` drives
+//! it.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! The bytes of a journal and what can be told from them after damage.
 //!
 //! Format 2: eight bytes of name, two slots with the same mark, then records. A mark says how much of the file was
-//! promised to callers; it is rewritten in place, one slot at a time, after each sync and without one of its own, so that
-//! it may lag behind after a power cut but never runs ahead. A record is
+//! promised to callers; it is rewritten in place, one slot at a time, after each sync and without one of its own, so
+//! that it may lag behind after a power cut but never runs ahead. A record is
 //!
 //! - its payload's length, 4 bytes,
 //! - where the batch that it was written with begins, 8 bytes: what stands before that was promised by then,
@@ -85,7 +85,8 @@ pub fn whole(records: &[Bytes], salt: u32) -> (Vec<u8>, Mark) {
     (content, mark)
 }
 
-/// Appends `record` to `out`, whose first byte stands at `out_at` in the file, as part of the batch that begins at `batch`.
+/// Appends `record` to `out`, whose first byte stands at `out_at` in the file, as part of the batch that begins at
+/// `batch`.
 pub fn write(out: &mut Vec<u8>, out_at: u64, batch: u64, salt: u32, record: &[u8]) {
     let at = out_at + out.len() as u64;
     let length = (record.len() as u32).to_le_bytes();

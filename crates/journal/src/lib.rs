@@ -1,9 +1,9 @@
 //! Knows how to keep a sequence of opaque records through a crash. Knows nothing about what a record says.
 //!
-//! A journal is one file that grows at its end. `Journal::open` returns the records that survived; `Journal::append` hands a
-//! record to the writer thread, which writes what has gathered in one go, syncs once, and reports the tickets. The
-//! layout of the file stands in `format`, how damage is told in `damage`, the thread in `writer`; `reserve` is for the day when
-//! the disk is full.
+//! A journal is one file that grows at its end. `Journal::open` returns the records that survived; `Journal::append`
+//! hands a record to the writer thread, which writes what has gathered in one go, syncs once, and reports the tickets.
+//! The layout of the file stands in `format`, how damage is told in `damage`, the thread in `writer`; `reserve` is for
+//! the day when the disk is full.
 
 mod damage;
 mod format;

@@ -1,5 +1,5 @@
-//! Space that is set aside for what the journal will yet write, behind its end. Tasks that fill the disk cannot take it, so
-//! that the journal goes on for a while, in which room can be made.
+//! Space that is set aside for what the journal will yet write, behind its end. Tasks that fill the disk cannot take
+//! it, so that the journal goes on for a while, in which room can be made.
 
 use std::{
     fs::File,

@@ -1,5 +1,5 @@
-//! What must hold of a journal: what was reported durable is there again, in order, or its loss is told; a write that was
-//! never reported may be torn.
+//! What must hold of a journal: what was reported durable is there again, in order, or its loss is told; a write that
+//! was never reported may be torn.
 
 #![allow(clippy::unwrap_used)]
 
@@ -133,7 +133,8 @@ fn a_write_torn_at_any_byte_is_cut_and_the_rest_survives() {
     }
 }
 
-/// A disk writes the pages of one batch in any order: what is whole behind a page that is missing was not promised either.
+/// A disk writes the pages of one batch in any order: what is whole behind a page that is missing was not promised
+/// either.
 #[test]
 fn a_batch_of_which_the_first_page_is_missing_is_cut() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Opening what lies where somebody else can write: beneath a directory that is held, whatever its names are links to by
-//! now, without ever waiting for the other end of a FIFO, and only the kind of file that is wanted.
+//! Opening what lies where somebody else can write: beneath a directory that is held, whatever its names are links to
+//! by now, without ever waiting for the other end of a FIFO, and only the kind of file that is wanted.
 
 use crate::{
     check, check_long,
@@ -40,8 +40,8 @@ impl How {
     /// Whatever it is, for looking at it only.
     pub const LOOK: How = How { flags: libc::O_PATH, mode: 0, kind: Kind::Any, links: true };
 
-    /// A regular file, for appending; made with `mode` if it is not there. A link in its place is refused, and so is a file
-    /// that has a second name, which may be one of somebody else's.
+    /// A regular file, for appending; made with `mode` if it is not there. A link in its place is refused, and so is a
+    /// file that has a second name, which may be one of somebody else's.
     pub const fn append(mode: u32) -> How {
         let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NOFOLLOW;
         How { flags, mode, kind: Kind::Regular, links: true }
@@ -63,8 +63,9 @@ impl How {
     }
 }
 
-/// Opens `path`, which is relative, beneath `directory`. What leads out of it (an absolute link, too many `..`) or through
-/// a link of `/proc` is refused, and so is a file of another kind than `how` wants. Never waits for another process.
+/// Opens `path`, which is relative, beneath `directory`. What leads out of it (an absolute link, too many `..`) or
+/// through a link of `/proc` is refused, and so is a file of another kind than `how` wants. Never waits for another
+/// process.
 pub fn open_beneath(directory: &impl AsFd, path: &Path, how: How) -> io::Result<OwnedFd> {
     let directory = directory.as_fd();
     let opened = match open_at_once(directory, path, how) {
@@ -103,8 +104,8 @@ pub fn status(fd: &impl AsFd) -> io::Result<libc::stat> {
     Ok(found)
 }
 
-/// Opens whatever `path` names for looking at it only, wherever links lead, but not through a link of `/proc` to what some
-/// process has open.
+/// Opens whatever `path` names for looking at it only, wherever links lead, but not through a link of `/proc` to what
+/// some process has open.
 pub fn look_up(path: &Path) -> io::Result<OwnedFd> {
     let c = c_path(path)?;
     match openat2(libc::AT_FDCWD, &c, libc::O_PATH, 0, RESOLVE_NO_MAGICLINKS) {
@@ -123,8 +124,8 @@ pub fn open_found(found: &impl AsFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Whether a descriptor holds something of a file system that the kernel makes up, where even regular files may be endless
-/// or wait for something.
+/// Whether a descriptor holds something of a file system that the kernel makes up, where even regular files may be
+/// endless or wait for something.
 pub fn is_made_up(fd: &impl AsFd) -> io::Result<bool> {
     const MADE_UP: [i64; 13] = [
         0x9fa0,      // proc

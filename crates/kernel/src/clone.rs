@@ -1,7 +1,7 @@
-//! Starting processes. `spawn` does not copy the caller: clone3 with the caller's memory, the calling thread suspended until
-//! the child has executed its program. What the child does in between is a fixed list of system calls on memory prepared
-//! beforehand; it allocates nothing and takes no lock. `fork_sibling` copies a small process of one thread. Both fall back
-//! to the old clone where clone3 is unknown.
+//! Starting processes. `spawn` does not copy the caller: clone3 with the caller's memory, the calling thread suspended
+//! until the child has executed its program. What the child does in between is a fixed list of system calls on memory
+//! prepared beforehand; it allocates nothing and takes no lock. `fork_sibling` copies a small process of one thread.
+//! Both fall back to the old clone where clone3 is unknown.
 
 use crate::{
     capabilities::Bounds,
@@ -177,8 +177,8 @@ pub fn spawn(plan: &Plan<'_>) -> Result<Child, SpawnError> {
         libc::pthread_sigmask(libc::SIG_BLOCK, &all, &mut old_mask);
     }
     let pointer = ptr::from_mut(&mut shared).cast::<c_void>();
-    // SAFETY: `args` and `shared` live in this frame, which stays until the child has executed or ended; every signal is
-    // blocked, so no handler runs on the memory both share.
+    // SAFETY: `args` and `shared` live in this frame, which stays until the child has executed or ended; every signal
+    // is blocked, so no handler runs on the memory both share.
     let mut result = unsafe {
         clone_and_run(libc::SYS_clone3, [ptr::from_mut(&mut args) as usize, size_of::<CloneArgs>(), 0, 0, 0], pointer)
     };

@@ -16,7 +16,8 @@ pub fn own_ids() -> (u32, u32) {
     unsafe { (libc::geteuid(), libc::getegid()) }
 }
 
-/// Makes the calling thread somebody else for good: who, and with which capabilities. Allocates nothing and takes no lock.
+/// Makes the calling thread somebody else for good: who, and with which capabilities. Allocates nothing and takes no
+/// lock.
 pub fn become_user(user: Option<User<'_>>, bounds: Option<&Bounds>) -> io::Result<()> {
     let root = user.map_or_else(is_root, |user| user.uid == 0);
     if let Some(bounds) = bounds {
@@ -52,8 +53,8 @@ pub struct User<'a> {
     pub groups: &'a [u32],
 }
 
-/// Does `job` with the rights of a user over files, by this thread alone: what it opens and makes is opened and made as by
-/// that user. Otherwise the thread stays who it is, so that the user can neither signal nor trace it.
+/// Does `job` with the rights of a user over files, by this thread alone: what it opens and makes is opened and made as
+/// by that user. Otherwise the thread stays who it is, so that the user can neither signal nor trace it.
 pub fn with_rights_of<T>(uid: u32, gid: u32, groups: &[u32], job: impl FnOnce() -> T) -> io::Result<T> {
     let before = Rights { uid: file_uid(u32::MAX), gid: file_gid(u32::MAX), groups: own_groups()? };
     let back = Restore(before);
@@ -120,8 +121,8 @@ pub fn identity_maps() -> (Vec<u8>, Vec<u8>) {
     (format!("{uid} {uid} 1").into_bytes(), format!("{gid} {gid} 1").into_bytes())
 }
 
-/// Writes the maps of the user namespace this process was born in. Its ids read as unmapped until then, so `ids` are those
-/// it had before.
+/// Writes the maps of the user namespace this process was born in. Its ids read as unmapped until then, so `ids` are
+/// those it had before.
 pub fn map_own_user(ids: (u32, u32)) -> io::Result<()> {
     let (uid, gid) = ids;
     std::fs::write("/proc/self/setgroups", "deny")?;

@@ -1,4 +1,5 @@
-//! Opening, reading and writing small files, relative to a directory that is already held where a name could be swapped.
+//! Opening, reading and writing small files, relative to a directory that is already held where a name could be
+//! swapped.
 
 use crate::check;
 use std::{
@@ -79,8 +80,8 @@ pub fn rename_at(at: &impl AsFd, old: &Path, new: &Path) -> io::Result<()> {
     check(unsafe { libc::renameat(at, old.as_ptr(), at, new.as_ptr()) }).map(drop)
 }
 
-/// Takes the first `bytes` of a file out of it, where the file system can: a multiple of its blocks, and not all there is.
-/// Whoever appends meanwhile goes on at the new end.
+/// Takes the first `bytes` of a file out of it, where the file system can: a multiple of its blocks, and not all there
+/// is. Whoever appends meanwhile goes on at the new end.
 pub fn cut_front(file: &impl AsFd, bytes: u64) -> io::Result<()> {
     let bytes = libc::off_t::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: takes numbers only.

@@ -1,10 +1,10 @@
-//! Every raw system call of the house, under safe names; knows Linux, and no policy: who calls what, and when, is decided
-//! elsewhere.
+//! Every raw system call of the house, under safe names; knows Linux, and no policy: who calls what, and when, is
+//! decided elsewhere.
 //!
-//! `clone` starts processes, `pidfd` holds on to them, `procfs` looks at them, `process`, `signals`, `limits`, `mounts`,
-//! `credentials`, `capabilities` and `seccomp` act on the calling one. `files` opens and writes what is trusted, `beneath`
-//! what lies where somebody else can write, `remove` takes whole trees away. `socket` talks, `poll` waits, `tcp` finds the far
-//! ends of connections.
+//! `clone` starts processes, `pidfd` holds on to them, `procfs` looks at them, `process`, `signals`, `limits`,
+//! `mounts`, `credentials`, `capabilities` and `seccomp` act on the calling one. `files` opens and writes what is
+//! trusted, `beneath` what lies where somebody else can write, `remove` takes whole trees away. `socket` talks, `poll`
+//! waits, `tcp` finds the far ends of connections.
 
 pub mod beneath;
 pub mod capabilities;

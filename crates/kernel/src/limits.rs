@@ -27,8 +27,8 @@ pub fn descriptors() -> io::Result<Rlimit> {
     Ok(Rlimit { resource: libc::RLIMIT_NOFILE, soft: found.rlim_cur, hard: found.rlim_max })
 }
 
-/// How many this process might open when this was first asked, before anything in it raised the limit: what programs that
-/// it starts should get.
+/// How many this process might open when this was first asked, before anything in it raised the limit: what programs
+/// that it starts should get.
 pub fn original_descriptors() -> io::Result<Rlimit> {
     static FIRST: OnceLock<Rlimit> = OnceLock::new();
     let now = descriptors()?;

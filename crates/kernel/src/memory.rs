@@ -1,6 +1,6 @@
 //! How this process's heap lies in memory: what is free is given back to the kernel, for servers; large heaps in huge
-//! pages, for programs whose one thread works on all of it. A heap of gigabytes that is touched everywhere spends a good
-//! part of its time on finding pages; the kernel gives larger ones to those who ask (`madvise` in
+//! pages, for programs whose one thread works on all of it. A heap of gigabytes that is touched everywhere spends a
+//! good part of its time on finding pages; the kernel gives larger ones to those who ask (`madvise` in
 //! /sys/kernel/mm/transparent_hugepage/enabled).
 
 use std::{fs, io, time::Duration};
@@ -11,8 +11,8 @@ const LARGE: usize = 32 << 20;
 /// How soon what is new is seen.
 const EVERY: Duration = Duration::from_millis(50);
 
-/// Asks for huge pages for whatever is large in this process, now and as it grows, from a thread of its own. Without them
-/// everything is only slower, so nobody needs to know.
+/// Asks for huge pages for whatever is large in this process, now and as it grows, from a thread of its own. Without
+/// them everything is only slower, so nobody needs to know.
 pub fn prefer_huge_pages() {
     // The heap grows in steps large enough to be seen before they are filled, and keeps what is freed.
     // SAFETY: it sets figures of the allocator.
@@ -39,8 +39,8 @@ const GIVE_BACK_EVERY: Duration = Duration::from_secs(5);
 const WORTH_GIVING_BACK: usize = 8 << 20;
 
 /// Gives free memory back to the kernel every few seconds when there is much of it, from a thread of its own. The
-/// allocator by itself gives back only what lies at the end of its heap, so that one long-lived block keeps all that was
-/// ever used before it. An error where no thread can be had; free memory then stays with this process.
+/// allocator by itself gives back only what lies at the end of its heap, so that one long-lived block keeps all that
+/// was ever used before it. An error where no thread can be had; free memory then stays with this process.
 pub fn give_back_what_is_free() -> io::Result<()> {
     let look = move || {
         let mut looked = FreeMemory::default();

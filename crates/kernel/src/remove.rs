@@ -1,5 +1,5 @@
-//! Removing a whole tree that somebody else made, maybe with malice: as deep, as wide and as locked as may be. Nothing is
-//! followed, no mount is entered, few descriptors are open at a time, and the work can be done in parts.
+//! Removing a whole tree that somebody else made, maybe with malice: as deep, as wide and as locked as may be. Nothing
+//! is followed, no mount is entered, few descriptors are open at a time, and the work can be done in parts.
 
 use crate::{
     beneath::{open_directory_of_this_mount, status},
@@ -39,8 +39,8 @@ const DEPTH_MAX: usize = 32;
 const ROUNDS_MAX: u32 = 10_000;
 const BUFFER_BYTES: usize = 16 << 10;
 
-/// Removes `name`, which lies right in `directory`, with all that is in it. `work` bounds the entries that are looked at
-/// and says afterwards how many of them are left over. That nothing of this name is there is fine.
+/// Removes `name`, which lies right in `directory`, with all that is in it. `work` bounds the entries that are looked
+/// at and says afterwards how many of them are left over. That nothing of this name is there is fine.
 pub fn remove_tree(directory: &impl AsFd, name: &Path, work: &mut u64) -> Result<Removal, RemoveError> {
     let at = directory.as_fd().as_raw_fd();
     let failed = |source| RemoveError { left: 1, name: name.to_owned(), source };

@@ -1,5 +1,5 @@
-//! Filters of system calls: a small generator that turns a table of verdicts into a program for the kernel, and setting one
-//! on the calling thread. Which calls are forbidden is for the caller to say.
+//! Filters of system calls: a small generator that turns a table of verdicts into a program for the kernel, and setting
+//! one on the calling thread. Which calls are forbidden is for the caller to say.
 
 use crate::{check, check_long};
 use std::io;
@@ -50,8 +50,8 @@ const NUMBERS_END: u32 = 0x4000_0000;
 const NUMBERS_END: u32 = u32::MAX;
 
 impl Filter {
-    /// A filter by number. `verdicts` names what is not `otherwise`; from the number `unknown` on every call fails as on a
-    /// kernel that does not know it, and so does every call by another architecture's table.
+    /// A filter by number. `verdicts` names what is not `otherwise`; from the number `unknown` on every call fails as
+    /// on a kernel that does not know it, and so does every call by another architecture's table.
     pub fn new(verdicts: &[(i64, Verdict)], otherwise: Verdict, unknown: i64) -> Filter {
         let absent = Verdict::Fail(libc::ENOSYS as u16);
         let mut sorted: Vec<(u32, Verdict)> =
@@ -120,7 +120,8 @@ const SET_MODE_FILTER: libc::c_uint = 1;
 /// Leaves it to programs whether they want to be slowed down against speculation.
 const SPEC_ALLOW: libc::c_ulong = 4;
 
-/// From here on no program that this thread executes gains privileges by being executed (set-user-id, file capabilities).
+/// From here on no program that this thread executes gains privileges by being executed (set-user-id, file
+/// capabilities).
 pub fn forbid_new_privileges() -> io::Result<()> {
     // SAFETY: takes numbers only.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }).map(drop)

@@ -1,5 +1,5 @@
-//! Signals: which of them the calling thread takes, and sending them by process id. What is held by descriptor is signalled
-//! through `pidfd`.
+//! Signals: which of them the calling thread takes, and sending them by process id. What is held by descriptor is
+//! signalled through `pidfd`.
 
 use crate::check;
 use std::{io, ptr};

@@ -1,5 +1,5 @@
-//! Which socket of this network namespace is the other end of a TCP connection: asked of the kernel, one connection at a
-//! time, so that a table of many thousands is never read.
+//! Which socket of this network namespace is the other end of a TCP connection: asked of the kernel, one connection at
+//! a time, so that a table of many thousands is never read.
 
 use super::{check, check_long};
 use std::{

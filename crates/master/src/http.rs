@@ -1,5 +1,5 @@
-//! What the master answers to requests: which endpoint a path means, and what the endpoints share. Each endpoint is in a
-//! file below; libprocess messages from agents come in here too.
+//! What the master answers to requests: which endpoint a path means, and what the endpoints share. Each endpoint is in
+//! a file below; libprocess messages from agents come in here too.
 
 mod leading;
 mod maintenance;

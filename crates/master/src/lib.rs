@@ -1,7 +1,7 @@
 //! A master as a program: flags, wiring, the loop. Knows which adapter carries out which effect; decides nothing.
 //!
-//! `start` brings up a master inside a running runtime, for `meseta master` and `meseta dev`. `flags` and `settings` read
-//! what the operator wants, `runtime` is the loop, `http` the endpoints, `reads` what they show.
+//! `start` brings up a master inside a running runtime, for `meseta master` and `meseta dev`. `flags` and `settings`
+//! read what the operator wants, `runtime` is the loop, `http` the endpoints, `reads` what they show.
 
 mod authentication;
 pub mod flags;

@@ -1,5 +1,5 @@
-//! The file of `--whitelist`: read at the start and every few seconds after, told to the core when it changed. What being on
-//! the list means is the allocator's business.
+//! The file of `--whitelist`: read at the start and every few seconds after, told to the core when it changed. What
+//! being on the list means is the allocator's business.
 
 use std::{collections::BTreeSet, io, path::PathBuf, time::Duration};
 
@@ -20,8 +20,8 @@ pub struct Whitelist {
 }
 
 impl Whitelist {
-    /// What the flag asks for, with the list as it is now; nothing if all agents are offered. A list that cannot be read from
-    /// the beginning would be a mistake that offers everything, or nothing.
+    /// What the flag asks for, with the list as it is now; nothing if all agents are offered. A list that cannot be
+    /// read from the beginning would be a mistake that offers everything, or nothing.
     pub fn open(setting: Option<&str>) -> Result<Option<(Whitelist, BTreeSet<String>)>, String> {
         let Some(setting) = setting.filter(|setting| *setting != "*") else { return Ok(None) };
         let path = PathBuf::from(setting.strip_prefix("file://").unwrap_or(setting));

@@ -1,9 +1,9 @@
-//! Which libprocess peers have proved who they are. The proving itself, with mechanisms and secrets, is an adapter's; here
-//! its outcome counts. A registration that comes while its sender is proving itself waits for that.
+//! Which libprocess peers have proved who they are. The proving itself, with mechanisms and secrets, is an adapter's;
+//! here its outcome counts. A registration that comes while its sender is proving itself waits for that.
 //!
-//! A master that does not lead yet takes outcomes, too, and keeps them until it does: whoever proved itself to this process
-//! does not do it again when the process begins to lead. An agent is never told to end for want of a proof: its tasks go
-//! on, and its next attempt may succeed.
+//! A master that does not lead yet takes outcomes, too, and keeps them until it does: whoever proved itself to this
+//! process does not do it again when the process begins to lead. An agent is never told to end for want of a proof: its
+//! tasks go on, and its next attempt may succeed.
 
 use std::collections::BTreeMap;
 
@@ -68,8 +68,8 @@ impl Master {
         }
     }
 
-    /// Gives back the registration that waited. A driver's is dropped if its sender proved nothing: an attempt that timed
-    /// out is followed by another, and an error would end the driver.
+    /// Gives back the registration that waited. A driver's is dropped if its sender proved nothing: an attempt that
+    /// timed out is followed by another, and an error would end the driver.
     pub(crate) fn on_authenticated(
         &mut self,
         peer: Upid,

@@ -1,6 +1,6 @@
-//! Agents that see who leads before that master is ready to: their registrations wait for the moment it is, instead of for
-//! the agents' next attempts, which come ever later. For a few seconds only: an older one says nothing of its agent any
-//! more, and a new one is under way.
+//! Agents that see who leads before that master is ready to: their registrations wait for the moment it is, instead of
+//! for the agents' next attempts, which come ever later. For a few seconds only: an older one says nothing of its agent
+//! any more, and a new one is under way.
 
 use std::{collections::VecDeque, time::Duration};
 

@@ -1,9 +1,10 @@
 //! Knows every decision of a master. Knows no socket, file, clock or thread: what happened comes in as an `Event`, what
 //! shall be done goes out as `Effect`s, and every wait is a ticket that comes back.
 //!
-//! Read on in `event` and `effect` (the face), `state` and `tables` (what a master knows), then in the folder named after
-//! what happened: `leadership`, `agents`, `frameworks`, `calls`, `operator`, `tasks`, `offers`. `validate` judges,
-//! `weight` bounds what frameworks burden a master with, `publish` tells subscribers, `pending` and `timers` hold what is still to come, `invariants` what must always hold.
+//! Read on in `event` and `effect` (the face), `state` and `tables` (what a master knows), then in the folder named
+//! after what happened: `leadership`, `agents`, `frameworks`, `calls`, `operator`, `tasks`, `offers`. `validate`
+//! judges, `weight` bounds what frameworks burden a master with, `publish` tells subscribers, `pending` and `timers`
+//! hold what is still to come, `invariants` what must always hold.
 
 #![forbid(unsafe_code)]
 

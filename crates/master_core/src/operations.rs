@@ -1,6 +1,6 @@
-//! Offer operations other than launches, of frameworks and of operators. Here one begins: the agent's total changes at once, on
-//! the word that the agent will do as told. `outcome` hears what became of it, `absent` ends those of agents and frameworks
-//! that left, `reported` compares with what an agent says, `check` tells what may be asked for.
+//! Offer operations other than launches, of frameworks and of operators. Here one begins: the agent's total changes at
+//! once, on the word that the agent will do as told. `outcome` hears what became of it, `absent` ends those of agents
+//! and frameworks that left, `reported` compares with what an agent says, `check` tells what may be asked for.
 
 mod absent;
 mod check;

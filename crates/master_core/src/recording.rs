@@ -1,5 +1,5 @@
-//! Inputs as bytes, so that a master's run can be recorded and stepped through again. Messages stand as they travel; the
-//! rest is a tag and its fields. Where recordings are kept is `observe`'s.
+//! Inputs as bytes, so that a master's run can be recorded and stepped through again. Messages stand as they travel;
+//! the rest is a tag and its fields. Where recordings are kept is `observe`'s.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

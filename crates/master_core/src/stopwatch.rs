@@ -1,5 +1,5 @@
-//! Tells whoever has a clock when the allocator works, so that it can be measured. Nothing comes back: the core decides the
-//! same whether anybody listens or not.
+//! Tells whoever has a clock when the allocator works, so that it can be measured. Nothing comes back: the core decides
+//! the same whether anybody listens or not.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The rows a master keeps and the tables that hold them. A table is cheap to copy: rows are shared until one changes.
 //!
-//! `frameworks`, `agents`, `tasks`, `offers` and `operations` have the rows, `history` the bounded memory of what ended, `roles` what
-//! can be said about roles by looking at the rest.
+//! `frameworks`, `agents`, `tasks`, `offers` and `operations` have the rows, `history` the bounded memory of what
+//! ended, `roles` what can be said about roles by looking at the rest.
 
 pub(crate) mod agents;
 pub(crate) mod frameworks;
@@ -24,8 +24,8 @@ use foldhash::fast::FixedState;
 /// A map from names that is never walked: its order means nothing.
 pub(crate) type Index<K, V> = HashMap<K, V, FixedState>;
 
-/// A map whose copy costs one reference count, and which is walked in the order in which its keys came. Changing a copied
-/// table copies its spine once, and a shared row when that row changes.
+/// A map whose copy costs one reference count, and which is walked in the order in which its keys came. Changing a
+/// copied table copies its spine once, and a shared row when that row changes.
 ///
 /// Names are long, alike and cold: they are compared as rarely as can be.
 pub struct Table<K, V>(Arc<Rows<K, V>>);

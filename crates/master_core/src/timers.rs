@@ -1,5 +1,5 @@
-//! What a master waits for. How timers are kept is `stdx::timers`; what happens at each is in the file of the thing that
-//! set it.
+//! What a master waits for. How timers are kept is `stdx::timers`; what happens at each is in the file of the thing
+//! that set it.
 
 use model::{AgentId, FrameworkId, OfferId};
 

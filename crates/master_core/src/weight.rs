@@ -1,6 +1,6 @@
-//! How much frameworks may burden a master with, in bytes. What is too heavy is refused by name; what has ended keeps no
-//! more than a reader of the history needs. What only passes by (`TaskInfo.data`, messages) does not count: the size of a
-//! message bounds it.
+//! How much frameworks may burden a master with, in bytes. What is too heavy is refused by name; what has ended keeps
+//! no more than a reader of the history needs. What only passes by (`TaskInfo.data`, messages) does not count: the size
+//! of a message bounds it.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Whole masters under test: `scripts` runs `testdata/*.txt`, `walk` draws inputs at random. Both drive the `world`, and
-//! `render` writes down what comes out.
+//! Whole masters under test: `scripts` runs `testdata/*.txt`, `walk` draws inputs at random. Both drive the `world`,
+//! and `render` writes down what comes out.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "scripts are files")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 

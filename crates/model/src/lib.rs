@@ -1,8 +1,8 @@
-//! Ids, states and capabilities as the cores reason about them, and what a message must say to make sense by itself. Knows
-//! nothing of the present state of a master or an agent, and does nothing.
+//! Ids, states and capabilities as the cores reason about them, and what a message must say to make sense by itself.
+//! Knows nothing of the present state of a master or an agent, and does nothing.
 //!
-//! `ids`, `task_state` and `capabilities` are vocabulary; `parse` checks messages; `refusal` is the one table from our reasons
-//! to Mesos's; `status` builds task statuses and updates.
+//! `ids`, `task_state` and `capabilities` are vocabulary; `parse` checks messages; `refusal` is the one table from our
+//! reasons to Mesos's; `status` builds task statuses and updates.
 
 #![forbid(unsafe_code)]
 

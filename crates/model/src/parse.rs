@@ -1,11 +1,11 @@
-//! Whether a message makes sense by itself, call by call and info by info. Whether it is allowed in the present state is
-//! judged in the cores, between these checks: functions that stop where state comes in say so.
+//! Whether a message makes sense by itself, call by call and info by info. Whether it is allowed in the present state
+//! is judged in the cores, between these checks: functions that stop where state comes in say so.
 //!
 //! An error is the text that the peer gets to see. Texts and the order of checks are Mesos's: clients match on them.
 //!
-//! Calls: [`scheduler_call`], [`executor_call`], [`agent_call`], [`operator_call`], [`registration`]. Contents: [`framework`],
-//! [`operation`] (first thing on an accepted operation), [`task`], [`executor`], [`group`], [`resources`], [`container`],
-//! [`check`], [`ids`], and what operators set: [`quota`], [`weights`], [`maintenance`].
+//! Calls: [`scheduler_call`], [`executor_call`], [`agent_call`], [`operator_call`], [`registration`]. Contents:
+//! [`framework`], [`operation`] (first thing on an accepted operation), [`task`], [`executor`], [`group`],
+//! [`resources`], [`container`], [`check`], [`ids`], and what operators set: [`quota`], [`weights`], [`maintenance`].
 
 pub mod check;
 pub mod container;

@@ -1,5 +1,5 @@
-//! Why a task does not run, or runs no longer, in our words; and the one table that turns each reason into the state and the
-//! reason of Mesos. The message that goes with it is the caller's.
+//! Why a task does not run, or runs no longer, in our words; and the one table that turns each reason into the state
+//! and the reason of Mesos. The message that goes with it is the caller's.
 
 use proto::v1::{
     TaskState,

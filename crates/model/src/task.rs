@@ -4,8 +4,8 @@ use proto::v1::{self, TaskState};
 
 use crate::FrameworkId;
 
-/// The row of a task that was just accepted. `executor_id` is that of an executor which the framework named; `command` is
-/// what the task or its executor runs.
+/// The row of a task that was just accepted. `executor_id` is that of an executor which the framework named; `command`
+/// is what the task or its executor runs.
 pub fn staging(
     info: &v1::TaskInfo,
     framework: &FrameworkId,

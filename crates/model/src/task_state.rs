@@ -55,8 +55,8 @@ pub enum TransitionError {
     Unknown,
 }
 
-/// Whether a known task may go from one state to another. Repeating a live state is legal (health checks do), and so is going
-/// back to an earlier live one: executors are free there.
+/// Whether a known task may go from one state to another. Repeating a live state is legal (health checks do), and so is
+/// going back to an earlier live one: executors are free there.
 pub fn check_transition(from: TaskState, to: TaskState) -> Result<(), TransitionError> {
     if is_terminal(from) {
         return Err(TransitionError::Ended(from));

@@ -159,8 +159,8 @@ impl Files {
         Ok((file, size))
     }
 
-    /// Opens what is at `path` now. Links are followed once, to where they lead; should that be something else when it is
-    /// opened, then only if it lies in the attached directory.
+    /// Opens what is at `path` now. Links are followed once, to where they lead; should that be something else when it
+    /// is opened, then only if it lies in the attached directory.
     fn open_as(&self, path: &str, how: How) -> Result<OwnedFd, FileError> {
         let (root, rest) = self.resolve(path)?;
         let opened = kernel::files::open_directory(&root).and_then(|root| beneath::open_beneath(&root, &rest, how));

@@ -1,7 +1,7 @@
 //! The flight recorder: the last inputs of a process, in a bounded place, for looking at what happened before something
-//! went wrong. Two files hold the halves: PATH the newer, PATH.older the one before; what a former process left is kept once,
-//! as PATH.before and PATH.older.before. What a record says is its writer's business. A thread of its own writes, so that
-//! whoever notes something does not wait for the disk.
+//! went wrong. Two files hold the halves: PATH the newer, PATH.older the one before; what a former process left is kept
+//! once, as PATH.before and PATH.older.before. What a record says is its writer's business. A thread of its own writes,
+//! so that whoever notes something does not wait for the disk.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -118,8 +118,8 @@ impl Flight {
         Writer::start(recorder).map(|writer| Flight(Some(writer))).map_err(failed)
     }
 
-    /// Records what `encode` makes, if it makes anything. A recorder that cannot write, or is far too slow, is given up: a
-    /// recording with holes would tell something else. The process goes on.
+    /// Records what `encode` makes, if it makes anything. A recorder that cannot write, or is far too slow, is given
+    /// up: a recording with holes would tell something else. The process goes on.
     pub fn note(&mut self, encode: impl FnOnce() -> Option<Vec<u8>>) {
         if let Some(writer) = &self.0
             && let Some(record) = encode()

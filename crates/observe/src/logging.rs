@@ -90,8 +90,8 @@ impl Log {
         self.filter.reload(targets).map_err(|_| LogError::Twice)
     }
 
-    /// Writes as much as Mesos's verbosity asks for: 0 is as the log was started, 1 adds debug lines, more add traces. Of
-    /// the libraries below us only what they warn of.
+    /// Writes as much as Mesos's verbosity asks for: 0 is as the log was started, 1 adds debug lines, more add traces.
+    /// Of the libraries below us only what they warn of.
     pub fn set_verbosity(&self, verbosity: u32) -> Result<(), LogError> {
         const LIBRARIES: [&str; 6] = ["hyper", "hyper_util", "mio", "rustls", "tokio", "zookeeper_client"];
         let level = match verbosity {

@@ -1,5 +1,5 @@
-//! Messages as JSON, by Mesos's rules: names as in the proto, declaration order, empty lists left out, explicit defaults
-//! written, enums by name, bytes in base64, 64-bit numbers as numbers.
+//! Messages as JSON, by Mesos's rules: names as in the proto, declaration order, empty lists left out, explicit
+//! defaults written, enums by name, bytes in base64, 64-bit numbers as numbers.
 //!
 //! Both directions go through the binary form: `write` renders a message's bytes, `read` makes bytes of a text. So one
 //! set of small tables serves all messages, and required fields are checked in one place. [`Writer`] is also for the

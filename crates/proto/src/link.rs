@@ -1,6 +1,6 @@
-//! The libprocess messages between master and agent, and those to v0 drivers and to and from v0 executors, each direction
-//! one closed enum. What v0 drivers say, which older ones say in other words, is in `driver`. How messages travel
-//! (sockets, framing, which actor sends) is `transport`'s.
+//! The libprocess messages between master and agent, and those to v0 drivers and to and from v0 executors, each
+//! direction one closed enum. What v0 drivers say, which older ones say in other words, is in `driver`. How messages
+//! travel (sockets, framing, which actor sends) is `transport`'s.
 
 use crate::{DecodeError, Message, internal, wire};
 use bytes::Bytes;

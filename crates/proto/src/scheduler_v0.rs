@@ -1,5 +1,5 @@
-//! `mesos.scheduler.Call`, which a v0 driver sends over libprocess. Only its `Subscribe` is numbered differently from v1;
-//! events are the same in both.
+//! `mesos.scheduler.Call`, which a v0 driver sends over libprocess. Only its `Subscribe` is numbered differently from
+//! v1; events are the same in both.
 
 use crate::{
     DecodeError,

@@ -1,9 +1,10 @@
-//! The JSON of the legacy endpoints (`/state`, `/slaves`, `/tasks`, `/frameworks`), which no message describes: resources as
-//! one object, ids without their wrapping, "slave" for "agent".
+//! The JSON of the legacy endpoints (`/state`, `/slaves`, `/tasks`, `/frameworks`), which no message describes:
+//! resources as one object, ids without their wrapping, "slave" for "agent".
 //!
 //! Each function writes one value, or where it says so some fields of an object that is open already. The documents
 //! are put together where their data is, with the same [`Writer`]; take [`Writer::v0`], so that messages written whole
-//! (`domain`, `container`, `drain_info` …) speak v0 too. What a legacy document shows is fixed: new fields do not appear here.
+//! (`domain`, `container`, `drain_info` …) speak v0 too. What a legacy document shows is fixed: new fields do not
+//! appear here.
 
 use crate::{
     json::Writer,
@@ -228,7 +229,8 @@ pub fn executor_fields(writer: &mut Writer, info: &ExecutorInfo) {
     executor_tail_fields(writer, info, &info.resources);
 }
 
-/// The fields `resources`, `role`, `labels` and `type`, which the agent writes with what the executor's tasks use as well.
+/// The fields `resources`, `role`, `labels` and `type`, which the agent writes with what the executor's tasks use as
+/// well.
 pub fn executor_tail_fields(writer: &mut Writer, info: &ExecutorInfo, resources: &[Resource]) {
     resources_fields(writer, resources, |_| {});
     labels_field(writer, info.labels.as_ref());

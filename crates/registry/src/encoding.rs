@@ -1,7 +1,8 @@
 //! The versioned bytes of documents, of their parts and of operations. Every value starts with a letter saying what
-//! it is and the version of the format, so that a program refuses by name what a newer one wrote. From version 2 on there
-//! follows a CRC-32 of all of it and of the name it is stored under, which tells what a disk damaged or a store mixed up;
-//! values of version 1 are read as they are. Inside is `mesos.internal.Registry` (`encoding/document.rs`) or an operation record (`encoding/operation.rs`).
+//! it is and the version of the format, so that a program refuses by name what a newer one wrote. From version 2 on
+//! there follows a CRC-32 of all of it and of the name it is stored under, which tells what a disk damaged or a store
+//! mixed up; values of version 1 are read as they are. Inside is `mesos.internal.Registry` (`encoding/document.rs`) or
+//! an operation record (`encoding/operation.rs`).
 
 mod document;
 mod framework;

@@ -1,4 +1,5 @@
-//! Attributes of agents: `rack:abc;zone:west;level:10;keys:[1000-1500];tags:{a,b}`. Names may repeat; the order is kept.
+//! Attributes of agents: `rack:abc;zone:west;level:10;keys:[1000-1500];tags:{a,b}`. Names may repeat; the order is
+//! kept.
 
 use crate::{
     parse::{Parsed, parse_value},

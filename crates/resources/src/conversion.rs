@@ -1,5 +1,5 @@
-//! What the operations of an offer do to resources, as values: take this away, put that in its place. Whether an operation
-//! is allowed is not judged here, only whether there is what it consumes.
+//! What the operations of an offer do to resources, as values: take this away, put that in its place. Whether an
+//! operation is allowed is not judged here, only whether there is what it consumes.
 
 use crate::{error::ResourceError, quantity::Quantity, resource::Resource, resources::Resources};
 use proto::v1::{
@@ -52,8 +52,8 @@ pub fn apply(total: &Resources, operation: &offer::Operation) -> Result<Resource
     apply_all(total, &of_operation(operation)?)
 }
 
-/// What an operation converts. Launches are refused here, and the operations on disks of resource providers, whose outcome
-/// nobody knows beforehand.
+/// What an operation converts. Launches are refused here, and the operations on disks of resource providers, whose
+/// outcome nobody knows beforehand.
 pub fn of_operation(operation: &offer::Operation) -> Result<Vec<Conversion>, ResourceError> {
     let missing =
         || ResourceError::Malformed(format!("{} operation without its content", operation.r#type().as_str_name()));
@@ -136,8 +136,8 @@ fn of_shrink(shrink: &operation::ShrinkVolume) -> Result<Vec<Conversion>, Resour
     Ok(vec![Conversion::new(volume, Resources::from(shrunk) + Resources::from(freed))])
 }
 
-/// Puts what an agent has checkpointed (dynamic reservations and persistent volumes) in the place of the plain resources that
-/// it is made from.
+/// Puts what an agent has checkpointed (dynamic reservations and persistent volumes) in the place of the plain
+/// resources that it is made from.
 pub fn apply_checkpointed(total: &Resources, checkpointed: &Resources) -> Result<Resources, ResourceError> {
     let mut result = total.clone();
     for resource in checkpointed {

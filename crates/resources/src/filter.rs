@@ -182,7 +182,8 @@ impl Resources {
         }))
     }
 
-    /// Takes at most `target` of the scalars; what cannot be divided and does not fit is left out, and so is any other kind.
+    /// Takes at most `target` of the scalars; what cannot be divided and does not fit is left out, and so is any other
+    /// kind.
     pub fn shrink_to(&self, target: &Quantities) -> Resources {
         let mut left = target.clone();
         let mut taken = Vec::new();

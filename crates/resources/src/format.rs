@@ -1,5 +1,5 @@
-//! Resources to and from the wire, in the three formats of Mesos: before reservation refinement (`role`, `reservation`),
-//! after it (`reservations`), and that of the endpoints (both, where both can say it).
+//! Resources to and from the wire, in the three formats of Mesos: before reservation refinement (`role`,
+//! `reservation`), after it (`reservations`), and that of the endpoints (both, where both can say it).
 
 use crate::{
     error::ResourceError,

@@ -1,9 +1,9 @@
-//! The algebra of resources. Knows how they add, subtract, compare, convert, parse and print, and which of them make sense
-//! by themselves. Knows nothing of agents, frameworks or tasks.
+//! The algebra of resources. Knows how they add, subtract, compare, convert, parse and print, and which of them make
+//! sense by themselves. Knows nothing of agents, frameworks or tasks.
 //!
-//! Start at [`Resources`] (`resources`, `filter`, `format`), whose rows are [`Resource`]. Amounts alone, without roles and
-//! disks, are [`Quantities`]. `conversion` says what the operations of an offer do to resources, `parse` and `attributes`
-//! read flags, `role` knows role names.
+//! Start at [`Resources`] (`resources`, `filter`, `format`), whose rows are [`Resource`]. Amounts alone, without roles
+//! and disks, are [`Quantities`]. `conversion` says what the operations of an offer do to resources, `parse` and
+//! `attributes` read flags, `role` knows role names.
 
 #![forbid(unsafe_code)]
 

@@ -14,8 +14,8 @@ use proto::v1;
 use std::collections::BTreeMap;
 
 impl Resources {
-    /// Reads either syntax. Resources that name no role belong to `default_role`. What only frameworks and operators may
-    /// make (volumes, dynamic reservations, revocable resources) is refused.
+    /// Reads either syntax. Resources that name no role belong to `default_role`. What only frameworks and operators
+    /// may make (volumes, dynamic reservations, revocable resources) is refused.
     pub fn parse(text: &str, default_role: &str) -> Result<Resources, ResourceError> {
         let all = parse_list(text, default_role)?;
         let mut kinds = BTreeMap::new();
@@ -125,7 +125,8 @@ pub enum Parsed {
     Text(String),
 }
 
-/// Reads one value: `[1-2, 5-9]` are ranges, `{a, b}` is a set, a number is a scalar, anything else text. Spaces mean nothing.
+/// Reads one value: `[1-2, 5-9]` are ranges, `{a, b}` is a set, a number is a scalar, anything else text. Spaces mean
+/// nothing.
 pub fn parse_value(text: &str) -> Result<Parsed, String> {
     let text: String = text.chars().filter(|c| *c != ' ').collect();
     if text.is_empty() {

@@ -20,8 +20,8 @@ impl Quantity {
         Quantity(units.saturating_mul(1000))
     }
 
-    /// Rounds half away from zero. What has no fixed-point form (NaN, infinities, huge numbers) becomes the most negative
-    /// amount, so that every check for a positive one refuses it.
+    /// Rounds half away from zero. What has no fixed-point form (NaN, infinities, huge numbers) becomes the most
+    /// negative amount, so that every check for a positive one refuses it.
     pub fn from_f64(value: f64) -> Quantity {
         let thousandths = (value * 1000.0).round();
         // 2^63, exact as f64, is the first number that does not fit.

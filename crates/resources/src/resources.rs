@@ -1,4 +1,5 @@
-//! A collection of resources and its arithmetic. What is selected from one is in `filter`, the wire's formats in `format`.
+//! A collection of resources and its arithmetic. What is selected from one is in `filter`, the wire's formats in
+//! `format`.
 
 use crate::{
     name::Name,
@@ -178,7 +179,8 @@ impl Resources {
         self.iter().map(Resource::name).filter(move |name| last.replace(*name) != Some(*name))
     }
 
-    /// Amounts by name; ranges and sets count their members. A shared resource counts once, however many copies there are.
+    /// Amounts by name; ranges and sets count their members. A shared resource counts once, however many copies there
+    /// are.
     pub fn quantities(&self) -> Quantities {
         let mut all = Quantities::default();
         for row in self.iter() {

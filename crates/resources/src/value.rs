@@ -1,5 +1,5 @@
-//! What a resource holds: a scalar, ranges of integers, or a set of words. Both collections are kept sorted and are cheap
-//! to clone.
+//! What a resource holds: a scalar, ranges of integers, or a set of words. Both collections are kept sorted and are
+//! cheap to clone.
 
 use crate::quantity::Quantity;
 use std::{cmp::Ordering, fmt, sync::Arc};

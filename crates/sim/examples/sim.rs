@@ -1,5 +1,5 @@
-//! Figures of the simulator and, by it, of the cores: the experiment of the Mesos paper's section 6.5, a failover, a large
-//! cluster for an hour, and seeds per second. One JSON object a line.
+//! Figures of the simulator and, by it, of the cores: the experiment of the Mesos paper's section 6.5, a failover, a
+//! large cluster for an hour, and seeds per second. One JSON object a line.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,5 @@
-//! The engine for users: a cluster of some size, lists of tasks, a policy, failures; out come samples over time and what
-//! became of every task. Light agents, the real master and allocator, no checkers.
+//! The engine for users: a cluster of some size, lists of tasks, a policy, failures; out come samples over time and
+//! what became of every task. Light agents, the real master and allocator, no checkers.
 
 use std::{
     collections::BTreeMap,

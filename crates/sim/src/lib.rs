@@ -2,8 +2,8 @@
 //! from one seed. Knows nothing about what the cores decide; its checkers say what must hold whatever they decide.
 //!
 //! `scenario` is what a run is, `run` runs one through its phases, `world` is what the cores live in, `scheduler` how
-//! frameworks behave, `observation` what checkers are told, `checks` what must hold, `shrink` finds a smaller failure. `experiment`
-//! is the same engine for people who want to know how a cluster of theirs would do.
+//! frameworks behave, `observation` what checkers are told, `checks` what must hold, `shrink` finds a smaller failure.
+//! `experiment` is the same engine for people who want to know how a cluster of theirs would do.
 
 pub mod checks;
 pub mod experiment;

@@ -1,6 +1,6 @@
-//! Steps through what a flight recorder kept, a master's or an agent's: each input, what the core did about it, and what
-//! changed in its state. A recording that has lost its beginning is shown, but cannot be run. `master` and `agent` know how
-//! to read and run theirs.
+//! Steps through what a flight recorder kept, a master's or an agent's: each input, what the core did about it, and
+//! what changed in its state. A recording that has lost its beginning is shown, but cannot be run. `master` and `agent`
+//! know how to read and run theirs.
 
 mod agent;
 mod master;

@@ -1,5 +1,5 @@
-//! `bug!`: a mistake that can be put back, to prove that a simulation finds it. Nothing of it is left in a build without
-//! the feature `mistakes`; in one with it, each thread switches one mistake on by its name.
+//! `bug!`: a mistake that can be put back, to prove that a simulation finds it. Nothing of it is left in a build
+//! without the feature `mistakes`; in one with it, each thread switches one mistake on by its name.
 
 #[cfg(feature = "mistakes")]
 use std::cell::RefCell;

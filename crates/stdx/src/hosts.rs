@@ -7,8 +7,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The addresses of `host:port`, in the system's order of preference; at least one. Blocks while the system asks around,
-/// unless the host is an address or `localhost`.
+/// The addresses of `host:port`, in the system's order of preference; at least one. Blocks while the system asks
+/// around, unless the host is an address or `localhost`.
 pub fn resolve(authority: &str) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = authority.parse::<SocketAddr>() {
         return Ok(vec![address]);

@@ -1,4 +1,5 @@
-//! `never!`: a branch that correct code does not reach. Tests panic there; a production process logs, counts, and goes on.
+//! `never!`: a branch that correct code does not reach. Tests panic there; a production process logs, counts, and goes
+//! on.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -50,8 +50,8 @@ impl Options {
         }
     }
 
-    /// The cluster that the scripts about who is offered what expect: three equal agents, and a master that allocates exactly
-    /// as Mesos does.
+    /// The cluster that the scripts about who is offered what expect: three equal agents, and a master that allocates
+    /// exactly as Mesos does.
     pub fn allocation() -> Options {
         let mut options = Options { agents: 3, ..Options::conformance() };
         options.master_flags = vec![

@@ -24,7 +24,8 @@ pub struct Masters {
 }
 
 impl Masters {
-    /// `None`, with a message, where the store is not installed. One server of it serves all; sessions are of two seconds.
+    /// `None`, with a message, where the store is not installed. One server of it serves all; sessions are of two
+    /// seconds.
     pub fn start(kind: Kind, count: usize) -> Option<Masters> {
         let service = Service::start(kind, 1)?;
         let mut masters = Masters {

@@ -1,5 +1,5 @@
-//! A network of our own: hosts in network namespaces on one bridge, which can be parted from one another silently, as by a
-//! broken switch. It vanishes with the processes in it.
+//! A network of our own: hosts in network namespaces on one bridge, which can be parted from one another silently, as
+//! by a broken switch. It vanishes with the processes in it.
 
 use std::{
     fs::File,
@@ -34,8 +34,8 @@ impl Network {
     /// This process's own address.
     pub const HERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
-    /// Moves this process into the network, with mounts that nobody else sees. It must not have other threads yet. Fails
-    /// without the right to make namespaces.
+    /// Moves this process into the network, with mounts that nobody else sees. It must not have other threads yet.
+    /// Fails without the right to make namespaces.
     pub fn enter() -> Result<Network> {
         // SAFETY: unshare and mount touch no memory of ours but the given strings, which are literals.
         unsafe {

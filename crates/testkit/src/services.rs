@@ -1,5 +1,5 @@
-//! Real ZooKeeper and etcd servers on free ports of loopback, from Debian's packages (`zookeeper`, `etcd-server`). They end
-//! with their owner, and can be hurt before. They may stand on hosts of a `network`, and etcd may ask for TLS.
+//! Real ZooKeeper and etcd servers on free ports of loopback, from Debian's packages (`zookeeper`, `etcd-server`). They
+//! end with their owner, and can be hurt before. They may stand on hosts of a `network`, and etcd may ask for TLS.
 
 use std::{
     fs::{self, File},
@@ -210,8 +210,8 @@ fn is_ready(kind: Kind, at: SocketAddr) -> bool {
 }
 
 impl Service {
-    /// None, with a message, where the package is not installed. ZooKeeper counts in ticks of 200 ms, so that sessions may
-    /// be short.
+    /// None, with a message, where the package is not installed. ZooKeeper counts in ticks of 200 ms, so that sessions
+    /// may be short.
     pub fn start(kind: Kind, count: usize) -> Option<Service> {
         if let Some(package) = kind.missing() {
             crate::skip(&format!("{kind:?} is not installed (apt-get install {package})"));

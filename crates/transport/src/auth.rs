@@ -1,5 +1,5 @@
-//! Who is asking. On HTTP a program picks an `Authenticator` and asks it once per request with the realm of the endpoint;
-//! `basic` is HTTP Basic over a list of credentials; `jwt` is for the
+//! Who is asking. On HTTP a program picks an `Authenticator` and asks it once per request with the realm of the
+//! endpoint; `basic` is HTTP Basic over a list of credentials; `jwt` is for the
 //! tokens of executors. Over libprocess, peers prove themselves in a conversation:
 //! `authenticator` is its server, `authenticatee` its client, `cram_md5` the proof. `credentials` reads the files that
 //! secrets come in. What a principal may do is decided elsewhere.

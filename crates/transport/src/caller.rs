@@ -1,6 +1,6 @@
 //! Who is at the other end of a connection, as far as the kernel vouches for it: for the Unix domain socket the process
-//! that connected, for TCP the addresses of both ends, by which who knows the machine can find the process. What a caller
-//! may do is decided elsewhere; it can be kept here for as long as the connection lasts.
+//! that connected, for TCP the addresses of both ends, by which who knows the machine can find the process. What a
+//! caller may do is decided elsewhere; it can be kept here for as long as the connection lasts.
 
 use std::{
     any::Any,

@@ -1,5 +1,5 @@
-//! The way from any number of connections into the one loop that decides. The queue is bounded, in what waits and in its
-//! bytes, and so is what waits on the streams that lead back; ends of streams have a
+//! The way from any number of connections into the one loop that decides. The queue is bounded, in what waits and in
+//! its bytes, and so is what waits on the streams that lead back; ends of streams have a
 //! way of their own, because they come by themselves and must not be lost. What the traffic means is the program's. The
 //! loop itself is in `turns`.
 
@@ -164,8 +164,8 @@ impl<T: Traffic> Inbox<T> {
         self.counts.ids.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Hands over a peer's message of so many bytes without waiting. One that could not be understood, or comes when too
-    /// much waits, is dropped, as it would be on a broken socket: counted, and logged once in a while.
+    /// Hands over a peer's message of so many bytes without waiting. One that could not be understood, or comes when
+    /// too much waits, is dropped, as it would be on a broken socket: counted, and logged once in a while.
     pub fn deliver<E: Display>(&self, from: impl Display, name: &str, bytes: usize, event: Result<T::Event, E>) {
         let why = match event {
             Ok(event) => {

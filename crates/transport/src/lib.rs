@@ -1,10 +1,10 @@
 //! Knows sockets, HTTP heads and bodies, event streams and libprocess framing. Knows nothing about what a call means:
 //! no framework, agent or task appears here.
 //!
-//! `server` accepts connections and hands `Request`s to a `Handler`; `caller` is who sent them; `route` finds the endpoint of a path; `negotiate`
-//! and `refuse` hold the rules and texts that clients depend on; `stream` is the long answer of a subscription;
-//! `libprocess` exchanges actor messages with other processes; `client` makes requests; `web` tells pages of other sites
-//! from our own.
+//! `server` accepts connections and hands `Request`s to a `Handler`; `caller` is who sent them; `route` finds the
+//! endpoint of a path; `negotiate` and `refuse` hold the rules and texts that clients depend on; `stream` is the long
+//! answer of a subscription; `libprocess` exchanges actor messages with other processes; `client` makes requests; `web`
+//! tells pages of other sites from our own.
 
 pub mod auth;
 mod caller;

@@ -51,8 +51,8 @@ pub trait Handler: Send + Sync + 'static {
 /// What a peer may cost.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at one time; more are closed at once. Shortly before there are so many, those are closed that have been
-    /// idle for the longest and for `idle_when_full`.
+    /// Connections at one time; more are closed at once. Shortly before there are so many, those are closed that have
+    /// been idle for the longest and for `idle_when_full`.
     pub connections: usize,
     pub idle_when_full: Duration,
     /// Bytes of a request's head.
@@ -311,8 +311,8 @@ async fn accept_local(local: Option<&UnixListener>) -> io::Result<UnixStream> {
     }
 }
 
-/// Until when to accept nothing. A peer that left is its own affair; anything else, most likely, is a want of descriptors:
-/// idle connections give theirs back.
+/// Until when to accept nothing. A peer that left is its own affair; anything else, most likely, is a want of
+/// descriptors: idle connections give theirs back.
 fn on_refused<H>(shared: &Shared<H>, error: &io::Error) -> Option<Instant> {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut};
     static TOLD: Seldom = Seldom::new(Duration::from_secs(10));

@@ -193,6 +193,7 @@ pub fn messages<M: Message + Send + 'static>(
 }
 
 /// About what a message takes while it waits: itself, and its texts and lists.
+#[allow(clippy::borrowed_box, reason = "the queue holds boxes and hands them over as they are")]
 pub fn weight<M: Message>(message: &Box<M>) -> usize {
     size_of::<M>() + 2 * message.encoded_len()
 }

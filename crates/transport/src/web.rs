@@ -1,6 +1,6 @@
-//! What web pages may have a browser ask of us. A browser sends what any page it shows asks for, from inside the network
-//! and to this machine itself, so a server that knows its clients by their address alone needs to tell pages of its own
-//! from others:
+//! What web pages may have a browser ask of us. A browser sends what any page it shows asks for, from inside the
+//! network and to this machine itself, so a server that knows its clients by their address alone needs to tell pages of
+//! its own from others:
 //!
 //! - A `Host` that is no name of this server is a name of somebody else's that was made to lead here (DNS rebinding).
 //! - What may change something is refused when `Origin`, `Sec-Fetch-Site` or `Referer` name another site.

@@ -1,9 +1,11 @@
-//! Knows how a cluster would share its resources if something about it were different: replays recorded clusters and traces
-//! of work on a real allocator, with and without a change. Does not know offers' lives, failures or networks: that is `sim`.
+//! Knows how a cluster would share its resources if something about it were different: replays recorded clusters and
+//! traces of work on a real allocator, with and without a change. Does not know offers' lives, failures or networks:
+//! that is `sim`.
 //!
-//! `scenario` is what is replayed; `state` reads one from a master's `/state`, `settings` adds what `/roles` says, `demand` what
-//! is assumed. `change` makes another scenario of it, `replay` runs one, `comparison` shows two beside each other. `document`
-//! finds fields in JSON and says which one is wrong, `portion` takes a task's resources out of what is offered.
+//! `scenario` is what is replayed; `state` reads one from a master's `/state`, `settings` adds what `/roles` says,
+//! `demand` what is assumed. `change` makes another scenario of it, `replay` runs one, `comparison` shows two beside
+//! each other. `document` finds fields in JSON and says which one is wrong, `portion` takes a task's resources out of
+//! what is offered.
 
 mod change;
 mod comparison;

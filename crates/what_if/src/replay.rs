@@ -1,4 +1,5 @@
-//! Runs a scenario: virtual time, a real allocator, and frameworks that start what waits as soon as they are granted room for it.
+//! Runs a scenario: virtual time, a real allocator, and frameworks that start what waits as soon as they are granted
+//! room for it.
 
 use std::{
     cmp::Reverse,
@@ -92,8 +93,8 @@ struct Task {
     again: Option<Duration>,
 }
 
-/// How long frameworks refuse what they cannot use. More on the same agent is offered all the same, and whoever wants something
-/// easier to place revives.
+/// How long frameworks refuse what they cannot use. More on the same agent is offered all the same, and whoever wants
+/// something easier to place revives.
 const REFUSE: Duration = Duration::from_secs(3600);
 /// How many kinds of waiting tasks a framework tries on one offer.
 const LOOK: usize = 64;

@@ -1,5 +1,5 @@
-//! A scenario from a master's `/state`: ours or that of Apache Mesos 1.x. Its tasks run on; each ends after a while, and its
-//! framework wants the same again, so that what was shared out one way can be shared out another.
+//! A scenario from a master's `/state`: ours or that of Apache Mesos 1.x. Its tasks run on; each ends after a while,
+//! and its framework wants the same again, so that what was shared out one way can be shared out another.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

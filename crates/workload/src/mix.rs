@@ -1,5 +1,5 @@
-//! Traces drawn from a seed: three mixes of work, each in a file that states its distributions and where their shape comes
-//! from. `draw` holds the distributions.
+//! Traces drawn from a seed: three mixes of work, each in a file that states its distributions and where their shape
+//! comes from. `draw` holds the distributions.
 
 mod batch;
 mod draw;
@@ -49,8 +49,8 @@ impl Mix {
         }
     }
 
-    /// Jobs until their work is what `load` asks for: of their tasks' resources the one that the cluster has least of, times the
-    /// part of their duration that lies within the horizon.
+    /// Jobs until their work is what `load` asks for: of their tasks' resources the one that the cluster has least of,
+    /// times the part of their duration that lies within the horizon.
     pub fn generate(self, load: &Load) -> Trace {
         let mut rng = Rng::new(load.seed).fork(self.name());
         let mut left = load.horizon.as_secs_f64() * load.load;

@@ -18,8 +18,8 @@ pub struct Outcome {
     /// What the tasks that wait at the end want.
     pub unmet: BTreeMap<String, f64>,
     pub waits: Waits,
-    /// Jain's index over the weighted dominant shares of the roles that wait for something; 1 is fair, 1/n is one role with all.
-    /// Nothing if two roles never waited at a time.
+    /// Jain's index over the weighted dominant shares of the roles that wait for something; 1 is fair, 1/n is one role
+    /// with all. Nothing if two roles never waited at a time.
     pub fairness: Option<f64>,
     pub roles: Vec<PartyOutcome>,
     pub frameworks: Vec<PartyOutcome>,

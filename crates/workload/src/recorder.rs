@@ -1,5 +1,5 @@
-//! Counts while tasks arrive, start and end: what is held and waited for at each moment, and since when. `outcome` is what it
-//! makes of that at the end.
+//! Counts while tasks arrive, start and end: what is held and waited for at each moment, and since when. `outcome` is
+//! what it makes of that at the end.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

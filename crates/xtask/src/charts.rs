@@ -1,5 +1,5 @@
-//! `cargo xtask charts --from FILE`: how the allocator's cost grows, drawn from the figures that `cargo xtask bench allocator --json
-//! FILE` wrote, as SVGs in docs/figures.
+//! `cargo xtask charts --from FILE`: how the allocator's cost grows, drawn from the figures that `cargo xtask bench
+//! allocator --json FILE` wrote, as SVGs in docs/figures.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 

@@ -1,5 +1,5 @@
-//! `cargo xtask cluster up | status | down`: a cluster of real processes on loopback, kept in `target/cluster`: masters,
-//! agents, and the ZooKeeper or etcd servers where several masters meet.
+//! `cargo xtask cluster up | status | down`: a cluster of real processes on loopback, kept in `target/cluster`:
+//! masters, agents, and the ZooKeeper or etcd servers where several masters meet.
 
 use std::{
     fs::{self, File},

@@ -1,5 +1,6 @@
-//! `cargo xtask demo`: builds, then runs the demonstration program, which starts an embedded cluster and two frameworks. It
-//! is built as the tests are, since a newcomer waits for it: optimising takes minutes, and the demonstration seconds.
+//! `cargo xtask demo`: builds, then runs the demonstration program, which starts an embedded cluster and two
+//! frameworks. It is built as the tests are, since a newcomer waits for it: optimising takes minutes, and the
+//! demonstration seconds.
 
 use std::process::Command;
 

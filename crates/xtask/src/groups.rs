@@ -1,5 +1,5 @@
-//! `cargo xtask groups`: prints how seeded draws keep to the law of the competition, and draws what part of a cluster each
-//! group holds during a run, as docs/figures/groups-shares.svg.
+//! `cargo xtask groups`: prints how seeded draws keep to the law of the competition, and draws what part of a cluster
+//! each group holds during a run, as docs/figures/groups-shares.svg.
 
 use std::{fs, path::PathBuf, process::Command};
 

@@ -1,5 +1,5 @@
-//! `cargo xtask hostile`: hostile tasks and peers against a real cluster, three times: tasks of root, tasks of another user,
-//! and all of it below an agent of an ordinary user.
+//! `cargo xtask hostile`: hostile tasks and peers against a real cluster, three times: tasks of root, tasks of another
+//! user, and all of it below an agent of an ordinary user.
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 

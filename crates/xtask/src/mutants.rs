@@ -1,5 +1,6 @@
-//! `cargo xtask mutants`: changes the code in small ways, one at a time (cargo-mutants), and asks whether a test notices. A
-//! drawn part of all changes is tried, since each costs a build; the same seed draws the same. Survivors are listed.
+//! `cargo xtask mutants`: changes the code in small ways, one at a time (cargo-mutants), and asks whether a test
+//! notices. A drawn part of all changes is tried, since each costs a build; the same seed draws the same. Survivors are
+//! listed.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 

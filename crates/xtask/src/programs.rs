@@ -1,5 +1,5 @@
-//! Test programs: built by one call of cargo, then run side by side, so that what waits (for servers, clocks, disks) and
-//! what computes share the cores. Each one's output appears in one piece when it ends.
+//! Test programs: built by one call of cargo, then run side by side, so that what waits (for servers, clocks, disks)
+//! and what computes share the cores. Each one's output appears in one piece when it ends.
 
 use std::{
     collections::BTreeSet,

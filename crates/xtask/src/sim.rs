@@ -24,8 +24,8 @@ pub fn sim(arguments: &Arguments) -> Result<()> {
     std::process::exit(status.code().unwrap_or(1));
 }
 
-/// As many seeds as a minute holds, and each of them twice the same. With the mistakes built in but switched off, so that
-/// this and the next need one build.
+/// As many seeds as a minute holds, and each of them twice the same. With the mistakes built in but switched off, so
+/// that this and the next need one build.
 pub fn smoke() -> Result<()> {
     build(Mistakes::BuiltIn)?;
     run(command(&program()).args(["--seed", "0..2000", "--budget", SMOKE_SECS, "--twice"]))

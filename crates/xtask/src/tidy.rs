@@ -1,5 +1,5 @@
-//! `cargo xtask tidy`: the laws of the house that neither rustc nor clippy can see. Reads only. Each law is one file that
-//! gives back a line for each place that breaks it.
+//! `cargo xtask tidy`: the laws of the house that neither rustc nor clippy can see. Reads only. Each law is one file
+//! that gives back a line for each place that breaks it.
 
 mod docs;
 mod floors;

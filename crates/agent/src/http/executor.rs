@@ -1,5 +1,5 @@
-//! `POST /api/v1/executor`: the checks before a call is understood, in Mesos's order. What the call means is the core's to
-//! judge.
+//! `POST /api/v1/executor`: the checks before a call is understood, in Mesos's order. What the call means is the core's
+//! to judge.
 
 use agent_core::{Caller, Event, Reply};
 use proto::v1::executor::{Call, call};

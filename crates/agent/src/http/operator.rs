@@ -89,7 +89,8 @@ impl Endpoints {
         }
     }
 
-    /// The core may take its time (WAIT_CONTAINER answers when the container ends), so it is told when the caller leaves.
+    /// The core may take its time (WAIT_CONTAINER answers when the container ends), so it is told when the caller
+    /// leaves.
     async fn change(&self, call: Call, caller: Caller, answer_type: AnswerType) -> Response {
         let conn = self.inbox.next_id();
         let leaving = Leaving { endpoints: self, conn, armed: true };

@@ -1,5 +1,5 @@
-//! The documents of the legacy API, field by field as Mesos writes them. `/state` is here and in `legacy/frameworks`, the
-//! use of containers in `legacy/containers`; what single values look like is in `proto::v0json`.
+//! The documents of the legacy API, field by field as Mesos writes them. `/state` is here and in `legacy/frameworks`,
+//! the use of containers in `legacy/containers`; what single values look like is in `proto::v0json`.
 
 mod containers;
 mod frameworks;

@@ -84,8 +84,8 @@ fn legacy_documents_have_the_shape_of_mesos() {
     assert_same_shape("statistics", &parse(&legacy::statistics(&work::state(), &usages())), &[]);
 }
 
-/// Where the difference is meant: what runs a command task is no program with a path of its own here, and an agent names
-/// the executor of an update that does not name it itself.
+/// Where the difference is meant: what runs a command task is no program with a path of its own here, and an agent
+/// names the executor of an update that does not name it itself.
 const MEANT: [&str; 7] = [
     "$.get_executors.executors[].executor_info.command",
     "$.get_executors.executors[].executor_info.shutdown_grace_period",

@@ -1,5 +1,5 @@
-//! What an executor says of a task that ended, held against what the kernel counts: an executor hears of the end first, but
-//! not that memory was the reason.
+//! What an executor says of a task that ended, held against what the kernel counts: an executor hears of the end first,
+//! but not that memory was the reason.
 
 use agent_core::{Event, State};
 use containers::Containers;

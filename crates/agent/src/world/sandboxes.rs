@@ -1,6 +1,6 @@
-//! The directories of containers that ended: which are garbage since when, and their removal, on a thread of its own. When
-//! a directory became garbage stands in its own time of change, so that nothing need be written and nothing is forgotten:
-//! whatever lies below the work directory at the start of an agent and is in nobody's use is garbage.
+//! The directories of containers that ended: which are garbage since when, and their removal, on a thread of its own.
+//! When a directory became garbage stands in its own time of change, so that nothing need be written and nothing is
+//! forgotten: whatever lies below the work directory at the start of an agent and is in nobody's use is garbage.
 
 mod removal;
 mod tree;
@@ -51,8 +51,8 @@ struct Counts {
 }
 
 impl Sandboxes {
-    /// `in_use` names containers that live or are still spoken of. `age_max` says how old garbage may become while that share
-    /// of the disk is in use. Takes its time.
+    /// `in_use` names containers that live or are still spoken of. `age_max` says how old garbage may become while that
+    /// share of the disk is in use. Takes its time.
     pub fn open(
         work_dir: &Path,
         in_use: &BTreeSet<String>,

@@ -1,5 +1,5 @@
-//! The directories of persistent volumes: made and removed away from the thread that decides, in order for each of them. A
-//! launch waits for what was to be done to its volumes before.
+//! The directories of persistent volumes: made and removed away from the thread that decides, in order for each of
+//! them. A launch waits for what was to be done to its volumes before.
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,5 @@
-//! Proving who we are before we register, where a credential is set. The proof itself, with its secret, is an adapter's;
-//! here is when to ask for it, and again.
+//! Proving who we are before we register, where a credential is set. The proof itself, with its secret, is an
+//! adapter's; here is when to ask for it, and again.
 
 use crate::{
     agent::Agent,

@@ -1,4 +1,5 @@
-//! Registering: attempts with a random back-off until the master answers. A known agent says what it runs: `reregister`.
+//! Registering: attempts with a random back-off until the master answers. A known agent says what it runs:
+//! `reregister`.
 
 use crate::{
     agent::Agent,
@@ -99,8 +100,8 @@ impl Agent {
             }
             Some(known) if *known == id => {}
             Some(known) => {
-                // A late repetition of our first registration was taken for a new agent at our address. Only the end of this
-                // process tells the master that nobody of that name is here.
+                // A late repetition of our first registration was taken for a new agent at our address. Only the end of
+                // this process tells the master that nobody of that name is here.
                 let why = format!("the master calls us {id}, and we are {known}");
                 return self.exit(1, why, out);
             }

@@ -31,7 +31,8 @@ impl Agent {
     }
 }
 
-/// `<work_dir or disk>/volumes/roles/<role>/<id>`; a slash in the role is a blank there. A disk of its own is the volume.
+/// `<work_dir or disk>/volumes/roles/<role>/<id>`; a slash in the role is a blank there. A disk of its own is the
+/// volume.
 fn volume_of(work_dir: &str, resource: &Resource) -> Option<Volume> {
     let id = resource.persistence_id()?;
     let source = resource.disk()?.source.as_ref();

@@ -1,5 +1,5 @@
-//! The open status updates of one task that lives here or whose end is open: a queue of which only the head is under way. Pure data; who sends and waits:
-//! the parent module.
+//! The open status updates of one task that lives here or whose end is open: a queue of which only the head is under
+//! way. Pure data; who sends and waits: the parent module.
 
 use crate::timers::TimerKey;
 use bytes::Bytes;

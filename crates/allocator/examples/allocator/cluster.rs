@@ -24,8 +24,8 @@ impl Cluster {
         Cluster { allocator: Allocator::new(config, Rng::new(1)), now: Tick::ZERO }
     }
 
-    /// The cluster of Mesos's DeclineOffers: agents with most of their resources and sixteen ranges of ports in use, by the
-    /// frameworks in turn; these share the roles evenly, and with one role are all in `*`.
+    /// The cluster of Mesos's DeclineOffers: agents with most of their resources and sixteen ranges of ports in use, by
+    /// the frameworks in turn; these share the roles evenly, and with one role are all in `*`.
     pub fn half_used(agents: usize, frameworks: usize, roles: usize) -> Cluster {
         let mut cluster = Cluster::empty();
         for f in 0..frameworks {

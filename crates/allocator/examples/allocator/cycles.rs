@@ -54,7 +54,8 @@ fn one_cycle(agents: usize, frameworks: usize, roles: usize, runs: usize) {
     }
 }
 
-/// What an explanation costs: a cycle only notes who was granted what when, and the rest is worked out when somebody asks.
+/// What an explanation costs: a cycle only notes who was granted what when, and the rest is worked out when somebody
+/// asks.
 fn explain(agents: usize, frameworks: usize) {
     let (mut cycles, mut answers, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     for run in 0..5 {

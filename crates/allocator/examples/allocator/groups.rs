@@ -1,5 +1,5 @@
-//! What a competition of resource groups costs: 50 groups that overlap draw all that 50,000 agents have free, then what one
-//! agent that changes costs.
+//! What a competition of resource groups costs: 50 groups that overlap draw all that 50,000 agents have free, then what
+//! one agent that changes costs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -98,7 +98,8 @@ pub fn competition() {
     print("groups.50000x50_one_agent_ms", median_ms(&mut single), "ms", &conditions, None);
 }
 
-/// How long this thread has been on a CPU; nothing where the kernel does not tell. Neighbours disturb it less than the clock.
+/// How long this thread has been on a CPU; nothing where the kernel does not tell. Neighbours disturb it less than the
+/// clock.
 fn cpu_time() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     Duration::from_nanos(text.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0))

@@ -1,7 +1,7 @@
-//! The allocator's figures, one JSON object a line. Mesos's own benchmarks are rebuilt from their definitions and printed
-//! beside what was published for them; the others show how the cost grows. Everything runs in this process, on one thread,
-//! without offers going anywhere. Arguments choose suites: `decline`, `suppress`, `agents`, `mixed`, `quota`, `cycle`, `update`,
-//! `placements`, `memory`, `groups`.
+//! The allocator's figures, one JSON object a line. Mesos's own benchmarks are rebuilt from their definitions and
+//! printed beside what was published for them; the others show how the cost grows. Everything runs in this process, on
+//! one thread, without offers going anywhere. Arguments choose suites: `decline`, `suppress`, `agents`, `mixed`,
+//! `quota`, `cycle`, `update`, `placements`, `memory`, `groups`.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark looks at the clock")]
 
 mod agents;

@@ -1,6 +1,6 @@
-//! Mesos's MultiFrameworkAllocations: four frameworks with thousands of small tasks, five hundred with a handful, fifty with
-//! larger ones. Who has all its tasks goes on being offered resources and gives them back, so that the last of the small ones
-//! may wait for long; two hundred rounds are played.
+//! Mesos's MultiFrameworkAllocations: four frameworks with thousands of small tasks, five hundred with a handful, fifty
+//! with larger ones. Who has all its tasks goes on being offered resources and gives them back, so that the last of the
+//! small ones may wait for long; two hundred rounds are played.
 
 use std::{collections::BTreeMap, time::Duration};
 

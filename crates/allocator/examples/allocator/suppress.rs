@@ -1,5 +1,5 @@
-//! Mesos's SuppressOffers, ExtremeSuppressOffers and AllocatorBacklog: what frameworks cost that want nothing, and calls that
-//! come in a crowd.
+//! Mesos's SuppressOffers, ExtremeSuppressOffers and AllocatorBacklog: what frameworks cost that want nothing, and
+//! calls that come in a crowd.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Mesos's UpdateAllocation: one agent with very many reservations, each used by a framework of its own; one of these takes
-//! back its reservation and makes it again, twenty times.
+//! Mesos's UpdateAllocation: one agent with very many reservations, each used by a framework of its own; one of these
+//! takes back its reservation and makes it again, twenty times.
 
 use std::{collections::BTreeMap, time::Instant};
 

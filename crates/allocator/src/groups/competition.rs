@@ -1,11 +1,11 @@
 //! A competition: groups that want units draw them from agents that are eligible and have room, until nobody wants or
-//! nothing is left. `draw` is one group's draw, `supply` what there is to draw, `outcome` who won what; this is who draws
-//! next. (`exchange` finds room for a guaranteed unit where others could do as well elsewhere.)
+//! nothing is left. `draw` is one group's draw, `supply` what there is to draw, `outcome` who won what; this is who
+//! draws next. (`exchange` finds room for a guaranteed unit where others could do as well elsewhere.)
 //!
-//! Groups that hold less than their guaranteed minimum come first, the one with the least choice before the others, so that
-//! it is not robbed of what only it depends on. Then the group whose units are the least share of the cluster for its
-//! weight. An agent's chance with a group is fixed when the competition begins: its competition weight times how well the
-//! unit fits into what it has free.
+//! Groups that hold less than their guaranteed minimum come first, the one with the least choice before the others, so
+//! that it is not robbed of what only it depends on. Then the group whose units are the least share of the cluster for
+//! its weight. An agent's chance with a group is fixed when the competition begins: its competition weight times how
+//! well the unit fits into what it has free.
 //!
 //! A large competition can be held in pieces, which changes nothing about what comes of it.
 

@@ -1,6 +1,6 @@
-//! The competition at the beginning of a cycle, in pieces that a budget bounds: agents come in, `competition` draws, winners
-//! get their purses, and pieces are kept for groups that lack guaranteed units (`kept`). What is done with what was won is
-//! in `hand_out`.
+//! The competition at the beginning of a cycle, in pieces that a budget bounds: agents come in, `competition` draws,
+//! winners get their purses, and pieces are kept for groups that lack guaranteed units (`kept`). What is done with what
+//! was won is in `hand_out`.
 
 use smallvec::SmallVec;
 use stdx::{Rng, Tick};

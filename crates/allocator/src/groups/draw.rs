@@ -1,5 +1,5 @@
-//! One draw: how many units each agent is to win, and a draw by lot that keeps to it. What an agent is worth and who else
-//! draws is the business of `competition`.
+//! One draw: how many units each agent is to win, and a draw by lot that keeps to it. What an agent is worth and who
+//! else draws is the business of `competition`.
 //!
 //! The law. Agent i has a chance w(i) > 0 and room for c(i) units; a group draws r units, p(i) = w(i) / Σ w. Then
 //!
@@ -7,12 +7,13 @@
 //! E[units of i] = min(c(i), λ·w(i)),   with λ such that the sum over all agents is r
 //! ```
 //!
-//! As long as nobody runs out, λ·w(i) = p(i)·r. Whoever would run out wins all it has, leaves, and the rest of the units is
-//! shared by the others in the proportion of their chances. Drawing r times independently would not do: an agent with
-//! p(i)·r = c(i) would win less than that on average, since luck can only be cut off at the top. So the units are laid out
-//! as equal steps on a line on which each agent owns a piece as long as its expectation, and a random offset decides on
-//! whose pieces the steps fall. Each agent wins its expectation rounded up or down, on average exactly its expectation.
-//! The winners are shuffled, so that each of the r draws by itself is won by i with the same probability.
+//! As long as nobody runs out, λ·w(i) = p(i)·r. Whoever would run out wins all it has, leaves, and the rest of the
+//! units is shared by the others in the proportion of their chances. Drawing r times independently would not do: an
+//! agent with p(i)·r = c(i) would win less than that on average, since luck can only be cut off at the top. So the
+//! units are laid out as equal steps on a line on which each agent owns a piece as long as its expectation, and a
+//! random offset decides on whose pieces the steps fall. Each agent wins its expectation rounded up or down, on average
+//! exactly its expectation. The winners are shuffled, so that each of the r draws by itself is won by i with the same
+//! probability.
 
 use stdx::Rng;
 

@@ -1,5 +1,5 @@
-//! Groups in the allocator's cycle: how they are set, what each client may have of an agent after the competition (`contest`),
-//! and what becomes of units that nobody in the group took.
+//! Groups in the allocator's cycle: how they are set, what each client may have of an agent after the competition
+//! (`contest`), and what becomes of units that nobody in the group took.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -188,7 +188,8 @@ impl Allocator {
         self.cut_all(&portion, &mut bound)
     }
 
-    /// Whether an exclusive group won units here and was not offered all of them yet: guarantees come before what was won.
+    /// Whether an exclusive group won units here and was not offered all of them yet: guarantees come before what was
+    /// won.
     fn is_won_for_itself(&self, a: u32) -> bool {
         self.groups.purses(a).iter().any(|purse| {
             let exclusive = self.groups.entries.get(purse.group as usize).is_some_and(|entry| entry.group.exclusive);
@@ -240,7 +241,8 @@ impl Allocator {
         }
     }
 
-    /// Gives back what of the agent was won and not offered: everybody else of `candidates` gets another chance at once.
+    /// Gives back what of the agent was won and not offered: everybody else of `candidates` gets another chance at
+    /// once.
     pub(crate) fn return_units(&mut self, now: Tick, a: u32, candidates: &[u64]) {
         let Some(purses) = self.groups.purses_mut(a).map(std::mem::take) else { return };
         let mut returned = SmallVec::<[u32; 4]>::new();

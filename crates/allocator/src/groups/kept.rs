@@ -1,7 +1,7 @@
-//! Pieces kept for groups that lack guaranteed units. A group whose unit is larger than what comes free at a time would never
-//! win one: whoever takes less takes each piece at once. So while a group holds less than its minimum, what comes free on a
-//! few agents is kept there until a unit has come together, and then drawn for. On no more agents than units are missing;
-//! but when that does not help for long, because what else is there never comes free, on more and more.
+//! Pieces kept for groups that lack guaranteed units. A group whose unit is larger than what comes free at a time would
+//! never win one: whoever takes less takes each piece at once. So while a group holds less than its minimum, what comes
+//! free on a few agents is kept there until a unit has come together, and then drawn for. On no more agents than units
+//! are missing; but when that does not help for long, because what else is there never comes free, on more and more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,8 +55,8 @@ impl Allocator {
         Some((g, kept))
     }
 
-    /// An agent comes into a competition: says what of it is kept still. When a unit has come together, or the group has no
-    /// use for it any more, everybody may have it.
+    /// An agent comes into a competition: says what of it is kept still. When a unit has come together, or the group
+    /// has no use for it any more, everybody may have it.
     pub(super) fn judge_kept(&mut self, now: Tick, a: u32, contenders: &[Contender]) -> Option<Row> {
         if self.groups.kept.is_empty() {
             return None;
@@ -150,8 +150,8 @@ impl Allocator {
         }
     }
 
-    /// What part of a unit of a group an agent has free, in millionths, if it is less than one and more may come: it has room
-    /// for one when all is free, and one of the group's frameworks would be offered it.
+    /// What part of a unit of a group an agent has free, in millionths, if it is less than one and more may come: it
+    /// has room for one when all is free, and one of the group's frameworks would be offered it.
     fn part_of_unit(&self, a: u32, agent: &Agent, g: u32, shape: &Shape, free: Option<&[i64]>) -> Option<u64> {
         let entry = self.groups.entries.get(g as usize)?;
         let is_drawn = self.groups.weight(a) > 0.0 && self.groups.selection(a).is_some_and(|groups| groups.has(g));
@@ -211,8 +211,8 @@ impl Allocator {
         kept.into_iter().for_each(|a| self.give_up_kept(now, a));
     }
 
-    /// Tells the oracle what is kept for whom: on the agents of the cycle, which may be given up, and on others, which wait for
-    /// the next one.
+    /// Tells the oracle what is kept for whom: on the agents of the cycle, which may be given up, and on others, which
+    /// wait for the next one.
     #[cfg(test)]
     pub(super) fn note_kept(&mut self, queue: &[u32]) {
         let mut kept = self.kept();

@@ -1,5 +1,5 @@
-//! Who is in which group, inside the allocator: the groups by number, the clients of each, which agents each selects, and
-//! what was won where and is not offered yet. The cycle's side is in `hand_out`.
+//! Who is in which group, inside the allocator: the groups by number, the clients of each, which agents each selects,
+//! and what was won where and is not offered yet. The cycle's side is in `hand_out`.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,6 +1,6 @@
-//! Random histories through both: every grant agrees, every invariant holds after every step, and when the allocator has
-//! nothing to do, the oracle finds nothing to grant. A history that fails is shortened and printed. What can happen is in
-//! `history`, the comparing in `world`.
+//! Random histories through both: every grant agrees, every invariant holds after every step, and when the allocator
+//! has nothing to do, the oracle finds nothing to grant. A history that fails is shortened and printed. What can happen
+//! is in `history`, the comparing in `world`.
 #![allow(clippy::unwrap_used)]
 
 mod history;

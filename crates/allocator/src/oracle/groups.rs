@@ -1,5 +1,5 @@
-//! Resource groups by the oracle. Who wins is drawn by lot, so it takes the real allocator's winners, judges whether the rules
-//! allow them, and then hands out what was won by itself.
+//! Resource groups by the oracle. Who wins is drawn by lot, so it takes the real allocator's winners, judges whether
+//! the rules allow them, and then hands out what was won by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -210,7 +210,8 @@ impl Oracle {
         }
     }
 
-    /// Runs in each of which one group wins of one agent all that it could; `settled` tells pairs that had their chance.
+    /// Runs in each of which one group wins of one agent all that it could; `settled` tells pairs that had their
+    /// chance.
     pub fn possible_wins(&mut self, run: &Run, settled: impl Fn(&AgentId, usize) -> bool) -> Vec<Run> {
         self.kept = run.kept.clone();
         let mut runs = Vec::new();

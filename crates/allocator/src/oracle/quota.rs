@@ -78,8 +78,8 @@ impl Oracle {
         self.config.headroom == Headroom::Everything || self.is_offerable(agent)
     }
 
-    /// What its own guarantee and those above it promise to a role, without what others below them need; no more than it has
-    /// room for.
+    /// What its own guarantee and those above it promise to a role, without what others below them need; no more than
+    /// it has room for.
     fn promised(&self, role: &str, name: &str) -> i64 {
         let promises =
             self.way_up(role).into_iter().map(|at| self.unmet(&at, name) - self.need_of_others(&at, role, name));

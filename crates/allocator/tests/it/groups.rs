@@ -356,8 +356,8 @@ fn cpus_of(framework: &str, running: &[Grant]) -> i64 {
     mine.map(|grant| grant.resources.cpus().unwrap().0).sum()
 }
 
-/// Tasks end one at a time, and are smaller than a unit of the group that is below its minimum: each piece alone is less than
-/// it can win.
+/// Tasks end one at a time, and are smaller than a unit of the group that is below its minimum: each piece alone is
+/// less than it can win.
 fn pieces_come_together(agents: u8, unit: f64, min: u64, pinned: u8, seed: u64) -> Cluster {
     let mut cluster = Cluster::new();
     cluster.framework("other", "other");

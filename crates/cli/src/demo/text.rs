@@ -1,5 +1,5 @@
-//! A real text that every Debian machine has: licences, documentation, and if that is not enough, whatever else is text.
-//! Collected in an order that only the files decide; counted directly, to compare with.
+//! A real text that every Debian machine has: licences, documentation, and if that is not enough, whatever else is
+//! text. Collected in an order that only the files decide; counted directly, to compare with.
 
 use std::{
     collections::BTreeMap,

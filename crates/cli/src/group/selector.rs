@@ -1,6 +1,6 @@
-//! How people write which agents a group selects: conditions with commas between them must all hold, and of several such
-//! lists with `|` between them one. `name`, `!name`, `name=text`, `name!=text`, `name~regex`, `name!~regex`; a name is an
-//! attribute, or `@hostname`, `@region`, `@zone`.
+//! How people write which agents a group selects: conditions with commas between them must all hold, and of several
+//! such lists with `|` between them one. `name`, `!name`, `name=text`, `name!=text`, `name~regex`, `name!~regex`; a
+//! name is an attribute, or `@hostname`, `@region`, `@zone`.
 
 use proto::v1::scheduler::{
     AttributeConstraint,

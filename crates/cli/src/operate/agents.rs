@@ -1,5 +1,5 @@
-//! `meseta agents show | drain | deactivate | reactivate`: looks at agents, takes them out of the offers and puts them back.
-//! `tables` prints them with `meseta agents`.
+//! `meseta agents show | drain | deactivate | reactivate`: looks at agents, takes them out of the offers and puts them
+//! back. `tables` prints them with `meseta agents`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -257,7 +257,8 @@ struct Unacknowledged {
     told_again_time_seconds: Option<f64>,
 }
 
-/// Agents of Meseta say what their drain waits for; of others it is guessed from the tasks that they have not forgotten.
+/// Agents of Meseta say what their drain waits for; of others it is guessed from the tasks that they have not
+/// forgotten.
 async fn unacknowledged(client: &AgentClient) -> Option<Vec<Unacknowledged>> {
     if let Some(waits) = state(client).await?.get("drain_waits_for") {
         return serde_json::from_value(waits.clone()).ok();

@@ -1,5 +1,5 @@
-//! `meseta maintenance status | schedule | cancel | start | stop`. The API replaces a schedule as a whole; these commands read it,
-//! change a part and write it back.
+//! `meseta maintenance status | schedule | cancel | start | stop`. The API replaces a schedule as a whole; these
+//! commands read it, change a part and write it back.
 
 use std::{
     process::ExitCode,

@@ -20,7 +20,8 @@ pub enum Verb {
         #[command(flatten)]
         format: Format,
     },
-    /// Sets the guarantee and the limit of a role, in place of those it has. What is left out is not promised, or not bounded.
+    /// Sets the guarantee and the limit of a role, in place of those it has. What is left out is not promised, or not
+    /// bounded.
     Set {
         #[command(flatten)]
         connect: Connect,

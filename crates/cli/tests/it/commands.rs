@@ -1,5 +1,5 @@
-//! The commands against a real cluster: what they print, on which stream, and the codes they exit with. Nothing here is a
-//! terminal, so `run` tells its progress in plain lines.
+//! The commands against a real cluster: what they print, on which stream, and the codes they exit with. Nothing here is
+//! a terminal, so `run` tells its progress in plain lines.
 
 use std::{
     io::{BufRead, BufReader},

@@ -1,5 +1,5 @@
-//! Resource groups from the command line to where tasks land: a master, two agents that differ, and what `group` and `why`
-//! say of them.
+//! Resource groups from the command line to where tasks land: a master, two agents that differ, and what `group` and
+//! `why` say of them.
 
 use std::{
     process::{Child, Command, Output, Stdio},

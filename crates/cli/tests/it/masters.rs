@@ -1,5 +1,5 @@
-//! Several masters on a real store, from outside: what standbys answer, how a leader hands over, and the commands that look
-//! for the leader in the store.
+//! Several masters on a real store, from outside: what standbys answer, how a leader hands over, and the commands that
+//! look for the leader in the store.
 
 mod drain;
 mod hand_over;

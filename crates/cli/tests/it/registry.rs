@@ -1,6 +1,6 @@
-//! `meseta registry` on every kind of store: what Apache Mesos left is taken over, carried around, and led with. The file
-//! `registry/mesos.json` is what a master of Mesos 1.11 showed at /registrar(1)/registry, after a drain, a gone agent,
-//! quotas, weights and maintenance.
+//! `meseta registry` on every kind of store: what Apache Mesos left is taken over, carried around, and led with. The
+//! file `registry/mesos.json` is what a master of Mesos 1.11 showed at /registrar(1)/registry, after a drain, a gone
+//! agent, quotas, weights and maintenance.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! The processes that suffer: masters, agents and the servers of their store, each on a host of its own network where that
-//! is possible, else all on loopback. What is done to them is in `suffer`.
+//! The processes that suffer: masters, agents and the servers of their store, each on a host of its own network where
+//! that is possible, else all on loopback. What is done to them is in `suffer`.
 
 use std::{
     collections::BTreeSet,

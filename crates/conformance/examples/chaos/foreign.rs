@@ -1,6 +1,6 @@
-//! A framework on somebody else's driver (`chaos/framework.py`): PyMesos, or the driver of Mesos itself. Where such a driver
-//! cannot look for the leader itself, because that is told by etcd, it is started again beside each new one, as its
-//! operator would do.
+//! A framework on somebody else's driver (`chaos/framework.py`): PyMesos, or the driver of Mesos itself. Where such a
+//! driver cannot look for the leader itself, because that is told by etcd, it is started again beside each new one, as
+//! its operator would do.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,5 @@
-//! A framework of the Rust SDK that runs small tasks as long as the chaos lasts, and then sees every one of them to its end.
+//! A framework of the Rust SDK that runs small tasks as long as the chaos lasts, and then sees every one of them to its
+//! end.
 
 use std::{
     sync::{

@@ -1,5 +1,5 @@
-//! Reads along in the store itself: a write that names a master (`watch::role`) may only be made while that master reigns.
-//! What a store tells in one go has no order inside, so within it any master that reigned counts.
+//! Reads along in the store itself: a write that names a master (`watch::role`) may only be made while that master
+//! reigns. What a store tells in one go has no order inside, so within it any master that reigned counts.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

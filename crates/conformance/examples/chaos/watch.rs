@@ -1,5 +1,5 @@
-//! Looks at all masters all the time: never may two of them say that they lead, one after the other and the first again.
-//! Writes to whoever leads, and remembers what was acknowledged.
+//! Looks at all masters all the time: never may two of them say that they lead, one after the other and the first
+//! again. Writes to whoever leads, and remembers what was acknowledged.
 
 use std::{
     collections::BTreeSet,

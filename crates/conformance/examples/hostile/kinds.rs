@@ -1,5 +1,5 @@
-//! What tasks try. Scripts are the shell's; `@HOST_PIDNS@`, `@AGENT@` and `@SOCKET@` are put in before they run. None goes on
-//! for good: what is not stopped in time is killed by its framework and counts as ended then.
+//! What tasks try. Scripts are the shell's; `@HOST_PIDNS@`, `@AGENT@` and `@SOCKET@` are put in before they run. None
+//! goes on for good: what is not stopped in time is killed by its framework and counts as ended then.
 
 /// One kind of hostile task.
 pub struct Kind {

@@ -1,5 +1,5 @@
-//! What peers and pages do to a master and an agent. Each attack gives back what went wrong; that both still answer, and
-//! the neighbour lives, is looked at afterwards.
+//! What peers and pages do to a master and an agent. Each attack gives back what went wrong; that both still answer,
+//! and the neighbour lives, is looked at afterwards.
 
 use std::{
     io::{Read, Write},

@@ -1,5 +1,5 @@
-//! kill -9 of the master, of an agent, of both, at random moments during a run of 500 tasks: each task runs once and ends
-//! once with its true state, none is lost, and running tasks survive the restart of their agent.
+//! kill -9 of the master, of an agent, of both, at random moments during a run of 500 tasks: each task runs once and
+//! ends once with its true state, none is lost, and running tasks survive the restart of their agent.
 //!
 //! `MESETA_CRASH_TASKS` and `MESETA_CRASH_SEED` make longer and other runs.
 

@@ -1,6 +1,6 @@
-//! The v0 driver of Apache Mesos itself against our master. It runs where `MESETA_LIBMESOS` names a program that is given
-//! `driver`, a Python 2.7 file and its arguments, and runs that file with Mesos's driver importable. Elsewhere the tests
-//! are counted as ignored, and say how to run them; `v0` speaks the same protocol by hand, everywhere.
+//! The v0 driver of Apache Mesos itself against our master. It runs where `MESETA_LIBMESOS` names a program that is
+//! given `driver`, a Python 2.7 file and its arguments, and runs that file with Mesos's driver importable. Elsewhere
+//! the tests are counted as ignored, and say how to run them; `v0` speaks the same protocol by hand, everywhere.
 
 use std::{
     io::{BufRead, BufReader},

@@ -1,5 +1,5 @@
-//! Two hundred thousand damaged inputs for each endpoint of a live master and agent: each is answered, with a reason where
-//! it is refused, or counted as dropped; nothing breaks, and memory stays bounded. What is damaged is in
+//! Two hundred thousand damaged inputs for each endpoint of a live master and agent: each is answered, with a reason
+//! where it is refused, or counted as dropped; nothing breaks, and memory stays bounded. What is damaged is in
 //! `survive/corpus.rs`; `survive/fuzzer.rs` sends it, pipelined, a batch at a time.
 
 mod corpus;

@@ -1,5 +1,6 @@
 //! Cgroups v2: one hierarchy. A container's limits are on `<root>/<id>`, its own processes in `<root>/<id>/leaf`, the
-//! containers nested in it below `<root>/<id>/mesos`: a cgroup that hands controllers down may hold no processes itself.
+//! containers nested in it below `<root>/<id>/mesos`: a cgroup that hands controllers down may hold no processes
+//! itself.
 
 use super::{
     CgroupUse, Door, Hierarchy, OomWatch, SEPARATOR, Shape, make, processes_below, read_pairs, remove_empty_above,

@@ -1,6 +1,6 @@
-//! Unpacking archives into a sandbox. An archive comes from anywhere: nothing in it may be placed outside, whether by its
-//! name, by a link, or by a link placed before; and it may take neither the disk nor our memory. As in Mesos its name says
-//! whether it is one, and its content which.
+//! Unpacking archives into a sandbox. An archive comes from anywhere: nothing in it may be placed outside, whether by
+//! its name, by a link, or by a link placed before; and it may take neither the disk nor our memory. As in Mesos its
+//! name says whether it is one, and its content which.
 
 use super::{
     budget::Budget,

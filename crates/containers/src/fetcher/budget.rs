@@ -1,5 +1,5 @@
-//! What one container's fetch may still bring, and whether it is still wanted: everything that writes into a sandbox asks
-//! here.
+//! What one container's fetch may still bring, and whether it is still wanted: everything that writes into a sandbox
+//! asks here.
 
 use std::{
     cell::Cell,

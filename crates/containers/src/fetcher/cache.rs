@@ -1,5 +1,5 @@
-//! Files that several containers want, kept from one fetch to the next as long as there is room. Each user has files of its
-//! own; none of them can write here. One download serves all who ask meanwhile. What was used last stays longest.
+//! Files that several containers want, kept from one fetch to the next as long as there is room. Each user has files of
+//! its own; none of them can write here. One download serves all who ask meanwhile. What was used last stays longest.
 
 use super::budget::pour;
 use crate::handle::lock;
@@ -114,8 +114,8 @@ impl Cache {
         lock(&self.state).used
     }
 
-    /// The file of `key`. If it is not there, `fill` brings it, on a thread of its own; whoever asks meanwhile waits for the
-    /// same thread and shares its fate.
+    /// The file of `key`. If it is not there, `fill` brings it, on a thread of its own; whoever asks meanwhile waits
+    /// for the same thread and shares its fate.
     pub fn get(
         self: &Arc<Cache>,
         key: Key,

@@ -1,5 +1,5 @@
-//! One HTTP(S) GET whose body can be read. Redirects are followed, to HTTP(S) only; trust in TLS peers rests on Mozilla's
-//! roots; proxies come from the agent's environment (`HTTPS_PROXY` and the like).
+//! One HTTP(S) GET whose body can be read. Redirects are followed, to HTTP(S) only; trust in TLS peers rests on
+//! Mozilla's roots; proxies come from the agent's environment (`HTTPS_PROXY` and the like).
 
 use std::{
     io::{self, Read},

@@ -1,5 +1,5 @@
-//! Writing beneath a sandbox that is held open: links in it are followed as far as they stay beneath it, so that an archive
-//! may bring some, and what a task swaps meanwhile leads nowhere else.
+//! Writing beneath a sandbox that is held open: links in it are followed as far as they stay beneath it, so that an
+//! archive may bring some, and what a task swaps meanwhile leads nowhere else.
 
 use kernel::{How, files, open_beneath};
 use std::{

@@ -1,5 +1,5 @@
-//! Files of this host, opened with the rights of the calling thread: regular ones on a disk, and never one that has to be
-//! waited for.
+//! Files of this host, opened with the rights of the calling thread: regular ones on a disk, and never one that has to
+//! be waited for.
 
 use kernel::beneath;
 use std::{fs::File, path::Path};

@@ -1,6 +1,6 @@
-//! Which system calls a container may make: those that programs need, and those that its capabilities are for. What could
-//! change the machine, look into others' processes or reach a seldom used corner of the kernel fails with EPERM; a call
-//! that is newer than this table fails with ENOSYS, as on a kernel without it, so that programs fall back.
+//! Which system calls a container may make: those that programs need, and those that its capabilities are for. What
+//! could change the machine, look into others' processes or reach a seldom used corner of the kernel fails with EPERM;
+//! a call that is newer than this table fails with ENOSYS, as on a kernel without it, so that programs fall back.
 
 use kernel::{
     capabilities::{Capabilities, Capability},

@@ -1,5 +1,5 @@
-//! The init of a container that runs a command: starts the program, hands signals to it, reaps what it leaves behind, and
-//! records how it ended where a restarted agent finds it.
+//! The init of a container that runs a command: starts the program, hands signals to it, reaps what it leaves behind,
+//! and records how it ended where a restarted agent finds it.
 
 use super::setup;
 use crate::{

@@ -36,7 +36,8 @@ pub fn failure(what: impl Into<String>) -> impl FnOnce(io::Error) -> SetupFailur
     move |source| SetupFailure { what, source }
 }
 
-/// Writes down which process the container is, while `/proc` is still the agent's. From here on a restarted agent finds it.
+/// Writes down which process the container is, while `/proc` is still the agent's. From here on a restarted agent finds
+/// it.
 pub fn name_process(file: &mut File) -> Result<(), SetupFailure> {
     let stat = procfs::own_stat().map_err(failure("read /proc/self/stat"))?;
     record::append(file, &Frame::Process(Process::from(&stat))).map_err(failure("write the container's record"))

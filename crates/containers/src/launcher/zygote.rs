@@ -1,6 +1,7 @@
-//! The process that containers are forked from. Starting a program anew costs more than all the rest of a launch: loading,
-//! relocating, initialising. The agent starts this one once; it stays small, does nothing but wait for requests, and for
-//! each one forks a child that is the agent's own and becomes the container's first process. It ends with the agent.
+//! The process that containers are forked from. Starting a program anew costs more than all the rest of a launch:
+//! loading, relocating, initialising. The agent starts this one once; it stays small, does nothing but wait for
+//! requests, and for each one forks a child that is the agent's own and becomes the container's first process. It ends
+//! with the agent.
 
 use super::setup::{self, SetupFailure, failure};
 use crate::record;
@@ -21,8 +22,8 @@ pub const MARKER: &str = "MESETA_CONTAINER_ID";
 /// Room for the longest id.
 pub const MARKER_ROOM: usize = 8192;
 
-/// What the agent asks for. With it come descriptors: standard output, standard error, the record, then, as the flags say,
-/// the pidfd of the parent container and a cgroup to be born in, and all the rest files to write oneself into.
+/// What the agent asks for. With it come descriptors: standard output, standard error, the record, then, as the flags
+/// say, the pidfd of the parent container and a cgroup to be born in, and all the rest files to write oneself into.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// `CLONE_NEW*`
@@ -163,7 +164,8 @@ fn set_marker(id: &[u8]) {
     unsafe extern "C" {
         static environ: *const *mut c_char;
     }
-    // SAFETY: one thread; the first entry is the marker that the agent made, whose room is measured before it is written.
+    // SAFETY: one thread; the first entry is the marker that the agent made, whose room is measured before it is
+    // written.
     unsafe {
         if environ.is_null() || (*environ).is_null() {
             return;

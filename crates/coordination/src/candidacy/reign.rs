@@ -1,5 +1,5 @@
-//! A leader's work in the service: taking the epoch, which shuts out all former leaders, heartbeats that keep the lease,
-//! and leaving.
+//! A leader's work in the service: taking the epoch, which shuts out all former leaders, heartbeats that keep the
+//! lease, and leaving.
 
 use std::{
     sync::Arc,
@@ -19,8 +19,8 @@ use crate::{
 const LASTING: (u32, u32) = (2, 3);
 /// Heartbeats within that time.
 const BEATS: u32 = 4;
-/// After how many times the longest that a candidate takes to read the registry nobody is left who has read it before it was
-/// moved, and is not yet a member.
+/// After how many times the longest that a candidate takes to read the registry nobody is left who has read it before
+/// it was moved, and is not yet a member.
 const TIDY_AFTER: u32 = 3;
 /// How long the copy may take to see our own epoch before it is made anew.
 const CATCH_UP: Duration = Duration::from_secs(2);

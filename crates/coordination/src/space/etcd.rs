@@ -1,5 +1,5 @@
-//! A session with etcd, over its JSON gateway. Members are keys `<path>/masters/<lease>` that hang on a lease, in the order
-//! they were created; the registry lies below `<path>/registry/`.
+//! A session with etcd, over its JSON gateway. Members are keys `<path>/masters/<lease>` that hang on a lease, in the
+//! order they were created; the registry lies below `<path>/registry/`.
 
 mod gateway;
 
@@ -18,7 +18,8 @@ use self::gateway::{Compare, Gateway, KeyValue, RangeRequest, TxnRequest};
 use super::{Connect, Entry, Feed, Guard, Limits, Member, Signal, Space, SpaceError, Stored, Work, Write};
 use crate::url::Place;
 
-/// etcd takes 128 operations in a transaction and 1.5 MB in a request; the gateway's text is a third longer than our bytes.
+/// etcd takes 128 operations in a transaction and 1.5 MB in a request; the gateway's text is a third longer than our
+/// bytes.
 const LIMITS: Limits = Limits { writes: 120, bytes: 800 << 10 };
 const FEED_CAPACITY: usize = 1_024;
 /// After how long the members are read again although nothing was heard of a change: a watch may hang at a server that

@@ -1,12 +1,13 @@
-//! A session with ZooKeeper. Members are ephemeral sequential nodes `json.info_<number>` directly below the URL's path, as
-//! Mesos's masters make them. Clients of Mesos take whatever else they find there for masters, so that the registry lies
-//! beside it: at `/mesos-meseta/registry` for `/mesos`, keys with a slash in one of 256 folders, so that no list of children
-//! grows near a megabyte. `/mesos-meseta/masters` names the members that know this.
+//! A session with ZooKeeper. Members are ephemeral sequential nodes `json.info_<number>` directly below the URL's path,
+//! as Mesos's masters make them. Clients of Mesos take whatever else they find there for masters, so that the registry
+//! lies beside it: at `/mesos-meseta/registry` for `/mesos`, keys with a slash in one of 256 folders, so that no list
+//! of children grows near a megabyte. `/mesos-meseta/masters` names the members that know this.
 //!
-//! Former versions kept it inside, at `/mesos/registry`. The first leader of this version moves it: it copies all, and in one
-//! transaction makes the copy's header and epoch, deletes the old epoch and leaves word in the place of the old header.
-//! Masters of a former version that stand by find it there, or no epoch, and do not lead; such as start later find
-//! `/mesos/log_replicas`, which is always there with Mesos, and do not stand at all. The word goes once nobody can need it.
+//! Former versions kept it inside, at `/mesos/registry`. The first leader of this version moves it: it copies all, and
+//! in one transaction makes the copy's header and epoch, deletes the old epoch and leaves word in the place of the old
+//! header. Masters of a former version that stand by find it there, or no epoch, and do not lead; such as start later
+//! find `/mesos/log_replicas`, which is always there with Mesos, and do not stand at all. The word goes once nobody can
+//! need it.
 
 use std::{
     collections::{BTreeSet, HashSet},

@@ -1,8 +1,8 @@
 //! The embedded store: one redb file in the master's work directory. A commit is one transaction and one sync.
 //!
-//! Beside it lies `registry.mark` with the number of the last commit. It is written after each commit without a sync of its
-//! own, so that it may lag behind after a power cut and never runs ahead: a file with fewer commits than it says has lost
-//! some, which redb itself would pass over by going back to the commit before.
+//! Beside it lies `registry.mark` with the number of the last commit. It is written after each commit without a sync of
+//! its own, so that it may lag behind after a power cut and never runs ahead: a file with fewer commits than it says
+//! has lost some, which redb itself would pass over by going back to the commit before.
 
 use std::{
     collections::BTreeMap,
@@ -33,8 +33,8 @@ pub struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Opens or creates `registry.redb` in `directory`, which must exist, and locks it against other processes. All of it
-    /// is read and compared with its sums.
+    /// Opens or creates `registry.redb` in `directory`, which must exist, and locks it against other processes. All of
+    /// it is read and compared with its sums.
     pub fn open(directory: &Path) -> Result<EmbeddedStore, StoreError> {
         let path = directory.join("registry.redb");
         let mark_path = directory.join("registry.mark");

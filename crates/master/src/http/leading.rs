@@ -1,5 +1,5 @@
-//! Which master leads, for requests that only a leader may answer; what a standby shows of its copy of the registry; and
-//! handing over.
+//! Which master leads, for requests that only a leader may answer; what a standby shows of its copy of the registry;
+//! and handing over.
 
 use std::sync::atomic::Ordering;
 

@@ -1,4 +1,5 @@
-//! `/maintenance/schedule`, `/maintenance/status`, `/machine/down`, `/machine/up`: what operators plan for machines, in JSON.
+//! `/maintenance/schedule`, `/maintenance/status`, `/machine/down`, `/machine/up`: what operators plan for machines, in
+//! JSON.
 
 use proto::{
     DecodeError, json,

@@ -1,4 +1,5 @@
-//! `/reserve`, `/unreserve`, `/create-volumes`, `/destroy-volumes`: forms with an agent's id and a JSON list of resources.
+//! `/reserve`, `/unreserve`, `/create-volumes`, `/destroy-volumes`: forms with an agent's id and a JSON list of
+//! resources.
 
 use proto::{
     json,

@@ -1,5 +1,5 @@
-//! `POST /api/v1/scheduler`: the checks before a call is understood, in Mesos's order. What the call means is the core's
-//! to judge.
+//! `POST /api/v1/scheduler`: the checks before a call is understood, in Mesos's order. What the call means is the
+//! core's to judge.
 
 use master_core::{Event, Reply};
 use proto::v1::scheduler::{Call, call};

@@ -1,6 +1,6 @@
 //! Tests: each document of a cluster, compared in shape with the one that Apache Mesos 1.11.0 gave of the same cluster.
-//! The recorded ones are in `testdata/mesos_1.11`, without frameworks that a v0 scheduler ran, the commit that was built,
-//! and most flags. `recorded/cluster` is our cluster.
+//! The recorded ones are in `testdata/mesos_1.11`, without frameworks that a v0 scheduler ran, the commit that was
+//! built, and most flags. `recorded/cluster` is our cluster.
 
 mod cluster;
 

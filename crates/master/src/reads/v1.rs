@@ -1,4 +1,5 @@
-//! The reads of the v1 operator API, in Mesos's shapes: GET_STATE and its parts, GET_ROLES, GET_MASTER, quotas, maintenance.
+//! The reads of the v1 operator API, in Mesos's shapes: GET_STATE and its parts, GET_ROLES, GET_MASTER, quotas,
+//! maintenance.
 
 use allocator::InverseAnswer;
 use master_core::{Role, State};

@@ -1,5 +1,6 @@
-//! Operators take an agent out of the offers (deactivate), have it emptied too (drain), and put it back (reactivate). All of
-//! it stands in the registry, so that an agent that is away, or a later master, finds it. The killing is the agent's.
+//! Operators take an agent out of the offers (deactivate), have it emptied too (drain), and put it back (reactivate).
+//! All of it stands in the registry, so that an agent that is away, or a later master, finds it. The killing is the
+//! agent's.
 
 use model::AgentId;
 use proto::{

@@ -190,8 +190,8 @@ impl Master {
     }
 }
 
-/// Ends an agent, its executors and tasks. Only an operator's decision is a reason: that it is gone, that its machine is
-/// down, or that it came back as another machine than the one that operators plan with.
+/// Ends an agent, its executors and tasks. Only an operator's decision is a reason: that it is gone, that its machine
+/// is down, or that it came back as another machine than the one that operators plan with.
 pub(crate) fn shutdown(why: &str) -> internal::ShutdownMessage {
     internal::ShutdownMessage { message: Some(why.to_owned()) }
 }

@@ -31,7 +31,8 @@ fn sender(message: &ToMaster) -> Sender<'_> {
 }
 
 impl Master {
-    /// Whether `from` may send this to the actor `to`. What names an agent that nobody knows is left to who reacts to it.
+    /// Whether `from` may send this to the actor `to`. What names an agent that nobody knows is left to who reacts to
+    /// it.
     pub(crate) fn check_sender(&self, from: &Upid, to: Actor, message: &ToMaster) -> Result<(), &'static str> {
         let sender = sender(message);
         match (to, &sender) {

@@ -1,4 +1,5 @@
-//! An agent says that what it has changed: oversubscribed resources, resource providers, operations, its resource version.
+//! An agent says that what it has changed: oversubscribed resources, resource providers, operations, its resource
+//! version.
 
 use model::AgentId;
 use proto::internal::UpdateSlaveMessage;

@@ -1,6 +1,6 @@
-//! ACCEPT: offers are taken, each operation is judged and applied in order, and the allocator hears the sum in one call.
-//! `launch`, `launch_group` and `convert` apply; what makes an operation wrong is in `validate/operation`, `validate/task` and
-//! `model::parse::operation`.
+//! ACCEPT: offers are taken, each operation is judged and applied in order, and the allocator hears the sum in one
+//! call. `launch`, `launch_group` and `convert` apply; what makes an operation wrong is in `validate/operation`,
+//! `validate/task` and `model::parse::operation`.
 
 mod convert;
 mod launch;

@@ -23,8 +23,8 @@ impl Master {
         }
     }
 
-    /// After an election, the frameworks of the registry have their failover timeout to come back, and at least as long as
-    /// agents have.
+    /// After an election, the frameworks of the registry have their failover timeout to come back, and at least as long
+    /// as agents have.
     pub(crate) fn recover_registered_frameworks(&mut self, step: &mut Step<'_>) {
         let infos: Vec<v1::FrameworkInfo> = self.state.registry.frameworks.values().cloned().collect();
         for info in &infos {

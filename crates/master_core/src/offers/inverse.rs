@@ -1,5 +1,5 @@
-//! Inverse offers: frameworks are asked to leave an agent whose machine will be taken away. What they say is noted for the
-//! operators; nothing is enforced.
+//! Inverse offers: frameworks are asked to leave an agent whose machine will be taken away. What they say is noted for
+//! the operators; nothing is enforced.
 
 use std::collections::BTreeMap;
 
@@ -29,8 +29,8 @@ impl Master {
         }
     }
 
-    /// Drivers know no inverse offers: theirs stays unsent, and is not made again. Agents that are not there are asked about
-    /// when they are back.
+    /// Drivers know no inverse offers: theirs stays unsent, and is not made again. Agents that are not there are asked
+    /// about when they are back.
     fn add_inverse_offer(&mut self, grant: InverseGrant, step: &Step<'_>) -> Option<v1::InverseOffer> {
         let InverseGrant { framework, agent, unavailability } = grant;
         let row = self.state.frameworks.get_mut(&framework)?;

@@ -1,5 +1,5 @@
-//! What became of operations, as agents say: the framework that named the operation hears it and acknowledges; for all others
-//! the master acknowledges itself.
+//! What became of operations, as agents say: the framework that named the operation hears it and acknowledges; for all
+//! others the master acknowledges itself.
 
 use std::time::Duration;
 
@@ -73,8 +73,8 @@ impl Master {
         }
     }
 
-    /// This master does not know the operation: it ended before, or was begun under another master and the agent has not yet
-    /// said so.
+    /// This master does not know the operation: it ended before, or was begun under another master and the agent has
+    /// not yet said so.
     fn on_status_of_unknown(
         &mut self,
         agent: &AgentId,

@@ -1,5 +1,5 @@
-//! What an agent says about its operations when it comes back: what the master did not know it learns, what the agent does not
-//! know it is asked about.
+//! What an agent says about its operations when it comes back: what the master did not know it learns, what the agent
+//! does not know it is asked about.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! GET_GROUPS, SET_GROUP and REMOVE_GROUP: the resource groups. What makes a group impossible is in `allocator::groups`; once a
-//! change is durable every offer is taken back, so that all is divided anew.
+//! GET_GROUPS, SET_GROUP and REMOVE_GROUP: the resource groups. What makes a group impossible is in
+//! `allocator::groups`; once a change is durable every offer is taken back, so that all is divided anew.
 
 use std::{collections::BTreeMap, sync::Arc};
 

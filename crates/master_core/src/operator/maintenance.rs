@@ -1,5 +1,5 @@
-//! Maintenance: the schedule, machines that go down, machines that come up. A machine in the schedule drains: its offers say
-//! when it will be away, and frameworks are asked to leave it. A machine that is down has no agents.
+//! Maintenance: the schedule, machines that go down, machines that come up. A machine in the schedule drains: its
+//! offers say when it will be away, and frameworks are asked to leave it. A machine that is down has no agents.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! UPDATE_QUOTA, and the older SET_QUOTA and REMOVE_QUOTA. What makes a quota impossible is in `allocator::quota`; once it is
-//! durable, offers that stand in its way are rescinded.
+//! UPDATE_QUOTA, and the older SET_QUOTA and REMOVE_QUOTA. What makes a quota impossible is in `allocator::quota`; once
+//! it is durable, offers that stand in its way are rescinded.
 
 use std::collections::BTreeMap;
 

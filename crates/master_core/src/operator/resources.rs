@@ -1,5 +1,6 @@
-//! RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES, GROW_VOLUME, SHRINK_VOLUME: an operator does to the
-//! free resources of an agent what frameworks do to offered ones. Offers that stand in the way are rescinded.
+//! RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES, GROW_VOLUME, SHRINK_VOLUME: an operator
+//! does to the free resources of an agent what frameworks do to offered ones. Offers that stand in the way are
+//! rescinded.
 
 use allocator::refusal_duration;
 use model::{
@@ -52,8 +53,8 @@ impl Master {
         Reply::Accepted
     }
 
-    /// Rescinds the agent's offers that hold some of what is needed. Those who lose one are not offered the like for the usual
-    /// while, so that the operator wins the race.
+    /// Rescinds the agent's offers that hold some of what is needed. Those who lose one are not offered the like for
+    /// the usual while, so that the operator wins the race.
     fn free(&mut self, id: &AgentId, mut needed: Resources, step: &mut Step<'_>) {
         let offers = self.state.agents.get(id).map(|agent| agent.offers.clone()).unwrap_or_default();
         for offer in offers {

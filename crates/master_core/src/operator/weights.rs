@@ -1,5 +1,5 @@
-//! UPDATE_WEIGHTS: how roles share. A new weight of a role that frameworks are in takes back every offer, so that all is
-//! shared anew.
+//! UPDATE_WEIGHTS: how roles share. A new weight of a role that frameworks are in takes back every offer, so that all
+//! is shared anew.
 
 use model::parse::weights;
 use proto::v1::WeightInfo;

@@ -22,8 +22,8 @@ pub struct Role {
 }
 
 impl State {
-    /// What counts against the quota of a role: what is reserved for it and for the roles below it, used or not, and what
-    /// these use beside. What they are only offered does not count.
+    /// What counts against the quota of a role: what is reserved for it and for the roles below it, used or not, and
+    /// what these use beside. What they are only offered does not count.
     pub fn consumed(&self, name: &str) -> Quantities {
         let counts = |role: &str| role == name || resources::role::is_strict_subrole_of(role, name);
         let mut sum = Quantities::default();

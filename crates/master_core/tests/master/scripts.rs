@@ -1,13 +1,13 @@
 //! Runs `testdata/*.txt`: commands, `----`, and every effect they have. `MESETA_BLESS=1` writes the effects down anew.
 //!
-//! Commands: `manual` (writes wait for `persist [fail]`), `set OPTION VALUE`, `admitted ID N RESOURCES` (before `elected`),
-//! `recorded ID {FRAMEWORK INFO}`, `removed ID` (frameworks of the registry, too),
+//! Commands: `manual` (writes wait for `persist [fail]`), `set OPTION VALUE`, `admitted ID N RESOURCES` (before
+//! `elected`), `recorded ID {FRAMEWORK INFO}`, `removed ID` (frameworks of the registry, too),
 //! `elected`, `failover` (another master `m1000` takes over), `deposed`,
-//! `advance SECONDS` (without heartbeats and answered pings), `watch SECONDS` (with them), `silent N...` (answer no pings),
-//! `register N [host=H] [RESOURCES]`, `reregister N ID {MORE}`,
-//! `from N MESSAGE {JSON}`, `update N TASK STATE [FIELD=VALUE]`, `pong N`, `exited N`, `subscribe CONN {FRAMEWORK INFO}`,
-//! `suppressed CONN ROLE {FRAMEWORK INFO}`, `call CONN {JSON}`, `stream CONN ID {JSON}`, `launch CONN OFFER TASK RESOURCES`,
-//! `ack CONN AGENT TASK UPDATE`, `finish N [STATE]` (of the agent's operations), `operator {JSON}`,
+//! `advance SECONDS` (without heartbeats and answered pings), `watch SECONDS` (with them), `silent N...` (answer no
+//! pings), `register N [host=H] [RESOURCES]`, `reregister N ID {MORE}`,
+//! `from N MESSAGE {JSON}`, `update N TASK STATE [FIELD=VALUE]`, `pong N`, `exited N`, `subscribe CONN {FRAMEWORK
+//! INFO}`, `suppressed CONN ROLE {FRAMEWORK INFO}`, `call CONN {JSON}`, `stream CONN ID {JSON}`, `launch CONN OFFER
+//! TASK RESOURCES`, `ack CONN AGENT TASK UPDATE`, `finish N [STATE]` (of the agent's operations), `operator {JSON}`,
 //! `whitelist H...` (`*`: all), `close CONN`, `state`, `metrics PREFIX`. N is an agent at 10.0.0.N.
 //! Of v0 drivers, D at 10.0.1.D: `driver D [force] CALL {JSON}` (a call's type or an old message's name),
 //! `broken D`, `authenticating D|agent N`, `authenticated D|agent N [PRINCIPAL]`.
@@ -329,7 +329,8 @@ impl Script {
         pending.map(message).collect()
     }
 
-    /// `update N TASK STATE [FIELD=VALUE]`: from the task's agent, with a fresh uuid unless `uuid=` says another or none.
+    /// `update N TASK STATE [FIELD=VALUE]`: from the task's agent, with a fresh uuid unless `uuid=` says another or
+    /// none.
     fn update(&mut self, words: &[&str]) -> ToMaster {
         let state = |name: &str| TaskState::from_str_name(name).unwrap();
         let field = |name: &str| words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));

@@ -1,5 +1,5 @@
-//! Random walks: anything anybody may say, sense and nonsense, in any order. Nothing may panic, the invariants hold after
-//! every step, and every request is answered.
+//! Random walks: anything anybody may say, sense and nonsense, in any order. Nothing may panic, the invariants hold
+//! after every step, and every request is answered.
 
 #[path = "walk/operations.rs"]
 mod operations;

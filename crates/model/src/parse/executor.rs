@@ -43,8 +43,8 @@ fn executor_type(executor: &ExecutorInfo) -> Result<(), String> {
     }
 }
 
-/// The executor as part of a launch by `framework_id`. `existing` is the one of the same id that runs on the agent already.
-/// Returns its resources.
+/// The executor as part of a launch by `framework_id`. `existing` is the one of the same id that runs on the agent
+/// already. Returns its resources.
 pub fn launched_executor(
     executor: &ExecutorInfo,
     framework_id: &str,
@@ -73,8 +73,8 @@ pub fn launched_executor(
     }
 }
 
-/// Whether two infos tell of one executor. Resources are compared as amounts; labels and the grace period may differ; a field
-/// that is left out equals its default.
+/// Whether two infos tell of one executor. Resources are compared as amounts; labels and the grace period may differ; a
+/// field that is left out equals its default.
 pub fn is_same(a: &ExecutorInfo, b: &ExecutorInfo) -> bool {
     let resources = |info: &ExecutorInfo| Resources::from_protos(&info.resources).ok();
     a == b
@@ -89,7 +89,8 @@ pub fn is_same(a: &ExecutorInfo, b: &ExecutorInfo) -> bool {
             && resources(a) == resources(b))
 }
 
-/// URIs and variables may come in any order, arguments may not. From where a URI is fetched says nothing about the command.
+/// URIs and variables may come in any order, arguments may not. From where a URI is fetched says nothing about the
+/// command.
 fn is_same_command(a: &CommandInfo, b: &CommandInfo) -> bool {
     let uri = |uri: &Uri| (uri.value.clone(), uri.executable(), uri.extract(), uri.output_file().to_owned());
     let uris = |command: &CommandInfo| {

@@ -88,8 +88,8 @@ pub fn suppressed_roles(suppressed: &[String], roles: &[String]) -> Result<(), S
     }
 }
 
-/// The shape of constraints; those for roles that the framework is not in have no effect. Regular expressions are judged
-/// where they are compiled; `invalid_in_role` wraps that complaint.
+/// The shape of constraints; those for roles that the framework is not in have no effect. Regular expressions are
+/// judged where they are compiled; `invalid_in_role` wraps that complaint.
 pub fn offer_constraints(constraints: &OfferConstraints) -> Result<(), String> {
     for (role, constraints) in &constraints.role_constraints {
         if constraints.groups.is_empty() {

@@ -1,5 +1,6 @@
-//! Task groups. In order: for each task `task::task_id`, the core's look at ids and agent, [`group_task`], each complaint
-//! wrapped by [`in_task`]; then [`group_executor`]; the core's look at what is offered; [`one_way_of_cgroups`].
+//! Task groups. In order: for each task `task::task_id`, the core's look at ids and agent, [`group_task`], each
+//! complaint wrapped by [`in_task`]; then [`group_executor`]; the core's look at what is offered;
+//! [`one_way_of_cgroups`].
 
 use super::{executor, print, resources as rules, task};
 use crate::capabilities::AgentCapabilities;
@@ -45,8 +46,9 @@ pub fn group_task(task: &TaskInfo, agent: AgentCapabilities) -> Result<Resources
     Ok(resources)
 }
 
-/// The executor of a group, and the two together. `tasks` are the resources of its tasks in order, `existing` is the executor
-/// of the same id that runs on the agent already. Returns the executor's resources, whether or not it has to be started.
+/// The executor of a group, and the two together. `tasks` are the resources of its tasks in order, `existing` is the
+/// executor of the same id that runs on the agent already. Returns the executor's resources, whether or not it has to
+/// be started.
 pub fn group_executor(
     group: &TaskGroupInfo,
     tasks: &[Resources],
@@ -111,7 +113,8 @@ pub fn too_much(total: &Resources, offered: &Resources) -> String {
     format!("Total resources {total} required by task group and its executor are more than available {offered}")
 }
 
-/// All tasks of one executor share its cgroups, or none does. `others` are the containers of the tasks that it runs already.
+/// All tasks of one executor share its cgroups, or none does. `others` are the containers of the tasks that it runs
+/// already.
 pub fn one_way_of_cgroups<'a>(
     group: &'a TaskGroupInfo,
     executor: &ExecutorInfo,

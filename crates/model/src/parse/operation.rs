@@ -1,6 +1,6 @@
-//! What is done first with every operation of an ACCEPT: its resources are checked one by one and brought into one format,
-//! and what schedulers may leave out is filled in. Launches then go to `task` and `group`, reservations to `reservation`,
-//! the operations on volumes to `volume`.
+//! What is done first with every operation of an ACCEPT: its resources are checked one by one and brought into one
+//! format, and what schedulers may leave out is filled in. Launches then go to `task` and `group`, reservations to
+//! `reservation`, the operations on volumes to `volume`.
 
 pub mod reservation;
 pub mod volume;
@@ -14,7 +14,8 @@ use proto::v1::{
 };
 use std::collections::BTreeSet;
 
-/// Checks the resources and upgrades them to the format after reservation refinement. The cores count on it from then on.
+/// Checks the resources and upgrades them to the format after reservation refinement. The cores count on it from then
+/// on.
 pub fn upgrade(operation: &mut Operation) -> Result<(), String> {
     let kind = operation.r#type();
     if kind == Type::Unknown {
@@ -49,7 +50,8 @@ pub struct Asker<'a> {
     pub framework: Option<(&'a FrameworkId, FrameworkCapabilities)>,
 }
 
-/// What an operation works on comes from one place: the agent itself, or one provider. Nothing at all comes from nowhere.
+/// What an operation works on comes from one place: the agent itself, or one provider. Nothing at all comes from
+/// nowhere.
 fn from_one_provider(resources: &[v1::Resource]) -> Result<(), String> {
     let providers: BTreeSet<Option<&str>> =
         resources.iter().map(|r| r.provider_id.as_ref().map(|id| id.value.as_str())).collect();
@@ -151,8 +153,8 @@ fn each_list_of_task(task: &mut v1::TaskInfo, visit: &mut dyn FnMut(&mut [v1::Re
     }
 }
 
-/// Fills in what a scheduler may leave out: the role of the offer; in launches the framework's id in executors and the type
-/// of a health check that needs no telling; in groups the executor of each task.
+/// Fills in what a scheduler may leave out: the role of the offer; in launches the framework's id in executors and the
+/// type of a health check that needs no telling; in groups the executor of each task.
 pub fn complete(operation: &mut Operation, role: &str, framework_id: &FrameworkId) {
     each_list(operation, &mut |list| inject_allocation(list, role));
     match operation.r#type() {

@@ -80,8 +80,9 @@ fn limits(task: &TaskInfo, resources: &Resources, agent: AgentCapabilities) -> R
     Ok(())
 }
 
-/// A task outside a group has a command or an executor of its own. `resources` are the task's, `existing` is the executor of
-/// the same id that runs on the agent already. Returns the executor's resources, whether or not it has to be started.
+/// A task outside a group has a command or an executor of its own. `resources` are the task's, `existing` is the
+/// executor of the same id that runs on the agent already. Returns the executor's resources, whether or not it has to
+/// be started.
 pub fn task_executor(
     task: &TaskInfo,
     resources: &Resources,

@@ -1,5 +1,6 @@
 //! What the numbers mean, by name: for Prometheus, which wants a sentence and whether a number only grows. Names are
-//! Mesos's, with what names a thing in angle brackets, as `prometheus` makes them; a `*` at the end stands for the last part.
+//! Mesos's, with what names a thing in angle brackets, as `prometheus` makes them; a `*` at the end stands for the last
+//! part.
 
 use super::Kind::{self, Counter, Gauge};
 

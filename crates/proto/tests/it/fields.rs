@@ -1,6 +1,6 @@
-//! The numbers, labels, types and defaults of every message against `testdata/fields.txt`, a table of the facts of Mesos's
-//! wire format that was not made from `proto/*.proto`. In the order of declaration, which is the order of JSON. What is
-//! not Mesos's stands out by its number.
+//! The numbers, labels, types and defaults of every message against `testdata/fields.txt`, a table of the facts of
+//! Mesos's wire format that was not made from `proto/*.proto`. In the order of declaration, which is the order of JSON.
+//! What is not Mesos's stands out by its number.
 
 use prost_types::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto,

@@ -1,5 +1,5 @@
-//! The cores' own laws: tables that agree with each other and with the allocator's books, nothing offered or used beyond
-//! what there is.
+//! The cores' own laws: tables that agree with each other and with the allocator's books, nothing offered or used
+//! beyond what there is.
 
 use super::Check;
 use crate::observation::Fact;

@@ -1,5 +1,5 @@
-//! Nobody starves: once faults are over, every framework that wants tasks is offered something. Where there are resource
-//! groups, some may wait for long.
+//! Nobody starves: once faults are over, every framework that wants tasks is offered something. Where there are
+//! resource groups, some may wait for long.
 
 use std::collections::BTreeMap;
 

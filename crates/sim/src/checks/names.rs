@@ -1,5 +1,5 @@
-//! Names that a framework gave to more than one task: what is said of these has no order, and a master that does not know
-//! of the first lets the second run, until it hears of both.
+//! Names that a framework gave to more than one task: what is said of these has no order, and a master that does not
+//! know of the first lets the second run, until it hears of both.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! No task runs twice under one id, least of all at once. Where a framework gave an id twice, two may run until the master
-//! has heard of both.
+//! No task runs twice under one id, least of all at once. Where a framework gave an id twice, two may run until the
+//! master has heard of both.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! What schedulers do wrong: stale offers, names given twice, too much at once, acknowledgements of nothing, kills of the
-//! unknown, calls on other streams.
+//! What schedulers do wrong: stale offers, names given twice, too much at once, acknowledgements of nothing, kills of
+//! the unknown, calls on other streams.
 
 use bytes::Bytes;
 use model::TaskId;

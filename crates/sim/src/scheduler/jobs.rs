@@ -1,5 +1,5 @@
-//! A scheduler that works off a list: each request waits from its arrival for room, in order, and is tried again when an
-//! attempt fails.
+//! A scheduler that works off a list: each request waits from its arrival for room, in order, and is tried again when
+//! an attempt fails.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

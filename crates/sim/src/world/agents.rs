@@ -266,8 +266,8 @@ impl World {
         self.send(Node::Agent(agent), node, Message::ToMaster(from, actor, message));
     }
 
-    /// An agent that was given up comes back as a new one, mostly on a machine that is set up anew; any other is started
-    /// again by its supervisor.
+    /// An agent that was given up comes back as a new one, mostly on a machine that is set up anew; any other is
+    /// started again by its supervisor.
     fn on_agent_exit(&mut self, agent: u32, code: u8, why: &str) {
         self.say(|| format!("agent {agent} exits with {code}: {why}"));
         let wiped = self.faults.calm || self.draws.machines.below(2) == 0;

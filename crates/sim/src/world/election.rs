@@ -1,5 +1,5 @@
-//! Who leads: one master after the other, each under a number of its own. Everybody hears of a change in their own time,
-//! the one who leads no longer perhaps last.
+//! Who leads: one master after the other, each under a number of its own. Everybody hears of a change in their own
+//! time, the one who leads no longer perhaps last.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The schedulers' processes: they find the master, subscribe, carry calls and events, read slowly, crash and come back.
-//! What they want is `crate::scheduler`'s.
+//! The schedulers' processes: they find the master, subscribe, carry calls and events, read slowly, crash and come
+//! back. What they want is `crate::scheduler`'s.
 
 use std::{
     collections::{BTreeSet, VecDeque},

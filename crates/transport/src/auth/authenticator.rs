@@ -1,6 +1,6 @@
-//! The server's part of authentication over libprocess: an `AuthenticateMessage` to the master begins it, an actor of its
-//! own (`crammd5-authenticator(N)`) goes on with mechanisms, challenge and verdict. What the proof is good for is the
-//! program's business, which is told how each attempt ends.
+//! The server's part of authentication over libprocess: an `AuthenticateMessage` to the master begins it, an actor of
+//! its own (`crammd5-authenticator(N)`) goes on with mechanisms, challenge and verdict. What the proof is good for is
+//! the program's business, which is told how each attempt ends.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,5 +1,5 @@
-//! JSON Web Tokens (RFC 7519) signed with HMAC-SHA256, as `Authorization: Bearer` carries them. What the claims of a token
-//! allow is decided elsewhere. Expiry (`exp`) is kept; no other algorithm is taken, `none` least of all.
+//! JSON Web Tokens (RFC 7519) signed with HMAC-SHA256, as `Authorization: Bearer` carries them. What the claims of a
+//! token allow is decided elsewhere. Expiry (`exp`) is kept; no other algorithm is taken, `none` least of all.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
@@ -70,8 +70,8 @@ impl Key {
         Hmac::new_from_slice(secret).ok().map(Key)
     }
 
-    /// The key in a file: all of its bytes, a line's end included, as Mesos reads it. The flag gives a path, or `file://`
-    /// and a path.
+    /// The key in a file: all of its bytes, a line's end included, as Mesos reads it. The flag gives a path, or
+    /// `file://` and a path.
     pub fn read(flag: &str) -> Result<Key, KeyError> {
         let path = Path::new(flag.strip_prefix("file://").unwrap_or(flag));
         let secret = std::fs::read(path)?;

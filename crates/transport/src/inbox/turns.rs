@@ -1,5 +1,5 @@
-//! The loop's end of the inbox: `run` gives what arrives to the one owner of a core, a batch a turn; `Peers` are those who
-//! wait for what the core says. What an event does is the owner's.
+//! The loop's end of the inbox: `run` gives what arrives to the one owner of a core, a batch a turn; `Peers` are those
+//! who wait for what the core says. What an event does is the owner's.
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,5 @@
-//! Large answers that peers have not read yet, and how many bytes they hold together. Equal answers share their bytes, and
-//! then they count once.
+//! Large answers that peers have not read yet, and how many bytes they hold together. Equal answers share their bytes,
+//! and then they count once.
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,5 @@
-//! The state of a real Apache Mesos 1.11, recorded: five frameworks in six roles on six agents, with reservations for `ads`, a
-//! weight of 2 for `web`, and quotas for `web` and `analytics`.
+//! The state of a real Apache Mesos 1.11, recorded: five frameworks in six roles on six agents, with reservations for
+//! `ads`, a weight of 2 for `web`, and quotas for `web` and `analytics`.
 
 use std::time::Duration;
 

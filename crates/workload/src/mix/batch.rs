@@ -1,10 +1,12 @@
 //! A mix of batch jobs, as clusters of the MapReduce kind run them. The model is ours.
 //!
-//! - Most jobs are small and few are huge: four of five have fewer than ten tasks (the observation for Facebook's cluster in
-//!   Ananthanarayanan and others: "Why Let Resources Idle? Aggressive Cloning of Jobs with Dolly", HotCloud 2012).
+//! - Most jobs are small and few are huge: four of five have fewer than ten tasks (the observation for Facebook's
+//!   cluster in Ananthanarayanan and others: "Why Let Resources Idle? Aggressive Cloning of Jobs with Dolly", HotCloud
+//!   2012).
 //! - Tasks last log-normally, two minutes in the median with sigma 1; those of one job are alike.
 //! - A task wants 1, 2 or 4 CPUs and 2 to 8 GiB.
-//! - Half of the jobs are submitted by people (Poisson), half by timers: within two minutes after a whole or a quarter hour.
+//! - Half of the jobs are submitted by people (Poisson), half by timers: within two minutes after a whole or a quarter
+//!   hour.
 //! - Four teams (roles) submit unequally, 4:3:2:1, each by two frameworks.
 
 use stdx::Rng;

@@ -1,11 +1,13 @@
-//! A mix in the shape of Google's cell traces. The shape is what analyses of the traces report; the parameters are ours.
+//! A mix in the shape of Google's cell traces. The shape is what analyses of the traces report; the parameters are
+//! ours.
 //!
-//! - Tiers: production, batch and best effort share the cell; production jobs are fewer and last longer (Reiss, Tumanov, Ganger,
-//!   Katz, Kozuch: "Heterogeneity and Dynamicity of Clouds at Scale", SoCC 2012).
-//! - Most jobs are short and have one task; a job's tasks are alike; requests are small beside a machine, and the ratio of
-//!   memory to CPU differs widely (the same).
-//! - A job's resource-time is so heavy-tailed that the top percent of jobs takes nearly all (Tirmazi and others: "Borg: the Next
-//!   Generation", EuroSys 2020). Here durations and task counts are bounded Pareto with exponents below and near 1.
+//! - Tiers: production, batch and best effort share the cell; production jobs are fewer and last longer (Reiss,
+//!   Tumanov, Ganger, Katz, Kozuch: "Heterogeneity and Dynamicity of Clouds at Scale", SoCC 2012).
+//! - Most jobs are short and have one task; a job's tasks are alike; requests are small beside a machine, and the ratio
+//!   of memory to CPU differs widely (the same).
+//! - A job's resource-time is so heavy-tailed that the top percent of jobs takes nearly all (Tirmazi and others: "Borg:
+//!   the Next Generation", EuroSys 2020). Here durations and task counts are bounded Pareto with exponents below and
+//!   near 1.
 //!
 //! Arrivals are Poisson.
 

@@ -1,10 +1,11 @@
-//! A mix of web services: replicas that stay, and replicas that come and go with the load of the day. The model is ours.
+//! A mix of web services: replicas that stay, and replicas that come and go with the load of the day. The model is
+//! ours.
 //!
-//! - A service belongs to one of five teams (a role and a framework each); its size follows Zipf's law with exponent 1, as popularity
-//!   does, so few services have most replicas.
+//! - A service belongs to one of five teams (a role and a framework each); its size follows Zipf's law with exponent 1,
+//!   as popularity does, so few services have most replicas.
 //! - Half of a service's replicas at the peak are there from the first minutes on and never end.
-//! - The other half follows half a sine over the horizon: one day's load, from its night to its night, rises to twice the
-//!   base and falls again. A replica arrives when the curve passes it upwards and ends when it passes downwards.
+//! - The other half follows half a sine over the horizon: one day's load, from its night to its night, rises to twice
+//!   the base and falls again. A replica arrives when the curve passes it upwards and ends when it passes downwards.
 //! - A rollout replaces a tenth of the base replicas at a random moment: short tasks of two minutes beside them.
 //! - A replica wants 0.25 to 4 CPUs (powers of two, the smaller the more frequent) and 1 to 4 GiB for each.
 

@@ -1,5 +1,5 @@
-//! Which crate stands on which floor, and uses what: floors.toml against `cargo metadata`. The floors are a list in order,
-//! so an upward edge is wrong even where it is listed.
+//! Which crate stands on which floor, and uses what: floors.toml against `cargo metadata`. The floors are a list in
+//! order, so an upward edge is wrong even where it is listed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::sources::House;
 
 /// Of comments, which nothing else wraps: rustfmt minds code, and long strings are data.
-const WIDTH_MAX: usize = 160;
+const WIDTH_MAX: usize = 120;
 
 /// Test programs beside the one of their crate, and why.
 const PROGRAMS_OF_THEIR_OWN: [(&str, &str); 3] = [

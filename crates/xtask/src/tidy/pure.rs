@@ -1,4 +1,5 @@
-//! Pure crates: no unsafe code, and clippy's list of what would bring in the world (`pure-clippy.toml`), the same in each.
+//! Pure crates: no unsafe code, and clippy's list of what would bring in the world (`pure-clippy.toml`), the same in
+//! each.
 
 use std::{fs, path::Path};
 

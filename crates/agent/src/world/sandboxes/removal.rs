@@ -1,5 +1,5 @@
-//! The thread that removes sandboxes: the work on large ones is shared out, so that none holds up the others, and what fails
-//! is tried again when the disk is looked at the next time.
+//! The thread that removes sandboxes: the work on large ones is shared out, so that none holds up the others, and what
+//! fails is tried again when the disk is looked at the next time.
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -40,8 +40,8 @@ fn directories(path: &Path) -> Vec<PathBuf> {
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
 }
 
-/// Holds the directory that `path` lies in. No link is followed where a task could have put one, and nothing but sandboxes
-/// and what is in them is opened.
+/// Holds the directory that `path` lies in. No link is followed where a task could have put one, and nothing but
+/// sandboxes and what is in them is opened.
 pub fn open_parent(work_dir: &Path, path: &Path) -> io::Result<OwnedFd> {
     let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "this is no sandbox below the work directory");
     let below = path.strip_prefix(work_dir).map_err(|_| wrong())?;

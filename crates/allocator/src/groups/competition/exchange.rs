@@ -1,6 +1,7 @@
-//! Room for a guaranteed unit where there is none left: a group that won a unit on an agent moves it to another, or takes it from
-//! a third group that moves one of its own. The shortest such chain is looked for, which with units of one size finds room
-//! whenever the agents can give all groups what they are guaranteed. Exclusive groups keep what they have.
+//! Room for a guaranteed unit where there is none left: a group that won a unit on an agent moves it to another, or
+//! takes it from a third group that moves one of its own. The shortest such chain is looked for, which with units of
+//! one size finds room whenever the agents can give all groups what they are guaranteed. Exclusive groups keep what
+//! they have.
 
 use std::collections::VecDeque;
 

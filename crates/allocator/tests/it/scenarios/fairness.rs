@@ -9,7 +9,8 @@ use super::cluster::{Cluster, SECOND, quota};
 
 const LONGEST_TASK: u64 = 5;
 
-/// Frameworks decline, or run tasks for some seconds; returns the longest time in seconds that anybody waited for an offer.
+/// Frameworks decline, or run tasks for some seconds; returns the longest time in seconds that anybody waited for an
+/// offer.
 fn longest_wait(config: AllocatorConfig, seed: u64, with_quota: bool) -> u64 {
     let mut rng = Rng::new(seed);
     let mut c = Cluster::new(AllocatorConfig { coalesce: Duration::ZERO, ..config });

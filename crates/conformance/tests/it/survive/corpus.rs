@@ -1,5 +1,5 @@
-//! The valid inputs that are damaged, by endpoint: calls of every API, documents, files, messages between master and agent.
-//! Only `launch` starts a command if it goes through, and that command does nothing.
+//! The valid inputs that are damaged, by endpoint: calls of every API, documents, files, messages between master and
+//! agent. Only `launch` starts a command if it goes through, and that command does nothing.
 
 use conformance::mutate;
 use proto::{

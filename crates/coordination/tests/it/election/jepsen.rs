@@ -1,5 +1,5 @@
-//! What Jepsen found on Mesos 0.23 with Chronos in 2015 (aphyr.com/posts/326-jepsen-chronos), as far as election and registry go:
-//! after a partition every master failed to recover the registry in time, and ended, again and again.
+//! What Jepsen found on Mesos 0.23 with Chronos in 2015 (aphyr.com/posts/326-jepsen-chronos), as far as election and
+//! registry go: after a partition every master failed to recover the registry in time, and ended, again and again.
 
 use std::collections::BTreeSet;
 

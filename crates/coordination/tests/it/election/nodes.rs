@@ -1,5 +1,5 @@
-//! The members as ZooKeeper itself has them: names and values are those of Mesos, so that its clients find our masters and
-//! ours find its.
+//! The members as ZooKeeper itself has them: names and values are those of Mesos, so that its clients find our masters
+//! and ours find its.
 
 use std::{sync::Arc, time::Duration};
 
@@ -172,8 +172,8 @@ fn a_registry_among_the_masters_is_moved_out_and_nobody_is_left_behind() {
         let client = raw(&service).await;
         let registry = former(&client).await;
         let connect: Arc<dyn Connect> = connect(&service, "/mesos", SESSION);
-        // What follows the old place: a standby of this version, and a master of a former one, which has its member and its
-        // copy and waits for its turn.
+        // What follows the old place: a standby of this version, and a master of a former one, which has its member and
+        // its copy and waits for its turn.
         let standby = connect.connect().await.unwrap();
         assert!(standby.is_in_place().await.unwrap());
         let quick =
@@ -192,7 +192,8 @@ fn a_registry_among_the_masters_is_moved_out_and_nobody_is_left_behind() {
         let late = [Guard::Version("_epoch".into(), 0)];
         assert!(standby.move_registry(&late).await.is_err(), "it is moved once");
 
-        // A former master that has its turn now finds no epoch, and its header says that the layout is newer than it knows.
+        // A former master that has its turn now finds no epoch, and its header says that the layout is newer than it
+        // knows.
         let (word, _) = client.get_data("/mesos/registry/_header").await.unwrap();
         assert_eq!(word, br#"{"format":2,"moved":"/mesos-meseta/registry"}"#);
         assert_eq!(below(&client, "/mesos/registry").await, ["_header"]);

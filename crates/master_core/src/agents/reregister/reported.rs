@@ -68,8 +68,8 @@ impl Master {
         Reported::TakenIn
     }
 
-    /// A name stands for one task: of two that a framework gave it while the master could not know of the first, the one
-    /// that is reported last ends. Nobody would count what it uses.
+    /// A name stands for one task: of two that a framework gave it while the master could not know of the first, the
+    /// one that is reported last ends. Nobody would count what it uses.
     pub(super) fn end_double(&mut self, on: &AgentId, framework: &FrameworkId, task: &TaskId, step: &mut Step<'_>) {
         let Some(agent) = self.state.agents.get_mut(on) else { return };
         // If it was to end before, it has just been told again.

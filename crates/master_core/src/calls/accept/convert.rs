@@ -1,5 +1,5 @@
-//! RESERVE, UNRESERVE, CREATE, DESTROY, GROW_VOLUME and SHRINK_VOLUME: what they make takes the place of what they consume, for
-//! the operations that follow in the same ACCEPT too.
+//! RESERVE, UNRESERVE, CREATE, DESTROY, GROW_VOLUME and SHRINK_VOLUME: what they make takes the place of what they
+//! consume, for the operations that follow in the same ACCEPT too.
 
 use model::{FrameworkId, OfferId, parse::operation::Asker};
 use proto::v1::offer::{Operation, operation::Type};

@@ -1,5 +1,6 @@
-//! The leading core on a thread of its own, for large worlds that nobody watches. What it decides is carried out no sooner
-//! than its messages could arrive anywhere, so the world goes on meanwhile; which thread is faster changes nothing.
+//! The leading core on a thread of its own, for large worlds that nobody watches. What it decides is carried out no
+//! sooner than its messages could arrive anywhere, so the world goes on meanwhile; which thread is faster changes
+//! nothing.
 
 use std::{
     collections::VecDeque,

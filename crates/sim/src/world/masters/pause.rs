@@ -1,5 +1,5 @@
-//! A master that stops for a while (a signal, a host that is suspended, a page that comes from a slow disk) and goes on as
-//! if nothing had happened: what came meanwhile waits, and whatever the core believed it still believes.
+//! A master that stops for a while (a signal, a host that is suspended, a page that comes from a slow disk) and goes on
+//! as if nothing had happened: what came meanwhile waits, and whatever the core believed it still believes.
 
 use std::time::Duration;
 
