@@ -6,6 +6,7 @@ mod charts;
 mod check;
 mod cluster;
 mod demo;
+mod fuzz;
 mod groups;
 mod hostile;
 mod mutants;
@@ -51,6 +52,8 @@ enum Command {
     Cluster(cluster::Arguments),
     /// Several masters under faults: kill -9, pauses, a store that loses servers.
     Chaos(chaos::Arguments),
+    /// Damaged input for every decoder.
+    Fuzz(fuzz::Arguments),
     /// Small changes to the code, one at a time: does a test notice?
     Mutants(mutants::Arguments),
     /// Hostile tasks and peers against a real cluster, as root and as an ordinary user.
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::Conformance(arguments) => test::conformance(&arguments),
         Command::Cluster(arguments) => cluster::cluster(&arguments),
         Command::Chaos(arguments) => chaos::chaos(&arguments),
+        Command::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Command::Mutants(arguments) => mutants::mutants(&arguments),
         Command::Hostile(arguments) => hostile::hostile(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
