@@ -206,6 +206,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             peer: ([127, 0, 0, 1], 1).into(),
+            caller: Default::default(),
         };
         common.answer_files(verb, &request).await
     }

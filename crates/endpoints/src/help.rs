@@ -149,6 +149,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Default::default(),
             peer: ([127, 0, 0, 1], 1).into(),
+            caller: Default::default(),
         };
         let answer = answer(&table, |endpoint| endpoint.help(), &request)?;
         let transport::Body::Full(body) = answer.body else { panic!("a whole body") };

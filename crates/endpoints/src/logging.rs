@@ -99,6 +99,7 @@ mod tests {
                 .collect::<HeaderMap>(),
             body: Default::default(),
             peer: ([127, 0, 0, 1], 1).into(),
+            caller: Default::default(),
         };
         toggle(&request).status
     }
