@@ -4,11 +4,11 @@
 //! the rules, with an example.
 //!
 //! ```text
-//!   what happened                     whom to look at             who gets what                       what is told
-//!   agents  frameworks  quotas  ──▶   schedule, waiting  ──▶      cycle: for each dirty agent   ──▶   grants
-//!   settlement (offers answered)      (a set of agents,           walk:      roles in order           (an agent's free
-//!   maintenance  recovery             of frameworks, a time)      visit:     who comes in question    resources for a
-//!                                                                 allowance: how much of it           framework in a role)
+//!   what happened                     whom to look at         who gets what                       what is told
+//!   agents  frameworks  quotas  ──▶   schedule, waiting  ──▶  cycle: for each dirty agent   ──▶   grants
+//!   settlement (offers answered)      (a set of agents,       walk:      roles in order           (an agent's free
+//!   maintenance  recovery             of frameworks, a time)  visit:     who comes in question    resources for a
+//!                                                             allowance: how much of it           framework in a role)
 //! ```
 //!
 //! `allocator` is the face. `config`, `profile` and `quota` hold what callers say, `constraints` the compiled offer

@@ -48,7 +48,7 @@ pub fn hostile(arguments: &Arguments) -> Result<()> {
             suite(&format!("an agent of root, tasks of {user}"), command);
         }
         // Where another user may read it, whatever directory this was built in.
-        let home = tempfile::Builder::new().prefix("meseta-hostile-").tempdir()?;
+        let home = tempfile::Builder::new().prefix("meseta-ordinary-").tempdir()?;
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777))?;
         for (from, name) in [(&program, "hostile"), (&built("debug", "meseta"), "meseta")] {
             fs::copy(from, home.path().join(name)).with_context(|| format!("cannot copy {}", from.display()))?;

@@ -6,7 +6,7 @@ mod disk;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use agent_core::{Caller, ContainerId, Effect, Event, Reply, ReqId, replay};
+use agent_core::{Caller, ContainerId, Effect, Event, FrameworkPhase, Reply, ReqId, replay};
 use master_core::ConnId;
 use model::{ExecutorId, FrameworkId, TaskId};
 use proto::v1;
@@ -160,7 +160,9 @@ impl World {
             let row =
                 host.full().and_then(|core| core.view().executors().find(|row| row.container == container).cloned());
             if let Some(row) = row {
-                let recorded = self.is_update_recorded(agent, &row.framework, &ack.uuid);
+                let phase = host.full().and_then(|core| Some(core.view().frameworks.get(&row.framework)?.phase));
+                let is_let_go = phase == Some(FrameworkPhase::Terminating);
+                let recorded = is_let_go || self.is_update_recorded(agent, &row.framework, &ack.uuid);
                 let (framework, task) = (row.framework.clone(), TaskId::from(&ack.task_id));
                 self.fact(Fact::ExecutorAcknowledged { agent, framework, task, uuid: ack.uuid.clone(), recorded });
             }
