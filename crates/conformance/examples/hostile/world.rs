@@ -6,6 +6,7 @@ use std::{
     io::Read,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -153,10 +154,12 @@ impl World<'_> {
     pub fn end(self) -> Vec<String> {
         let _ = self.runtime.block_on(self.client.teardown());
         let home = self.cluster.home.path().to_owned();
+        // What a task closed, and the agent has not yet removed, only root can remove as it is.
+        let opened = Command::new("chmod").args(["-R", "u+rwX"]).arg(&home).stderr(Stdio::null()).status();
         drop(self.cluster);
         let mut left = Vec::new();
         if home.exists() {
-            left.push(format!("{} is still there", home.display()));
+            left.push(format!("{} is still there ({opened:?})", home.display()));
         }
         let pids = processes::processes_of(&home);
         if !pids.is_empty() {
