@@ -196,8 +196,8 @@ pub enum Fact {
         task: TaskId,
         uuid: Bytes,
     },
-    /// An agent acknowledged an update to an executor. `recorded`: its journal has it, or its framework is being shut down,
-    /// so that nobody waits for it.
+    /// An agent acknowledged an update to an executor. `recorded`: its journal has it, or its framework is being shut
+    /// down, so that nobody waits for it.
     ExecutorAcknowledged {
         agent: u32,
         framework: FrameworkId,
