@@ -17,20 +17,12 @@ use testkit::{
     processes::{self, wait_for},
 };
 
+use crate::command_line::{json, meseta, output};
+
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn cluster(agents: usize) -> Cluster {
     Cluster::start(Options { agents, resources: "cpus:2;mem:1024;disk:1024".into(), ..Options::default() })
-}
-
-fn meseta(cluster: &Cluster, args: &[&str]) -> Command {
-    let mut command = Command::new(processes::meseta());
-    command.args(args).env("MESETA_MASTER", cluster.master_address()).stdin(Stdio::null());
-    command
-}
-
-fn output(cluster: &Cluster, args: &[&str]) -> Output {
-    meseta(cluster, args).output().expect("meseta starts")
 }
 
 /// A command that goes on; its output is read at its end.
@@ -44,12 +36,6 @@ fn stdout(output: &Output) -> String {
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn json(cluster: &Cluster, args: &[&str]) -> Value {
-    let output = output(cluster, args);
-    assert!(output.status.success(), "{args:?}: {}", stderr(&output));
-    serde_json::from_slice(&output.stdout).expect("one JSON document")
 }
 
 /// The ids of the tasks that run, once there are `count` whose name begins so.

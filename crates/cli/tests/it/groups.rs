@@ -2,15 +2,14 @@
 //! `why` say of them.
 
 use std::{
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Stdio},
     time::Duration,
 };
 
 use serde_json::Value;
-use testkit::{
-    Cluster, Options,
-    processes::{self, wait_for},
-};
+use testkit::{Cluster, Options, processes::wait_for};
+
+use crate::command_line::{json, meseta, output};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -23,22 +22,6 @@ fn cluster() -> Cluster {
         flags_of_agents: vec![attributes("disk:ssd"), attributes("disk:hdd")],
         ..Options::default()
     })
-}
-
-fn meseta(cluster: &Cluster, args: &[&str]) -> Command {
-    let mut command = Command::new(processes::meseta());
-    command.args(args).env("MESETA_MASTER", cluster.master_address()).stdin(Stdio::null());
-    command
-}
-
-fn output(cluster: &Cluster, args: &[&str]) -> Output {
-    meseta(cluster, args).output().expect("meseta starts")
-}
-
-fn json(cluster: &Cluster, args: &[&str]) -> Value {
-    let output = output(cluster, args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("one JSON document")
 }
 
 fn start(cluster: &Cluster, args: &[&str]) -> Child {

@@ -1,6 +1,7 @@
 //! The commands as people type them, against real clusters.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod command_line;
 mod commands;
 mod first_hour;
 mod groups;
