@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use agent_core::{Caller, ConnId, Event, Reply};
+use agent_core::{Caller, ConnectionId, Event, Reply};
 use proto::{
     internal,
     link::{FromExecutor, LinkError, ToExecutor},
@@ -40,8 +40,8 @@ struct Inner {
 
 #[derive(Default)]
 struct Known {
-    by_conn: HashMap<ConnId, Driver>,
-    by_address: HashMap<Upid, ConnId>,
+    by_conn: HashMap<ConnectionId, Driver>,
+    by_address: HashMap<Upid, ConnectionId>,
 }
 
 /// The driver inside one executor.
@@ -114,7 +114,7 @@ impl ExecutorsV0 {
             tracing::warn!(%from, ?caller, "refusing an executor: who calls does not run it");
             return;
         }
-        let conn = inbox.next_id();
+        let conn = inbox.next_connection();
         let driver = Driver {
             address: from.clone(),
             framework: framework_id.clone(),
@@ -136,7 +136,8 @@ impl ExecutorsV0 {
             subscribe: Some(subscribe),
             ..Call::default()
         };
-        let reply = inbox.call(|req| Event::FromExecutor { req, conn, caller, call: Box::new(call) }, None).await;
+        let reply =
+            inbox.call(|req| Event::FromExecutor { req, conn: Some(conn), caller, call: Box::new(call) }, None).await;
         if reply != Some(Reply::Stream) {
             tracing::warn!(%from, ?reply, "refusing an executor; it is told to end");
             self.close(conn);
@@ -173,7 +174,7 @@ impl ExecutorsV0 {
         };
         (call.framework_id, call.executor_id) = (framework, executor);
         let caller = self.inner.access.caller_at(&message.caller).await;
-        let event = |req| Event::FromExecutor { req, conn: 0, caller, call: Box::new(call) };
+        let event = |req| Event::FromExecutor { req, conn: None, caller, call: Box::new(call) };
         match self.inner.inbox.call(event, None).await {
             None | Some(Reply::Accepted) => {}
             Some(refusal) => tracing::warn!(%from, ?refusal, "an executor's message is refused"),
@@ -181,7 +182,7 @@ impl ExecutorsV0 {
     }
 
     /// Says an event to the driver behind `conn`; `false` if there is none.
-    pub fn tell(&self, conn: ConnId, event: &executor::Event) -> bool {
+    pub fn tell(&self, conn: ConnectionId, event: &executor::Event) -> bool {
         let told = self.with(|known| {
             let driver = known.by_conn.get_mut(&conn)?;
             Some((driver.address.clone(), driver.translate(event)))
@@ -196,7 +197,7 @@ impl ExecutorsV0 {
     }
 
     /// The core is done with this stream.
-    pub fn close(&self, conn: ConnId) {
+    pub fn close(&self, conn: ConnectionId) {
         let last = self.with(|known| {
             let driver = known.by_conn.remove(&conn)?;
             (known.by_address.get(&driver.address) == Some(&conn)).then(|| {
@@ -228,7 +229,7 @@ impl ExecutorsV0 {
     }
 
     /// A driver knows single tasks only: a group fails as a whole, in the executor's name.
-    fn refuse(&self, conn: ConnId, tasks: Vec<v1::TaskInfo>) {
+    fn refuse(&self, conn: ConnectionId, tasks: Vec<v1::TaskInfo>) {
         let mut rng = Rng::new(stdx::rng::system_seed());
         let Some((framework_id, executor_id)) =
             self.with(|known| known.by_conn.get(&conn).map(|d| (d.framework.clone(), d.executor.clone())))
@@ -251,10 +252,10 @@ impl ExecutorsV0 {
                 update: Some(call::Update { status }),
                 ..Call::default()
             };
-            let req = self.inner.inbox.next_id();
+            let req = agent_core::RequestId(self.inner.inbox.next_connection().0);
             // The agent speaks here, for an executor that cannot.
             let caller = Caller::Operator;
-            self.inner.inbox.offer(Event::FromExecutor { req, conn: 0, caller, call: Box::new(call) });
+            self.inner.inbox.offer(Event::FromExecutor { req, conn: None, caller, call: Box::new(call) });
         }
     }
 

@@ -38,7 +38,7 @@ use crate::{
     executors_v0::ExecutorsV0,
     fence::Fence,
     http::{About, Endpoints},
-    runtime::{Inbox, Loop, NO_TICKET},
+    runtime::{Inbox, Loop},
     settings::{MasterAt, Settings},
     world::{Sandboxes, World},
 };
@@ -199,7 +199,7 @@ struct V0 {
 /// Opens the journal and reads what it holds.
 fn open_journal(settings: &Settings, inbox: Inbox) -> Result<(Journal, Vec<Record>), String> {
     let on_durable = Box::new(move |tickets: &[journal::Ticket], outcome: Result<(), &io::Error>| {
-        for ticket in tickets.iter().copied().filter(|ticket| *ticket != NO_TICKET) {
+        for ticket in tickets.iter().copied() {
             let outcome = outcome.map_err(ToString::to_string);
             inbox.put_blocking(Event::Checkpointed { ticket, outcome });
         }

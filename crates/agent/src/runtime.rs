@@ -3,7 +3,9 @@
 
 use std::time::Instant;
 
-use agent_core::{Agent, ConnId, Effect, Effects, Event, Input, LaunchSpec, Record, Reply, State, recording};
+use agent_core::{
+    Agent, ConnectionId, Effect, Effects, Event, Input, LaunchSpec, Record, Reply, State, Ticket, recording,
+};
 use journal::Journal;
 use observe::flight::Flight;
 use proto::v1;
@@ -23,9 +25,6 @@ use crate::{V0, world::World};
 /// Above this size the journal is written anew from the core's snapshot, if it has also doubled since the last time.
 const COMPACT_BYTES_MIN: u64 = 16 << 20;
 
-/// The ticket of records that nobody waits for.
-pub const NO_TICKET: u64 = u64::MAX;
-
 /// The actor that the agent is towards masters.
 pub const ACTOR: &str = "slave(1)";
 
@@ -43,7 +42,7 @@ impl Traffic for AgentTraffic {
         Event::Wake
     }
 
-    fn closed(conn: ConnId) -> Event {
+    fn closed(conn: ConnectionId) -> Event {
         Event::Closed { conn }
     }
 
@@ -165,8 +164,8 @@ impl Loop {
     }
 
     /// An agent that cannot write its journal must not go on: it could not keep what it promises.
-    fn checkpoint(&mut self, ticket: Option<u64>, record: &Record) {
-        if let Err(error) = self.journal.append(ticket.unwrap_or(NO_TICKET), record.to_bytes()) {
+    fn checkpoint(&mut self, ticket: Option<Ticket>, record: &Record) {
+        if let Err(error) = self.journal.append(ticket, record.to_bytes()) {
             self.ending.get_or_insert((1, format!("cannot checkpoint: {error}")));
         }
     }

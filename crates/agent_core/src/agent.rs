@@ -4,7 +4,7 @@ use crate::{
     config::{Config, DEFAULT_PING_TIMEOUT},
     container_id::ContainerId,
     effect::{Effect, Effects, Reply},
-    event::{ConnId, Event, Input, ReqId, Ticket},
+    event::{Event, Input},
     link::Link,
     operator::{OperatorLaunch, Wait},
     pending::{Pending, Tickets},
@@ -18,7 +18,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use stdx::{Rng, Tick, WallTime};
+use stdx::{ConnectionId, RequestId, Rng, Tick, Ticket, WallTime};
 
 pub struct Agent {
     pub(crate) config: Config,
@@ -30,7 +30,7 @@ pub struct Agent {
     pub(crate) streams: BTreeMap<(FrameworkId, TaskId), Stream>,
     /// Whose executor lives in a container.
     pub(crate) roots: BTreeMap<ContainerId, (FrameworkId, ExecutorId)>,
-    pub(crate) conns: BTreeMap<ConnId, Listener>,
+    pub(crate) conns: BTreeMap<ConnectionId, Listener>,
     /// Who waits for the end of a container.
     pub(crate) waits: BTreeMap<ContainerId, Vec<Wait>>,
     /// Launches asked for by an operator and not yet answered.
@@ -176,7 +176,7 @@ impl Agent {
         }
     }
 
-    fn on_closed(&mut self, conn: ConnId, out: &mut Effects) {
+    fn on_closed(&mut self, conn: ConnectionId, out: &mut Effects) {
         match self.conns.remove(&conn) {
             None => {}
             Some(Listener::Executor(framework, executor)) => {
@@ -192,7 +192,7 @@ impl Agent {
         }
     }
 
-    pub(crate) fn reply(&self, req: ReqId, reply: Reply, out: &mut Effects) {
+    pub(crate) fn reply(&self, req: RequestId, reply: Reply, out: &mut Effects) {
         out.push(Effect::Reply { req, reply });
     }
 

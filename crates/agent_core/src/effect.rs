@@ -3,12 +3,11 @@
 
 use crate::{
     container_id::ContainerId,
-    event::{ConnId, ReqId, Ticket},
     launch::spec::{LaunchSpec, Limits, VolumeLink},
     recovery::Record,
 };
 use proto::{link::ToMaster, upid::Upid, v1};
-use stdx::WallTime;
+use stdx::{ConnectionId, RequestId, Ticket, WallTime};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -34,16 +33,16 @@ pub enum Effect {
     },
     /// An event for the executor that reads this stream.
     ToExecutor {
-        conn: ConnId,
+        conn: ConnectionId,
         event: Box<v1::executor::Event>,
     },
     Reply {
-        req: ReqId,
+        req: RequestId,
         reply: Reply,
     },
     /// End this stream.
     Close {
-        conn: ConnId,
+        conn: ConnectionId,
     },
     /// Append to the journal, in the order given. With a ticket: say `Checkpointed` once it is durable.
     Checkpoint {

@@ -7,14 +7,7 @@ use proto::{
     upid::Upid,
     v1::{self, TaskState, task_status::Reason},
 };
-use stdx::{Tick, WallTime};
-
-/// One request of an executor or operator; the program answers it when an `Effect::Reply` names it.
-pub type ReqId = u64;
-/// One response stream of an executor or operator.
-pub type ConnId = u64;
-/// One thing, most often a durable write, whose outcome the core waits for.
-pub type Ticket = u64;
+use stdx::{ConnectionId, RequestId, Tick, Ticket, WallTime};
 
 /// One step's input.
 #[derive(Debug)]
@@ -46,14 +39,14 @@ pub enum Event {
     Exited { peer: Upid },
     /// A v0 executor speaks to us from this address; its calls follow as `FromExecutor`. Sent before its SUBSCRIBE.
     ExecutorAt { framework: FrameworkId, executor: ExecutorId, address: Upid },
-    /// A call on the executor API. `conn` names the stream the reply would open (SUBSCRIBE).
-    FromExecutor { req: ReqId, conn: ConnId, caller: Caller, call: Box<v1::executor::Call> },
+    /// A call on the executor API. `conn` names the stream that the reply to a SUBSCRIBE would open.
+    FromExecutor { req: RequestId, conn: Option<ConnectionId>, caller: Caller, call: Box<v1::executor::Call> },
     /// A call on the operator API that changes something or waits for something; plain reads are answered from
     /// `Agent::view`. `conn` names the stream the reply would open (LAUNCH_NESTED_CONTAINER_SESSION), and for the
     /// others the request, so that `Closed` can tell of a caller who no longer waits.
-    FromOperator { req: ReqId, conn: ConnId, caller: Caller, call: Box<v1::agent::Call> },
+    FromOperator { req: RequestId, conn: ConnectionId, caller: Caller, call: Box<v1::agent::Call> },
     /// The peer of a stream (or of a waiting request) has gone, or its outbox overflowed.
-    Closed { conn: ConnId },
+    Closed { conn: ConnectionId },
     /// The outcome of a durable write that asked for it.
     Checkpointed { ticket: Ticket, outcome: Result<(), String> },
     /// The outcome of `Effect::Launch`. After `Err` no `Terminated` follows.

@@ -7,7 +7,7 @@ mod update;
 use crate::{
     agent::Agent,
     effect::{Effect, Effects, Reply},
-    event::{Caller, ConnId, ReqId},
+    event::Caller,
     recovery::{Record, record},
     state::{ExecutorPhase, Phase},
     timers::Timer,
@@ -22,12 +22,13 @@ use proto::{
         executor::{Call, call, event},
     },
 };
+use stdx::{ConnectionId, RequestId};
 
 impl Agent {
     pub(crate) fn on_executor_call(
         &mut self,
-        req: ReqId,
-        conn: ConnId,
+        req: RequestId,
+        conn: Option<ConnectionId>,
         caller: &Caller,
         call: Call,
         out: &mut Effects,
@@ -63,6 +64,10 @@ impl Agent {
         }
         match (kind, call) {
             (call::Type::Subscribe, Call { subscribe: Some(subscribe), .. }) => {
+                let Some(conn) = conn else {
+                    stdx::never!("a subscription came without a stream");
+                    return self.reply(req, Reply::Internal("There is no stream to subscribe with".into()), out);
+                };
                 self.on_subscribe(req, conn, framework, executor, subscribe, out);
             }
             (call::Type::Update, Call { update: Some(update), .. }) => {

@@ -37,12 +37,11 @@ pub use agent::Agent;
 pub use config::{Config, ReconfigurationPolicy, Recover};
 pub use container_id::ContainerId;
 pub use effect::{Effect, Effects, Reply};
-pub use event::{
-    Caller, ConnId, Event, Found, Input, LaunchFailure, Launched, Life, Proof, ReqId, Termination, Ticket,
-};
+pub use event::{Caller, Event, Found, Input, LaunchFailure, Launched, Life, Proof, Termination};
 pub use launch::spec::{Class, ExecutorKind, LaunchSpec, Limits, Output, Program, VolumeLink};
 pub use recovery::{Record, RecordError, RecoveredState, replay};
 pub use state::{
     Container, ContainerLife, DrainWait, Executor, ExecutorPhase, Framework, FrameworkPhase, Metrics, Operation, Phase,
     State, Task, TaskPhase,
 };
+pub use stdx::{ConnectionId, RequestId, Ticket};

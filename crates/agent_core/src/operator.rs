@@ -7,7 +7,7 @@ use crate::{
     agent::{Agent, Listener},
     container_id::ContainerId,
     effect::{Effect, Effects, Reply},
-    event::{Caller, ConnId, ReqId, Termination, Ticket},
+    event::{Caller, Termination},
     launch::{limits::Sum, spec::Class},
     state::{ContainerLife, ExecutorPhase, Phase},
 };
@@ -16,12 +16,13 @@ use proto::v1::{
     agent::{Call, Response, call, response},
 };
 use std::collections::BTreeMap;
+use stdx::{ConnectionId, RequestId, Ticket};
 
 /// A caller that waits for a container's end.
 #[derive(Debug)]
 pub(crate) struct Wait {
-    req: ReqId,
-    conn: ConnId,
+    req: RequestId,
+    conn: ConnectionId,
     /// Asked by WAIT_NESTED_CONTAINER, and to be answered likewise.
     nested_call: bool,
 }
@@ -29,11 +30,11 @@ pub(crate) struct Wait {
 /// A launch whose outcome a caller waits for.
 #[derive(Debug)]
 pub(crate) struct OperatorLaunch {
-    pub req: ReqId,
+    pub req: RequestId,
     /// The write that the launch waits for.
     pub ticket: Option<Ticket>,
     /// The session's stream.
-    pub session: Option<ConnId>,
+    pub session: Option<ConnectionId>,
     pub command: Option<v1::CommandInfo>,
     pub container_info: Option<v1::ContainerInfo>,
     pub limits: crate::launch::spec::Limits,
@@ -44,8 +45,8 @@ const SIGKILL: i32 = 9;
 impl Agent {
     pub(crate) fn on_operator_call(
         &mut self,
-        req: ReqId,
-        conn: ConnId,
+        req: RequestId,
+        conn: ConnectionId,
         caller: &Caller,
         call: Call,
         out: &mut Effects,
@@ -110,7 +111,7 @@ impl Agent {
         row.is_some_and(|row| row.phase == ExecutorPhase::Running)
     }
 
-    fn on_wait(&mut self, req: ReqId, conn: ConnId, id: ContainerId, nested_call: bool, out: &mut Effects) {
+    fn on_wait(&mut self, req: RequestId, conn: ConnectionId, id: ContainerId, nested_call: bool, out: &mut Effects) {
         let known = self.state.containers.get(&id).map(|row| match &row.life {
             ContainerLife::Ended(termination) => Some(termination.clone()),
             _ => None,
@@ -133,7 +134,7 @@ impl Agent {
         }
     }
 
-    pub(crate) fn forget_wait(&mut self, id: &ContainerId, conn: ConnId) {
+    pub(crate) fn forget_wait(&mut self, id: &ContainerId, conn: ConnectionId) {
         if let Some(waits) = self.waits.get_mut(id) {
             waits.retain(|wait| wait.conn != conn);
             if waits.is_empty() {
@@ -142,7 +143,7 @@ impl Agent {
         }
     }
 
-    fn on_signal(&mut self, req: ReqId, id: ContainerId, signal: Option<i32>, out: &mut Effects) {
+    fn on_signal(&mut self, req: RequestId, id: ContainerId, signal: Option<i32>, out: &mut Effects) {
         let live = match self.state.containers.get(&id) {
             Some(row) => !matches!(row.life, ContainerLife::Ended(_)),
             None => self.roots.contains_key(&id),

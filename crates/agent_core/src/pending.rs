@@ -1,10 +1,11 @@
 //! What goes on once a durable write (or what else takes its time) is reported: every ticket has a named continuation
 //! here.
 
-use crate::{container_id::ContainerId, event::Ticket, operations::volumes::Volume};
+use crate::{container_id::ContainerId, operations::volumes::Volume};
 use bytes::Bytes;
 use model::{FrameworkId, TaskId};
 use std::collections::BTreeMap;
+use stdx::Ticket;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Pending {
@@ -26,15 +27,16 @@ pub(crate) enum Pending {
 
 #[derive(Debug, Default)]
 pub(crate) struct Tickets {
-    last: Ticket,
+    last: u64,
     open: BTreeMap<Ticket, Pending>,
 }
 
 impl Tickets {
     pub fn issue(&mut self, pending: Pending) -> Ticket {
         self.last += 1;
-        self.open.insert(self.last, pending);
-        self.last
+        let ticket = Ticket(self.last);
+        self.open.insert(ticket, pending);
+        ticket
     }
 
     pub fn take(&mut self, ticket: Ticket) -> Option<Pending> {

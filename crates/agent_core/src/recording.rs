@@ -12,7 +12,7 @@ use proto::{
     wire,
 };
 use stdx::{
-    Tick, WallTime,
+    ConnectionId, RequestId, Tick, Ticket, WallTime,
     pack::{Pack, Unpack},
 };
 
@@ -200,14 +200,15 @@ pub fn encode(input: &Input) -> Vec<u8> {
             out.number(107).text(framework.as_str()).text(executor.as_str()).text(&address.to_string())
         }
         Event::FromExecutor { req, conn, caller, call } => {
-            pack_caller(out.number(108).number(*req).number(*conn), caller).bytes(&wire::encode(&**call))
+            pack_caller(maybe(out.number(108).number(req.0), conn.map(|conn| conn.0)), caller)
+                .bytes(&wire::encode(&**call))
         }
         Event::FromOperator { req, conn, caller, call } => {
-            pack_caller(out.number(109).number(*req).number(*conn), caller).bytes(&wire::encode(&**call))
+            pack_caller(out.number(109).number(req.0).number(conn.0), caller).bytes(&wire::encode(&**call))
         }
-        Event::Closed { conn } => out.number(110).number(*conn),
+        Event::Closed { conn } => out.number(110).number(conn.0),
         Event::Checkpointed { ticket, outcome } => {
-            out.number(111).number(*ticket).maybe_text(outcome.as_ref().err().map(String::as_str))
+            out.number(111).number(ticket.0).maybe_text(outcome.as_ref().err().map(String::as_str))
         }
         Event::Launched { container, outcome } => {
             out.number(112).text(&container.to_string());
@@ -226,7 +227,7 @@ pub fn encode(input: &Input) -> Vec<u8> {
         Event::DiskMeasured { used } => out.number(115).number(used.to_bits()),
         Event::Shutdown { why } => out.number(116).text(why),
         Event::VolumesLinked { ticket, outcome } => {
-            out.number(117).number(*ticket).maybe_text(outcome.as_ref().err().map(String::as_str))
+            out.number(117).number(ticket.0).maybe_text(outcome.as_ref().err().map(String::as_str))
         }
     };
     out.take()
@@ -263,19 +264,19 @@ pub fn decode(bytes: &[u8]) -> Option<Input> {
             address: peer(&mut from)?,
         },
         108 => Event::FromExecutor {
-            req: from.number()?,
-            conn: from.number()?,
+            req: RequestId(from.number()?),
+            conn: unpack_maybe(&mut from)?.map(ConnectionId),
             caller: caller(&mut from)?,
             call: wire::decode(from.bytes()?).ok().map(Box::new)?,
         },
         109 => Event::FromOperator {
-            req: from.number()?,
-            conn: from.number()?,
+            req: RequestId(from.number()?),
+            conn: ConnectionId(from.number()?),
             caller: caller(&mut from)?,
             call: wire::decode(from.bytes()?).ok().map(Box::new)?,
         },
-        110 => Event::Closed { conn: from.number()? },
-        111 => Event::Checkpointed { ticket: from.number()?, outcome: from.maybe_text()?.map_or(Ok(()), Err) },
+        110 => Event::Closed { conn: ConnectionId(from.number()?) },
+        111 => Event::Checkpointed { ticket: Ticket(from.number()?), outcome: from.maybe_text()?.map_or(Ok(()), Err) },
         112 => {
             let container = container(&mut from)?;
             let outcome = match from.number()? {
@@ -291,7 +292,7 @@ pub fn decode(bytes: &[u8]) -> Option<Input> {
         114 => Event::LimitsRefused { container: container(&mut from)?, message: from.text()? },
         115 => Event::DiskMeasured { used: f64::from_bits(from.number()?) },
         116 => Event::Shutdown { why: from.text()? },
-        117 => Event::VolumesLinked { ticket: from.number()?, outcome: from.maybe_text()?.map_or(Ok(()), Err) },
+        117 => Event::VolumesLinked { ticket: Ticket(from.number()?), outcome: from.maybe_text()?.map_or(Ok(()), Err) },
         _ => return None,
     };
     Some(Input { now, wall, event })
@@ -425,6 +426,7 @@ mod tests {
     fn inputs_come_back_as_they_were() {
         let upid = Upid::new("master", "10.0.0.1", 5050);
         let container = ContainerId::root_of("c").child("n");
+        let (req, conn) = (RequestId(1), ConnectionId(2));
         let termination = Termination {
             status: Some(-9),
             state: Some(TaskState::TaskKilled),
@@ -447,20 +449,25 @@ mod tests {
             Event::FromMaster { from: upid.clone(), message: internal::PingSlaveMessage { connected: true }.into() },
             Event::Exited { peer: upid.clone() },
             Event::ExecutorAt { framework: "f".into(), executor: "e".into(), address: upid },
-            Event::FromExecutor { req: 1, conn: 2, caller: Caller::Container(container.clone()), call: Box::default() },
-            Event::FromExecutor { req: 1, conn: 2, caller: Caller::Network, call: Box::default() },
-            Event::FromExecutor { req: 1, conn: 2, caller: Caller::User(1000), call: Box::default() },
-            Event::FromOperator { req: 1, conn: 2, caller: Caller::Operator, call: Box::default() },
-            Event::FromOperator { req: 1, conn: 2, caller: Caller::Stranger("who?".into()), call: Box::default() },
-            Event::Closed { conn: 3 },
-            Event::Checkpointed { ticket: 4, outcome: Err("full".into()) },
+            Event::FromExecutor {
+                req,
+                conn: Some(conn),
+                caller: Caller::Container(container.clone()),
+                call: Box::default(),
+            },
+            Event::FromExecutor { req, conn: None, caller: Caller::Network, call: Box::default() },
+            Event::FromExecutor { req, conn: None, caller: Caller::User(1000), call: Box::default() },
+            Event::FromOperator { req, conn, caller: Caller::Operator, call: Box::default() },
+            Event::FromOperator { req, conn, caller: Caller::Stranger("who?".into()), call: Box::default() },
+            Event::Closed { conn: ConnectionId(3) },
+            Event::Checkpointed { ticket: Ticket(4), outcome: Err("full".into()) },
             Event::Launched { container: container.clone(), outcome: Ok(Launched { pid: None }) },
             Event::Launched { container: container.clone(), outcome: Err(failure) },
             Event::Terminated { container: container.clone(), termination },
             Event::LimitsRefused { container, message: "no".into() },
             Event::DiskMeasured { used: 0.5 },
             Event::Shutdown { why: "enough".into() },
-            Event::VolumesLinked { ticket: 5, outcome: Err("there is a file of that name".into()) },
+            Event::VolumesLinked { ticket: Ticket(5), outcome: Err("there is a file of that name".into()) },
         ];
         for event in events {
             let input = Input { now: Tick(5), wall: WallTime(-7), event };

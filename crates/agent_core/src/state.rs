@@ -4,7 +4,7 @@
 use crate::{
     config::MAX_COMPLETED_TASKS_PER_EXECUTOR,
     container_id::ContainerId,
-    event::{ConnId, Termination, Ticket},
+    event::Termination,
     launch::spec::{Class, ExecutorKind, Limits},
     timers::TimerKey,
 };
@@ -17,7 +17,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use stdx::{Tick, WallTime};
+use stdx::{ConnectionId, Tick, Ticket, WallTime};
 
 /// What the agent as a whole is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -142,7 +142,7 @@ pub struct Executor {
     pub completed_tasks: VecDeque<Arc<v1::Task>>,
     pub(crate) stage: Stage,
     /// The stream it listens on.
-    pub(crate) conn: Option<ConnId>,
+    pub(crate) conn: Option<ConnectionId>,
     /// The libprocess address of a v0 executor.
     pub address: Option<Upid>,
     /// What its container was last given.

@@ -24,11 +24,9 @@ use std::{
 
 use bytes::Bytes;
 pub use damage::Damage;
+pub use stdx::Ticket;
 // A bounded queue that takes memory for what waits, not for what may.
 use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
-
-/// What the caller calls a write it waits for.
-pub type Ticket = u64;
 
 /// How far a record must have come before its ticket is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +91,7 @@ pub struct Journal {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Called by the writer thread with the tickets of one batch, in order, and what became of them.
+/// Called by the writer thread with the tickets of one batch (there may be none), in order, and what became of them.
 pub type OnDurable = Box<dyn FnMut(&[Ticket], Result<(), &io::Error>) + Send>;
 
 /// What is kept is nobody else's to read: tasks have secrets.
@@ -163,8 +161,8 @@ impl Journal {
         Ok(Opened { journal, records: former.records, torn_bytes, damage: former.damage })
     }
 
-    /// Queues `record`; `on_durable` gets `ticket` when it is written. Never waits.
-    pub fn append(&self, ticket: Ticket, record: Bytes) -> Result<(), JournalError> {
+    /// Queues `record`; `on_durable` gets the ticket of one that somebody waits for when it is written. Never waits.
+    pub fn append(&self, ticket: Option<Ticket>, record: Bytes) -> Result<(), JournalError> {
         self.send(writer::Job::Append { ticket, record })
     }
 

@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub enum Job {
-    Append { ticket: Ticket, record: Bytes },
+    Append { ticket: Option<Ticket>, record: Bytes },
     Compact { records: Vec<Bytes> },
 }
 
@@ -54,7 +54,7 @@ impl Writer {
                     Job::Append { ticket, record } => {
                         let batch = self.mark.promised;
                         format::write(&mut self.buffer, batch, batch, self.mark.salt, &record);
-                        self.tickets.push(ticket);
+                        self.tickets.extend(ticket);
                     }
                     Job::Compact { records } => {
                         if !self.flush() || !self.compact(&records) {
@@ -78,7 +78,7 @@ impl Writer {
     /// Writes and syncs the batch and reports it. After a failed write nothing later may be called durable, so the
     /// thread ends.
     fn flush(&mut self) -> bool {
-        if self.tickets.is_empty() {
+        if self.buffer.is_empty() {
             return true;
         }
         let outcome = self.write_batch();

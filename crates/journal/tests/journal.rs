@@ -23,18 +23,18 @@ fn lenient() -> Options {
     Options { strict: false, ..strict() }
 }
 
-fn open_as(path: &Path, options: &Options) -> (Opened, Receiver<Ticket>) {
+fn open_as(path: &Path, options: &Options) -> (Opened, Receiver<u64>) {
     let (sender, tickets) = channel();
     let on_durable = Box::new(move |batch: &[Ticket], outcome: Result<(), &std::io::Error>| {
         outcome.unwrap();
         batch.iter().for_each(|&t| {
-            let _ = sender.send(t);
+            let _ = sender.send(t.0);
         });
     });
     (Journal::open(path, options, on_durable).unwrap(), tickets)
 }
 
-fn open(path: &Path) -> (Opened, Receiver<Ticket>) {
+fn open(path: &Path) -> (Opened, Receiver<u64>) {
     open_as(path, &strict())
 }
 
@@ -51,7 +51,7 @@ fn kept(directory: &Path, count: u64) -> PathBuf {
     let path = directory.join("journal");
     let (opened, tickets) = open(&path);
     for n in 0..count {
-        opened.journal.append(n, record(n)).unwrap();
+        opened.journal.append(Some(Ticket(n)), record(n)).unwrap();
         tickets.recv().unwrap();
     }
     path
@@ -72,9 +72,9 @@ fn what_was_reported_is_there_again_in_order() {
     let (opened, tickets) = open(&path);
     assert!(opened.records.is_empty());
     for n in 0..1_000 {
-        opened.journal.append(n, record(n)).unwrap();
+        opened.journal.append(Some(Ticket(n)), record(n)).unwrap();
     }
-    let reported: Vec<Ticket> = tickets.iter().take(1_000).collect();
+    let reported: Vec<u64> = tickets.iter().take(1_000).collect();
     assert_eq!(reported, (0..1_000).collect::<Vec<_>>());
     drop(opened);
 
@@ -98,7 +98,7 @@ fn nobody_else_can_read_what_is_kept() {
     };
     assert_eq!(modes(), [0o600, 0o600], "the journal and its lock");
     opened.journal.compact(vec![record(1)]).unwrap();
-    opened.journal.append(2, record(2)).unwrap();
+    opened.journal.append(Some(Ticket(2)), record(2)).unwrap();
     assert_eq!(tickets.recv(), Ok(2));
     assert_eq!(modes(), [0o600, 0o600]);
 }
@@ -110,7 +110,7 @@ fn while_writing(directory: &Path, from: u64, to: u64) -> Vec<u8> {
     // The batch is one: its records wait in the queue while the first of it would be written.
     let batch = before.len() as u64;
     let (opened, _tickets) = open(&path);
-    (from..to).for_each(|n| opened.journal.append(n, record(n)).unwrap());
+    (from..to).for_each(|n| opened.journal.append(Some(Ticket(n)), record(n)).unwrap());
     drop(opened);
     let mut content = fs::read(&path).unwrap();
     content[..HEADER].copy_from_slice(&before[..HEADER]);
@@ -140,7 +140,7 @@ fn a_batch_of_which_the_first_page_is_missing_is_cut() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("journal");
     let (opened, _tickets) = open(&path);
-    opened.journal.append(0, record(0)).unwrap();
+    opened.journal.append(Some(Ticket(0)), record(0)).unwrap();
     drop(opened);
     let before = fs::read(&path).unwrap();
     // Records of one batch, as the writer gathers them: built by compaction, which writes one batch, too.
@@ -172,7 +172,7 @@ fn damage_before_whole_records_is_refused_by_name_or_passed_over_aloud() {
     let (again, tickets) = open_as(&path, &lenient());
     assert_eq!(again.records, [record(0), record(2)]);
     assert_eq!(again.damage.len(), 1);
-    again.journal.append(7, record(7)).unwrap();
+    again.journal.append(Some(Ticket(7)), record(7)).unwrap();
     tickets.recv().unwrap();
     drop(again);
     assert_eq!(open(&path).0.records, [record(0), record(2), record(7)]);
@@ -234,7 +234,7 @@ fn any_bit_that_flips_and_any_cut_is_told_or_harmless() {
     let path = kept(dir.path(), 40);
     // A record whose payload looks like the file itself.
     let (opened, _tickets) = open(&path);
-    opened.journal.append(40, Bytes::from(fs::read(&path).unwrap())).unwrap();
+    opened.journal.append(Some(Ticket(40)), Bytes::from(fs::read(&path).unwrap())).unwrap();
     drop(opened);
     let whole = open(&path).0.records;
     let content = fs::read(&path).unwrap();
@@ -265,7 +265,7 @@ fn what_the_kernel_kept_lasts_for_its_boot() {
     let in_kernel = Options { durability: Durability::Kernel, ..strict() };
     let (opened, tickets) = open_as(&path, &in_kernel);
     for n in 0..3 {
-        opened.journal.append(n, record(n)).unwrap();
+        opened.journal.append(Some(Ticket(n)), record(n)).unwrap();
         tickets.recv().unwrap();
     }
     drop(opened);
@@ -298,7 +298,7 @@ fn the_former_format_is_read_and_replaced() {
     fs::write(&path, &content).unwrap();
     let (opened, tickets) = open(&path);
     assert_eq!(opened.records, records);
-    opened.journal.append(5, record(5)).unwrap();
+    opened.journal.append(Some(Ticket(5)), record(5)).unwrap();
     tickets.recv().unwrap();
     drop(opened);
     assert_eq!(open(&path).0.records, (0..6).map(record).collect::<Vec<_>>());
@@ -325,9 +325,9 @@ fn compaction_replaces_what_came_before_and_keeps_what_comes_after() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("journal");
     let (opened, _tickets) = open(&path);
-    (0..500).for_each(|n| opened.journal.append(n, record(n)).unwrap());
+    (0..500).for_each(|n| opened.journal.append(Some(Ticket(n)), record(n)).unwrap());
     opened.journal.compact(vec![Bytes::from_static(b"sum")]).unwrap();
-    opened.journal.append(500, record(500)).unwrap();
+    opened.journal.append(Some(Ticket(500)), record(500)).unwrap();
     drop(opened);
     assert_eq!(open(&path).0.records, [Bytes::from_static(b"sum"), record(500)]);
 }
@@ -361,7 +361,7 @@ fn tasks_that_fill_the_disk_leave_the_journal_its_reserve() {
         kernel::mounts::mount_shm(c"size=16m").unwrap();
         let (opened, tickets) = open(Path::new("/dev/shm/journal"));
         let append = |count: u64| {
-            (0..count).for_each(|n| opened.journal.append(n, Bytes::from(vec![7; 10_000])).unwrap());
+            (0..count).for_each(|n| opened.journal.append(Some(Ticket(n)), Bytes::from(vec![7; 10_000])).unwrap());
             assert_eq!(tickets.iter().take(count as usize).count() as u64, count);
         };
         append(1);

@@ -23,7 +23,7 @@ use proto::{
     link::ToMaster,
     v1::master::{Call, call},
 };
-use stdx::{WallTime, clock::Clock};
+use stdx::{RequestId, WallTime, clock::Clock};
 use transport::{
     Handler, Message, Request, Response, StatusCode,
     auth::{Principal, authenticator::PeerAuthenticator},
@@ -250,7 +250,7 @@ impl Endpoints {
     }
 
     async fn ask(&self, call: Call, principal: Option<String>) -> Option<Reply> {
-        let event = |req| Event::FromOperator { req, principal, call: Box::new(call) };
+        let event = |req: RequestId| Event::FromOperator { req: req.0, principal, call: Box::new(call) };
         self.inbox.call(event, None).await
     }
 

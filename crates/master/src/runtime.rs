@@ -8,12 +8,15 @@ use std::{
 
 use coordination::{Outcome, registrar::OnOutcome};
 use master_core::{
-    Actor, ConnId, Effect, Effects, Event, Input, Lap, Master, PersistError, Reply, State, Stopwatch, Ticket, recording,
+    Actor, Effect, Effects, Event, Input, Lap, Master, PersistError, Reply, State, Stopwatch, Ticket, recording,
 };
 use observe::{flight::Flight, metrics};
 use proto::v1;
 use resources::Quantities;
-use stdx::clock::{self, Clock};
+use stdx::{
+    ConnectionId, RequestId,
+    clock::{self, Clock},
+};
 use transport::{
     Node,
     inbox::{
@@ -42,8 +45,8 @@ impl Traffic for MasterTraffic {
         Event::Wake
     }
 
-    fn closed(conn: ConnId) -> Event {
-        Event::Closed { conn }
+    fn closed(conn: ConnectionId) -> Event {
+        Event::Closed { conn: conn.0 }
     }
 
     /// Offers are many and alike, so they are counted only.
@@ -124,12 +127,12 @@ impl Loop {
             Effect::Link { peer } => self.node.link(&peer),
             Effect::Unlink { peer } => self.node.unlink(&peer),
             Effect::ToScheduler { conn, event } => {
-                if !self.peers.tell(conn, event) {
+                if !self.peers.tell(ConnectionId(conn), event) {
                     tracing::warn!(conn, "a scheduler is gone or reads too slowly; its stream is cut");
                 }
             }
-            Effect::Reply { req, reply } => self.peers.reply(req, reply),
-            Effect::Close { conn } => self.peers.close(conn),
+            Effect::Reply { req, reply } => self.peers.reply(RequestId(req), reply),
+            Effect::Close { conn } => self.peers.close(ConnectionId(conn)),
             Effect::Persist { ticket, operations } => {
                 self.writes.begin(ticket);
                 if let Err(why) = self.seat.persist(ticket, operations) {

@@ -14,15 +14,10 @@ use std::{
 };
 
 use proto::{Message, content::ContentType};
-use stdx::seldom::Seldom;
+use stdx::{ConnectionId, RequestId, seldom::Seldom};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::stream::{self, Capacity, EventStream, Outbox};
-
-/// Names a request until its reply.
-pub type ReqId = u64;
-/// Names an event stream, also before it is open.
-pub type ConnId = u64;
 
 /// How many inputs may wait. Beyond it callers wait for room, and messages that nobody waits for are dropped as they
 /// would be on a broken socket.
@@ -59,7 +54,7 @@ pub trait Traffic: Send + 'static {
     /// Nothing arrived until the deadline.
     fn wake() -> Self::Event;
     /// A stream has ended.
-    fn closed(conn: ConnId) -> Self::Event;
+    fn closed(conn: ConnectionId) -> Self::Event;
     /// About how many bytes something takes while it waits on a stream. Asked in the loop, so it is quick.
     fn weigh(streamed: &Self::Streamed) -> usize;
 }
@@ -78,10 +73,10 @@ pub enum Post<T: Traffic> {
 /// An event whose reply goes back to the request that waits for it.
 pub struct Call<T: Traffic> {
     pub event: T::Event,
-    pub req: ReqId,
+    pub req: RequestId,
     pub reply: oneshot::Sender<T::Reply>,
     /// The stream that a favourable reply opens.
-    pub stream: Option<(ConnId, Outbox<T::Streamed>)>,
+    pub stream: Option<(ConnectionId, Outbox<T::Streamed>)>,
 }
 
 /// How many of each kind wait for the loop, and how many messages did not come to wait.
@@ -130,7 +125,7 @@ impl Counts {
 /// The way in, for any number of holders.
 pub struct Inbox<T: Traffic> {
     posts: mpsc::Sender<Post<T>>,
-    closings: mpsc::UnboundedSender<ConnId>,
+    closings: mpsc::UnboundedSender<ConnectionId>,
     counts: Arc<Counts>,
     bounds: Bounds,
 }
@@ -145,7 +140,7 @@ impl<T: Traffic> Clone for Inbox<T> {
 /// The loop's end.
 pub struct Arrivals<T: Traffic> {
     posts: mpsc::Receiver<Post<T>>,
-    closings: mpsc::UnboundedReceiver<ConnId>,
+    closings: mpsc::UnboundedReceiver<ConnectionId>,
     counts: Arc<Counts>,
     bounds: Bounds,
 }
@@ -159,8 +154,13 @@ pub fn inbox<T: Traffic>(bounds: Bounds) -> (Inbox<T>, Arrivals<T>) {
 }
 
 impl<T: Traffic> Inbox<T> {
-    /// A number for a request or a stream, never used twice.
-    pub fn next_id(&self) -> u64 {
+    /// For a connection on which something may be streamed, or at whose end somebody waits.
+    pub fn next_connection(&self) -> ConnectionId {
+        ConnectionId(self.next_id())
+    }
+
+    /// Never used twice.
+    fn next_id(&self) -> u64 {
         self.counts.ids.fetch_add(1, Ordering::Relaxed) + 1
     }
 
@@ -234,10 +234,10 @@ impl<T: Traffic> Inbox<T> {
     /// Waits for room, then for the reply; `None` when the loop has ended.
     pub async fn call(
         &self,
-        event: impl FnOnce(ReqId) -> T::Event,
-        stream: Option<(ConnId, Outbox<T::Streamed>)>,
+        event: impl FnOnce(RequestId) -> T::Event,
+        stream: Option<(ConnectionId, Outbox<T::Streamed>)>,
     ) -> Option<T::Reply> {
-        let req = self.next_id();
+        let req = RequestId(self.next_id());
         let (reply, answer) = oneshot::channel();
         self.post(Post::Call(Call { event: event(req), req, reply, stream })).await?;
         answer.await.ok()
@@ -257,7 +257,7 @@ impl<T: Traffic> Inbox<T> {
     }
 
     /// Tells that a stream has ended.
-    pub fn closed(&self, conn: ConnId) {
+    pub fn closed(&self, conn: ConnectionId) {
         let _ = self.closings.send(conn);
     }
 }
@@ -268,8 +268,12 @@ where
     T: Traffic<Streamed = Box<M>>,
 {
     /// A stream for so many unread events, beyond those of one step, whose end is told to the loop.
-    pub fn open_stream(&self, events: usize, content_type: ContentType) -> (ConnId, Outbox<T::Streamed>, EventStream) {
-        let conn = self.next_id();
+    pub fn open_stream(
+        &self,
+        events: usize,
+        content_type: ContentType,
+    ) -> (ConnectionId, Outbox<T::Streamed>, EventStream) {
+        let conn = self.next_connection();
         let capacity = Capacity { events, bytes: self.bounds.outbox };
         let encode = stream::message_encoder(content_type);
         let (outbox, events) = stream::outbox_among(self.counts.unread.clone(), capacity, T::weigh, encode);

@@ -31,7 +31,7 @@ impl Endpoints {
         if call.r#type() == call::Type::Subscribe {
             return self.subscribe(request, caller, call).await;
         }
-        let event = |req| Event::FromExecutor { req, conn: 0, caller, call };
+        let event = |req| Event::FromExecutor { req, conn: None, caller, call };
         self.inbox.call(event, None).await.map_or_else(ending, answer)
     }
 
@@ -41,7 +41,7 @@ impl Endpoints {
             Err(mismatch) => return mismatch.into(),
         };
         let (conn, outbox, events) = self.inbox.open_stream(OUTBOX_CAPACITY, accept);
-        let event = |req| Event::FromExecutor { req, conn, caller, call };
+        let event = |req| Event::FromExecutor { req, conn: Some(conn), caller, call };
         match self.inbox.call(event, Some((conn, outbox))).await {
             Some(Reply::Stream) => Response::events(negotiate::mime(accept), events),
             reply => reply.map_or_else(ending, answer),

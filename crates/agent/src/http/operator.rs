@@ -1,7 +1,7 @@
 //! `POST /api/v1`: reads are answered here from a view of what the agent knows; calls on containers, and those that
 //! change something, go to the core.
 
-use agent_core::{Caller, Event, Reply, State};
+use agent_core::{Caller, ConnectionId, Event, Reply, State};
 use endpoints::Door;
 use proto::{
     content::ContentType,
@@ -92,7 +92,7 @@ impl Endpoints {
     /// The core may take its time (WAIT_CONTAINER answers when the container ends), so it is told when the caller
     /// leaves.
     async fn change(&self, call: Call, caller: Caller, answer_type: AnswerType) -> Response {
-        let conn = self.inbox.next_id();
+        let conn = self.inbox.next_connection();
         let leaving = Leaving { endpoints: self, conn, armed: true };
         let event = |req| Event::FromOperator { req, conn, caller, call: Box::new(call) };
         let reply = self.inbox.call(event, None).await;
@@ -157,7 +157,7 @@ pub(super) fn right(kind: Type) -> Right {
 /// Tells the core that a caller has left when the request's future is dropped before its reply.
 struct Leaving<'a> {
     endpoints: &'a Endpoints,
-    conn: u64,
+    conn: ConnectionId,
     armed: bool,
 }
 

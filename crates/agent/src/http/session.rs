@@ -3,7 +3,7 @@
 
 use std::os::fd::OwnedFd;
 
-use agent_core::ContainerId;
+use agent_core::{ConnectionId, ContainerId};
 use bytes::Bytes;
 use proto::{
     content::ContentType,
@@ -20,7 +20,7 @@ const PIECE_BYTES: usize = 16 << 10;
 
 impl Endpoints {
     /// Streams what the container writes, until both its outputs have ended or the reader leaves.
-    pub(super) fn session(&self, conn: u64, container: &ContainerId, answer: AnswerType) -> Response {
+    pub(super) fn session(&self, conn: ConnectionId, container: &ContainerId, answer: AnswerType) -> Response {
         let accept = answer.content;
         let (writer, flow) = stream::flow(16);
         let output = self.world.take_output(container);

@@ -12,6 +12,7 @@ use proto::{
     internal,
     v1::{self, executor::event},
 };
+use stdx::ConnectionId;
 
 impl Agent {
     pub(crate) fn on_kill_task(&mut self, message: internal::KillTaskMessage, out: &mut Effects) {
@@ -126,7 +127,7 @@ pub(crate) fn undelivered_with(executor: &Executor, task: &TaskId) -> Option<Vec
     (delivery.sent != Progress::Sent).then(|| delivery.tasks.clone())
 }
 
-fn kill_event(conn: u64, task: &TaskId, policy: Option<v1::KillPolicy>) -> Effect {
+fn kill_event(conn: ConnectionId, task: &TaskId, policy: Option<v1::KillPolicy>) -> Effect {
     let event = v1::executor::Event {
         r#type: Some(event::Type::Kill as i32),
         kill: Some(event::Kill { task_id: task.to_proto(), kill_policy: policy }),

@@ -4,7 +4,6 @@ use crate::{
     agent::{Agent, Listener},
     effect::{Effect, Effects, Reply},
     end::undelivered_with,
-    event::{ConnId, ReqId},
     state::{ExecutorPhase, FrameworkPhase, Phase, Progress, TaskPhase},
     timers::cancel,
 };
@@ -14,12 +13,13 @@ use proto::v1::{
     executor::{call, event},
 };
 use std::collections::BTreeSet;
+use stdx::{ConnectionId, RequestId};
 
 impl Agent {
     pub(super) fn on_subscribe(
         &mut self,
-        req: ReqId,
-        conn: ConnId,
+        req: RequestId,
+        conn: ConnectionId,
         framework: FrameworkId,
         id: ExecutorId,
         subscribe: call::Subscribe,

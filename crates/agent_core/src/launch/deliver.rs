@@ -8,7 +8,6 @@ use crate::{
     agent::Agent,
     container_id::ContainerId,
     effect::{Effect, Effects},
-    event::Ticket,
     pending::Pending,
     recovery::{Record, record},
     state::{Delivery, ExecutorPhase, Progress, Stage, TaskPhase},
@@ -16,6 +15,7 @@ use crate::{
 };
 use model::{ExecutorId, FrameworkId, Refusal};
 use proto::v1::{self, executor::event};
+use stdx::Ticket;
 
 impl Agent {
     /// Queues more tasks for an executor that exists.

@@ -6,7 +6,7 @@ use crate::{
     config::MAX_ENDED_SESSIONS_PER_ROOT,
     container_id::ContainerId,
     effect::{Effect, Effects, Reply},
-    event::{ConnId, LaunchFailure, Launched, ReqId, Termination, Ticket},
+    event::{LaunchFailure, Launched, Termination},
     launch::{
         environment,
         executor::program_of,
@@ -18,9 +18,16 @@ use crate::{
     state::{Container, ContainerLife, Stage},
 };
 use std::sync::Arc;
+use stdx::{ConnectionId, RequestId, Ticket};
 
 impl Agent {
-    pub(super) fn on_launch(&mut self, req: ReqId, session: Option<ConnId>, order: LaunchOrder, out: &mut Effects) {
+    pub(super) fn on_launch(
+        &mut self,
+        req: RequestId,
+        session: Option<ConnectionId>,
+        order: LaunchOrder,
+        out: &mut Effects,
+    ) {
         let LaunchOrder { id, class, command, info, limits } = order;
         if self.roots.contains_key(&id) {
             return self.reply(req, Reply::Accepted, out);
@@ -274,7 +281,7 @@ impl Agent {
         }
     }
 
-    pub(super) fn on_remove(&mut self, req: ReqId, id: ContainerId, out: &mut Effects) {
+    pub(super) fn on_remove(&mut self, req: RequestId, id: ContainerId, out: &mut Effects) {
         match self.state.containers.get(&id).map(|row| matches!(row.life, ContainerLife::Ended(_))) {
             Some(true) => self.remove_ended(id, out),
             Some(false) => {

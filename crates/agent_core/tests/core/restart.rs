@@ -16,7 +16,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
 };
-use stdx::Rng;
+use stdx::{ConnectionId, RequestId, Rng};
 
 /// The order of states in which a well-meaning executor reports.
 const REPORTS: [TaskState; 3] = [TaskState::TaskStarting, TaskState::TaskRunning, TaskState::TaskFinished];
@@ -26,7 +26,7 @@ const REPORTS: [TaskState; 3] = [TaskState::TaskStarting, TaskState::TaskRunning
 struct Process {
     framework: String,
     executor: String,
-    conn: Option<u64>,
+    conn: Option<ConnectionId>,
     /// Events on their way to it.
     inbox: VecDeque<v1::executor::Event>,
     /// Calls on their way to the agent.
@@ -219,21 +219,31 @@ impl Cluster {
 
     fn advance_process(&mut self, id: &ContainerId) {
         self.request += 1;
-        let req = self.request;
+        let (req, conn) = (RequestId(self.request), ConnectionId(self.request));
         let Some(process) = self.processes.get_mut(id) else { return };
         if process.conn.is_none() {
             process.outbox.clear();
-            process.conn = Some(req);
+            process.conn = Some(conn);
             let mut call = build::executor_call(&process.framework, &process.executor, call::Type::Subscribe);
             let updates = process.unacknowledged_updates.iter().cloned();
             call.subscribe = Some(call::Subscribe {
                 unacknowledged_tasks: process.unacknowledged_tasks.values().cloned().collect(),
                 unacknowledged_updates: updates.map(|status| call::Update { status }).collect(),
             });
-            return self.step(Event::FromExecutor { req, conn: req, caller: Caller::Operator, call: Box::new(call) });
+            return self.step(Event::FromExecutor {
+                req,
+                conn: Some(conn),
+                caller: Caller::Operator,
+                call: Box::new(call),
+            });
         }
         if let Some(call) = process.outbox.pop_front() {
-            return self.step(Event::FromExecutor { req, conn: req, caller: Caller::Operator, call: Box::new(call) });
+            return self.step(Event::FromExecutor {
+                req,
+                conn: Some(conn),
+                caller: Caller::Operator,
+                call: Box::new(call),
+            });
         }
         if let Some(event) = process.inbox.pop_front() {
             return self.on_process(id, event);
@@ -484,7 +494,7 @@ fn run_with_crash(seed: u64, crash_at: Option<u32>, compact: bool) -> u32 {
         if crash_at == Some(steps) {
             if compact {
                 // What waits for the disk is in the snapshot already.
-                let tickets: Vec<u64> = cluster.world.unsynced.drain(..).filter_map(|(ticket, _)| ticket).collect();
+                let tickets: Vec<_> = cluster.world.unsynced.drain(..).filter_map(|(ticket, _)| ticket).collect();
                 cluster.world.compact();
                 for ticket in tickets {
                     cluster.step(Event::Checkpointed { ticket, outcome: Ok(()) });

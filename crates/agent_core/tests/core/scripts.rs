@@ -6,7 +6,9 @@ use crate::{
     text::Names,
     world::{World, config},
 };
-use agent_core::{Caller, Event, LaunchFailure, Proof, ReconfigurationPolicy, Recover, Termination};
+use agent_core::{
+    Caller, ConnectionId, Event, LaunchFailure, Proof, ReconfigurationPolicy, Recover, RequestId, Termination,
+};
 use bytes::Bytes;
 use proto::{
     internal,
@@ -169,7 +171,12 @@ impl Player {
         }
         let mut call = build::executor_call(words.at(1), words.at(2), kind);
         fill(&mut call);
-        self.step(Event::FromExecutor { req, conn: req, caller: self.caller(words), call: Box::new(call) });
+        self.step(Event::FromExecutor {
+            req: RequestId(req),
+            conn: Some(ConnectionId(req)),
+            caller: self.caller(words),
+            call: Box::new(call),
+        });
     }
 
     /// `by=c1`, `by=network`, `by=user` or `by=stranger`; else an operator.
@@ -185,7 +192,12 @@ impl Player {
 
     fn operator_call(&mut self, words: &Words, call: agent::Call) {
         let req = self.request();
-        self.step(Event::FromOperator { req, conn: req, caller: self.caller(words), call: Box::new(call) });
+        self.step(Event::FromOperator {
+            req: RequestId(req),
+            conn: ConnectionId(req),
+            caller: self.caller(words),
+            call: Box::new(call),
+        });
     }
 
     fn tasks(&self, names: &str) -> Vec<v1::TaskInfo> {
@@ -448,7 +460,7 @@ impl Player {
                     "last" => last,
                     framework => self.streams.get(&format!("{framework}/{}", words.at(2))).copied().unwrap_or(0),
                 };
-                self.step(Event::Closed { conn });
+                self.step(Event::Closed { conn: ConnectionId(conn) });
             }
             "launched" => {
                 let container = self.names.container(words.at(1));

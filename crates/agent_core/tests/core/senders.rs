@@ -4,7 +4,7 @@ use crate::{
     build,
     world::{World, config},
 };
-use agent_core::{Effect, Event};
+use agent_core::{ConnectionId, Effect, Event, RequestId};
 use proto::{internal, link::ToAgent, upid::Upid, v1};
 
 const DRIVER: &str = "scheduler-1@10.0.0.7:7000";
@@ -131,13 +131,23 @@ fn what_a_driver_may_say_itself_is_heard_from_that_driver() {
         subscribe: Some(Default::default()),
         ..build::executor_call("f", "t", v1::executor::call::Type::Subscribe)
     };
-    world.step(Event::FromExecutor { req: 1, conn: 1, caller: agent_core::Caller::Operator, call: Box::new(call) });
+    world.step(Event::FromExecutor {
+        req: RequestId(1),
+        conn: Some(ConnectionId(1)),
+        caller: agent_core::Caller::Operator,
+        call: Box::new(call),
+    });
     let status = build::status("t", v1::TaskState::TaskFinished, build::uuid(1));
     let call = v1::executor::Call {
         update: Some(v1::executor::call::Update { status }),
         ..build::executor_call("f", "t", v1::executor::call::Type::Update)
     };
-    world.step(Event::FromExecutor { req: 2, conn: 1, caller: agent_core::Caller::Operator, call: Box::new(call) });
+    world.step(Event::FromExecutor {
+        req: RequestId(2),
+        conn: Some(ConnectionId(1)),
+        caller: agent_core::Caller::Operator,
+        call: Box::new(call),
+    });
     let open = |world: &World| world.agent.view().executors().map(|row| row.tasks.len()).sum::<usize>();
     let acknowledgement = || build::acknowledgement("f", "t", "S1", build::uuid(1));
     say(&mut world, &Upid::new("scheduler-2", "10.0.0.7", 7000), acknowledgement());

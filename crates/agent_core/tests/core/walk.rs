@@ -13,7 +13,7 @@ use proto::{
     v1::{self, TaskState, agent, executor::call},
 };
 use std::time::Duration;
-use stdx::Rng;
+use stdx::{ConnectionId, RequestId, Rng, Ticket};
 
 const NAMES: [&str; 6] = ["a", "b", "c", "..", "x/y", ""];
 
@@ -287,7 +287,7 @@ impl Walker {
 
     fn walk(&mut self) {
         self.request += 1;
-        let (req, conn) = (self.request, self.request);
+        let (req, conn) = (RequestId(self.request), ConnectionId(self.request));
         match self.rng.below(100) {
             0..=34 => {
                 let from = match self.rng.below(20) {
@@ -300,7 +300,7 @@ impl Walker {
             }
             35..=59 => {
                 let call = Box::new(self.executor_call());
-                self.step(Event::FromExecutor { req, conn, caller: Caller::Operator, call });
+                self.step(Event::FromExecutor { req, conn: Some(conn), caller: Caller::Operator, call });
             }
             60..=67 => {
                 let call = Box::new(self.operator_call());
@@ -308,7 +308,7 @@ impl Walker {
             }
             68..=72 => {
                 let conn = self.request.saturating_sub(self.rng.below(30));
-                self.step(Event::Closed { conn });
+                self.step(Event::Closed { conn: ConnectionId(conn) });
             }
             73..=82 => self.settle(),
             83..=85 => {
@@ -338,7 +338,8 @@ impl Walker {
                 let master = self.chance(80).then(|| build::upid("10.0.0.1"));
                 self.step(Event::MasterDetected { master });
             }
-            94 => self.step(Event::Checkpointed { ticket: u64::MAX, outcome: Err("nobody waits for this".into()) }),
+            94 => self
+                .step(Event::Checkpointed { ticket: Ticket(u64::MAX), outcome: Err("nobody waits for this".into()) }),
             95 if self.chance(30) => {
                 self.world.restart();
             }

@@ -3,9 +3,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use agent_core::{ContainerId, ExecutorKind, Reply, ReqId, Termination};
+use agent_core::{ConnectionId, ContainerId, ExecutorKind, Reply, RequestId, Termination};
 use bytes::Bytes;
-use master_core::ConnId;
 use model::{ExecutorId, FrameworkId, TaskId};
 use proto::v1::{
     self, TaskState,
@@ -30,8 +29,8 @@ pub(crate) struct Executor {
     kind: ExecutorKind,
     checkpoints: bool,
     /// The stream that is open, or asked for.
-    conn: Option<ConnId>,
-    asked: Option<ReqId>,
+    conn: Option<ConnectionId>,
+    asked: Option<RequestId>,
     was_subscribed: bool,
     away_since: Option<Tick>,
     retry: Option<Tick>,
@@ -151,11 +150,17 @@ impl World {
         });
     }
 
-    pub(crate) fn on_executor_answer(&mut self, agent: u32, container: &ContainerId, req: ReqId, reply: Option<Reply>) {
+    pub(crate) fn on_executor_answer(
+        &mut self,
+        agent: u32,
+        container: &ContainerId,
+        req: RequestId,
+        reply: Option<Reply>,
+    ) {
         self.with_executor(agent, container, |actor| actor.on_answer(req, reply));
     }
 
-    pub(crate) fn on_executor_event(&mut self, agent: u32, container: &ContainerId, conn: ConnId, event: Event) {
+    pub(crate) fn on_executor_event(&mut self, agent: u32, container: &ContainerId, conn: ConnectionId, event: Event) {
         self.with_executor(agent, container, |actor| {
             if actor.executor.conn == Some(conn) {
                 actor.on_event(event);
@@ -163,7 +168,7 @@ impl World {
         });
     }
 
-    pub(crate) fn on_executor_stream_end(&mut self, agent: u32, container: &ContainerId, conn: ConnId) {
+    pub(crate) fn on_executor_stream_end(&mut self, agent: u32, container: &ContainerId, conn: ConnectionId) {
         self.with_executor(agent, container, |actor| {
             if actor.executor.conn == Some(conn) {
                 actor.lose();
@@ -197,7 +202,7 @@ impl Actor<'_> {
     }
 
     fn subscribe(&mut self) {
-        let (req, conn) = (self.world.mint_req(), self.world.mint_conn());
+        let (req, conn) = (RequestId(self.world.mint_req()), ConnectionId(self.world.mint_conn()));
         let executor = &mut self.executor;
         executor.retry = None;
         executor.conn = Some(conn);
@@ -206,16 +211,16 @@ impl Actor<'_> {
         let subscribe =
             call::Subscribe { unacknowledged_tasks: executor.held.clone(), unacknowledged_updates: updates.collect() };
         let call = Call { subscribe: Some(subscribe), ..executor.call(call::Type::Subscribe) };
-        self.request(req, conn, call);
+        self.request(req, Some(conn), call);
     }
 
-    fn request(&mut self, req: ReqId, conn: ConnId, call: Call) {
+    fn request(&mut self, req: RequestId, conn: Option<ConnectionId>, call: Call) {
         let life = self.world.agents[self.agent as usize].life;
         let (container, call) = (self.container.clone(), Box::new(call));
         self.world.plan(self.agent, World::LOOPBACK, Local::Call { life, container, req, conn, call });
     }
 
-    fn on_answer(&mut self, req: ReqId, reply: Option<Reply>) {
+    fn on_answer(&mut self, req: RequestId, reply: Option<Reply>) {
         if self.executor.asked == Some(req) {
             match reply {
                 Some(Reply::Stream) => {
@@ -351,9 +356,9 @@ impl Actor<'_> {
     }
 
     fn send(&mut self, status: v1::TaskStatus) {
-        let req = self.world.mint_req();
+        let req = RequestId(self.world.mint_req());
         let call = Call { update: Some(call::Update { status }), ..self.executor.call(call::Type::Update) };
-        self.request(req, 0, call);
+        self.request(req, None, call);
     }
 
     fn leave(&mut self, status: i32) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent_core::{ContainerId, Termination};
+use agent_core::{ConnectionId, ContainerId, RequestId, Termination};
 use bytes::Bytes;
 use master_core::{Actor, ConnId, PersistError, ReqId, Ticket};
 use proto::{
@@ -124,30 +124,30 @@ pub(crate) enum Local {
     Call {
         life: Life,
         container: ContainerId,
-        req: ReqId,
-        conn: ConnId,
+        req: RequestId,
+        conn: Option<ConnectionId>,
         call: Box<v1::executor::Call>,
     },
     /// The answer, or `None` when the process went away.
     Answer {
         container: ContainerId,
-        req: ReqId,
+        req: RequestId,
         reply: Option<agent_core::Reply>,
     },
     Event {
         container: ContainerId,
-        conn: ConnId,
+        conn: ConnectionId,
         event: Box<v1::executor::Event>,
     },
     /// An executor's stream is over, as seen by the executor.
     StreamEnds {
         container: ContainerId,
-        conn: ConnId,
+        conn: ConnectionId,
     },
     /// The same, as seen by the agent's process.
     Closed {
         life: Life,
-        conn: ConnId,
+        conn: ConnectionId,
     },
     DiskMeasured {
         life: Life,

@@ -6,8 +6,7 @@ mod disk;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use agent_core::{Caller, ContainerId, Effect, Event, FrameworkPhase, Reply, ReqId, replay};
-use master_core::ConnId;
+use agent_core::{Caller, ConnectionId, ContainerId, Effect, Event, FrameworkPhase, Reply, RequestId, replay};
 use model::{ExecutorId, FrameworkId, TaskId};
 use proto::v1;
 
@@ -25,8 +24,8 @@ pub(crate) struct Machine {
     pub disk: Disk,
     pub containers: BTreeMap<ContainerId, Container>,
     /// The executors' open streams.
-    conns: BTreeMap<ConnId, ContainerId>,
-    reqs: BTreeMap<ReqId, ContainerId>,
+    conns: BTreeMap<ConnectionId, ContainerId>,
+    reqs: BTreeMap<RequestId, ContainerId>,
 }
 
 impl World {
@@ -151,7 +150,7 @@ impl World {
         }
     }
 
-    fn agent_to_executor(&mut self, agent: u32, conn: ConnId, event: Box<v1::executor::Event>) {
+    fn agent_to_executor(&mut self, agent: u32, conn: ConnectionId, event: Box<v1::executor::Event>) {
         let Some(container) = self.machine(agent).and_then(|machine| machine.conns.get(&conn)).cloned() else { return };
         if self.watched.is_some()
             && let Some(ack) = &event.acknowledged
@@ -170,7 +169,7 @@ impl World {
         self.plan(agent, World::LOOPBACK, Local::Event { container, conn, event });
     }
 
-    fn agent_replies(&mut self, agent: u32, req: ReqId, reply: Reply) {
+    fn agent_replies(&mut self, agent: u32, req: RequestId, reply: Reply) {
         let Some(container) = self.machine(agent).and_then(|machine| machine.reqs.remove(&req)) else { return };
         self.plan(agent, World::LOOPBACK, Local::Answer { container, req, reply: Some(reply) });
     }
@@ -217,8 +216,8 @@ impl World {
         agent: u32,
         life: Life,
         container: ContainerId,
-        req: ReqId,
-        conn: ConnId,
+        req: RequestId,
+        conn: Option<ConnectionId>,
         call: Box<v1::executor::Call>,
     ) {
         if self.agents[agent as usize].life != life || !self.agents[agent as usize].is_up() {
@@ -229,9 +228,7 @@ impl World {
         let Some(machine) = self.machine(agent) else { return };
         machine.reqs.insert(req, container.clone());
         let caller = Caller::Container(container.clone());
-        if call.subscribe.is_some() {
-            machine.conns.insert(conn, container);
-        }
+        machine.conns.extend(conn.map(|conn| (conn, container)));
         self.step_agent(agent, Event::FromExecutor { req, conn, caller, call });
         if self.machine(agent).is_some_and(|machine| machine.reqs.contains_key(&req)) {
             self.fact(Fact::Unanswered { what: format!("agent {agent} did not answer an executor") });

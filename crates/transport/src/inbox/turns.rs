@@ -10,9 +10,10 @@ use std::{
     time::Instant,
 };
 
+use stdx::{ConnectionId, RequestId};
 use tokio::sync::oneshot;
 
-use super::{Arrivals, Call, ConnId, Post, ReqId, Traffic};
+use super::{Arrivals, Call, Post, Traffic};
 use crate::stream::Outbox;
 
 /// How many inputs one turn takes before it looks at ended streams and timers again.
@@ -95,8 +96,8 @@ async fn sleep_until(deadline: Option<Instant>) {
 
 /// Those who wait: requests without a reply yet, and open streams.
 pub struct Peers<T: Traffic> {
-    replies: HashMap<ReqId, oneshot::Sender<T::Reply>>,
-    streams: HashMap<ConnId, Outbox<T::Streamed>>,
+    replies: HashMap<RequestId, oneshot::Sender<T::Reply>>,
+    streams: HashMap<ConnectionId, Outbox<T::Streamed>>,
     /// Counts the owner's steps: what one of them says to a peer is taken as a whole.
     turn: u64,
     /// Bytes on all streams, and how many there may be.
@@ -116,7 +117,7 @@ impl<T: Traffic> Peers<T> {
         call.event
     }
 
-    pub fn reply(&mut self, req: ReqId, reply: T::Reply) {
+    pub fn reply(&mut self, req: RequestId, reply: T::Reply) {
         if let Some(sender) = self.replies.remove(&req) {
             // A requester that has left does not want its reply.
             let _ = sender.send(reply);
@@ -125,7 +126,7 @@ impl<T: Traffic> Peers<T> {
 
     /// Sends on a stream without waiting. A peer that has not read what earlier steps said is cut off, and false comes
     /// back; it hears of it by the end of its stream. A stream that is gone takes everything.
-    pub fn tell(&mut self, conn: ConnId, event: T::Streamed) -> bool {
+    pub fn tell(&mut self, conn: ConnectionId, event: T::Streamed) -> bool {
         let Some(outbox) = self.streams.get_mut(&conn) else { return true };
         if outbox.send_in(self.turn, event).is_err() {
             self.cut(conn);
@@ -143,19 +144,19 @@ impl<T: Traffic> Peers<T> {
     fn cut_heaviest(&mut self) -> bool {
         let weighed = self.streams.iter().map(|(conn, outbox)| (outbox.unread_bytes(), *conn));
         let Some((bytes, conn)) = weighed.max().filter(|(bytes, _)| *bytes > 0) else { return false };
-        tracing::warn!(conn, bytes, "what peers left unread takes too much memory; the stream with the most is cut");
+        tracing::warn!(%conn, bytes, "what peers left unread takes too much memory; the stream with the most is cut");
         self.cut(conn);
         true
     }
 
-    fn cut(&mut self, conn: ConnId) {
+    fn cut(&mut self, conn: ConnectionId) {
         if let Some(outbox) = self.streams.remove(&conn) {
             outbox.abort();
         }
     }
 
     /// Ends a stream after what was sent on it.
-    pub fn close(&mut self, conn: ConnId) {
+    pub fn close(&mut self, conn: ConnectionId) {
         self.streams.remove(&conn);
     }
 }
@@ -175,7 +176,7 @@ mod tests {
         type Streamed = Box<proto::v1::scheduler::Event>;
 
         fn wake() {}
-        fn closed(_: ConnId) {}
+        fn closed(_: ConnectionId) {}
         fn weigh(_: &Self::Streamed) -> usize {
             10
         }

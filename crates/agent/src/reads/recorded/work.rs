@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use agent_core::{Agent, Config, ContainerId, Effect, Effects, Event, Input, Launched, Reply, State, Termination};
 use proto::{internal, json, link::ToAgent, upid::Upid, v1};
 use serde_json::{Value, json};
-use stdx::{Tick, WallTime};
+use stdx::{ConnectionId, RequestId, Tick, WallTime};
 
 /// Wall time when the tick is zero.
 const EPOCH: i64 = 1_795_370_808_000_000_000;
@@ -136,8 +136,8 @@ impl Work {
         call["executor_id"] = json!({"value": executor});
         self.req += 1;
         self.step(Event::FromExecutor {
-            req: self.req,
-            conn: self.req,
+            req: RequestId(self.req),
+            conn: Some(ConnectionId(self.req)),
             caller: agent_core::Caller::Operator,
             call: Box::new(read(&call)),
         });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent_core::{ContainerId, Event, Found, LaunchFailure, LaunchSpec, Launched, Life, Termination};
+use agent_core::{ConnectionId, ContainerId, Event, Found, LaunchFailure, LaunchSpec, Launched, Life, Termination};
 
 use super::{Machine, World};
 use crate::{
@@ -137,7 +137,8 @@ impl World {
     fn close_streams_of(&mut self, agent: u32, id: &ContainerId) {
         let life = self.agents[agent as usize].life;
         let Some(machine) = self.machine(agent) else { return };
-        let conns: Vec<u64> = machine.conns.iter().filter(|(_, of)| *of == id).map(|(conn, _)| *conn).collect();
+        let conns: Vec<ConnectionId> =
+            machine.conns.iter().filter(|(_, of)| *of == id).map(|(conn, _)| *conn).collect();
         for conn in conns {
             self.plan(agent, World::LOOPBACK, Local::Closed { life, conn });
         }
