@@ -2,13 +2,13 @@
 //! frameworks that run tasks all the while. One of them is on PyMesos, and one on Mesos's own driver where
 //! `MESETA_LIBMESOS` names a program that runs it.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 use anyhow::Result;
 
 use crate::{
     prepare,
-    shell::{built, cargo, run},
+    shell::{built, cargo, run, run_within},
 };
 
 #[derive(clap::Args)]
@@ -70,5 +70,11 @@ pub fn chaos(arguments: &Arguments) -> Result<()> {
     if arguments.authenticate {
         program.arg("--authenticate");
     }
-    run(&mut program)
+    run_within(&program, limit(arguments))
+}
+
+/// When a run is given up: a round takes some twenty seconds, and the start of three servers of a store a minute.
+fn limit(arguments: &Arguments) -> Duration {
+    let minutes = arguments.minutes.unwrap_or(2 * arguments.rounds.unwrap_or(20));
+    Duration::from_secs(60 * (minutes + 10))
 }

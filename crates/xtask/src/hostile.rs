@@ -1,11 +1,11 @@
 //! `cargo xtask hostile`: hostile tasks and peers against a real cluster, three times: tasks of root, tasks of another
 //! user, and all of it below an agent of an ordinary user.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell::{built, cargo, find, is_root, run};
+use crate::shell::{built, cargo, find, is_root, run, run_within};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -16,6 +16,9 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1)]
     every: usize,
 }
+
+/// When a suite is given up; all kinds of one take about ten minutes.
+const LIMIT: Duration = Duration::from_secs(40 * 60);
 
 /// An ordinary user that every Debian has.
 const ORDINARY: &str = "nobody";
@@ -34,7 +37,8 @@ pub fn hostile(arguments: &Arguments) -> Result<()> {
         if let Some(filter) = &arguments.filter {
             command.args(["--filter", filter]);
         }
-        if run(command.args(["--every", &arguments.every.to_string()])).is_err() {
+        if let Err(error) = run_within(command.args(["--every", &arguments.every.to_string()]), LIMIT) {
+            println!("hostile: {error:#}");
             failed.push(whose.to_owned());
         }
     };

@@ -14,6 +14,7 @@ mod prepare;
 mod programs;
 mod shell;
 mod sim;
+mod supervise;
 mod tally;
 mod test;
 mod tidy;
@@ -64,6 +65,9 @@ enum Command {
     Sim(sim::Arguments),
     /// Exactly what CI runs.
     Ci,
+    /// Runs one program of tests; ends and names what hangs or is left behind.
+    #[command(hide = true)]
+    Supervise(supervise::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Sim(arguments) => sim::sim(&arguments),
         Command::Ci => test::ci(),
+        Command::Supervise(arguments) => supervise::supervise(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

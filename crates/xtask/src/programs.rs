@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::Read,
+    io::{Read, Seek},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Mutex, mpsc},
@@ -15,7 +15,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{Message, TargetKind};
 
-use crate::shell::{cargo, root};
+use crate::{
+    shell::{cargo, root},
+    supervise::supervised,
+};
 
 /// One program, and where it must run.
 pub struct Program {
@@ -32,6 +35,10 @@ pub struct Outcome {
     pub succeeded: bool,
     pub took: Duration,
 }
+
+/// How long one program may take; the longest takes seven minutes on a busy machine. One that hangs must not take the
+/// others' results with it.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// These take longest, so they start first: a long one that starts last would run alone.
 const LONGEST_FIRST: [&str; 8] =
@@ -120,6 +127,7 @@ pub fn run_all(programs: Vec<Program>, skipped: &Path, mut on_outcome: impl FnMu
                 loop {
                     let next = waiting.lock().map(|mut programs| programs.next());
                     let Ok(Some(program)) = next else { return };
+                    println!("running {}", program.name);
                     if sender.send(run(&program, skipped)).is_err() {
                         return;
                     }
@@ -142,19 +150,19 @@ fn run(program: &Program, skipped: &Path) -> Outcome {
     Outcome { name: program.name.clone(), output, succeeded, took: started.elapsed() }
 }
 
-/// Both streams go through one pipe, so that they stay in order.
+/// Both streams go to one file, so that they stay in order, and so that nobody who keeps them open is waited for.
 fn try_run(program: &Program, skipped: &Path) -> Result<(String, bool)> {
-    let (mut reader, writer) = std::io::pipe().context("no pipe")?;
+    let mut output = tempfile::tempfile().context("no temporary file")?;
     let mut command = Command::new(&program.command);
     command.args(&program.arguments).current_dir(&program.directory).env("CARGO_MANIFEST_DIR", &program.directory);
     command.env(testkit::skip::FILE, skipped);
-    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-    let mut child = command.spawn().with_context(|| format!("cannot start {}", program.command.display()))?;
-    // It holds our ends of the pipe, which would never end.
-    drop(command);
-    let mut output = Vec::new();
-    reader.read_to_end(&mut output)?;
-    Ok((String::from_utf8_lossy(&output).into_owned(), child.wait()?.success()))
+    let mut command = supervised(&command, LIMIT)?;
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?);
+    let succeeded = command.status().with_context(|| format!("cannot start {}", program.command.display()))?.success();
+    let mut text = Vec::new();
+    output.rewind()?;
+    output.read_to_end(&mut text)?;
+    Ok((String::from_utf8_lossy(&text).into_owned(), succeeded))
 }
 
 #[cfg(test)]

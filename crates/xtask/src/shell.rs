@@ -3,9 +3,12 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
+
+use crate::supervise::supervised;
 
 /// The workspace's root folder.
 pub fn root() -> PathBuf {
@@ -37,6 +40,16 @@ pub fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start `{line}`"))?;
     if !status.success() {
         bail!("`{line}` ended with {status}");
+    }
+    Ok(())
+}
+
+/// Runs `command` as `run` does, ends it after `limit`, and whatever it leaves behind: an error in both cases.
+pub fn run_within(command: &Command, limit: Duration) -> Result<()> {
+    let line = line(command);
+    let status = supervised(command, limit)?.status().with_context(|| format!("cannot start `{line}`"))?;
+    if !status.success() {
+        bail!("`{line}` failed");
     }
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! `cargo xtask sim`: builds the simulator as fast as it can be and hands it the arguments; its exit code is ours.
 
+use std::{process::Command, time::Duration};
+
 use anyhow::Result;
 
-use crate::shell::{built, cargo, command, root, run};
+use crate::shell::{built, cargo, command, root, run, run_within};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -14,10 +16,13 @@ pub struct Arguments {
 /// How long the smoke in `cargo xtask test` may take, in seconds.
 const SMOKE_SECS: &str = "60";
 
+/// When a smoke is given up.
+const LIMIT: Duration = Duration::from_secs(10 * 60);
+
 pub fn sim(arguments: &Arguments) -> Result<()> {
     if arguments.rest.first().is_some_and(|first| first == "--prove") {
         build(Mistakes::BuiltIn)?;
-        return prove(&arguments.rest[1..]);
+        return run(prover().args(&arguments.rest[1..]));
     }
     build(Mistakes::LeftOut)?;
     let status = command(&program()).args(&arguments.rest).status()?;
@@ -28,7 +33,7 @@ pub fn sim(arguments: &Arguments) -> Result<()> {
 /// that this and the next need one build.
 pub fn smoke() -> Result<()> {
     build(Mistakes::BuiltIn)?;
-    run(command(&program()).args(["--seed", "0..2000", "--budget", SMOKE_SECS, "--twice"]))
+    run_within(command(&program()).args(["--seed", "0..2000", "--budget", SMOKE_SECS, "--twice"]), LIMIT)
 }
 
 /// How many mistakes one run of the tests has found, of those that take a few seeds.
@@ -40,12 +45,14 @@ pub fn smoke_of_mistakes() -> Result<()> {
     let commits = counted.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
     let after: u64 = commits.parse::<u64>().unwrap_or(0) * 4;
     build(Mistakes::BuiltIn)?;
-    prove(&["--sample".to_owned(), SAMPLE.to_owned(), after.to_string()])
+    run_within(prover().args(["--sample", SAMPLE, &after.to_string()]), LIMIT)
 }
 
-/// Has the mistakes found.
-fn prove(rest: &[String]) -> Result<()> {
-    run(command(&program()).args(["--prove", "docs/simulation-bugs.md"]).args(rest))
+/// A simulator that has the mistakes found.
+fn prover() -> Command {
+    let mut prover = command(&program());
+    prover.args(["--prove", "docs/simulation-bugs.md"]);
+    prover
 }
 
 /// Whether a simulator has the planted mistakes, each behind a switch.

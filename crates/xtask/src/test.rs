@@ -1,6 +1,10 @@
 //! `cargo xtask test`, `conformance` and `ci`: every ring of tests that fits CI's time, with one closing line.
 
-use std::{env, process::Command};
+use std::{
+    env,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -8,6 +12,7 @@ use crate::{
     chaos, check, hostile, prepare, programs,
     shell::{cargo, is_root, run},
     sim,
+    supervise::supervised,
     tally::Tally,
 };
 
@@ -58,13 +63,17 @@ pub fn test(arguments: &Arguments) -> Result<()> {
     close(&tally)
 }
 
+/// How long the tests of docs may take, which are compiled one by one.
+const LIMIT_OF_DOCS: Duration = Duration::from_secs(15 * 60);
+
 fn doc_tests(tally: &mut Tally, filter: Option<&str>) -> Result<()> {
     let mut command = cargo();
     command.args(["test", "--doc", "--quiet"]);
     for name in programs::crates_with_doc_tests()? {
         command.args(["--package", &name]);
     }
-    let output = command.args(filter).output().context("cannot start cargo test --doc")?;
+    println!("running docs");
+    let output = supervised(command.args(filter), LIMIT_OF_DOCS)?.output().context("cannot start cargo test --doc")?;
     let text = String::from_utf8_lossy(&output.stdout);
     println!("\ndocs\n{text}{}", String::from_utf8_lossy(&output.stderr));
     tally.add("docs", &text, output.status.success());
@@ -80,7 +89,11 @@ fn smokes(tally: &mut Tally) {
         ("chaos", chaos::smoke),
     ];
     for (name, smoke) in smokes {
-        match smoke() {
+        println!("\nrunning {name}");
+        let started = Instant::now();
+        let outcome = smoke();
+        println!("{name} ({:.1} s)", started.elapsed().as_secs_f64());
+        match outcome {
             Ok(()) => tally.passed += 1,
             Err(error) => {
                 println!("{name}: {error:#}");
