@@ -43,12 +43,12 @@ struct Scene {
 impl Scene {
     fn new(agent_flags: &[String]) -> Scene {
         let cluster = Cluster::start(Options { agent_flags: agent_flags.to_vec(), ..Options::default() });
-        for path in [cluster.home.path().to_owned(), cluster.agent_work_dir(0)] {
+        for path in [cluster.home().to_owned(), cluster.agent_work_dir(0)] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         }
         let victim = Command::new(meseta())
             .args(["run", "--master", &cluster.master_address(), "--user", "root", "sleep 1000"])
-            .env("MESETA_TEST_HOME", cluster.home.path())
+            .env("MESETA_TEST_HOME", cluster.home())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -111,7 +111,7 @@ impl Scene {
 
     /// A file that tasks can read.
     fn write(&self, name: &str, content: &[u8]) -> PathBuf {
-        let path = self.cluster.home.path().join(name);
+        let path = self.cluster.home().join(name);
         fs::write(&path, content).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         path
@@ -275,7 +275,7 @@ fn a_task_speaks_for_no_master_and_no_v0_executor() {
         );
     }
     scene.run_as_nobody("hostile", &script);
-    let log = || fs::read_to_string(scene.cluster.agent_work_dir(0).join("log")).unwrap_or_default();
+    let log = || fs::read_to_string(scene.cluster.agents[0].log()).unwrap_or_default();
     for refused in ["a container sends what only a master may", "who calls does not run it"] {
         assert!(wait_for(PATIENCE, || log().contains(refused).then_some(())).is_some(), "{refused}:\n{}", log());
     }

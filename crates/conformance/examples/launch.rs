@@ -39,7 +39,7 @@ fn main() {
         agent_flags: vec![format!("--isolation={isolation}")],
         ..Options::default()
     });
-    let (master, agent) = (cluster.master_pid().expect("a master"), cluster.agent_pid(0).expect("an agent"));
+    let (master, agent) = (cluster.masters[0].pid().expect("a master"), cluster.agents[0].pid().expect("an agent"));
     std::thread::sleep(Duration::from_secs(1));
     let mib = |pid| processes::rss_bytes(pid).unwrap_or(0) as f64 / f64::from(1 << 20);
     figure("idle.master_rss_mib", mib(master), "MiB", "an agent registered, no framework", None);

@@ -1,25 +1,33 @@
-//! A cluster of real processes on loopback: a master and agents, each with its own directory and log. Dropping it ends
-//! all of them, their executors and tasks, and removes their cgroups.
+//! A cluster of real processes: masters, agents, and where several masters meet the servers of a real store. On loopback,
+//! or each on a host of a network of its own. Dropping it ends all of them, their executors and tasks, and removes their
+//! cgroups and files.
 
 use std::{
-    fs::{self, File},
-    os::unix::process::CommandExt,
+    fs,
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::ExitStatus,
     time::Duration,
 };
 
 use crate::{
-    http,
+    http::{self, Answer},
+    network::Host,
     processes::{self, wait_for},
+    server::{self, Server},
+    services::{self, Service, Settings, Site},
 };
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What cluster to start.
 pub struct Options {
+    pub masters: usize,
+    /// Where several masters meet. Without it there is one master, by itself.
+    pub store: Option<Store>,
     pub agents: usize,
     /// What each agent offers.
     pub resources: String,
-    /// More flags for the master, such as `--offer_timeout=1secs`.
+    /// More flags for the masters, such as `--offer_timeout=1secs`.
     pub master_flags: Vec<String>,
     /// More flags for each agent.
     pub agent_flags: Vec<String>,
@@ -27,9 +35,39 @@ pub struct Options {
     pub flags_of_agents: Vec<Vec<String>>,
 }
 
+pub struct Store {
+    pub kind: services::Kind,
+    pub servers: usize,
+    pub settings: Settings,
+    /// After how long a silent master is taken for gone.
+    pub session: Duration,
+}
+
+/// Where a cluster stands.
+pub struct Ground {
+    /// All files are below.
+    pub home: tempfile::TempDir,
+    /// A host a process, or none for loopback.
+    pub stores: Vec<Host>,
+    pub masters: Vec<Host>,
+    pub agents: Vec<Host>,
+}
+
+pub struct Cluster {
+    pub service: Option<Service>,
+    pub masters: Vec<Server>,
+    pub agents: Vec<Server>,
+    /// None where the files are to stay.
+    directory: Option<tempfile::TempDir>,
+    home: PathBuf,
+    options: Options,
+}
+
 impl Default for Options {
     fn default() -> Options {
         Options {
+            masters: 1,
+            store: None,
             agents: 1,
             resources: "cpus:8;mem:8192;disk:10000;ports:[31000-32000]".into(),
             master_flags: Vec::new(),
@@ -63,169 +101,205 @@ impl Options {
     }
 }
 
-pub struct Cluster {
-    pub home: tempfile::TempDir,
-    options: Options,
-    master_port: u16,
-    agent_ports: Vec<u16>,
-    master: Option<Child>,
-    agents: Vec<Option<Child>>,
+impl Ground {
+    /// Loopback.
+    pub fn new() -> Ground {
+        let home = tempfile::Builder::new().prefix("meseta-test-").tempdir().expect("a temporary directory");
+        Ground { home, stores: Vec::new(), masters: Vec::new(), agents: Vec::new() }
+    }
+}
+
+impl Default for Ground {
+    fn default() -> Ground {
+        Ground::new()
+    }
 }
 
 impl Cluster {
-    /// Starts the processes and waits until every agent is registered.
+    /// Starts the processes on loopback and waits until a master leads and every agent is registered.
     pub fn start(options: Options) -> Cluster {
-        let mut cluster = Cluster {
-            home: tempfile::Builder::new().prefix("meseta-test-").tempdir().expect("a temporary directory"),
-            master_port: processes::free_port(),
-            agent_ports: (0..options.agents).map(|_| processes::free_port()).collect(),
-            master: None,
-            agents: (0..options.agents).map(|_| None).collect(),
-            options,
-        };
-        cluster.start_master();
+        let mut cluster = Cluster::prepare(options, Ground::new());
+        (0..cluster.masters.len()).for_each(|i| cluster.start_master(i));
+        cluster.leader();
         (0..cluster.agents.len()).for_each(|i| cluster.start_agent(i));
         cluster.wait_registered();
         cluster
     }
 
-    /// `host:port` of the master.
+    /// Masters that meet at one server of a store, with sessions of two seconds, and no agent yet. `None`, with a
+    /// message, where the store is not installed.
+    pub fn on_store(kind: services::Kind, masters: usize) -> Option<Cluster> {
+        if let Some(package) = kind.missing() {
+            crate::skip(&format!("{package} is not installed (apt-get install {package})"));
+            return None;
+        }
+        let settings = Settings { tick_ms: 200, ..Settings::default() };
+        let store = Store { kind, servers: 1, settings, session: Duration::from_secs(2) };
+        Some(Cluster::start(Options {
+            masters,
+            store: Some(store),
+            agents: 0,
+            resources: "cpus:2;mem:1024;disk:1024".into(),
+            agent_flags: vec!["--launcher=posix".into(), "--isolation=posix/cpu,posix/mem".into()],
+            ..Options::default()
+        }))
+    }
+
+    /// Starts the store and plans the rest.
+    pub fn prepare(options: Options, ground: Ground) -> Cluster {
+        let home = ground.home.path().to_owned();
+        let service = options.store.as_ref().map(|store| {
+            let sites = match ground.stores.is_empty() {
+                true => Site::on_loopback(store.servers),
+                false => ground.stores.iter().map(Site::on).collect(),
+            };
+            Service::start_at(store.kind, &sites, &home, &store.settings)
+        });
+        let mut cluster =
+            Cluster { service, masters: Vec::new(), agents: Vec::new(), directory: Some(ground.home), home, options };
+        (0..cluster.options.masters).for_each(|i| cluster.plan_master(ground.masters.get(i).cloned()));
+        (0..cluster.options.agents).for_each(|i| cluster.plan_agent(ground.agents.get(i).cloned()));
+        cluster
+    }
+
+    fn plan_master(&mut self, host: Option<Host>) {
+        let mut master = Server::new(server::Kind::Master, self.masters.len(), &self.home, host);
+        if let Some(store) = &self.options.store {
+            let flag = if store.kind == services::Kind::ZooKeeper { "zk" } else { "etcd" };
+            let session = store.session.as_millis();
+            master.add([format!("--{flag}={}", self.url()), format!("--{flag}_session_timeout={session}ms")]);
+        }
+        master.add(self.options.master_flags.iter().cloned());
+        self.masters.push(master);
+    }
+
+    fn plan_agent(&mut self, host: Option<Host>) {
+        let i = self.agents.len();
+        let mut agent = Server::new(server::Kind::Agent, i, &self.home, host);
+        agent.add([
+            format!("--master={}", self.url()),
+            format!("--runtime_dir={}", agent.work_dir().join("run").display()),
+            format!("--resources={}", self.options.resources),
+            format!("--cgroups_root={}", self.cgroup(i)),
+            "--registration_backoff_factor=10ms".into(),
+        ]);
+        if !processes::is_root() {
+            // Frameworks of tests are of user root; everything runs as this user instead.
+            agent.add(["--no-switch_user".to_owned()]);
+        }
+        agent.add(self.options.agent_flags.iter().cloned());
+        agent.add(self.options.flags_of_agents.get(i).into_iter().flatten().cloned());
+        self.agents.push(agent);
+    }
+
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Leaves logs and files where they are.
+    pub fn keep(&mut self) {
+        if let Some(directory) = self.directory.take() {
+            println!("kept {}", directory.keep().display());
+        }
+    }
+
+    /// Where the masters are found: a place in the store, or the only one's address.
+    pub fn url(&self) -> String {
+        match &self.service {
+            Some(service) => service.url("/mesos"),
+            None => self.address(0),
+        }
+    }
+
+    /// `host:port` of a master.
+    pub fn address(&self, i: usize) -> String {
+        self.masters[i].at.to_string()
+    }
+
+    /// `host:port` of the only master.
     pub fn master_address(&self) -> String {
-        format!("127.0.0.1:{}", self.master_port)
+        self.address(0)
     }
 
     pub fn agent_address(&self, i: usize) -> String {
-        format!("127.0.0.1:{}", self.agent_ports[i])
-    }
-
-    pub fn master_pid(&self) -> Option<u32> {
-        self.master.as_ref().map(Child::id)
-    }
-
-    pub fn agent_pid(&self, i: usize) -> Option<u32> {
-        self.agents[i].as_ref().map(Child::id)
+        self.agents[i].at.to_string()
     }
 
     pub fn agent_work_dir(&self, i: usize) -> PathBuf {
-        self.home.path().join(format!("agent{i}"))
+        self.agents[i].work_dir()
     }
 
-    pub fn start_master(&mut self) {
-        let work_dir = self.home.path().join("master");
-        let port = self.master_port;
-        let mut command = Command::new(processes::meseta());
-        command.arg("master").args([&format!("--port={port}"), &format!("--work_dir={}", work_dir.display())]);
-        command.arg("--no-hostname_lookup").args(&self.options.master_flags);
-        self.master = Some(spawn(command, &work_dir));
-        self.wait_answers(port);
+    /// Starts a master, and waits until it answers.
+    pub fn start_master(&mut self, i: usize) {
+        self.masters[i].start().unwrap_or_else(|error| panic!("cannot start master {i}: {error}"));
+        let up = wait_for(PATIENCE, || self.ask(i, "GET", "/health").filter(|answer| answer.status == 200));
+        assert!(up.is_some(), "master {i} does not answer:\n{}", self.logs());
     }
 
     /// Starts agent `i` without waiting for its registration.
     pub fn start_agent(&mut self, i: usize) {
-        let work_dir = self.agent_work_dir(i);
-        let mut command = Command::new(processes::meseta());
-        command.arg("agent").args([
-            format!("--master={}", self.master_address()),
-            format!("--port={}", self.agent_ports[i]),
-            format!("--work_dir={}", work_dir.display()),
-            format!("--runtime_dir={}", work_dir.join("run").display()),
-            format!("--resources={}", self.options.resources),
-            format!("--cgroups_root={}", self.cgroup(i)),
-            "--registration_backoff_factor=10ms".into(),
-            "--no-hostname_lookup".into(),
-        ]);
-        if !processes::is_root() {
-            // Frameworks of tests are of user root; everything runs as this user instead.
-            command.arg("--no-switch_user");
-        }
-        command.args(&self.options.agent_flags);
-        command.args(self.options.flags_of_agents.get(i).into_iter().flatten());
-        self.agents[i] = Some(spawn(command, &work_dir));
+        self.agents[i].start().unwrap_or_else(|error| panic!("cannot start agent {i}: {error}"));
     }
 
-    /// SIGKILL, as a crash would.
-    pub fn kill_master(&mut self) {
-        kill(self.master.take());
+    /// Starts one more agent.
+    pub fn add_agent(&mut self) {
+        self.plan_agent(None);
+        self.start_agent(self.agents.len() - 1);
     }
 
-    pub fn kill_agent(&mut self, i: usize) {
-        kill(self.agents[i].take());
+    /// Asks a master; `None` if it does not answer.
+    pub fn ask(&self, i: usize, method: &str, path: &str) -> Option<Answer> {
+        http::ask(&self.address(i), method, path)
+    }
+
+    pub fn get(&self, i: usize, path: &str) -> Answer {
+        self.ask(i, "GET", path).unwrap_or_else(|| panic!("master {i} does not answer:\n{}", self.logs()))
+    }
+
+    /// The master that leads and answers reads, as soon as there is one.
+    pub fn leader(&self) -> usize {
+        // Where callers must say who they are, it asks even for reads.
+        let leads = |i: &usize| self.ask(*i, "GET", "/state").is_some_and(|answer| matches!(answer.status, 200 | 401));
+        let found = wait_for(PATIENCE, || (0..self.masters.len()).find(leads));
+        found.unwrap_or_else(|| panic!("nobody leads:\n{}", self.logs()))
+    }
+
+    /// Waits until a master ends by itself.
+    pub fn ended(&mut self, i: usize) -> ExitStatus {
+        let status = self.masters[i].wait_ended(PATIENCE);
+        status.unwrap_or_else(|| panic!("master {i} does not end:\n{}", self.logs()))
     }
 
     /// Waits until as many agents are registered as were started.
     pub fn wait_registered(&self) {
         let wanted = self.agents.len();
-        let ready = wait_for(Duration::from_secs(30), || {
-            let body = self.get(self.master_port, "/metrics/snapshot")?;
-            metric(&body, "master/slaves_connected").filter(|n| *n as usize >= wanted).map(drop)
+        let ready = wait_for(PATIENCE, || {
+            let metrics = self.ask(self.leader(), "GET", "/metrics/snapshot")?;
+            metric(&metrics.body, "master/slaves_connected").filter(|n| *n as usize >= wanted).map(drop)
         });
         assert!(ready.is_some(), "the agents did not register:\n{}", self.logs());
     }
 
-    /// The body of a GET, if the process answers with 200.
-    pub fn get(&self, port: u16, path: &str) -> Option<String> {
-        let answer = http::ask(&format!("127.0.0.1:{port}"), "GET", path)?;
-        (answer.status == 200).then_some(answer.body)
-    }
-
     /// The ends of all logs, for the message of a failed test.
     pub fn logs(&self) -> String {
-        let directories = std::iter::once(self.home.path().join("master"))
-            .chain((0..self.agents.len()).map(|i| self.agent_work_dir(i)));
-        directories.map(log_end).collect()
-    }
-
-    fn wait_answers(&self, port: u16) {
-        let up = wait_for(Duration::from_secs(20), || self.get(port, "/health"));
-        assert!(up.is_some(), "nothing answers on port {port}:\n{}", self.logs());
+        self.masters.iter().chain(&self.agents).map(Server::log_end).collect()
     }
 
     fn cgroup(&self, i: usize) -> String {
-        format!("meseta-test-{}-{}-{i}", std::process::id(), self.master_port)
+        format!("meseta-test-{}-{}-{i}", std::process::id(), self.masters[0].at.port())
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        kill(self.master.take());
-        for agent in &mut self.agents {
-            kill(agent.take());
-        }
-        processes::end_all(self.home.path());
+        self.masters.iter_mut().chain(&mut self.agents).for_each(Server::kill);
+        processes::end_all(&self.home);
         for i in 0..self.agents.len() {
             remove_cgroups(&self.cgroup(i));
         }
         if std::thread::panicking() {
             eprintln!("{}", self.logs());
         }
-    }
-}
-
-pub(crate) fn spawn(mut command: Command, work_dir: &Path) -> Child {
-    fs::create_dir_all(work_dir).expect("a work directory");
-    let log = File::options().create(true).append(true).open(work_dir.join("log")).expect("a log file");
-    command.stdout(log.try_clone().expect("a second handle")).stderr(log).env("MESETA_TEST_HOME", work_dir);
-    // SAFETY: prctl is async-signal-safe. The server ends when the thread that started it does.
-    unsafe {
-        command.pre_exec(|| {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            Ok(())
-        });
-    }
-    command.spawn().unwrap_or_else(|e| panic!("cannot start {:?}: {e}", command.get_program()))
-}
-
-/// The end of the log that `spawn` made there.
-pub(crate) fn log_end(directory: PathBuf) -> String {
-    let text = fs::read_to_string(directory.join("log")).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    format!("--- {}\n{}\n", directory.display(), lines[lines.len().saturating_sub(40)..].join("\n"))
-}
-
-pub(crate) fn kill(child: Option<Child>) {
-    if let Some(mut child) = child {
-        let _ = child.kill();
-        let _ = child.wait();
     }
 }
 
@@ -243,10 +317,17 @@ fn remove_cgroups(name: &str) {
     }
 }
 
+/// Its processes have been told to end; while one is still there, the kernel keeps the group.
 fn remove_cgroup(path: &Path) {
     let below = fs::read_dir(path).into_iter().flatten().flatten();
     for entry in below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
         remove_cgroup(&entry.path());
     }
-    let _ = fs::remove_dir(path);
+    let removed = wait_for(Duration::from_secs(5), || match fs::remove_dir(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => None,
+        _ => Some(()),
+    });
+    if removed.is_none() {
+        eprintln!("the cgroup {} is left", path.display());
+    }
 }

@@ -2,13 +2,12 @@
 
 pub mod cluster;
 pub mod http;
-pub mod masters;
 pub mod network;
 pub mod processes;
+pub mod server;
 pub mod services;
 pub mod shape;
 pub mod skip;
 
-pub use cluster::{Cluster, Options};
-pub use masters::Masters;
+pub use cluster::{Cluster, Ground, Options, Store};
 pub use skip::skip;

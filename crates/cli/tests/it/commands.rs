@@ -84,7 +84,7 @@ fn a_run_prints_what_its_task_prints_and_exits_as_it_exits() {
     let run = output(&cluster, &["run", "-q", "--env", "A=x y", "--argv", "--", "sh", "-c", "echo \"$A/$0\"", "b c"]);
     assert_eq!((code(run.status), stdout(&run).as_str()), (0, "x y/b c\n"), "{}", stderr(&run));
 
-    let file = cluster.home.path().join("input");
+    let file = cluster.home().join("input");
     std::fs::write(&file, "fetched").expect("a file");
     let uri = format!("{}:noextract:output=here", file.display());
     let run = output(&cluster, &["run", "-q", "--uri", &uri, "cat here"]);
@@ -110,7 +110,7 @@ fn instances_and_pods_are_told_apart_by_prefixes() {
     assert_eq!(sorted_lines(&stdout(&run)), expected);
     assert!(stderr(&run).contains("6 of 6 done"), "{}", stderr(&run));
 
-    let file = cluster.home.path().join("pod.yaml");
+    let file = cluster.home().join("pod.yaml");
     let text = "containers:\n- {name: a, command: 'echo from a', mem: 32}\n- {name: b, command: 'echo from b'}\n";
     std::fs::write(&file, text).expect("a file");
     let file = file.to_string_lossy().into_owned();
@@ -271,12 +271,12 @@ fn a_run_that_cannot_start_says_why() {
 #[test]
 fn a_run_goes_on_when_the_master_comes_back() {
     let mut cluster = cluster(1);
-    let done = cluster.home.path().join("done");
+    let done = cluster.home().join("done");
     let command = format!("echo before; while [ ! -e {} ]; do sleep 0.05; done; echo after; exit 4", done.display());
     let run = start(&cluster, &["run", "--name", "stay", &command]);
     wait_running(&cluster, "stay", 1);
-    cluster.kill_master();
-    cluster.start_master();
+    cluster.masters[0].kill();
+    cluster.start_master(0);
     cluster.wait_registered();
     std::fs::write(&done, "").expect("a file");
     let run = run.wait_with_output().expect("the run ends");

@@ -36,11 +36,7 @@ fn refused(cluster: &Cluster, args: &[&str], why: &str) {
 
 /// The agent with an attribute.
 fn agent_with(cluster: &Cluster, disk: &str) -> String {
-    let body = wait_for(PATIENCE, || {
-        let port = cluster.master_address().rsplit(':').next()?.parse().ok()?;
-        cluster.get(port, "/master/slaves")
-    });
-    let document: Value = serde_json::from_str(&body.expect("/slaves")).expect("JSON");
+    let document = cluster.get(0, "/master/slaves").json();
     let agents = document["slaves"].as_array().expect("agents");
     let found = agents.iter().find(|agent| agent["attributes"]["disk"] == disk).expect("an agent with the disk");
     found["id"].as_str().expect("an id").to_owned()
@@ -102,14 +98,10 @@ fn tasks_land_where_their_group_selects_and_why_tells_of_the_rest() {
     );
     refused(&cluster, &["why", "nobody"], "neither a framework nor a role");
 
-    let state = cluster.master_address().rsplit(':').next().and_then(|port| port.parse().ok());
-    let port = state.expect("a port");
-    let metrics = cluster.get(port, "/metrics/snapshot").expect("/metrics/snapshot");
-    let metrics: Value = serde_json::from_str(&metrics).expect("JSON");
+    let metrics = cluster.get(0, "/metrics/snapshot").json();
     assert_eq!(metrics["allocator/groups/fast/held_units"], 3.0);
     assert_eq!(metrics["allocator/groups/gpu/supply"], 0.0);
-    let state = cluster.get(port, "/state").expect("/state");
-    let state: Value = serde_json::from_str(&state).expect("JSON");
+    let state = cluster.get(0, "/state").json();
     assert_eq!(state["resource_groups"][0]["group"]["name"], "fast");
 
     // What ends goes back, and the registry keeps the groups for the next master.
@@ -130,8 +122,8 @@ fn tasks_land_where_their_group_selects_and_why_tells_of_the_rest() {
         (held_units(&cluster, "fast") == 0).then_some(())
     });
     assert!(returned.is_some(), "units stay held");
-    cluster.kill_master();
-    cluster.start_master();
+    cluster.masters[0].kill();
+    cluster.start_master(0);
     let groups = wait_for(PATIENCE, || {
         let output = output(&cluster, &["group", "list", "--json"]);
         let document: Value = serde_json::from_slice(&output.stdout).ok()?;

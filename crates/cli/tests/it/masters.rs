@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 use testkit::{
-    Masters,
+    Cluster,
     processes::{self, wait_for},
     services::Kind,
 };
@@ -37,7 +37,7 @@ fn document(master: &str, args: &[&str]) -> Value {
 }
 
 /// Waits until master `i` knows the leader and follows its registry, and the other one knows master `i`.
-fn wait_standing_by(masters: &Masters, i: usize) {
+fn wait_standing_by(masters: &Cluster, i: usize) {
     let stands_by = wait_for(PATIENCE, || {
         let standing = masters.ask(i, "GET", "/standing")?.json();
         let other = masters.ask(1 - i, "GET", "/standing")?.json();

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 use testkit::{
-    Cluster, Masters, Options,
+    Cluster, Options,
     processes::{self, wait_for},
     services::{Kind, Service},
 };
@@ -94,13 +94,13 @@ fn what_mesos_left_goes_from_store_to_store_and_stays_what_it_was() {
 #[test]
 fn a_master_leads_with_what_mesos_left() {
     for kind in KINDS {
-        let Some(mut masters) = Masters::start(kind, 1) else { continue };
+        let Some(mut masters) = Cluster::on_store(kind, 1) else { continue };
         let url = masters.url();
         let told = refused("restore", &url, &[MESOS, "--replace"]);
         assert!(told.contains(&masters.address(0)) && told.contains("stop them first"), "{told}");
         // Looking does no harm meanwhile.
         assert!(done("check", &url, &[]).contains("0 agents"));
-        masters.kill_master(0);
+        masters.masters[0].kill();
         let restored = wait_for(std::time::Duration::from_secs(30), || {
             // Until the session of the killed master is over.
             Some(registry("restore", &url, &[MESOS, "--replace"])).filter(|output| output.status.success())
@@ -151,7 +151,7 @@ fn what_a_newer_version_wrote_is_read_by_nobody_and_changed_by_nobody() {
 #[test]
 fn the_file_of_a_running_master_is_left_alone() {
     let cluster = Cluster::start(Options { agents: 0, ..Options::default() });
-    let work_dir = cluster.home.path().join("master");
+    let work_dir = cluster.masters[0].work_dir();
     for verb in ["check", "dump"] {
         assert!(refused(verb, text(&work_dir), &[]).contains("master"), "{verb}");
     }

@@ -3,20 +3,19 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use testkit::{
+    Ground, Options, Store,
     network::{Host, Network, SmallDisk},
-    processes,
-    services::{Kind, Service, Settings, Site},
+    server::Server,
+    services::{Kind, Service, Settings},
 };
 
 use crate::{PATIENCE, secrets::Secrets, watch};
@@ -27,25 +26,13 @@ const DISK_MEGABYTES: usize = 320;
 const STORES: usize = 3;
 
 pub struct Cluster {
-    pub service: Service,
     /// They go before the home that they are in.
     _disks: Vec<SmallDisk>,
-    home: Option<tempfile::TempDir>,
-    pub path: PathBuf,
-    pub masters: Vec<Process>,
-    pub agents: Vec<Process>,
+    servers: testkit::Cluster,
     /// Hosts of the store's servers; none on loopback.
     pub stores: Vec<Host>,
     /// Agents that ended although nobody ended them, and how.
     pub ended: Vec<String>,
-}
-
-pub struct Process {
-    pub name: String,
-    at: SocketAddr,
-    pub host: Option<Host>,
-    args: Vec<String>,
-    child: Option<Child>,
 }
 
 impl Cluster {
@@ -56,83 +43,82 @@ impl Cluster {
         agents: usize,
         authenticate: bool,
     ) -> Result<Cluster> {
-        let home = tempfile::Builder::new().prefix("meseta-chaos-").tempdir()?;
-        let path = home.path().to_owned();
-        fs::create_dir_all(path.join("traces"))?;
-        let mut host = || network.as_mut().map(Network::add_host).transpose();
-        let stores: Vec<Host> = (0..STORES).filter_map(|_| host().transpose()).collect::<Result<_, _>>()?;
-        let master_hosts: Vec<Option<Host>> = (0..masters).map(|_| host()).collect::<Result<_, _>>()?;
-        let agent_hosts: Vec<Option<Host>> = (0..agents).map(|_| host()).collect::<Result<_, _>>()?;
-        let small_disks = (1..=STORES).map(|i| format!("store{i}")).chain(["agent1".to_owned()]);
+        let mut ground = Ground::new();
+        let home = ground.home.path().to_owned();
+        fs::create_dir_all(home.join("traces"))?;
+        let mut hosts = |count: usize| -> Result<Vec<Host>> {
+            let hosts = (0..count).filter_map(|_| network.as_mut().map(Network::add_host));
+            Ok(hosts.collect::<Result<_, _>>()?)
+        };
+        (ground.stores, ground.masters, ground.agents) = (hosts(STORES)?, hosts(masters)?, hosts(agents)?);
+        let stores = ground.stores.clone();
+        let small_disks = (1..=STORES).map(|i| format!("store{i}")).chain(["agent0".to_owned()]);
         let small_disks = small_disks.filter(|_| !stores.is_empty());
         let disks: Vec<SmallDisk> =
-            small_disks.map(|name| SmallDisk::mount(path.join(name), DISK_MEGABYTES)).collect::<Result<_, _>>()?;
-        let sites = if stores.is_empty() { Site::on_loopback(STORES) } else { stores.iter().map(Site::on).collect() };
-        let settings = Settings { tick_ms: 200, small_log: true, tls: None };
-        let service = Service::start_at(kind, &sites, &path, &settings);
+            small_disks.map(|name| SmallDisk::mount(home.join(name), DISK_MEGABYTES)).collect::<Result<_, _>>()?;
 
-        let secrets = authenticate.then(|| Secrets::write(&path)).transpose()?;
-        let url = service.url("/mesos");
-        let flag = if kind == Kind::ZooKeeper { "zk" } else { "etcd" };
-        let session = format!("={}secs", SESSION.as_secs());
-        let master = |(i, host): (usize, Option<Host>)| {
-            let mut more = vec![
-                format!("--{flag}={url}"),
-                format!("--{flag}_session_timeout{session}"),
-                "--agent_ping_timeout=1secs".into(),
-                "--max_agent_ping_timeouts=4".into(),
-            ];
-            more.extend(secrets.iter().flat_map(Secrets::flags_of_masters));
-            Process::new(&path, "master", i + 1, host, more)
+        let secrets = authenticate.then(|| Secrets::write(&home)).transpose()?;
+        let mut master_flags = vec!["--agent_ping_timeout=1secs".into(), "--max_agent_ping_timeouts=4".into()];
+        master_flags.extend(secrets.iter().flat_map(Secrets::flags_of_masters));
+        let mut agent_flags = vec![
+            format!("--master_session_timeout={}secs", SESSION.as_secs()),
+            "--registration_backoff_factor=100ms".into(),
+            "--executor_reregistration_timeout=1secs".into(),
+        ];
+        agent_flags.extend(secrets.iter().flat_map(Secrets::flags_of_agents));
+        let settings = Settings { tick_ms: 200, small_log: true, tls: None };
+        let options = Options {
+            masters,
+            store: Some(Store { kind, servers: STORES, settings, session: SESSION }),
+            agents,
+            resources: "cpus:8;mem:4096;disk:10000".into(),
+            master_flags,
+            agent_flags,
+            flags_of_agents: Vec::new(),
         };
-        let agent = |(i, host): (usize, Option<Host>)| {
-            let mut more = vec![
-                format!("--master={url}"),
-                format!("--master_session_timeout{session}"),
-                format!("--runtime_dir={}", path.join(format!("agent{}/run", i + 1)).display()),
-                format!("--cgroups_root=meseta-chaos-{}-{i}", std::process::id()),
-                "--resources=cpus:8;mem:4096;disk:10000".into(),
-                "--registration_backoff_factor=100ms".into(),
-                "--executor_reregistration_timeout=1secs".into(),
-            ];
-            more.extend(secrets.iter().flat_map(Secrets::flags_of_agents));
-            Process::new(&path, "agent", i + 1, host, more)
-        };
-        let mut cluster = Cluster {
-            masters: master_hosts.into_iter().enumerate().map(master).collect(),
-            agents: agent_hosts.into_iter().enumerate().map(agent).collect(),
-            service,
-            _disks: disks,
-            home: Some(home),
-            path,
-            stores,
-            ended: Vec::new(),
-        };
-        for master in &mut cluster.masters {
-            master.start(&cluster.path)?;
+        let servers = testkit::Cluster::prepare(options, ground);
+        let mut cluster = Cluster { _disks: disks, servers, stores, ended: Vec::new() };
+        for master in &mut cluster.servers.masters {
+            master.start()?;
         }
         cluster.wait_leader()?;
-        for agent in &mut cluster.agents {
-            agent.start(&cluster.path)?;
+        for agent in &mut cluster.servers.agents {
+            agent.start()?;
         }
         Ok(cluster)
     }
 
     pub fn home(&self) -> &Path {
-        &self.path
+        self.servers.home()
     }
 
     pub fn url(&self) -> String {
-        self.service.url("/mesos")
+        self.servers.url()
+    }
+
+    pub fn master(&mut self, i: usize) -> &mut Server {
+        &mut self.servers.masters[i]
+    }
+
+    pub fn agent(&mut self, i: usize) -> &mut Server {
+        &mut self.servers.agents[i]
+    }
+
+    pub fn service(&mut self) -> Result<&mut Service> {
+        self.servers.service.as_mut().context("no store")
     }
 
     /// Where tasks leave a trace of each time they ran.
     pub fn traces(&self) -> PathBuf {
-        self.path.join("traces")
+        self.home().join("traces")
     }
 
     pub fn masters(&self) -> Vec<SocketAddr> {
-        self.masters.iter().map(|master| master.at).collect()
+        self.servers.masters.iter().map(|master| master.at).collect()
+    }
+
+    pub fn agent_hosts(&self) -> Vec<Host> {
+        self.servers.agents.iter().filter_map(|agent| agent.host.clone()).collect()
     }
 
     /// Where this process is reached from the others.
@@ -142,9 +128,7 @@ impl Cluster {
 
     /// Leaves logs and files where they are; a network's small disks vanish with it.
     pub fn keep(&mut self) {
-        if let Some(home) = self.home.take() {
-            println!("kept {}", home.keep().display());
-        }
+        self.servers.keep();
     }
 
     /// Everything runs again, and all agents are at work.
@@ -156,18 +140,17 @@ impl Cluster {
 
     /// The roles that have a weight.
     pub fn weights(&self) -> Option<BTreeSet<String>> {
-        watch::weights(self.masters[self.serving()?].at)
+        watch::weights(self.servers.masters[self.serving()?].at)
     }
 
     pub fn revive(&mut self) -> Result<()> {
-        let path = self.path.clone();
-        self.service.revive();
-        for master in &mut self.masters {
+        self.service()?.revive();
+        for master in &mut self.servers.masters {
             // One that is deposed ends by itself.
-            master.start(&path)?;
+            master.start()?;
         }
-        for agent in &mut self.agents {
-            if let Some(status) = agent.start(&path)? {
+        for agent in &mut self.servers.agents {
+            if let Some(status) = agent.start()? {
                 self.ended.push(format!("{} ended by itself with {status}", agent.name));
             }
         }
@@ -195,8 +178,8 @@ impl Cluster {
 
     pub fn wait_agents(&mut self) -> Result<()> {
         let begun = Instant::now();
-        let wanted = self.agents.len() as u64;
-        while !self.masters.iter().any(|master| watch::active_agents(master.at) == Some(wanted)) {
+        let wanted = self.servers.agents.len() as u64;
+        while !self.servers.masters.iter().any(|master| watch::active_agents(master.at) == Some(wanted)) {
             if begun.elapsed() > PATIENCE {
                 bail!("the agents do not come back");
             }
@@ -207,73 +190,6 @@ impl Cluster {
     }
 
     pub fn serving(&self) -> Option<usize> {
-        self.masters.iter().position(|master| watch::write(master.at, "probe"))
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.masters.iter_mut().chain(&mut self.agents).for_each(Process::kill);
-        processes::end_all(&self.path);
-    }
-}
-
-impl Process {
-    fn new(home: &Path, kind: &str, i: usize, host: Option<Host>, more: Vec<String>) -> Process {
-        let name = format!("{kind}{i}");
-        let (ip, port) = match &host {
-            Some(host) => (host.ip, if kind == "master" { 5050 } else { 5051 }),
-            None => (Ipv4Addr::LOCALHOST, processes::free_port()),
-        };
-        let mut args = vec![kind.to_owned(), format!("--ip={ip}"), format!("--port={port}")];
-        args.extend(["--no-hostname_lookup".to_owned(), format!("--work_dir={}", home.join(&name).display())]);
-        args.extend(more);
-        Process { name, at: SocketAddr::new(ip.into(), port), host, args, child: None }
-    }
-
-    /// Starts it, unless it runs, and tells how it ended if it did so by itself.
-    fn start(&mut self, home: &Path) -> Result<Option<ExitStatus>> {
-        let mut ended = None;
-        if let Some(child) = &mut self.child {
-            ended = child.try_wait()?;
-            if ended.is_none() {
-                return Ok(None);
-            }
-        }
-        let log = File::options().create(true).append(true).open(home.join(format!("{}.log", self.name)))?;
-        let mut command = Command::new(processes::meseta());
-        command.args(&self.args).env("MESETA_TEST_HOME", home).env("MESETA_CLOCK_SHIFT", self.clock(home));
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        if let Some(host) = &self.host {
-            host.take(&mut command);
-        }
-        // SAFETY: prctl is async-signal-safe. The process ends when the thread that started it does.
-        unsafe {
-            command.pre_exec(|| {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                Ok(())
-            });
-        }
-        self.child = Some(command.spawn().with_context(|| format!("cannot start {}", self.name))?);
-        Ok(ended)
-    }
-
-    /// The file that says how far its calendar is off.
-    pub fn clock(&self, home: &Path) -> PathBuf {
-        home.join(format!("{}.clock", self.name))
-    }
-
-    pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-
-    pub fn signal(&self, signal: i32) {
-        if let Some(child) = &self.child {
-            // SAFETY: kill has no memory effects.
-            unsafe { libc::kill(child.id() as i32, signal) };
-        }
+        self.servers.masters.iter().position(|master| watch::write(master.at, "probe"))
     }
 }

@@ -73,50 +73,52 @@ impl Cluster {
     pub fn suffer(&mut self, fault: Fault, rng: &mut Rng) -> Result<Took> {
         self.revive()?;
         let leader = self.wait_leader()?;
-        let standby = (leader + 1) % self.masters.len();
+        let standby = (leader + 1) % self.masters().len();
         let begun = Instant::now();
         let long = SESSION * 2 + Duration::from_millis(rng.below(1_000));
         let writes = match fault {
             Fault::KillLeader | Fault::HandOver => {
                 match fault {
-                    Fault::KillLeader => self.masters[leader].kill(),
-                    _ => self.masters[leader].signal(libc::SIGTERM),
+                    Fault::KillLeader => self.master(leader).kill(),
+                    _ => self.master(leader).signal(libc::SIGTERM),
                 }
                 self.wait_serving(|next| next != leader)?;
                 begun.elapsed()
             }
             Fault::PauseLeader => {
-                self.masters[leader].signal(libc::SIGSTOP);
+                self.master(leader).signal(libc::SIGSTOP);
                 let next = self.wait_serving(|next| next != leader)?;
                 let took = begun.elapsed();
                 sleep(long.saturating_sub(took));
-                self.masters[leader].signal(libc::SIGCONT);
+                self.master(leader).signal(libc::SIGCONT);
                 self.wait_serving(|still| still == next)?;
                 took
             }
             Fault::KillStandby => {
-                self.masters[standby].kill();
+                self.master(standby).kill();
                 self.wait_leader()?;
                 begun.elapsed()
             }
             Fault::KillAgent => {
-                self.agents[0].kill();
+                self.agent(0).kill();
                 self.wait_leader()?;
                 begun.elapsed()
             }
             Fault::KillStoreLeader => {
-                let server = self.service.leader().unwrap_or(0);
-                self.service.kill_server(server);
+                let server = self.service()?.leader().unwrap_or(0);
+                self.service()?.kill_server(server);
                 self.wait_leader()?;
                 let took = begun.elapsed();
-                self.service.start_server(server);
+                self.service()?.start_server(server);
                 took
             }
             Fault::NoQuorum => {
-                (0..2).for_each(|i| self.service.kill_server(i));
+                let service = self.service()?;
+                (0..2).for_each(|i| service.kill_server(i));
                 sleep(long);
                 ensure!(self.serving().is_none(), "somebody served a write without a store");
-                (0..2).for_each(|i| self.service.start_server(i));
+                let service = self.service()?;
+                (0..2).for_each(|i| service.start_server(i));
                 let begun = Instant::now();
                 self.wait_leader()?;
                 begun.elapsed()
@@ -144,22 +146,28 @@ impl Cluster {
                 begun.elapsed()
             }
             Fault::FillStoreDisk => {
-                let directory = self.service.directory(self.service.leader().unwrap_or(0)).to_owned();
+                let service = self.service()?;
+                let directory = service.directory(service.leader().unwrap_or(0)).to_owned();
                 fill_for(&directory, long);
                 let begun = Instant::now();
                 self.wait_leader()?;
                 begun.elapsed()
             }
             Fault::FillAgentDisk => {
-                fill_for(&self.path.join(&self.agents[0].name), long);
+                fill_for(&self.agent(0).work_dir(), long);
                 let begun = Instant::now();
                 self.wait_leader()?;
                 begun.elapsed()
             }
             Fault::StepClock => {
-                for process in [&self.masters[leader], &self.masters[standby], &self.agents[0]] {
+                let calendars = [
+                    self.master(leader).clock_shift(),
+                    self.master(standby).clock_shift(),
+                    self.agent(0).clock_shift(),
+                ];
+                for calendar in calendars {
                     let seconds = rng.below(2 * 86_400) as i64 - 86_400;
-                    fs::write(process.clock(&self.path), seconds.to_string())?;
+                    fs::write(calendar, seconds.to_string())?;
                 }
                 sleep(SESSION);
                 let begun = Instant::now();
@@ -172,12 +180,8 @@ impl Cluster {
         Ok(Took { writes, agents: begun.elapsed() })
     }
 
-    fn master_host(&self, i: usize) -> Vec<Host> {
-        self.masters[i].host.iter().cloned().collect()
-    }
-
-    fn agent_hosts(&self) -> Vec<Host> {
-        self.agents.iter().filter_map(|agent| agent.host.clone()).collect()
+    fn master_host(&mut self, i: usize) -> Vec<Host> {
+        self.master(i).host.iter().cloned().collect()
     }
 }
 

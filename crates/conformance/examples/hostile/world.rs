@@ -153,7 +153,7 @@ impl World<'_> {
     /// Ends all; what is left.
     pub fn end(self) -> Vec<String> {
         let _ = self.runtime.block_on(self.client.teardown());
-        let home = self.cluster.home.path().to_owned();
+        let home = self.cluster.home().to_owned();
         // What a task closed, and the agent has not yet removed, only root can remove as it is.
         let opened = Command::new("chmod").args(["-R", "u+rwX"]).arg(&home).stderr(Stdio::null()).status();
         drop(self.cluster);
@@ -226,7 +226,7 @@ impl World<'_> {
 
     /// Processes in sandboxes of other tasks than the neighbour.
     fn strangers(&self) -> Vec<String> {
-        let pids = processes::processes_of(self.cluster.home.path());
+        let pids = processes::processes_of(self.cluster.home());
         let command = |pid: i32| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let of_hostile = |pid: &i32| {
             let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();

@@ -37,7 +37,7 @@ fn every_task_runs_once_and_ends_once_whatever_is_killed() {
         agent_flags: vec![format!("--isolation={isolation}"), "--executor_reregistration_timeout=10secs".into()],
         ..Options::default()
     });
-    let traces = cluster.home.path().join("traces");
+    let traces = cluster.home().join("traces");
     fs::create_dir(&traces).unwrap();
     let address = cluster.master_address();
     let done = Arc::new(AtomicBool::new(false));
@@ -79,10 +79,10 @@ fn crash_until(cluster: &Mutex<Cluster>, done: &AtomicBool, mut rng: Rng) -> BTr
         };
         let mut cluster = cluster.lock().unwrap();
         if master {
-            cluster.kill_master();
+            cluster.masters[0].kill();
         }
         if agents {
-            cluster.kill_agent(agent);
+            cluster.agents[agent].kill();
         }
         std::thread::sleep(pause);
         // These start from this thread, which outlives the run.
@@ -90,7 +90,7 @@ fn crash_until(cluster: &Mutex<Cluster>, done: &AtomicBool, mut rng: Rng) -> BTr
             cluster.start_agent(agent);
         }
         if master {
-            cluster.start_master();
+            cluster.start_master(0);
         }
         *crashes.entry(name).or_insert(0) += 1;
     }

@@ -16,7 +16,7 @@ use corpus::{Lane, Server};
 use fuzzer::{Fuzzer, Outcome};
 use scheduler::Scheduler;
 use stdx::Rng;
-use testkit::{Cluster, Options, processes};
+use testkit::{Cluster, Options, http, processes};
 
 /// For each lane.
 const INPUTS: usize = 200_000;
@@ -32,7 +32,7 @@ const GROWTH_BYTES_MAX: u64 = 64 << 20;
 #[test]
 fn damaged_input_is_refused_and_breaks_nothing() {
     let cluster = Cluster::start(options());
-    let pids = [cluster.master_pid().expect("a master"), cluster.agent_pid(0).expect("an agent")];
+    let pids = [cluster.masters[0].pid().expect("a master"), cluster.agents[0].pid().expect("an agent")];
     let lanes = corpus::lanes();
     let started = Instant::now();
     let mut outcomes = run(&cluster, &lanes, 0..SHIFTS_TO_WARM_UP);
@@ -113,8 +113,7 @@ fn check_metrics(cluster: &Cluster, server: Server, undecodable: usize) {
         Server::Master => cluster.master_address(),
         Server::Agent => cluster.agent_address(0),
     };
-    let port = address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
-    let metrics = cluster.get(port, "/metrics").expect("it still answers");
+    let metrics = http::ask(&address, "GET", "/metrics").expect("it still answers").body;
     assert!(metrics.contains("never_reached_total 0\n"), "a branch that is never reached was");
     let dropped = metrics.lines().find_map(|line| line.strip_prefix("meseta_inbox_dropped_messages_total "));
     let dropped: usize = dropped.and_then(|count| count.parse().ok()).expect("a count");
@@ -123,11 +122,11 @@ fn check_metrics(cluster: &Cluster, server: Server, undecodable: usize) {
 }
 
 fn check_log(cluster: &Cluster, server: Server) {
-    let folder = match server {
-        Server::Master => cluster.home.path().join("master"),
-        Server::Agent => cluster.agent_work_dir(0),
+    let process = match server {
+        Server::Master => &cluster.masters[0],
+        Server::Agent => &cluster.agents[0],
     };
-    let log = fs::read_to_string(folder.join("log")).expect("a log");
+    let log = fs::read_to_string(process.log()).expect("a log");
     let bad = log.lines().find(|line| line.contains("panicked at") || line.contains(" ERROR "));
     assert_eq!(bad, None);
 }

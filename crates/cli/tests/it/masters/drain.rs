@@ -3,14 +3,14 @@
 use std::process::{Command, Stdio};
 
 use testkit::{
-    Masters,
+    Cluster,
     processes::{self, wait_for},
 };
 
 use super::{KINDS, PATIENCE, document, done, wait_standing_by};
 
 /// Waits until the only agent is in this state, as the leader sees it.
-fn wait_state(masters: &Masters, state: &str) {
+fn wait_state(masters: &Cluster, state: &str) {
     let reached = wait_for(PATIENCE, || {
         let agents = document(&masters.url(), &["agents", "--json"]);
         (agents["agents"][0]["state"] == state).then_some(())
@@ -21,12 +21,12 @@ fn wait_state(masters: &Masters, state: &str) {
 #[test]
 fn a_drain_goes_on_under_the_next_leader() {
     for kind in KINDS {
-        let Some(mut masters) = Masters::start(kind, 2) else { continue };
-        masters.start_agent();
+        let Some(mut masters) = Cluster::on_store(kind, 2) else { continue };
+        masters.add_agent();
         let url = masters.url();
         wait_state(&masters, "active");
         // The task takes no notice of signals until it is told to end; its grace is as long as it likes.
-        let go = masters.home.path().join("go");
+        let go = masters.home().join("go");
         let task = format!(
             r#"{{"tasks": [{{"name": "stubborn", "kill_policy": {{"grace_period": {{"nanoseconds": 600000000000}}}},
                 "command": {{"value": "trap '' TERM; while [ ! -e {} ]; do sleep 0.05; done"}},
@@ -34,7 +34,7 @@ fn a_drain_goes_on_under_the_next_leader() {
                               {{"name": "mem", "type": "SCALAR", "scalar": {{"value": 32}}}}]}}]}}"#,
             go.display()
         );
-        let file = masters.home.path().join("task.json");
+        let file = masters.home().join("task.json");
         std::fs::write(&file, task).unwrap();
         let mut run = Command::new(processes::meseta())
             .args(["run", "--pod", file.to_str().unwrap(), "--master", &url])
@@ -57,7 +57,7 @@ fn a_drain_goes_on_under_the_next_leader() {
 
         let leader = masters.leader();
         wait_standing_by(&masters, 1 - leader);
-        masters.kill_master(leader);
+        masters.masters[leader].kill();
         assert_eq!(masters.leader(), 1 - leader);
         wait_state(&masters, "draining");
         std::fs::write(&go, "").unwrap();

@@ -6,7 +6,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use testkit::{Masters, processes::wait_for};
+use testkit::{Cluster, processes::wait_for};
 
 use super::{KINDS, PATIENCE, document, done, wait_standing_by};
 
@@ -14,25 +14,25 @@ use super::{KINDS, PATIENCE, document, done, wait_standing_by};
 const SESSION: Duration = Duration::from_secs(2);
 
 /// Asks the leader, who has this number.
-type Ask = fn(&Masters, usize);
+type Ask = fn(&Cluster, usize);
 
 #[test]
 fn a_leader_hands_over_by_request_by_command_and_by_signal() {
     for kind in KINDS {
-        let Some(mut masters) = Masters::start(kind, 2) else { continue };
-        masters.start_agent();
+        let Some(mut masters) = Cluster::on_store(kind, 2) else { continue };
+        masters.add_agent();
         let ways: [(&str, Ask); 3] = [
             ("POST /hand-over", |masters, leader| {
                 assert_eq!(masters.ask(leader, "GET", "/hand-over").unwrap().status, 405);
                 assert_eq!(masters.ask(leader, "POST", "/hand-over").unwrap().status, 202);
             }),
             ("meseta master --handover", |masters, leader| {
-                let port = format!("--port={}", masters.port(leader));
+                let port = format!("--port={}", masters.masters[leader].at.port());
                 let text = done("nobody:1", &["master", "--handover", &port]);
                 assert_eq!(text, format!("{} hands over and ends\n", masters.address(leader)));
             }),
             ("SIGTERM", |masters, leader| {
-                kill(Pid::from_raw(masters.pid(leader).unwrap() as i32), Signal::SIGTERM).unwrap();
+                kill(Pid::from_raw(masters.masters[leader].pid().unwrap() as i32), Signal::SIGTERM).unwrap();
             }),
         ];
         let mut epoch = 0;
@@ -71,7 +71,7 @@ fn a_leader_hands_over_by_request_by_command_and_by_signal() {
 #[test]
 fn a_standby_that_is_asked_to_hand_over_leaves_and_the_leader_stays() {
     for kind in KINDS {
-        let Some(mut masters) = Masters::start(kind, 2) else { continue };
+        let Some(mut masters) = Cluster::on_store(kind, 2) else { continue };
         let (leader, standby) = (masters.leader(), 1 - masters.leader());
         wait_standing_by(&masters, standby);
         let epoch = masters.get(leader, "/standing").json()["epoch"].clone();

@@ -1,7 +1,7 @@
 //! What a master that does not lead answers.
 
 use testkit::{
-    Masters,
+    Cluster,
     processes::{free_port, wait_for},
     services::{Kind, Service},
 };
@@ -11,7 +11,7 @@ use super::{KINDS, PATIENCE, document, done, meseta, wait_standing_by};
 /// Sends everybody to the leader, with path and query, whatever they wanted.
 #[test]
 fn a_standby_redirects_what_only_the_leader_answers() {
-    let Some(masters) = Masters::start(Kind::ZooKeeper, 2) else { return };
+    let Some(masters) = Cluster::on_store(Kind::ZooKeeper, 2) else { return };
     let (leader, standby) = (masters.leader(), 1 - masters.leader());
     wait_standing_by(&masters, standby);
     for (method, path) in [
@@ -62,10 +62,10 @@ fn a_standby_redirects_what_only_the_leader_answers() {
 #[test]
 fn a_standby_shows_its_copy_of_the_registry_and_who_leads() {
     for kind in KINDS {
-        let Some(mut masters) = Masters::start(kind, 2) else { continue };
+        let Some(mut masters) = Cluster::on_store(kind, 2) else { continue };
         let (leader, standby) = (masters.leader(), 1 - masters.leader());
         wait_standing_by(&masters, standby);
-        masters.start_agent();
+        masters.add_agent();
         let there = masters.address(leader);
         done(&there, &["weights", "set", "batch=2.5"]);
         let registry = |i: usize| masters.get(i, "/registrar(1)/registry").json();
@@ -76,7 +76,7 @@ fn a_standby_shows_its_copy_of_the_registry_and_who_leads() {
         });
         let registry = copied.unwrap_or_else(|| panic!("no copy:\n{}", masters.logs()));
         // As Mesos writes it.
-        assert_eq!(registry["master"]["info"]["port"], masters.port(leader), "{registry:#}");
+        assert_eq!(registry["master"]["info"]["port"], masters.masters[leader].at.port(), "{registry:#}");
         assert_eq!(registry["weights"][0]["info"]["role"], "batch");
         assert_eq!(registry["weights"][0]["info"]["weight"], 2.5);
         let agent = &registry["slaves"]["slaves"][0]["info"];
@@ -100,9 +100,9 @@ fn a_standby_shows_its_copy_of_the_registry_and_who_leads() {
 /// A master that cannot reach its store leads nothing, and knows nobody who does.
 #[test]
 fn without_a_leader_there_is_503() {
-    let Some(mut masters) = Masters::start(Kind::Etcd, 2) else { return };
+    let Some(mut masters) = Cluster::on_store(Kind::Etcd, 2) else { return };
     let leader = masters.leader();
-    masters.service.kill_server(0);
+    masters.service.as_mut().expect("a store").kill_server(0);
     // The leader's lease runs out: it ends rather than answer for what it no longer leads.
     assert!(!masters.ended(leader).success());
     masters.start_master(leader);
@@ -114,7 +114,7 @@ fn without_a_leader_there_is_503() {
     assert_eq!(masters.get(leader, "/health").status, 200);
     let standing = masters.get(leader, "/standing").json();
     assert!(standing["leader"].is_null() && standing["leading"] == false, "{standing:#}");
-    masters.service.start_server(0);
+    masters.service.as_mut().expect("a store").start_server(0);
     let leader = masters.leader();
     assert_eq!(masters.get(leader, "/state").status, 200);
 }
@@ -122,7 +122,7 @@ fn without_a_leader_there_is_503() {
 #[test]
 fn commands_find_the_leader_in_the_store() {
     for kind in KINDS {
-        let Some(masters) = Masters::start(kind, 2) else { continue };
+        let Some(masters) = Cluster::on_store(kind, 2) else { continue };
         let (leader, standby) = (masters.leader(), 1 - masters.leader());
         wait_standing_by(&masters, standby);
         let url = masters.url();

@@ -70,7 +70,7 @@ async fn senders_are_where_they_say_if_so_wanted() {
     honest.subscribe(&master, framework("from here"), false);
     honest.hear::<internal::FrameworkRegisteredMessage>().await;
     honest.hear::<internal::ResourceOffersMessage>().await;
-    let frameworks = looking.get(master.port, "/frameworks").unwrap();
+    let frameworks = looking.get(0, "/frameworks").body;
     assert!(frameworks.contains("from here") && !frameworks.contains("from elsewhere"), "{frameworks}");
 }
 

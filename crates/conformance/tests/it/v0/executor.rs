@@ -109,7 +109,7 @@ async fn an_executor_gets_tasks_speaks_with_its_framework_and_survives_its_agent
     assert_eq!(driver.hear::<internal::ExecutorToFrameworkMessage>().await.1.data, "back");
 
     // The agent crashes; the next one asks the executor back, which brings what it could not say meanwhile.
-    cluster.kill_agent(0);
+    cluster.agents[0].kill();
     cluster.start_agent(0);
     let (from, reconnect) = executor.hear::<internal::ReconnectExecutorMessage>().await;
     assert_eq!((&from, &reconnect.agent_id), (&agent, &agent_id));
