@@ -1,6 +1,6 @@
-//! A cluster of real processes: masters, agents, and where several masters meet the servers of a real store. On loopback,
-//! or each on a host of a network of its own. Dropping it ends all of them, their executors and tasks, and removes their
-//! cgroups and files.
+//! A cluster of real processes: masters, agents, and where several masters meet the servers of a real store. On
+//! loopback, or each on a host of a network of its own. Dropping it ends all of them, their executors and tasks, and
+//! removes their cgroups and files.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! `cargo xtask supervise`: one program of tests, whose descendants are all ours. It may hang and it may leave processes
-//! behind; either is a failure that names the culprits, and neither outlives the run.
+//! `cargo xtask supervise`: one program of tests, whose descendants are all ours. It may hang and it may leave
+//! processes behind; either is a failure that names the culprits, and neither outlives the run.
 //!
 //! A process whose parent has ended becomes the child of the nearest subreaper above it, which is us: daemons too, in
 //! sessions of their own, and containers, whose processes die with their first one.
