@@ -156,7 +156,7 @@ fn try_run(program: &Program, skipped: &Path) -> Result<(String, bool)> {
     let mut command = Command::new(&program.command);
     command.args(&program.arguments).current_dir(&program.directory).env("CARGO_MANIFEST_DIR", &program.directory);
     command.env(testkit::skip::FILE, skipped);
-    let mut command = supervised(&command, LIMIT)?;
+    let mut command = supervised(&command, LIMIT);
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?);
     let succeeded = command.status().with_context(|| format!("cannot start {}", program.command.display()))?.success();
     let mut text = Vec::new();

@@ -47,7 +47,7 @@ pub fn run(command: &mut Command) -> Result<()> {
 /// Runs `command` as `run` does, ends it after `limit`, and whatever it leaves behind: an error in both cases.
 pub fn run_within(command: &Command, limit: Duration) -> Result<()> {
     let line = line(command);
-    let status = supervised(command, limit)?.status().with_context(|| format!("cannot start `{line}`"))?;
+    let status = supervised(command, limit).status().with_context(|| format!("cannot start `{line}`"))?;
     if !status.success() {
         bail!("`{line}` failed");
     }

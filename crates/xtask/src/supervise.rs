@@ -33,8 +33,9 @@ const GRACE: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(20);
 
 /// A command that runs `command`, with its directory and environment, below a supervisor of its own.
-pub fn supervised(command: &Command, limit: Duration) -> Result<Command> {
-    let mut supervisor = Command::new(std::env::current_exe().context("cannot find this program")?);
+pub fn supervised(command: &Command, limit: Duration) -> Command {
+    // Not by its path, where a build may have put another program meanwhile.
+    let mut supervisor = Command::new("/proc/self/exe");
     supervisor.args(["supervise", "--seconds", &limit.as_secs().to_string(), "--"]);
     supervisor.arg(command.get_program()).args(command.get_args());
     if let Some(directory) = command.get_current_dir() {
@@ -46,7 +47,7 @@ pub fn supervised(command: &Command, limit: Duration) -> Result<Command> {
             None => supervisor.env_remove(name),
         };
     }
-    Ok(supervisor)
+    supervisor
 }
 
 pub fn supervise(arguments: &Arguments) -> Result<()> {
@@ -146,7 +147,7 @@ mod tests {
     fn a_supervisor_runs_the_same_line_in_the_same_place() {
         let mut command = Command::new("true");
         command.arg("x").current_dir("/").env("A", "1").env_remove("B");
-        let supervisor = supervised(&command, Duration::from_secs(9)).expect("a command");
+        let supervisor = supervised(&command, Duration::from_secs(9));
         let words: Vec<_> = supervisor.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
         assert_eq!(words, ["supervise", "--seconds", "9", "--", "true", "x"]);
         assert_eq!(supervisor.get_current_dir(), command.get_current_dir());

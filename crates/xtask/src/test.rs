@@ -73,7 +73,7 @@ fn doc_tests(tally: &mut Tally, filter: Option<&str>) -> Result<()> {
         command.args(["--package", &name]);
     }
     println!("running docs");
-    let output = supervised(command.args(filter), LIMIT_OF_DOCS)?.output().context("cannot start cargo test --doc")?;
+    let output = supervised(command.args(filter), LIMIT_OF_DOCS).output().context("cannot start cargo test --doc")?;
     let text = String::from_utf8_lossy(&output.stdout);
     println!("\ndocs\n{text}{}", String::from_utf8_lossy(&output.stderr));
     tally.add("docs", &text, output.status.success());
