@@ -168,11 +168,12 @@ impl Tables {
             message.field.iter().for_each(|field| self.field(index, name, field));
             let full_name = self.text(&name[1..].replacen("mesos.v1", "mesos", 1));
             self.messages += &format!(
-                "    Message::new({full_name}, {first_field}, {}, {first_number}, {}, {}, {}),\n",
+                "    Message::new({full_name}, {first_field}, {}, {first_number}, {}, {}, {}, {}),\n",
                 message.field.len(),
                 highest + 1,
                 demanding[at],
                 mapping[at],
+                size(name, message),
             );
             if !is_map_entry(message) {
                 let path = rust_path(name);
@@ -256,6 +257,18 @@ fn v0_value_name(name: &str) -> String {
             None => name.to_owned(),
         },
     }
+}
+
+/// What a message takes in memory without what it points to, as a constant expression.
+fn size(name: &str, message: &DescriptorProto) -> String {
+    if !is_map_entry(message) {
+        return format!("size_of::<{}>()", rust_path(name));
+    }
+    let part = |field: &FieldDescriptorProto| match field.r#type() {
+        Type::Message => format!("size_of::<{}>()", rust_path(field.type_name())),
+        _ => "size_of::<String>()".to_owned(),
+    };
+    message.field.iter().map(part).collect::<Vec<_>>().join(" + ")
 }
 
 /// The path prost gives a message.

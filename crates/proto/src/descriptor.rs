@@ -27,9 +27,11 @@ struct Message {
     numbers: u16,
     demanding: bool,
     mapping: bool,
+    size: u32,
 }
 
 impl Message {
+    #[allow(clippy::too_many_arguments)]
     const fn new(
         full_name: u32,
         first_field: u16,
@@ -38,12 +40,19 @@ impl Message {
         numbers: u16,
         demanding: bool,
         mapping: bool,
+        size: usize,
     ) -> Self {
-        Message { full_name: Text(full_name), first_field, fields, first_number, numbers, demanding, mapping }
+        let (full_name, size) = (Text(full_name), size as u32);
+        Message { full_name, first_field, fields, first_number, numbers, demanding, mapping, size }
     }
 }
 
 impl Descriptor {
+    #[cfg(test)]
+    pub fn all() -> impl Iterator<Item = Descriptor> {
+        (0..MESSAGES.len() as u16).map(Descriptor)
+    }
+
     fn row(self) -> &'static Message {
         &MESSAGES[self.0 as usize]
     }
@@ -82,6 +91,11 @@ impl Descriptor {
     /// Whether it, or any message it can hold, has a map whose values have required fields.
     pub fn is_mapping(self) -> bool {
         self.row().mapping
+    }
+
+    /// What it takes in memory, in bytes, without what it points to.
+    pub fn size(self) -> usize {
+        self.row().size as usize
     }
 }
 

@@ -15,6 +15,11 @@ pub enum DecodeError {
     /// Not protobuf, or not of this message.
     #[error("not a valid protobuf message: {0}")]
     Binary(String),
+    /// Small on the wire, but not in memory.
+    #[error(
+        "a message of {bytes} bytes would take more than {bound} bytes in memory: it may hold fewer messages and values"
+    )]
+    TooLarge { bytes: usize, bound: usize },
 }
 
 impl DecodeError {
@@ -23,6 +28,7 @@ impl DecodeError {
         match self {
             DecodeError::Json(why) => format!("Failed to parse body into JSON: {why}"),
             _ if was_json => format!("Failed to convert JSON into {name} protobuf: {self}"),
+            DecodeError::TooLarge { .. } => format!("Failed to parse body into {name} protobuf: {self}"),
             _ => format!("Failed to parse body into {name} protobuf"),
         }
     }

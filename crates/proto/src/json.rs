@@ -11,7 +11,10 @@ mod write;
 
 pub use write::{ToJson, Writer};
 
-use crate::{DecodeError, Message, wire};
+use crate::{
+    DecodeError, Message,
+    wire::{self, Budget},
+};
 use std::io;
 
 /// What a message is in JSON, as UTF-8.
@@ -42,5 +45,7 @@ pub fn from_slice<M: Message>(text: &[u8]) -> Result<M, DecodeError> {
 
 /// An array of messages, for the few endpoints whose body is one.
 pub fn list_from_slice<M: Message>(text: &[u8]) -> Result<Vec<M>, DecodeError> {
-    read::to_binaries(M::DESCRIPTOR, text)?.iter().map(|message| wire::decode(message)).collect()
+    let list = read::to_binaries(M::DESCRIPTOR, text)?;
+    let mut budget = Budget::of(text.len());
+    list.iter().map(|message| wire::decode_within(message, &mut budget)).collect()
 }

@@ -1,10 +1,12 @@
-//! Binary messages, as prost writes and reads them, with what it leaves out: required fields are checked, and values
-//! of maps are always written.
+//! Binary messages, as prost writes and reads them, with what it leaves out: required fields are checked, what a
+//! message takes in memory is bounded, and values of maps are always written.
 
+mod budget;
+mod check;
 mod entries;
 mod map_values;
-mod required;
 
+pub(crate) use budget::Budget;
 pub(crate) use entries::{Entries, Payload, put_bytes, put_varint};
 
 use crate::{DecodeError, Message};
@@ -28,6 +30,11 @@ pub fn len<M: Message>(message: &M) -> usize {
 }
 
 pub fn decode<M: Message>(bytes: &[u8]) -> Result<M, DecodeError> {
-    required::check(M::DESCRIPTOR, bytes)?;
+    decode_within(bytes, &mut Budget::of(bytes.len()))
+}
+
+/// One of the messages that share a budget.
+pub(crate) fn decode_within<M: Message>(bytes: &[u8], budget: &mut Budget) -> Result<M, DecodeError> {
+    check::check(M::DESCRIPTOR, bytes, budget)?;
     M::decode(bytes).map_err(|error| DecodeError::Binary(error.to_string()))
 }

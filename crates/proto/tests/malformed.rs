@@ -233,3 +233,122 @@ fn recordio() {
         .collect();
     run(&seeds, 3, |_, input| checks::records(input));
 }
+
+/// As `field` of a message: its key, its length, and `payload`.
+fn entry(field: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![field << 3 | 2];
+    let mut length = payload.len();
+    while length >= 0x80 {
+        out.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    out.push(length as u8);
+    out.extend_from_slice(payload);
+    out
+}
+
+/// How much `decode` may take for `bytes` on the wire: the bound, and that lists double as they grow.
+fn bound(bytes: usize) -> usize {
+    3 * ((16 << 20) + 16 * bytes)
+}
+
+/// Whatever is small on the wire and large in memory is refused before it is large.
+#[test]
+fn a_message_takes_a_bounded_multiple_of_its_bytes() {
+    use proto::{DecodeError, Message, v1, wire};
+
+    const SIZE: usize = 4 << 20;
+
+    fn refused<M: Message>(what: &str, bytes: &[u8]) {
+        let mut refusal = None;
+        let peak = peak_of(|| refusal = wire::decode::<M>(bytes).err());
+        let error = refusal.unwrap_or_else(|| panic!("{what} was taken"));
+        assert!(matches!(error, DecodeError::TooLarge { .. }), "{what}: {error}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("a message of {} bytes", bytes.len())), "{text}");
+        assert!(text.contains(&format!("more than {} bytes in memory", (16 << 20) + 16 * bytes.len())), "{text}");
+        assert!(peak < bound(bytes.len()), "{what}: {peak} bytes held");
+    }
+
+    let filled = |unit: &[u8]| unit.repeat(SIZE / unit.len());
+    // Tasks with nothing but what they must have.
+    let task = [entry(1, b""), entry(2, &entry(1, b"")), entry(3, &entry(1, b""))].concat();
+    let launch = entry(2, &filled(&entry(1, &task)));
+    refused::<v1::scheduler::Call>("bare tasks", &entry(4, &entry(2, &launch)));
+    // Messages that require nothing at all, deep in one that does.
+    let networks = filled(&entry(7, b""));
+    let container = [vec![8, 2], networks].concat();
+    refused::<v1::TaskInfo>("empty networks", &[task.clone(), entry(9, &container)].concat());
+    refused::<v1::Labels>("empty labels", &filled(&entry(1, &entry(1, b""))));
+    refused::<v1::scheduler::call::Revive>("empty texts", &filled(&entry(1, b"")));
+    // A message in parts: each is small, the sum is not.
+    let part = entry(9, &[vec![8, 2], entry(7, b"").repeat(100)].concat());
+    refused::<v1::TaskInfo>("networks in parts", &[task, filled(&part)].concat());
+    // A map, whose entries hold messages.
+    let limits = filled(&entry(3, &[entry(1, b""), entry(2, &[9, 0, 0, 0, 0, 0, 0, 0, 0])].concat()));
+    let peak = peak_of(|| drop(wire::decode::<v1::quota::QuotaConfig>(&[entry(1, b"r"), limits].concat())));
+    assert!(peak < bound(SIZE), "{peak} bytes held for a map");
+
+    // The same said in JSON; in a list, all share one bound.
+    let json = format!(r#"{{"type":"MESOS","network_infos":[{}{{}}]}}"#, "{},".repeat(SIZE / 3));
+    let refusal = proto::json::from_slice::<v1::ContainerInfo>(json.as_bytes()).err();
+    let text = refusal.map(|refusal| refusal.body("ContainerInfo", true)).unwrap_or_default();
+    assert!(text.contains("bytes in memory"), "{text}");
+    let json = format!("[{}{{}}]", "{},".repeat(SIZE / 3));
+    let mut refusal = None;
+    let peak = peak_of(|| refusal = proto::json::list_from_slice::<v1::NetworkInfo>(json.as_bytes()).err());
+    assert!(matches!(refusal, Some(DecodeError::TooLarge { .. })), "a list was taken");
+    assert!(peak < bound(json.len()), "{peak} bytes held for a list");
+}
+
+/// Looking at a message in parts, each of which is a message in parts, copies none of them.
+#[test]
+fn parts_in_parts_cost_no_copies() {
+    let mut id = entry(1, &vec![b'x'; 1 << 20]);
+    for _ in 0..90 {
+        id = [entry(2, &id), entry(2, &entry(1, b"y")), entry(1, b"z")].concat();
+    }
+    let mut taken = false;
+    let peak = peak_of(|| taken = proto::wire::decode::<proto::v1::ContainerId>(&id).is_ok());
+    assert!(taken && peak < 4 << 20, "{peak} bytes held");
+}
+
+/// An agent with a hundred thousand tasks comes back, however it names them.
+#[test]
+fn large_registrations_are_no_attack() -> Result<(), Box<dyn Error>> {
+    use proto::{internal, v1, wire};
+
+    const TASKS: usize = 100_000;
+    let resource = |name: &str, value: f64| v1::Resource {
+        name: name.into(),
+        r#type: v1::value::Type::Scalar.into(),
+        scalar: Some(v1::value::Scalar { value }),
+        allocation_info: Some(v1::resource::AllocationInfo { role: Some("r".into()) }),
+        ..Default::default()
+    };
+    let status = v1::TaskStatus {
+        task_id: v1::TaskId { value: "t".into() },
+        state: v1::TaskState::TaskRunning.into(),
+        timestamp: Some(1.5),
+        uuid: Some(vec![7; 16].into()),
+        ..Default::default()
+    };
+    let task = v1::Task {
+        name: "t".into(),
+        task_id: v1::TaskId { value: "t".into() },
+        framework_id: v1::FrameworkId { value: "f".into() },
+        agent_id: v1::AgentId { value: "a".into() },
+        state: v1::TaskState::TaskRunning.into(),
+        resources: vec![resource("cpus", 0.1), resource("mem", 1.0)],
+        statuses: vec![status.clone(), status],
+        labels: Some(v1::Labels { labels: vec![v1::Label { key: "k".into(), value: None }; 3] }),
+        ..Default::default()
+    };
+    let agent = v1::AgentInfo { hostname: "h".into(), ..Default::default() };
+    let mut message = internal::ReregisterSlaveMessage { agent, ..Default::default() };
+    message.tasks = vec![task; TASKS];
+    let bytes = wire::encode(&message);
+    let read: internal::ReregisterSlaveMessage = wire::decode(&bytes)?;
+    assert_eq!(read.tasks.len(), TASKS);
+    Ok(())
+}

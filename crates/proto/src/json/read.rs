@@ -35,10 +35,10 @@ pub(super) fn to_binary(descriptor: Descriptor, text: &[u8]) -> Result<Vec<u8>, 
     }
 }
 
-/// The same for a text that is an array of messages: the bytes of each.
-pub(super) fn to_binaries(descriptor: Descriptor, text: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError> {
+/// The same for a text that is an array of messages.
+pub(super) fn to_binaries(descriptor: Descriptor, text: &[u8]) -> Result<List, DecodeError> {
     let mut reader = Reader::new(text);
-    let mut all = Vec::new();
+    let mut ends = Vec::new();
     match reader.peek() {
         Some(b'[') => reader.array(MAX_DEPTH, |reader, depth| {
             match reader.peek() {
@@ -48,7 +48,7 @@ pub(super) fn to_binaries(descriptor: Descriptor, text: &[u8]) -> Result<Vec<Vec
                     reader.refuse("Expecting a JSON object".to_owned());
                 }
             }
-            all.push(std::mem::take(&mut reader.out));
+            ends.push(reader.out.len());
             Ok(())
         })?,
         _ => {
@@ -59,7 +59,21 @@ pub(super) fn to_binaries(descriptor: Descriptor, text: &[u8]) -> Result<Vec<Vec
     reader.finish()?;
     match reader.refusal {
         Some(refusal) => Err(refusal),
-        None => Ok(all),
+        None => Ok(List { bytes: reader.out, ends }),
+    }
+}
+
+/// Messages one behind the other.
+pub(super) struct List {
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl List {
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
     }
 }
 

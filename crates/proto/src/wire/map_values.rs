@@ -1,5 +1,5 @@
 //! Values of maps that prost leaves out because they equal the default: a quota of zero `cpus`. Where they have
-//! required fields, C++ refuses an entry without its value, and so does `super::required`.
+//! required fields, C++ refuses an entry without its value, and so does `super::check`.
 
 use super::entries::{Entries, Payload, put_bytes, put_varint};
 use crate::{

@@ -89,7 +89,7 @@ fn nesting_is_bounded() {
 /// A list of what is missing is not longer than it helps.
 #[test]
 fn long_lists_are_cut() {
-    let offers = [0x0a, 0].repeat(1_000_000);
+    let offers = [0x0a, 0].repeat(20_000);
     assert!(missing::<v1::scheduler::event::Offers>(&offers).is_some_and(|paths| paths.len() < 5000));
 }
 

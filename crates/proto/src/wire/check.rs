@@ -1,12 +1,16 @@
-//! Whether all required fields are there. Prost silently fills them in, so this looks at the bytes.
+//! Whether bytes may be decoded: all required fields are there, which prost would silently fill in; messages nest no
+//! deeper than protobuf allows; and what comes of them fits the budget. Nothing is copied for it.
 
-use super::entries::{Entries, Entry, Payload, malformed};
+use super::{
+    budget::Budget,
+    entries::{Entries, Payload, malformed},
+};
 use crate::{
     DecodeError, Descriptor,
     descriptor::{Field, Kind, Label},
 };
 use smallvec::SmallVec;
-use std::fmt::Write;
+use std::{fmt::Write, slice};
 
 /// How deep messages may nest; protobuf's own limit.
 const MAX_DEPTH: usize = 100;
@@ -15,30 +19,33 @@ const MAX_DEPTH: usize = 100;
 const MAX_MISSING_TEXT: usize = 4096;
 
 /// Refuses `bytes` that lack a field the message requires, with C++'s paths: `tasks[0].task_id`.
-pub(super) fn check(descriptor: Descriptor, bytes: &[u8]) -> Result<(), DecodeError> {
-    let mut check = Check { path: String::new(), missing: String::new() };
-    check.message(descriptor, bytes, MAX_DEPTH)?;
+pub(super) fn check(descriptor: Descriptor, bytes: &[u8], budget: &mut Budget) -> Result<(), DecodeError> {
+    budget.take_message(descriptor)?;
+    let mut check = Check { path: String::new(), missing: String::new(), budget };
+    check.message(descriptor, &[bytes], MAX_DEPTH)?;
     match check.missing.is_empty() {
         true => Ok(()),
         false => Err(DecodeError::MissingFields(check.missing)),
     }
 }
 
-struct Check {
+struct Check<'b> {
     path: String,
     missing: String,
+    budget: &'b mut Budget,
 }
 
-impl Check {
-    fn message(&mut self, descriptor: Descriptor, bytes: &[u8], depth: usize) -> Result<(), DecodeError> {
-        if !descriptor.is_demanding() {
+impl Check<'_> {
+    /// A message is the sum of the parts it comes in; most come in one.
+    fn message(&mut self, descriptor: Descriptor, parts: &[&[u8]], depth: usize) -> Result<(), DecodeError> {
+        if !self.matters(descriptor) {
             return Ok(());
         }
         let Some(depth) = depth.checked_sub(1) else { return Err(malformed("too deep")) };
         let fields = descriptor.fields();
         let mut seen = 0u128;
         let mut nested: SmallVec<[(u32, &[u8]); 8]> = SmallVec::new();
-        for entry in Entries(bytes) {
+        for entry in parts.iter().flat_map(|part| Entries(part)) {
             let entry = entry?;
             let Some(position) = descriptor.position(entry.number) else { continue };
             let field = &fields[position];
@@ -48,9 +55,16 @@ impl Check {
                     seen &= !(1 << position);
                     continue;
                 }
-                (Kind::Message, Payload::Bytes(payload)) if field.message().is_demanding() => {
-                    nested.push((entry.number, payload));
+                (Kind::Message, Payload::Bytes(payload)) => {
+                    self.budget.take_message(field.message())?;
+                    if self.matters(field.message()) {
+                        nested.push((entry.number, payload));
+                    }
                 }
+                (Kind::String | Kind::Bytes, Payload::Bytes(text)) => self.budget.take_text(text)?,
+                // A list of numbers may come packed; a byte is enough for one.
+                (_, Payload::Bytes(packed)) => self.budget.take_numbers(packed.len())?,
+                _ if field.label() == Label::Repeated => self.budget.take_numbers(1)?,
                 _ => {}
             }
             seen |= 1 << position;
@@ -68,6 +82,11 @@ impl Check {
         Ok(())
     }
 
+    /// Whether it must be looked into.
+    fn matters(&self, descriptor: Descriptor) -> bool {
+        descriptor.is_demanding() || self.budget.counts()
+    }
+
     /// All that the wire has for one field, in its order.
     fn field(&mut self, field: &Field, payloads: &[(u32, &[u8])], depth: usize) -> Result<(), DecodeError> {
         let length = self.path.len();
@@ -79,19 +98,13 @@ impl Check {
                 let _ = write!(self.path, "[{index}].");
                 match field.label() {
                     Label::Map => self.map_entry(field.message(), payload, depth)?,
-                    _ => self.message(field.message(), payload, depth)?,
+                    _ => self.message(field.message(), slice::from_ref(payload), depth)?,
                 }
             }
         } else {
             self.path.push('.');
-            match payloads {
-                [(_, payload)] => self.message(field.message(), payload, depth)?,
-                // A singular message that comes in parts is the sum of its parts.
-                parts => {
-                    let whole: Vec<u8> = parts.iter().flat_map(|(_, part)| *part).copied().collect();
-                    self.message(field.message(), &whole, depth)?;
-                }
-            }
+            let parts: SmallVec<[&[u8]; 4]> = payloads.iter().map(|(_, part)| *part).collect();
+            self.message(field.message(), &parts, depth)?;
         }
         self.path.truncate(length);
         Ok(())
@@ -100,14 +113,20 @@ impl Check {
     /// An entry without a value holds an empty one.
     fn map_entry(&mut self, entry: Descriptor, bytes: &[u8], depth: usize) -> Result<(), DecodeError> {
         let Some(value) = entry.position(2).map(|position| &entry.fields()[position]) else { return Ok(()) };
-        let mut payload: &[u8] = &[];
+        let mut parts: SmallVec<[&[u8]; 1]> = SmallVec::new();
         for part in Entries(bytes) {
-            if let Entry { number: 2, payload: Payload::Bytes(last) } = part? {
-                payload = last;
+            let part = part?;
+            let Payload::Bytes(payload) = part.payload else { continue };
+            match (part.number, value.kind()) {
+                (2, Kind::Message) => parts.push(payload),
+                _ => self.budget.take_text(payload)?,
             }
         }
+        if value.kind() != Kind::Message {
+            return Ok(());
+        }
         self.path.push_str("value.");
-        self.message(value.message(), payload, depth)
+        self.message(value.message(), &parts, depth)
     }
 
     fn report(&mut self, field: &Field) {
