@@ -372,10 +372,12 @@ mod tests {
         fs::write(place.join("x"), "public").unwrap();
         let (stop, secret) = (std::sync::atomic::AtomicBool::new(false), home.path().join("secret"));
         fs::write(&secret, "secret").unwrap();
-        let mut read = 0;
+        let (mut read, mut rounds) = (0, 0);
         std::thread::scope(|scope| {
             scope.spawn(|| swap(&place, &secret, &stop));
-            for _ in 0..5_000 {
+            // On a busy machine the swapping thread may stand still for long where nothing can be read.
+            while rounds < 5_000 || (read < 100 && rounds < 1_000_000) {
+                rounds += 1;
                 match files.read("/frameworks/f/sub/x", 0, None) {
                     Ok((_, data)) => {
                         // A file that was just made may be empty yet.
@@ -389,7 +391,7 @@ mod tests {
             }
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
         });
-        assert!(read > 100, "{read} of 5000 were read");
+        assert!(read >= 100, "{read} of {rounds} were read");
     }
 
     #[test]
