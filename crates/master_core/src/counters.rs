@@ -90,11 +90,18 @@ pub struct Counters {
     ends: BTreeMap<(i32, i32, i32), u64>,
     /// What became of operations, by type and state, as the enums' numbers.
     operations: BTreeMap<(i32, i32), u64>,
+    /// Messages of v0 drivers, by the principals of their frameworks.
+    messages: BTreeMap<String, u64>,
 }
 
 impl Default for Counters {
     fn default() -> Counters {
-        Counters { counts: [0; NAMES.len()], ends: BTreeMap::new(), operations: BTreeMap::new() }
+        Counters {
+            counts: [0; NAMES.len()],
+            ends: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            messages: BTreeMap::new(),
+        }
     }
 }
 
@@ -122,6 +129,22 @@ impl Counters {
 
     pub(crate) fn operations(&self, kind: operation::Type, state: OperationState) -> u64 {
         self.operations.get(&(kind.into(), state.into())).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn add_message(&mut self, principal: &str) {
+        match self.messages.get_mut(principal) {
+            Some(count) => *count += 1,
+            None => drop(self.messages.insert(principal.to_owned(), 1)),
+        }
+    }
+
+    pub(crate) fn messages(&self, principal: &str) -> u64 {
+        self.messages.get(principal).copied().unwrap_or(0)
+    }
+
+    /// No framework is left that has this principal.
+    pub(crate) fn forget_messages(&mut self, principal: &str) {
+        self.messages.remove(principal);
     }
 
     /// Counts the end of a task; states that are no end are not counted.

@@ -13,7 +13,7 @@ use stdx::Tick;
 use crate::state::{Framework, Phase, State};
 
 impl State {
-    /// Everything below `master/`. Walks all tasks: ask for it when somebody reads.
+    /// Everything below `master/`, and what is counted of each principal below `frameworks/`. Walks all tasks: ask for it when somebody reads.
     pub fn metrics(&self, now: Tick) -> BTreeMap<String, f64> {
         let mut all: BTreeMap<String, f64> = self.counters.iter().map(|(name, count)| (name, count as f64)).collect();
         let mut set = |name: &str, value: f64| {
@@ -65,6 +65,13 @@ impl State {
             }
         }
         self.add_operations(&mut all);
+        for principal in self.frameworks.values().filter_map(|framework| framework.info.principal.as_deref()) {
+            // Messages of drivers are taken in the order they come, and none is put off.
+            for what in ["messages_received", "messages_processed"] {
+                let count = self.counters.messages(principal) as f64;
+                all.insert(format!("frameworks/{}/{what}", one_part(principal)), count);
+            }
+        }
         let completed = self.completed_frameworks.iter().map(AsRef::as_ref);
         for framework in self.frameworks.values().chain(completed) {
             add_framework(framework, &mut all);
@@ -172,12 +179,22 @@ fn names(name: impl Fn(i32) -> Option<&'static str>) -> Vec<(i32, &'static str)>
 }
 
 fn percent_encoded(name: &str) -> String {
-    let mut encoded = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
+    encoded(name, |c| !c.is_ascii_alphanumeric() && !"-_.~".contains(c))
+}
+
+/// A principal as Mesos writes it, unless it would not be one part of a metric's name.
+fn one_part(principal: &str) -> String {
+    encoded(principal, |c| matches!(c, '/' | '%') || c.is_control())
+}
+
+fn encoded(text: &str, is_special: impl Fn(char) -> bool) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_special(c) {
+            let mut bytes = [0; 4];
+            c.encode_utf8(&mut bytes).bytes().for_each(|byte| encoded.push_str(&format!("%{byte:02X}")));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            encoded.push(c);
         }
     }
     encoded
@@ -189,7 +206,9 @@ mod tests {
 
     #[test]
     fn names_of_frameworks_are_encoded() {
-        assert_eq!(percent_encoded("my framework/1"), "my%20framework%2F1");
+        assert_eq!(percent_encoded("my framework/1ü"), "my%20framework%2F1%C3%BC");
+        assert_eq!(one_part("me@example.com"), "me@example.com");
+        assert_eq!(one_part("a/b%"), "a%2Fb%25");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use resources::{Name, Quantities, Resources};
 use stdx::Tick;
 use transport::inbox::Waiting;
 
-use crate::runtime::Allocation;
+use crate::traffic::Allocation;
 
 /// What is not in the view.
 #[derive(Clone, Copy, Debug)]
@@ -21,13 +21,24 @@ pub struct Around {
     pub per_framework: bool,
 }
 
-/// So many frameworks have series of their own.
+/// So many frameworks, and so many principals, have series of their own.
 const FRAMEWORKS_MAX: usize = 100;
 
 pub fn add(state: &State, allocation: &Allocation, around: Around, snapshot: &mut Snapshot) {
     // Frameworks that are over have no series, and of very many only those that were there first.
     let with_series: BTreeSet<&str> = state.frameworks.keys().take(FRAMEWORKS_MAX).map(|id| id.as_str()).collect();
+    let mut principals: BTreeSet<String> = BTreeSet::new();
     for (name, value) in state.metrics(around.now) {
+        if let Some(principal) = principal_of(&name) {
+            if principals.len() < FRAMEWORKS_MAX {
+                principals.insert(principal.to_owned());
+            }
+            match principals.contains(principal) {
+                true => snapshot.put(name, value),
+                false => snapshot.put_for_json(name, value),
+            }
+            continue;
+        }
         match framework_of(&name) {
             None => snapshot.put(name, value),
             Some(_) if !around.per_framework => {}
@@ -56,6 +67,11 @@ pub fn add(state: &State, allocation: &Allocation, around: Around, snapshot: &mu
 /// The framework that a number is of.
 fn framework_of(name: &str) -> Option<&str> {
     name.strip_prefix("master/frameworks/")?.split('/').nth(1)
+}
+
+/// The principal that a number is of.
+fn principal_of(name: &str) -> Option<&str> {
+    name.strip_prefix("frameworks/")?.split('/').next()
 }
 
 fn add_allocator(state: &State, allocation: &Allocation, snapshot: &mut Snapshot) {
@@ -116,5 +132,7 @@ mod tests {
     fn the_framework_of_a_number_is_found() {
         assert_eq!(framework_of("master/frameworks/a%2Fb/id-0001/calls/accept"), Some("id-0001"));
         assert_eq!(framework_of("master/frameworks_active"), None);
+        assert_eq!(principal_of("frameworks/a%2Fb/messages_received"), Some("a%2Fb"));
+        assert_eq!(principal_of("frameworks_not_shown"), None);
     }
 }

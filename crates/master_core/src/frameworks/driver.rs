@@ -37,6 +37,10 @@ impl Master {
             self.state.counters.add(Counter::DroppedMessages);
             return;
         }
+        let framework = self.by_driver.get(&from).and_then(|id| self.state.frameworks.get(id));
+        if let Some(principal) = framework.and_then(|framework| framework.info.principal.as_deref()) {
+            self.state.counters.add_message(principal);
+        }
         match message {
             FromDriver::Call(call) => self.on_driver_call(from, *call, step),
             FromDriver::Register(info) => {

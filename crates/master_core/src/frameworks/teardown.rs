@@ -63,6 +63,11 @@ impl Master {
         }
         self.record_removal(id, step);
         let Some(framework) = self.state.frameworks.take(id) else { return };
+        if let Some(principal) = &framework.info.principal
+            && !self.state.frameworks.values().any(|other| other.info.principal.as_ref() == Some(principal))
+        {
+            self.state.counters.forget_messages(principal);
+        }
         let mut framework = std::sync::Arc::unwrap_or_clone(framework);
         framework.link = Link::Disconnected;
         framework.failover_timer = None;

@@ -178,6 +178,8 @@ pub(super) const CATALOG: &[Description] = &[
         Gauge,
         "Whether a framework wants no offers for a role: 1 or 0.",
     ),
+    d("frameworks/<principal>/messages_received", Counter, "Messages of drivers whose frameworks have a principal."),
+    d("frameworks/<principal>/messages_processed", Counter, "Those of them that were acted upon."),
     d("frameworks_not_shown", Gauge, "Frameworks without figures of their own here, because there are too many."),
     // The allocator.
     d("allocator/event_queue_dispatches", Gauge, "Always 0: the master calls its allocator, nothing waits for it."),

@@ -133,6 +133,12 @@ fn translate(metric: &str) -> Name {
     while let [part, tail @ ..] = rest {
         rest = tail;
         match (*part, tail) {
+            ("frameworks", [principal, what]) if source.is_empty() => {
+                labels.push(("principal", percent_decode(principal)));
+                name.extend(["principal".to_owned(), clean(what)]);
+                source.push(format!("frameworks/<principal>/{}", what.replace(['\n', '\\'], " ")));
+                rest = &[];
+            }
             ("frameworks", [framework, id, after @ ..]) if !after.is_empty() => {
                 labels.push(("framework", percent_decode(framework)));
                 labels.push(("framework_id", (*id).to_owned()));
@@ -284,6 +290,7 @@ meseta_registrar_state_store_seconds_count 2
         registry.pull_many("some", |snapshot| {
             snapshot.put("slave/tasks_failed", 3.0);
             snapshot.put("slave/tasks_running", 2.0);
+            snapshot.put("frameworks/a%2Fb/messages_received", 4.0);
             snapshot.put_for_json("master/frameworks/f/1/calls", 1.0);
             let labels = [("container_id", "c\"1".to_owned())];
             snapshot.put_labeled("container/oom_kills", &labels, 1.0);
@@ -293,6 +300,9 @@ meseta_registrar_state_store_seconds_count 2
 # TYPE meseta_container_oom_kills_total counter
 meseta_container_oom_kills_total{container_id="c\"1"} 1
 meseta_container_oom_kills_total{container_id="c2"} 0
+# HELP meseta_principal_messages_received_total Messages of drivers whose frameworks have a principal. (frameworks/<principal>/messages_received)
+# TYPE meseta_principal_messages_received_total counter
+meseta_principal_messages_received_total{principal="a/b"} 4
 # HELP meseta_agent_tasks_failed_total Tasks that failed. (slave/tasks_failed)
 # TYPE meseta_agent_tasks_failed_total counter
 meseta_agent_tasks_failed_total 3
@@ -307,7 +317,7 @@ meseta_agent_tasks_running 2
             lines
         };
         assert_eq!(sorted(&text), sorted(expected));
-        assert_eq!(registry.snapshot().flat().len(), 3);
+        assert_eq!(registry.snapshot().flat().len(), 4);
         assert_eq!(registry.snapshot().undescribed(), Vec::<String>::new());
     }
 
