@@ -178,6 +178,7 @@ fn version() -> Vec<u8> {
         json.field("build_date", BUILD_DATE);
         json.field("build_time", &0.0);
         json.field("build_user", "");
+        commit_fields(json);
         json.field("meseta_version", OWN_VERSION);
         json.field("version", API_VERSION);
     });

@@ -96,6 +96,7 @@ pub fn weights(state: &State) -> Vec<u8> {
 
 fn write_state(json: &mut Writer, state: &State, process: Process<'_>) {
     endpoints::version_fields(json);
+    endpoints::commit_fields(json);
     json.field("start_time", &process.started.as_secs_f64());
     if let Some(elected) = state.elected {
         json.field("elected_time", &elected.as_secs_f64());

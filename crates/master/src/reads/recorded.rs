@@ -17,7 +17,7 @@ use super::{
     legacy::{self, Document, Process, Query},
     metrics, v1,
 };
-use crate::runtime::Allocation;
+use crate::traffic::Allocation;
 
 fn recorded(name: &str) -> Value {
     let path = format!("{}/testdata/mesos_1.11/{name}.json", env!("CARGO_MANIFEST_DIR"));
@@ -64,8 +64,14 @@ fn every_number_is_described_to_prometheus() {
 
 #[test]
 fn legacy_documents_have_the_shape_of_mesos() {
+    let mut state = document(Document::State, "/");
+    // The commit is left out of what was recorded.
+    let left_out = ["git_sha", "git_tag"];
+    let fields = state.as_object_mut().expect("an object");
+    assert!(left_out.iter().all(|name| fields.get(*name).is_some_and(Value::is_string)));
+    fields.retain(|name, _| !left_out.contains(&name.as_str()));
+    assert_same_shape("state", &state);
     for (name, which) in [
-        ("state", Document::State),
         ("state-summary", Document::StateSummary),
         ("slaves", Document::Slaves),
         ("frameworks", Document::Frameworks),
@@ -93,6 +99,22 @@ fn operator_reads_have_the_shape_of_mesos() {
     let state = answer(Type::GetState);
     let parts: Vec<&str> = state["get_state"].as_object().expect("an object").keys().map(String::as_str).collect();
     assert_eq!(parts, ["get_tasks", "get_executors", "get_frameworks", "get_agents"]);
+}
+
+/// Whoever asks for tasks hears of those of frameworks that are over, too.
+#[test]
+fn tasks_of_completed_frameworks_are_shown() {
+    let state = cluster::state();
+    let over = state.completed_frameworks.iter().flat_map(|framework| framework.completed_tasks.iter());
+    let over: Vec<&str> = over.map(|task| task.id.as_str()).collect();
+    assert!(!over.is_empty());
+    for (document, list) in
+        [(answer(Type::GetTasks), "get_tasks"), (answer(Type::GetState)["get_state"].clone(), "get_tasks")]
+    {
+        let shown = document[list]["completed_tasks"].as_array().expect("a list");
+        let shown: Vec<&str> = shown.iter().filter_map(|task| task["task_id"]["value"].as_str()).collect();
+        assert!(over.iter().all(|id| shown.contains(id)), "{over:?} in {shown:?}");
+    }
 }
 
 /// The amounts are those of the same tasks, offers and reservations.
