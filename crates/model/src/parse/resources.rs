@@ -2,7 +2,7 @@
 
 use super::ids;
 use ::resources::{Quantity, Resource, Resources};
-use proto::v1;
+use proto::{v1, wire};
 use std::collections::BTreeSet;
 
 /// Reads resources and checks each by itself.
@@ -23,6 +23,26 @@ pub fn sound(resources: &Resources) -> Result<(), String> {
                  resources"
             ));
         }
+    }
+    Ok(())
+}
+
+/// What a reservation or a volume may say about itself, in bytes: offers, documents and agents repeat it.
+const DESCRIPTION_MAX: usize = 16 << 10;
+
+/// Whether a resource says no more about its reservation and its disk than may be kept.
+pub fn light(resource: &Resource) -> Result<(), String> {
+    let reservations = resource.reservations().iter().map(|reservation| {
+        let labels = reservation.labels.iter().flatten().map(wire::len).sum::<usize>();
+        reservation.role.len() + reservation.principal.as_ref().map_or(0, |principal| principal.len()) + labels
+    });
+    let bytes = reservations.sum::<usize>() + resource.disk().map_or(0, wire::len);
+    if bytes > DESCRIPTION_MAX {
+        let name = resource.name();
+        return Err(format!(
+            "The reservation or volume of a '{name}' resource describes itself in {bytes} bytes; at most \
+             {DESCRIPTION_MAX} are allowed"
+        ));
     }
     Ok(())
 }
@@ -122,5 +142,61 @@ pub fn overlap<'a>(parts: impl IntoIterator<Item = &'a Resources>) -> bool {
 pub fn inject_allocation(resources: &mut [v1::Resource], role: &str) {
     for resource in resources {
         resource.allocation_info.get_or_insert_with(|| v1::resource::AllocationInfo { role: Some(role.to_owned()) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        AgentCapabilities,
+        parse::operation::{Asker, reservation, volume},
+    };
+    use ::resources::Resources;
+    use proto::v1::{self, offer::operation, resource::DiskInfo};
+
+    fn reserved(labels: usize, disk: Option<DiskInfo>) -> Vec<v1::Resource> {
+        let label = v1::Label { key: "k".into(), value: Some("x".repeat(labels)) };
+        let reservation = v1::resource::ReservationInfo {
+            role: Some("r".into()),
+            r#type: Some(v1::resource::reservation_info::Type::Dynamic.into()),
+            labels: Some(v1::Labels { labels: vec![label] }),
+            ..Default::default()
+        };
+        vec![v1::Resource {
+            name: "disk".into(),
+            r#type: v1::value::Type::Scalar.into(),
+            scalar: Some(v1::value::Scalar { value: 10.0 }),
+            reservations: vec![reservation],
+            disk: disk.map(Box::new),
+            ..Default::default()
+        }]
+    }
+
+    /// Whatever stays with an agent after the call is of a bounded size.
+    #[test]
+    fn reservations_and_volumes_describe_themselves_briefly() {
+        let reserve = |labels| {
+            let call = operation::Reserve { resources: reserved(labels, None), source: Vec::new() };
+            reservation::reserve(&call, AgentCapabilities::ALL, Asker::default())
+        };
+        assert_eq!(reserve(16_000), Ok(()));
+        let why = reserve(20_000).expect_err("too much");
+        assert!(why.contains("'disk' resource describes itself in 20") && why.contains("at most 16384"), "{why}");
+
+        let create = |labels: usize, path: usize| {
+            let disk = DiskInfo {
+                persistence: Some(v1::resource::disk_info::Persistence { id: "p".into(), principal: None }),
+                volume: Some(v1::Volume {
+                    container_path: "x".repeat(path),
+                    mode: v1::volume::Mode::Rw.into(),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            };
+            let call = operation::Create { volumes: reserved(labels, Some(disk)) };
+            volume::create(&call, &Resources::default(), AgentCapabilities::ALL, Asker::default())
+        };
+        assert_eq!(create(1000, 1000), Ok(()));
+        assert!(create(10_000, 10_000).expect_err("too much").contains("at most 16384"));
     }
 }

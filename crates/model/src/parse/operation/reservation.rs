@@ -1,7 +1,7 @@
 //! RESERVE and UNRESERVE by themselves: whether these resources may be reserved by whoever asks, and given back.
 
 use super::{Asker, sound};
-use crate::capabilities::AgentCapabilities;
+use crate::{capabilities::AgentCapabilities, parse::resources as usable};
 use ::resources::{Resource, Resources};
 use proto::v1::offer::operation;
 
@@ -20,6 +20,7 @@ pub fn reserve(reserve: &operation::Reserve, agent: AgentCapabilities, asker: As
 }
 
 fn reservable(resource: &Resource, agent: AgentCapabilities, asker: Asker<'_>) -> Result<(), String> {
+    usable::light(resource)?;
     let Some(reservation) = resource.reservations().last().filter(|reservation| reservation.dynamic) else {
         return Err(format!("Resource {resource} is not dynamically reserved"));
     };

@@ -21,6 +21,7 @@ pub fn create(
 }
 
 fn creatable(volume: &Resource, agent: AgentCapabilities, asker: Asker<'_>) -> Result<(), String> {
+    usable::light(volume)?;
     if let Some((id, capabilities)) = asker.framework
         && volume.is_shared()
         && !capabilities.shared_resources
