@@ -5,6 +5,9 @@ mod leading;
 mod maintenance;
 mod operator;
 mod quota;
+mod reach;
+#[cfg(test)]
+mod realms;
 mod resources;
 mod scheduler;
 mod teardown;
@@ -38,8 +41,8 @@ use crate::{
         metrics::{self, Around},
         v1,
     },
-    runtime::Inbox,
     seat::Seat,
+    traffic::Inbox,
 };
 
 /// Serves every endpoint of a master.
@@ -324,6 +327,9 @@ impl Handler for Endpoints {
 
     /// A message that is none of an agent's or a driver's is answered as delivered, as libprocess does, and dropped.
     async fn deliver(&self, message: Message) -> bool {
+        if !reach::is_answerable(&message) {
+            return true;
+        }
         if self.peers.deliver(&message) {
             return true;
         }
