@@ -11,7 +11,7 @@ use transport::{
     },
 };
 
-use crate::runtime::Inbox;
+use crate::traffic::Inbox;
 
 const REALMS: Realms = Realms {
     readonly: "mesos-master-readonly",

@@ -1,7 +1,8 @@
 //! A master as a program: flags, wiring, the loop. Knows which adapter carries out which effect; decides nothing.
 //!
 //! `start` brings up a master inside a running runtime, for `meseta master` and `meseta dev`. `flags` and `settings`
-//! read what the operator wants, `runtime` is the loop, `http` the endpoints, `reads` what they show.
+//! read what the operator wants, `traffic` is what goes in and out of the loop in `runtime`, `http` the endpoints,
+//! `reads` what they show.
 
 mod authentication;
 pub mod flags;
@@ -10,6 +11,7 @@ mod reads;
 mod runtime;
 mod seat;
 mod settings;
+mod traffic;
 mod whitelist;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -27,9 +29,10 @@ use transport::{Node, Server, inbox, libprocess::NodeConfig};
 use crate::{
     authentication::Authentication,
     http::{About, Endpoints},
-    runtime::{Inbox, Loop},
+    runtime::Loop,
     seat::{Failure, Seat},
     settings::Settings,
+    traffic::Inbox,
     whitelist::Whitelist,
 };
 

@@ -1,79 +1,25 @@
 //! The loop: one task owns the core, feeds it what arrives, and carries out its effects. It never waits for an effect.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
+    collections::HashMap,
     time::{Duration, Instant},
 };
 
-use coordination::{Outcome, registrar::OnOutcome};
-use master_core::{
-    Actor, Effect, Effects, Event, Input, Lap, Master, PersistError, Reply, State, Stopwatch, Ticket, recording,
-};
+use master_core::{Actor, Effect, Effects, Event, Input, Lap, Master, State, Stopwatch, Ticket, recording};
 use observe::{flight::Flight, metrics};
-use proto::v1;
-use resources::Quantities;
 use stdx::{
     ConnectionId, RequestId,
     clock::{self, Clock},
 };
 use transport::{
     Node,
-    inbox::{
-        self, Traffic,
-        turns::{self, Owner, Peers},
-    },
-    stream,
+    inbox::turns::{self, Owner, Peers},
 };
 
-use crate::seat::Seat;
-
-/// The ticket of a write that nobody waits for.
-pub const NO_TICKET: Ticket = Ticket::MAX;
-
-/// What goes in and out of a master's loop.
-pub struct MasterTraffic;
-
-impl Traffic for MasterTraffic {
-    type Event = Event;
-    type Reply = Reply;
-    type View = State;
-    type Figures = Allocation;
-    type Streamed = Box<v1::scheduler::Event>;
-
-    fn wake() -> Event {
-        Event::Wake
-    }
-
-    fn closed(conn: ConnectionId) -> Event {
-        Event::Closed { conn: conn.0 }
-    }
-
-    /// Offers are many and alike, so they are counted only.
-    fn weigh(event: &Box<v1::scheduler::Event>) -> usize {
-        const OFFER: usize = 3 << 10;
-        match &event.offers {
-            Some(offers) => offers.offers.len() * OFFER,
-            None => stream::weight(event),
-        }
-    }
-}
-
-/// Of the allocator's books, what does not follow from the state.
-#[derive(Clone, Debug, Default)]
-pub struct Allocation {
-    /// Cycles begun.
-    pub runs: u64,
-    /// The dominant share of each role.
-    pub shares: BTreeMap<Arc<str>, f64>,
-    /// How many offer filters are in force, of the roles that have any.
-    pub filters: BTreeMap<Arc<str>, usize>,
-    /// What counts, or would count, against the quotas of the roles that have something or a quota.
-    pub consumed: BTreeMap<String, Quantities>,
-}
-
-pub type Inbox = inbox::Inbox<MasterTraffic>;
-pub type Arrivals = inbox::Arrivals<MasterTraffic>;
+use crate::{
+    seat::Seat,
+    traffic::{Allocation, Arrivals, MasterTraffic},
+};
 
 /// The core and everything an effect may touch.
 pub struct Loop {
@@ -248,19 +194,4 @@ impl Writes {
         }
         self.waiting.set(self.begun.len() as f64);
     }
-}
-
-/// Turns what the registrar reports into events.
-pub fn on_outcome(inbox: Inbox) -> OnOutcome {
-    Box::new(move |ticket, outcome| {
-        if ticket == NO_TICKET {
-            return;
-        }
-        let outcome = match outcome {
-            Outcome::Stored => Ok(()),
-            Outcome::Refused(refusal) => Err(PersistError(refusal.to_string())),
-            Outcome::Failed(why) => Err(PersistError(why)),
-        };
-        inbox.put_blocking(Event::Persisted { ticket, outcome });
-    })
 }

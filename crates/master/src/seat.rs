@@ -7,20 +7,21 @@ use std::{
 };
 
 use coordination::{
-    Candidacy, Leadership, Lease, Registrar, Standing, Store, Ticket,
+    Candidacy, Leadership, Lease, Outcome, Registrar, Standing, Store, Ticket,
     candidacy::{Config, Epoch},
+    registrar::OnOutcome,
     space::Connect,
 };
-use master_core::Event;
+use master_core::{Event, PersistError};
 use observe::metrics;
 use proto::v1;
 use registry::{Operation, Registry};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{
-    runtime::{self, Inbox, NO_TICKET},
-    settings::Settings,
-};
+use crate::{settings::Settings, traffic::Inbox};
+
+/// The ticket of a write that nobody waits for.
+const NO_TICKET: Ticket = Ticket::MAX;
 
 /// What loop, endpoints and program share. Clones are the same seat.
 #[derive(Clone)]
@@ -119,8 +120,7 @@ pub fn alone(
     let opening = std::time::Instant::now();
     let described = store.describe();
     tracing::info!(registry = described, "opened the registry");
-    let (registrar, registry) =
-        Registrar::start(store, runtime::on_outcome(inbox.clone())).map_err(|e| e.to_string())?;
+    let (registrar, registry) = Registrar::start(store, on_outcome(inbox.clone())).map_err(|e| e.to_string())?;
     metrics.timer("registrar/state_fetch").record(opening.elapsed());
     let registry = apply_flags(&settings.first_operations()?, registry, &registrar)?;
     let standing = Standing {
@@ -231,12 +231,27 @@ fn take_office(
     first: &[Operation],
     inbox: &Inbox,
 ) -> Result<Registry, String> {
-    let registrar = Registrar::resume(store, registry.clone(), runtime::on_outcome(inbox.clone()));
+    let registrar = Registrar::resume(store, registry.clone(), on_outcome(inbox.clone()));
     let registrar = registrar.map_err(|e| e.to_string())?;
     tracing::info!(epoch, agents = registry.agents.len(), "took over the registry");
     let registry = apply_flags(first, registry, &registrar)?;
     seat.sit(registrar, lease);
     Ok(registry)
+}
+
+/// Turns what the registrar reports into events.
+fn on_outcome(inbox: Inbox) -> OnOutcome {
+    Box::new(move |ticket, outcome| {
+        if ticket == NO_TICKET {
+            return;
+        }
+        let outcome = match outcome {
+            Outcome::Stored => Ok(()),
+            Outcome::Refused(refusal) => Err(PersistError(refusal.to_string())),
+            Outcome::Failed(why) => Err(PersistError(why)),
+        };
+        inbox.put_blocking(Event::Persisted { ticket, outcome });
+    })
 }
 
 /// Weights and groups given by flag count only for a registry that has none.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, io, path::PathBuf, time::Duration};
 
 use master_core::Event;
 
-use crate::runtime::Inbox;
+use crate::traffic::Inbox;
 
 /// As often as a master of Mesos reads it.
 const INTERVAL: Duration = Duration::from_secs(5);
