@@ -14,12 +14,9 @@ use crate::{
     state::{Framework, Task},
 };
 
-/// What an ended task or framework, or one of a task's statuses, may weigh before it is stripped.
-const KEPT_MAX: usize = 16 << 10;
-/// Of a heavy status, as much of the message is kept.
-const TEXT_MAX: usize = 4 << 10;
-/// Of a task, as many statuses are kept.
-const STATUSES_MAX: usize = 64;
+/// What an ended task or framework may weigh before it is stripped, as each of a task's statuses
+/// (`model::history`).
+const KEPT_MAX: usize = model::history::STATUS_BYTES_MAX;
 
 pub(crate) fn check_framework(
     config: &Config,
@@ -47,38 +44,6 @@ fn check(what: &str, bytes: usize, max: usize, flag: &str) -> Result<(), String>
     }
 }
 
-/// A status as a task's row keeps it.
-pub(crate) fn kept_status(status: &v1::TaskStatus) -> v1::TaskStatus {
-    if wire::len(status) - status.data.as_ref().map_or(0, |data| data.len()) <= KEPT_MAX {
-        return v1::TaskStatus { data: None, ..status.clone() };
-    }
-    let message = status.message.as_deref().map(|text| {
-        let end = (0..=TEXT_MAX.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.get(..end).unwrap_or_default().to_owned()
-    });
-    v1::TaskStatus {
-        task_id: status.task_id.clone(),
-        state: status.state,
-        message,
-        source: status.source,
-        reason: status.reason,
-        agent_id: status.agent_id.clone(),
-        executor_id: status.executor_id.clone(),
-        timestamp: status.timestamp,
-        uuid: status.uuid.clone(),
-        healthy: status.healthy,
-        unreachable_time: status.unreachable_time,
-        ..Default::default()
-    }
-}
-
-/// Keeps the latest statuses of a task, and the first.
-pub(crate) fn bound_statuses(statuses: &mut Vec<v1::TaskStatus>) {
-    if statuses.len() > STATUSES_MAX {
-        statuses.drain(1..=statuses.len() - STATUSES_MAX);
-    }
-}
-
 impl Framework {
     /// Takes an ended task into the history.
     pub(crate) fn remember(&mut self, mut task: Arc<Task>, cap: usize) {
@@ -88,7 +53,7 @@ impl Framework {
             proto.discovery = None;
             proto.container = None;
             proto.health_check = None;
-            proto.statuses.iter_mut().for_each(|status| *status = kept_status(status));
+            model::history::lighten(proto);
         }
         self.completed_tasks.push(task, cap);
     }
@@ -126,30 +91,5 @@ mod tests {
         assert!(check_executor(&config, &executor).is_err());
         let passing = v1::TaskInfo { data: Some(vec![0; 8 << 20].into()), ..Default::default() };
         assert_eq!(check_task(&config, &passing), Ok(()), "data is for the executor");
-    }
-
-    #[test]
-    fn a_heavy_status_keeps_what_happened_and_the_beginning_of_its_message() {
-        let status = v1::TaskStatus {
-            state: v1::TaskState::TaskFailed.into(),
-            message: Some("ü".repeat(1 << 20)),
-            labels: heavy_labels(1 << 20),
-            data: Some(vec![0; 1 << 20].into()),
-            ..Default::default()
-        };
-        let kept = kept_status(&status);
-        assert_eq!(kept.state(), v1::TaskState::TaskFailed);
-        assert!(wire::len(&kept) < KEPT_MAX && kept.message.is_some_and(|text| text.starts_with("üü")));
-        let light = v1::TaskStatus { message: Some("m".into()), labels: heavy_labels(10), ..Default::default() };
-        assert_eq!(kept_status(&light), light);
-    }
-
-    #[test]
-    fn statuses_are_bounded_in_number() {
-        let mut statuses: Vec<v1::TaskStatus> =
-            (0..200).map(|n| v1::TaskStatus { timestamp: Some(f64::from(n)), ..Default::default() }).collect();
-        bound_statuses(&mut statuses);
-        let (first, last) = (statuses[0].timestamp, statuses.last().and_then(|status| status.timestamp));
-        assert_eq!((statuses.len(), first, last), (STATUSES_MAX, Some(0.0), Some(199.0)));
     }
 }

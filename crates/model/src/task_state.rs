@@ -1,9 +1,6 @@
-//! The states of a task: which are final, which may follow which, and which of a task's two states is meant.
+//! The states of a task: which are final, and which may follow which.
 
-use proto::{
-    internal,
-    v1::{self, TaskState},
-};
+use proto::v1::TaskState;
 
 /// Every state, for tests and tables.
 pub const ALL: [TaskState; 14] = [
@@ -84,16 +81,6 @@ pub fn as_seen_by(state: TaskState, partition_aware: bool) -> TaskState {
     }
 }
 
-/// The newest state that an update tells of, which may be ahead of the one it reports. It drives the accounting.
-pub fn latest_of(update: &internal::StatusUpdate) -> TaskState {
-    update.latest_state.and_then(|state| TaskState::try_from(state).ok()).unwrap_or_else(|| update.status.state())
-}
-
-/// The state that the framework was last told: what reconciliation answers with.
-pub fn forwarded_of(task: &v1::Task) -> TaskState {
-    task.status_update_state.and_then(|state| TaskState::try_from(state).ok()).unwrap_or_else(|| task.state())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,20 +115,5 @@ mod tests {
             let hidden = [TaskDropped, TaskUnreachable, TaskGone, TaskGoneByOperator, TaskUnknown].contains(&state);
             assert_eq!(as_seen_by(state, false), if hidden { TaskLost } else { state });
         }
-    }
-
-    #[test]
-    fn the_latest_state_wins_over_the_reported_one() {
-        let mut update = internal::StatusUpdate::default();
-        update.status.set_state(TaskRunning);
-        assert_eq!(latest_of(&update), TaskRunning);
-        update.set_latest_state(TaskFinished);
-        assert_eq!(latest_of(&update), TaskFinished);
-
-        let mut task = v1::Task::default();
-        task.set_state(TaskFinished);
-        assert_eq!(forwarded_of(&task), TaskFinished);
-        task.set_status_update_state(TaskRunning);
-        assert_eq!(forwarded_of(&task), TaskRunning);
     }
 }

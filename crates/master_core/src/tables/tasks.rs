@@ -21,13 +21,12 @@ pub struct Task {
 impl Task {
     /// The latest state, which says whether the task still holds its resources.
     pub fn state(&self) -> TaskState {
-        TaskState::try_from(self.proto.state).unwrap_or(TaskState::TaskUnknown)
+        model::history::state(&self.proto)
     }
 
     /// The state and the uuid of the last update that went to the framework.
     pub fn forwarded(&self) -> Option<(TaskState, &Bytes)> {
-        let state = TaskState::try_from(self.proto.status_update_state?).ok()?;
-        Some((state, self.proto.status_update_uuid.as_ref()?))
+        model::history::forwarded(&self.proto)
     }
 
     pub fn is_terminal(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Statuses of tasks: the ones that the master itself sends, and applying any to a task's row. `model::status` builds.
 
 use model::{
-    AgentId, ExecutorId, Refusal, TaskId,
+    AgentId, ExecutorId, Refusal, TaskId, history,
     status::{Build, status},
 };
 use proto::v1::{
@@ -10,7 +10,7 @@ use proto::v1::{
 };
 use stdx::WallTime;
 
-use crate::{state::Task, weight};
+use crate::state::Task;
 
 /// What the master has to say about a task.
 #[derive(Clone, Debug)]
@@ -59,23 +59,11 @@ pub(crate) struct Applied {
 }
 
 impl Task {
-    /// Takes on a status. `latest` is the state the agent knows beyond it, if the status is an old one sent again. A
-    /// terminal state stays; a status in the state of the last one replaces it, and the framework's data is dropped.
+    /// Takes on a status. `latest` is the state the agent knows beyond it, if the status is an old one sent again.
     pub(crate) fn apply(&mut self, status: &v1::TaskStatus, latest: Option<TaskState>) -> Applied {
         let before = self.holds_resources();
-        if !self.is_terminal() {
-            self.proto.state = latest.unwrap_or(status.state()).into();
-        }
-        let released = before && !self.holds_resources();
-        let is_check = matches!(status.reason(), Reason::TaskCheckStatusUpdated | Reason::TaskHealthCheckStatusUpdated)
-            && status.reason.is_some();
-        let repeats = self.proto.statuses.last().is_some_and(|last| last.state == status.state);
-        if repeats {
-            self.proto.statuses.pop();
-        }
-        self.proto.statuses.push(weight::kept_status(status));
-        weight::bound_statuses(&mut self.proto.statuses);
-        Applied { released, notable: is_check || !repeats }
+        let noted = history::note(&mut self.proto, status, latest);
+        Applied { released: before && !self.holds_resources(), notable: noted.is_check || !noted.repeats }
     }
 }
 
@@ -109,25 +97,12 @@ mod tests {
     }
 
     #[test]
-    fn a_status_replaces_its_predecessor_of_the_same_state_and_loses_its_data() {
+    fn checks_and_new_states_are_notable() {
         let mut task = task();
         assert!(task.apply(&status(TaskState::TaskRunning), None).notable);
         assert!(!task.apply(&status(TaskState::TaskRunning), None).notable);
-        let check = v1::TaskStatus {
-            reason: Some(Reason::TaskHealthCheckStatusUpdated.into()),
-            ..status(TaskState::TaskRunning)
-        };
+        let reason = Some(Reason::TaskHealthCheckStatusUpdated.into());
+        let check = v1::TaskStatus { reason, ..status(TaskState::TaskRunning) };
         assert!(task.apply(&check, None).notable);
-        assert_eq!(task.proto.statuses.len(), 1);
-        assert!(task.proto.statuses.iter().all(|status| status.data.is_none()));
-    }
-
-    #[test]
-    fn nothing_follows_a_terminal_state() {
-        let mut task = task();
-        task.apply(&status(TaskState::TaskLost), None);
-        task.apply(&status(TaskState::TaskRunning), None);
-        assert_eq!(task.state(), TaskState::TaskLost);
-        assert_eq!(task.proto.statuses.len(), 2);
     }
 }

@@ -53,8 +53,7 @@ impl Master {
             return;
         };
         if connected && uuid.is_some() {
-            task.proto.status_update_state = Some(status.state);
-            task.proto.status_update_uuid.clone_from(&uuid);
+            model::history::note_forwarded(&mut task.proto, status.state, uuid.as_ref());
         }
         let applied = task.apply(&status, latest);
         if applied.notable {
