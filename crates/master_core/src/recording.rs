@@ -1,7 +1,10 @@
 //! Inputs as bytes, so that a master's run can be recorded and stepped through again. Messages stand as they travel;
-//! the rest is a tag and its fields. Where recordings are kept is `observe`'s.
+//! the rest is a tag and its fields. What a recording begins with is in `beginning`; where recordings are kept is
+//! `observe`'s.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+mod beginning;
+
+use std::{collections::BTreeSet, sync::Arc};
 
 use proto::{
     driver::FromDriver,
@@ -16,100 +19,15 @@ use stdx::{
     pack::{Pack, Unpack},
 };
 
-use crate::{Actor, Config, Event, Input, PersistError};
+pub use self::beginning::Beginning;
+use crate::{Actor, Event, Input, PersistError};
 
-/// What a recording begins with: all that a master is made from. Of the configuration, times, counts and switches.
-#[derive(Clone, Debug)]
-pub struct Beginning {
-    pub info: v1::MasterInfo,
-    pub seed: u64,
-    pub config: Config,
-}
-
-impl Beginning {
-    pub fn encode(&self) -> Vec<u8> {
-        let Beginning { info, seed, config } = self;
-        let mut out = Pack::default();
-        out.bytes(&wire::encode(info)).number(*seed);
-        for time in [
-            config.agent_ping_timeout,
-            config.agent_reregister_timeout,
-            config.offer_timeout.unwrap_or_default(),
-            config.heartbeat_interval,
-            config.registry_gc_interval,
-            config.registry_max_agent_age,
-            config.allocator.interval,
-            config.allocator.coalesce,
-        ] {
-            out.number(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
-        }
-        for count in [
-            config.max_agent_ping_timeouts as usize,
-            config.max_completed_frameworks,
-            config.max_completed_tasks_per_framework,
-            config.max_unreachable_tasks_per_framework,
-            config.registry_max_agent_count,
-        ] {
-            out.number(count as u64);
-        }
-        out.number(config.recovery_agent_removal_limit.to_bits());
-        for switch in [
-            config.authenticate_frameworks,
-            config.authenticate_agents,
-            config.root_submissions,
-            config.require_agent_domain,
-            config.allocator.event_driven,
-        ] {
-            out.number(u64::from(switch));
-        }
-        for bytes in [config.framework_bytes_max, config.task_bytes_max] {
-            out.number(bytes as u64);
-        }
-        out.take()
-    }
-
-    pub fn decode(bytes: &[u8]) -> Option<Beginning> {
-        let mut from = Unpack::new(bytes);
-        let info = wire::decode(from.bytes()?).ok()?;
-        let seed = from.number()?;
-        let mut time = || from.number().map(Duration::from_nanos);
-        let mut config = Config {
-            agent_ping_timeout: time()?,
-            agent_reregister_timeout: time()?,
-            offer_timeout: time().filter(|time| !time.is_zero()),
-            heartbeat_interval: time()?,
-            registry_gc_interval: time()?,
-            registry_max_agent_age: time()?,
-            ..Config::default()
-        };
-        config.allocator.interval = time()?;
-        config.allocator.coalesce = time()?;
-        let mut count = || from.number().and_then(|count| usize::try_from(count).ok());
-        config.max_agent_ping_timeouts = u32::try_from(count()?).ok()?;
-        config.max_completed_frameworks = count()?;
-        config.max_completed_tasks_per_framework = count()?;
-        config.max_unreachable_tasks_per_framework = count()?;
-        config.registry_max_agent_count = count()?;
-        config.recovery_agent_removal_limit = f64::from_bits(from.number()?);
-        let mut switch = || from.number().map(|switch| switch != 0);
-        config.authenticate_frameworks = switch()?;
-        config.authenticate_agents = switch()?;
-        config.root_submissions = switch()?;
-        config.require_agent_domain = switch()?;
-        config.allocator.event_driven = switch()?;
-        // Older recordings end here; nothing was too large for their masters.
-        let mut bytes = || from.number().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
-        config.framework_bytes_max = bytes();
-        config.task_bytes_max = bytes();
-        Some(Beginning { info, seed, config })
-    }
-}
-
-/// One input. `None` for the one kind that cannot be told: what an old driver's message became.
+/// One input; `None` for a call that cannot be put into a driver's words, which is none of a driver's.
 pub fn encode(input: &Input) -> Option<Vec<u8>> {
+    let Input { now: Tick(now), wall: WallTime(wall), event } = input;
     let mut out = Pack::default();
-    out.number(input.now.0).number(input.wall.0 as u64);
-    match &input.event {
+    out.number(*now).number(*wall as u64);
+    match event {
         Event::Wake => out.number(0),
         Event::Elected { registry } => out.number(1).bytes(&registry.encode()),
         Event::Deposed => out.number(2),
@@ -125,8 +43,16 @@ pub fn encode(input: &Input) -> Option<Vec<u8>> {
             out.text(&from.to_string()).text(message.name()).bytes(&message.encode())
         }
         Event::FromDriver { from, message } => {
-            let FromDriver::Call(call) = message else { return None };
-            out.number(5).text(&from.to_string()).bytes(&encode_v0(call).ok()?)
+            let from = from.to_string();
+            match message {
+                FromDriver::Call(call) => out.number(5).text(&from).bytes(&encode_v0(call).ok()?),
+                FromDriver::Register(info) => out.number(14).text(&from).bytes(&wire::encode(&**info)),
+                FromDriver::Reregister { info, failover } => {
+                    out.number(15).text(&from).bytes(&wire::encode(&**info)).number(u64::from(*failover))
+                }
+                FromDriver::Deactivate(id) => out.number(16).text(&from).text(&id.value),
+                FromDriver::Submit { name } => out.number(17).text(&from).text(name),
+            }
         }
         Event::Authenticating { peer } => out.number(6).text(&peer.to_string()),
         Event::Authenticated { peer, principal } => {
@@ -193,6 +119,28 @@ pub fn decode(bytes: &[u8]) -> Option<Input> {
             let hostnames: BTreeSet<String> = (0..count).map(|_| from.text()).collect::<Option<_>>()?;
             Event::Whitelist { hostnames: is_list.then_some(hostnames) }
         }
+        14 => {
+            let from_driver = peer(&mut from)?;
+            let message = FromDriver::Register(Box::new(wire::decode(from.bytes()?).ok()?));
+            Event::FromDriver { from: from_driver, message }
+        }
+        15 => {
+            let from_driver = peer(&mut from)?;
+            let info = Box::new(wire::decode(from.bytes()?).ok()?);
+            Event::FromDriver {
+                from: from_driver,
+                message: FromDriver::Reregister { info, failover: from.number()? != 0 },
+            }
+        }
+        16 => {
+            let from_driver = peer(&mut from)?;
+            let message = FromDriver::Deactivate(v1::FrameworkId { value: from.text()? });
+            Event::FromDriver { from: from_driver, message }
+        }
+        17 => {
+            let from_driver = peer(&mut from)?;
+            Event::FromDriver { from: from_driver, message: FromDriver::Submit { name: from.text()? } }
+        }
         _ => return None,
     };
     Some(Input { now, wall, event })
@@ -225,12 +173,13 @@ pub fn kind_of(event: &Event) -> Arc<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::internal;
+    use proto::{internal, scheduler_v0::CallV0};
 
     #[test]
     fn inputs_come_back_as_they_were() {
         let upid: Upid = "slave(1)@10.0.0.1:5051".parse().unwrap_or_else(|error| panic!("{error}"));
         let call = v1::scheduler::Call { r#type: Some(3), ..Default::default() };
+        let subscribe = v1::scheduler::Call { r#type: Some(1), subscribe: Some(Box::default()), ..Default::default() };
         let events = [
             Event::Wake,
             Event::Elected { registry: Box::default() },
@@ -246,6 +195,21 @@ mod tests {
                 to: Actor::Master,
                 message: internal::UnregisterSlaveMessage::default().into(),
             },
+            Event::FromDriver { from: upid.clone(), message: FromDriver::Register(Box::default()) },
+            Event::FromDriver {
+                from: upid.clone(),
+                message: FromDriver::Reregister { info: Box::default(), failover: true },
+            },
+            Event::FromDriver {
+                from: upid.clone(),
+                message: FromDriver::Deactivate(v1::FrameworkId { value: "f".into() }),
+            },
+            Event::FromDriver { from: upid.clone(), message: FromDriver::Submit { name: "s".into() } },
+            Event::FromDriver {
+                from: upid.clone(),
+                message: FromDriver::Call(Box::new(CallV0 { call: subscribe, force: true })),
+            },
+            Event::Authenticating { peer: upid.clone() },
             Event::Authenticated { peer: upid.clone(), principal: Some("p".into()) },
             Event::Exited { peer: upid },
             Event::FromScheduler {
@@ -268,14 +232,5 @@ mod tests {
             assert_eq!(back.map(|back| format!("{back:?}")), Some(format!("{input:?}")));
         }
         assert!(decode(&[1, 2, 99]).is_none());
-    }
-
-    #[test]
-    fn a_beginning_comes_back_as_it_was() {
-        let mut config = Config { max_completed_frameworks: 3, ..Config::default() };
-        config.allocator.event_driven = false;
-        let beginning = Beginning { info: v1::MasterInfo { id: "m".into(), ..Default::default() }, seed: 9, config };
-        let back = Beginning::decode(&beginning.encode());
-        assert_eq!(back.map(|back| format!("{back:?}")), Some(format!("{beginning:?}")));
     }
 }
