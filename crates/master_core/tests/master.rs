@@ -7,6 +7,8 @@
 mod render;
 #[path = "master/scripts.rs"]
 mod scripts;
+#[path = "master/short.rs"]
+mod short;
 #[path = "master/walk.rs"]
 mod walk;
 #[path = "master/world.rs"]

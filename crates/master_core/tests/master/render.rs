@@ -2,13 +2,15 @@
 
 use master_core::{Actor, Effect, Reply, State};
 use proto::{
-    Message, json,
+    Message,
     link::{ToAgent, ToDriver},
 };
 use registry::Operation;
 
+use crate::short;
+
 pub fn effect(effect: &Effect) -> String {
-    match effect {
+    let text = match effect {
         Effect::ToAgent { from_actor, to, message } => {
             let by = if *from_actor == Actor::Master { String::new() } else { format!(" by {from_actor}") };
             format!("agent {}{by} {}", to.host.rsplit('.').next().unwrap_or_default(), to_agent(message))
@@ -18,20 +20,22 @@ pub fn effect(effect: &Effect) -> String {
         }
         Effect::Link { peer } => format!("link {peer}"),
         Effect::Unlink { peer } => format!("unlink {peer}"),
-        Effect::ToScheduler { conn, event } => format!("scheduler {conn} {}", json::to_string(&**event)),
+        Effect::ToScheduler { conn, event } => format!("scheduler {conn} {}", short::typed(&**event)),
         Effect::Reply { reply, .. } => format!("reply {}", self::reply(reply)),
         Effect::Close { conn } => format!("close {conn}"),
         Effect::Persist { operations, .. } => {
             format!("persist {}", operations.iter().map(operation).collect::<Vec<_>>().join(", "))
         }
-        Effect::Publish { event } => format!("publish {}", json::to_string(&**event)),
+        Effect::Publish { event } => format!("publish {}", short::typed(&**event)),
         Effect::StepDown { why } => format!("step down: {why}"),
-    }
+    };
+    short::lines(&text)
 }
 
 fn named<M: Message>(message: &M) -> String {
     let name = M::full_name();
-    format!("{} {}", name.rsplit('.').next().unwrap_or(name), json::to_string(message))
+    let name = name.rsplit('.').next().unwrap_or(name);
+    format!("{} {}", name.strip_suffix("Message").unwrap_or(name), short::message(message)).trim_end().to_owned()
 }
 
 fn to_agent(message: &ToAgent) -> String {
@@ -75,7 +79,7 @@ fn reply(reply: &Reply) -> String {
     match reply {
         Reply::Accepted => "202".into(),
         Reply::Ok(None) => "200".into(),
-        Reply::Ok(Some(body)) => format!("200 {}", json::to_string(&**body)),
+        Reply::Ok(Some(body)) => format!("200 {}", short::typed(&**body)),
         Reply::Stream { .. } => "200 stream".into(),
         Reply::BadRequest(why) => format!("400 {why}"),
         Reply::Forbidden(why) => format!("403 {why}"),
@@ -96,22 +100,23 @@ fn operation(operation: &Operation) -> String {
         Operation::MarkUnreachable { agent, since } => format!("MarkUnreachable({agent}, {since})"),
         Operation::MarkGone { agent, since } => format!("MarkGone({agent}, {since})"),
         Operation::UpdateQuota(configs) => {
-            format!("UpdateQuota({})", configs.iter().map(json::to_string).collect::<Vec<_>>().join(", "))
+            format!("UpdateQuota({})", configs.iter().map(short::message).collect::<Vec<_>>().join(", "))
         }
         Operation::UpdateWeights(weights) => {
-            format!("UpdateWeights({})", weights.iter().map(json::to_string).collect::<Vec<_>>().join(", "))
+            format!("UpdateWeights({})", weights.iter().map(short::message).collect::<Vec<_>>().join(", "))
         }
-        Operation::UpdateSchedule(schedule) => format!("UpdateSchedule({})", json::to_string(schedule)),
+        Operation::UpdateSchedule(schedule) => format!("UpdateSchedule({})", short::message(schedule)),
         Operation::StartMaintenance(machines) => {
-            format!("StartMaintenance({})", machines.iter().map(json::to_string).collect::<Vec<_>>().join(", "))
+            format!("StartMaintenance({})", machines.iter().map(short::message).collect::<Vec<_>>().join(", "))
         }
         Operation::StopMaintenance(machines) => {
-            format!("StopMaintenance({})", machines.iter().map(json::to_string).collect::<Vec<_>>().join(", "))
+            format!("StopMaintenance({})", machines.iter().map(short::message).collect::<Vec<_>>().join(", "))
         }
         Operation::RecordFramework(info) => {
             format!("RecordFramework({})", info.id.as_ref().map(|id| id.value.as_str()).unwrap_or_default())
         }
         Operation::RemoveFramework { framework, at } => format!("RemoveFramework({framework}, {at})"),
+        Operation::SetGroup(group) => format!("SetGroup({})", short::message(&**group)),
         other => format!("{other:?}"),
     }
 }
@@ -143,13 +148,13 @@ pub fn state(state: &State) -> Vec<String> {
         ));
     }
     for (role, quota) in &state.registry.quotas {
-        lines.push(format!("quota of {role}: {}", json::to_string(quota)));
+        lines.push(format!("quota of {role}: {}", short::message(quota)));
     }
     for (role, weight) in &state.registry.weights {
         lines.push(format!("weight of {role}: {weight}"));
     }
     for machine in state.registry.machines.values() {
-        lines.push(format!("machine {}", json::to_string(machine)));
+        lines.push(format!("machine {}", short::message(machine)));
     }
     for id in state.recovered_agents.keys() {
         lines.push(format!("recovered agent {id}"));
@@ -178,7 +183,7 @@ pub fn state(state: &State) -> Vec<String> {
         lines.push(format!("completed framework {}", framework.id));
         tasks(framework, &mut lines);
     }
-    lines
+    lines.iter().map(|line| short::lines(line)).collect()
 }
 
 fn tasks(framework: &master_core::state::Framework, lines: &mut Vec<String>) {

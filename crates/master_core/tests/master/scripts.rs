@@ -1,10 +1,11 @@
-//! Runs `testdata/*.txt`: commands, `----`, and every effect they have. `MESETA_BLESS=1` writes the effects down anew.
+//! Runs `testdata/*.txt`: commands, `----`, and every effect they have, in the words of `short`. `MESETA_BLESS=1` writes
+//! the effects down anew. An indented line goes on with the one above.
 //!
 //! Commands: `manual` (writes wait for `persist [fail]`), `set OPTION VALUE`, `admitted ID N RESOURCES` (before
 //! `elected`), `recorded ID {FRAMEWORK INFO}`, `removed ID` (frameworks of the registry, too),
 //! `elected`, `failover` (another master `m1000` takes over), `deposed`,
 //! `advance SECONDS` (without heartbeats and answered pings), `watch SECONDS` (with them), `silent N...` (answer no
-//! pings), `register N [host=H] [RESOURCES]`, `reregister N ID {MORE}`,
+//! pings), `register N [host=H] [RESOURCES]`, `reregister N ID [port=P] {MORE}`,
 //! `from N MESSAGE {JSON}`, `update N TASK STATE [FIELD=VALUE]`, `pong N`, `exited N`, `subscribe CONN {FRAMEWORK
 //! INFO}`, `suppressed CONN ROLE {FRAMEWORK INFO}`, `call CONN {JSON}`, `stream CONN ID {JSON}`, `launch CONN OFFER
 //! TASK RESOURCES`, `ack CONN AGENT TASK UPDATE`, `finish N [STATE]` (of the agent's operations), `operator {JSON}`,
@@ -14,7 +15,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
-use master_core::{Effect, Event, PersistError};
+use master_core::{Actor, Effect, Event, PersistError};
 use proto::{
     Message,
     driver::FromDriver,
@@ -32,17 +33,22 @@ use crate::{
     world::{World, config, pid, pinged, resources},
 };
 
+/// As wide as a line of a script may be, so that a difference can be read.
+const COLUMNS_MAX: usize = 200;
+
 #[test]
 fn scripts() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
     let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty());
+    let wide = |text: &str| text.lines().any(|line| line.chars().count() > COLUMNS_MAX);
     let bless = std::env::var_os("MESETA_BLESS").is_some();
     let mut failures = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let actual = run(&text);
+        assert!(!wide(&actual), "{}: a line has more than {COLUMNS_MAX} columns", file.display());
         if actual == text {
             continue;
         }
@@ -74,14 +80,19 @@ fn run(text: &str) -> String {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let mut effects = script.run(line);
+        let (mut effects, mut command) = (Vec::new(), line.to_owned());
         for next in lines.by_ref() {
             out.push_str(next);
             out.push('\n');
+            if let Some(more) = next.strip_prefix("    ") {
+                command.push_str(more);
+                continue;
+            }
+            effects.extend(script.run(&command));
             if next == "----" {
                 break;
             }
-            effects.extend(script.run(next));
+            command = next.to_owned();
         }
         for effect in effects {
             out.push_str(&effect);
@@ -198,10 +209,19 @@ impl Script {
                     parse(&merged(r#"{"agent":{"hostname":""},"version":"1.11.0"}"#, body));
                 let given = message.agent.hostname.clone();
                 let host = Some(given.as_str()).filter(|host| !host.is_empty());
-                let text = words.get(3);
+                let port = words.iter().find_map(|word| word.strip_prefix("port="));
+                let text = words.get(3).filter(|_| port.is_none());
                 message.agent = agent_info(agent(1), Some(words[2]), host, text);
                 message.agent_capabilities = model::AgentCapabilities::ALL.to_protos();
-                world.hear(agent(1), message.into())
+                match port {
+                    Some(port) => {
+                        let port = port.parse().unwrap();
+                        message.agent.port = Some(port);
+                        let from = Upid { port: port as u16, ..pid(agent(1)) };
+                        world.step(Event::FromAgent { from, to: Actor::Master, message: message.into() })
+                    }
+                    None => world.hear(agent(1), message.into()),
+                }
             }
             "from" => {
                 let message = to_master(words[2], body);
@@ -368,7 +388,7 @@ impl Script {
 }
 
 /// The uuid of the `n`th update of a script.
-fn uuid(n: u8) -> bytes::Bytes {
+pub fn uuid(n: u8) -> bytes::Bytes {
     let mut bytes = [n; 16];
     bytes[6] = 0x40;
     bytes[8] = 0x80;
