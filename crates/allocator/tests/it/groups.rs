@@ -1,100 +1,24 @@
 //! Known answers about groups inside the allocator: who is offered what of which agent.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::BTreeMap;
 
-use allocator::{
-    AgentProfile, Allocator, AllocatorConfig, Budget, ConstraintLimits, FrameworkProfile, Grant, Group, GroupError,
-    Quota, Settlement,
-};
-use model::{AgentCapabilities, AgentId, FrameworkCapabilities, FrameworkId};
+use allocator::{AgentProfile, Budget, ConstraintLimits, Grant, Group, GroupError, Quota, Settlement};
+use model::{AgentId, FrameworkId};
 use proto::{meseta, v1};
 use resources::Resources;
-use stdx::{Rng, Tick};
+use stdx::Rng;
 
-const SECOND: Duration = Duration::from_secs(1);
+use crate::cluster::{Cluster, SECOND, agent_profile, resources};
 
-struct Cluster {
-    allocator: Allocator,
-    now: Tick,
+fn add_agent(cluster: &mut Cluster, id: &str, total: &str, attributes: &str) {
+    let attributes = resources::attributes::parse(attributes).unwrap();
+    cluster.agent_with(id, resources(total), AgentProfile { attributes, ..agent_profile(id) });
 }
 
-impl Cluster {
-    fn new() -> Cluster {
-        let config = AllocatorConfig { coalesce: Duration::ZERO, ..Default::default() };
-        Cluster { allocator: Allocator::new(config, Rng::new(5)), now: Tick(1) }
-    }
-
-    fn framework(&mut self, id: &str, role: &str) {
-        let profile = FrameworkProfile {
-            roles: BTreeSet::from([role.to_owned()]),
-            active: true,
-            capabilities: FrameworkCapabilities {
-                multi_role: true,
-                reservation_refinement: true,
-                ..Default::default()
-            },
-            ..Default::default()
-        };
-        self.allocator.add_framework(self.now, &FrameworkId::from(id), profile, &BTreeMap::new());
-    }
-
-    fn agent(&mut self, id: &str, total: &str, attributes: &str) {
-        let profile = AgentProfile {
-            hostname: format!("{id}.example"),
-            attributes: resources::attributes::parse(attributes).unwrap(),
-            domain: None,
-            capabilities: AgentCapabilities::ALL,
-            active: true,
-        };
-        self.allocator.add_agent(self.now, &AgentId::from(id), profile, parse(total), &BTreeMap::new());
-    }
-
-    fn groups(&mut self, specs: &[meseta::v1::ResourceGroup]) {
-        let groups: Vec<Group> =
-            specs.iter().map(|spec| Group::compile(spec, ConstraintLimits::default()).unwrap()).collect();
-        self.allocator.set_groups(self.now, groups);
-    }
-
-    /// What is granted until nothing is due any more.
-    fn grants(&mut self) -> Vec<Grant> {
-        let mut all = Vec::new();
-        for _ in 0..100 {
-            all.extend(self.allocator.allocate(self.now, Budget::UNLIMITED));
-            self.allocator.check_invariants().unwrap();
-            if self.allocator.next_deadline().is_none_or(|(at, _)| at > self.now) {
-                return all;
-            }
-        }
-        panic!("the allocator does not come to rest");
-    }
-
-    fn granted(&mut self) -> Vec<String> {
-        let mut texts: Vec<String> = self.grants().iter().map(show).collect();
-        texts.sort();
-        texts
-    }
-
-    fn decline(&mut self, grant: &Grant, filter: Option<Duration>) {
-        let settlement = Settlement { offered: grant.resources.clone(), filter, ..Default::default() };
-        self.allocator.settle(self.now, &grant.framework, &grant.agent, settlement);
-    }
-
-    fn accept(&mut self, grant: &Grant) {
-        let used = grant.resources.clone();
-        let settlement = Settlement { offered: used.clone(), used, ..Default::default() };
-        self.allocator.settle(self.now, &grant.framework, &grant.agent, settlement);
-    }
-
-    fn finish(&mut self, grant: &Grant) {
-        self.allocator.recover(self.now, &grant.framework, &grant.agent, &grant.resources, None);
-    }
-}
-
-fn parse(text: &str) -> Resources {
-    Resources::parse(text, "*").unwrap()
+fn granted(cluster: &mut Cluster) -> Vec<String> {
+    let mut texts: Vec<String> = cluster.grants_at_rest().iter().map(show).collect();
+    texts.sort();
+    texts
 }
 
 fn show(grant: &Grant) -> String {
@@ -135,14 +59,14 @@ const UNIT: &[(&str, f64)] = &[("cpus", 1.0), ("mem", 1024.0)];
 
 #[test]
 fn a_group_is_offered_whole_units_of_agents_it_selects_and_the_rest_goes_to_default() {
-    let mut cluster = Cluster::new();
+    let mut cluster = Cluster::eager();
     cluster.groups(&[meseta::v1::ResourceGroup { selector: select("disk", "ssd"), ..group("fast", &["a"], UNIT) }]);
-    cluster.framework("F", "a");
-    cluster.framework("G", "b");
-    cluster.agent("A1", "cpus:4;mem:3500;ports:[1-10]", "disk:ssd");
-    cluster.agent("A2", "cpus:2;mem:2048", "disk:hdd");
+    cluster.framework("F", &["a"]);
+    cluster.framework("G", &["b"]);
+    add_agent(&mut cluster, "A1", "cpus:4;mem:3500;ports:[1-10]", "disk:ssd");
+    add_agent(&mut cluster, "A2", "cpus:2;mem:2048", "disk:hdd");
     assert_eq!(
-        cluster.granted(),
+        granted(&mut cluster),
         [
             "F@A1 [fast] cpus:3; mem:3072; ports:[1-10]",
             "G@A1 [default] cpus:1; mem:428",
@@ -153,64 +77,64 @@ fn a_group_is_offered_whole_units_of_agents_it_selects_and_the_rest_goes_to_defa
 
 #[test]
 fn a_group_holds_no_more_than_its_maximum_and_wins_again_when_something_ends() {
-    let mut cluster = Cluster::new();
+    let mut cluster = Cluster::eager();
     cluster.groups(&[meseta::v1::ResourceGroup { capacity: capacity(0, Some(3)), ..group("g", &["a"], UNIT) }]);
-    cluster.framework("F", "a");
-    cluster.agent("A1", "cpus:2;mem:2048", "");
-    cluster.agent("A2", "cpus:2;mem:2048", "");
-    let grants = cluster.grants();
+    cluster.framework("F", &["a"]);
+    add_agent(&mut cluster, "A1", "cpus:2;mem:2048", "");
+    add_agent(&mut cluster, "A2", "cpus:2;mem:2048", "");
+    let grants = cluster.grants_at_rest();
     let units = |grants: &[Grant]| grants.iter().map(|g| g.resources.cpus().unwrap().as_f64()).sum::<f64>();
     assert_eq!(units(&grants), 3.0);
-    grants.iter().for_each(|grant| cluster.accept(grant));
+    grants.iter().for_each(|grant| cluster.accept_all(grant));
     cluster.now = cluster.now + SECOND;
-    assert_eq!(cluster.grants(), []);
-    cluster.finish(&grants[0]);
-    assert_eq!(units(&cluster.grants()), units(&grants[..1]));
+    assert_eq!(cluster.grants_at_rest(), []);
+    cluster.finish_all(&grants[0]);
+    assert_eq!(units(&cluster.grants_at_rest()), units(&grants[..1]));
 }
 
 #[test]
 fn what_an_agent_takes_away_is_won_elsewhere() {
-    let mut cluster = Cluster::new();
+    let mut cluster = Cluster::eager();
     cluster.groups(&[meseta::v1::ResourceGroup { capacity: capacity(0, Some(2)), ..group("g", &["a"], UNIT) }]);
-    cluster.framework("F", "a");
-    cluster.agent("A1", "cpus:2;mem:2048", "");
-    let first = cluster.grants();
-    cluster.accept(&first[0]);
-    cluster.agent("A2", "cpus:4;mem:4096", "");
-    assert_eq!(cluster.grants(), []);
+    cluster.framework("F", &["a"]);
+    add_agent(&mut cluster, "A1", "cpus:2;mem:2048", "");
+    let first = cluster.grants_at_rest();
+    cluster.accept_all(&first[0]);
+    add_agent(&mut cluster, "A2", "cpus:4;mem:4096", "");
+    assert_eq!(cluster.grants_at_rest(), []);
     cluster.allocator.remove_agent(cluster.now, &AgentId::from("A1"));
-    assert_eq!(cluster.granted(), ["F@A2 [g] cpus:2; mem:2048"]);
+    assert_eq!(granted(&mut cluster), ["F@A2 [g] cpus:2; mem:2048"]);
 }
 
 #[test]
 fn unwanted_units_return_at_once_to_the_others() {
-    let mut cluster = Cluster::new();
+    let mut cluster = Cluster::eager();
     cluster.groups(&[group("g", &["a"], UNIT), group("h", &["c"], UNIT)]);
-    cluster.framework("F", "a");
-    cluster.framework("G", "b");
-    cluster.agent("A1", "cpus:2;mem:2048", "");
-    let grants = cluster.grants();
+    cluster.framework("F", &["a"]);
+    cluster.framework("G", &["b"]);
+    add_agent(&mut cluster, "A1", "cpus:2;mem:2048", "");
+    let grants = cluster.grants_at_rest();
     assert_eq!(grants.iter().map(show).collect::<Vec<_>>(), ["F@A1 [g] cpus:2; mem:2048"]);
     cluster.decline(&grants[0], Some(5 * SECOND));
-    assert_eq!(cluster.granted(), ["G@A1 [default] cpus:2; mem:2048"]);
+    assert_eq!(granted(&mut cluster), ["G@A1 [default] cpus:2; mem:2048"]);
 }
 
 #[test]
 fn minimums_come_before_weights_and_weights_share_the_rest() {
-    let mut cluster = Cluster::new();
+    let mut cluster = Cluster::eager();
     cluster.groups(&[
         meseta::v1::ResourceGroup { capacity: capacity(6, None), weight: Some(0.001), ..group("low", &["a"], UNIT) },
         meseta::v1::ResourceGroup { weight: Some(1.0), ..group("one", &["b"], UNIT) },
         meseta::v1::ResourceGroup { weight: Some(3.0), ..group("three", &["c"], UNIT) },
     ]);
     for (framework, role) in [("F", "a"), ("G", "b"), ("H", "c")] {
-        cluster.framework(framework, role);
+        cluster.framework(framework, &[role]);
     }
     for agent in ["A1", "A2", "A3"] {
-        cluster.agent(agent, "cpus:10;mem:10240", "");
+        add_agent(&mut cluster, agent, "cpus:10;mem:10240", "");
     }
     let mut cpus = BTreeMap::<String, f64>::new();
-    for grant in cluster.grants() {
+    for grant in cluster.grants_at_rest() {
         *cpus.entry(grant.framework.to_string()).or_default() += grant.resources.cpus().unwrap().as_f64();
     }
     assert_eq!(cpus, BTreeMap::from([("F".to_owned(), 6.0), ("G".to_owned(), 6.0), ("H".to_owned(), 18.0)]));
@@ -218,61 +142,61 @@ fn minimums_come_before_weights_and_weights_share_the_rest() {
 
 #[test]
 fn an_agent_of_an_exclusive_group_serves_nobody_else_while_it_is_held() {
-    let mut cluster = Cluster::new();
+    let mut cluster = Cluster::eager();
     cluster.groups(&[meseta::v1::ResourceGroup {
         exclusive: Some(true),
         capacity: capacity(0, Some(1)),
         ..group("alone", &["a"], UNIT)
     }]);
-    cluster.framework("F", "a");
-    cluster.agent("A1", "cpus:4;mem:4096", "");
-    let grants = cluster.grants();
+    cluster.framework("F", &["a"]);
+    add_agent(&mut cluster, "A1", "cpus:4;mem:4096", "");
+    let grants = cluster.grants_at_rest();
     assert_eq!(grants.iter().map(show).collect::<Vec<_>>(), ["F@A1 [alone] cpus:1; mem:1024"]);
-    cluster.accept(&grants[0]);
-    cluster.framework("G", "b");
-    assert_eq!(cluster.grants(), []);
+    cluster.accept_all(&grants[0]);
+    cluster.framework("G", &["b"]);
+    assert_eq!(cluster.grants_at_rest(), []);
     cluster.allocator.suppress(cluster.now, &FrameworkId::from("F"), &[]);
-    cluster.finish(&grants[0]);
-    assert_eq!(cluster.granted(), ["G@A1 [default] cpus:4; mem:4096"]);
+    cluster.finish_all(&grants[0]);
+    assert_eq!(granted(&mut cluster), ["G@A1 [default] cpus:4; mem:4096"]);
 }
 
 #[test]
 fn what_an_exclusive_group_won_is_nobody_elses_though_guarantees_come_first() {
-    let mut cluster = Cluster::new();
+    let mut cluster = Cluster::eager();
     cluster.groups(&[meseta::v1::ResourceGroup { exclusive: Some(true), ..group("alone", &["a"], UNIT) }]);
     let quota = Quota::from_numbers([("cpus", 0.5)], []).unwrap();
     cluster.allocator.set_quota(cluster.now, "b", quota);
-    cluster.framework("F", "a");
-    cluster.framework("G", "b");
-    cluster.agent("A1", "cpus:4.5;mem:8192", "");
-    assert_eq!(cluster.granted(), ["F@A1 [alone] cpus:4; mem:4096"]);
+    cluster.framework("F", &["a"]);
+    cluster.framework("G", &["b"]);
+    add_agent(&mut cluster, "A1", "cpus:4.5;mem:8192", "");
+    assert_eq!(granted(&mut cluster), ["F@A1 [alone] cpus:4; mem:4096"]);
 }
 
 #[test]
 fn reservations_stand_above_groups() {
-    let mut cluster = Cluster::new();
+    let mut cluster = Cluster::eager();
     cluster.groups(&[meseta::v1::ResourceGroup { selector: select("disk", "ssd"), ..group("fast", &["a"], UNIT) }]);
-    cluster.framework("F", "a");
-    cluster.agent("A1", "cpus:4;mem:3500;cpus(a):1;mem(a):64", "disk:hdd");
+    cluster.framework("F", &["a"]);
+    add_agent(&mut cluster, "A1", "cpus:4;mem:3500;cpus(a):1;mem(a):64", "disk:hdd");
     assert_eq!(
-        cluster.granted(),
+        granted(&mut cluster),
         ["F@A1 [fast] cpus(reservations: [(STATIC,a)]):1; mem(reservations: [(STATIC,a)]):64"]
     );
 }
 
 #[test]
 fn an_agent_with_no_competition_weight_serves_the_default_group_only() {
-    let mut cluster = Cluster::new();
+    let mut cluster = Cluster::eager();
     cluster.groups(&[group("g", &["a"], UNIT)]);
-    cluster.framework("F", "a");
-    cluster.framework("G", "b");
-    cluster.agent("A1", "cpus:1;mem:1024", "competition_weight:0");
-    assert_eq!(cluster.granted(), ["G@A1 [default] cpus:1; mem:1024"]);
+    cluster.framework("F", &["a"]);
+    cluster.framework("G", &["b"]);
+    add_agent(&mut cluster, "A1", "cpus:1;mem:1024", "competition_weight:0");
+    assert_eq!(granted(&mut cluster), ["G@A1 [default] cpus:1; mem:1024"]);
 }
 
 #[test]
 fn roles_below_a_served_role_are_served_unless_another_group_names_them() {
-    let mut cluster = Cluster::new();
+    let mut cluster = Cluster::eager();
     cluster.groups(&[group("g", &["eng"], UNIT), group("h", &["eng/dev"], UNIT)]);
     let of = |role| cluster.allocator.group_of_role(role).to_owned();
     assert_eq!([of("eng"), of("eng/ops"), of("eng/dev/x"), of("engine")], ["g", "g", "h", "default"]);
@@ -303,9 +227,9 @@ fn what_cannot_be_is_refused_with_the_figure() {
 
 #[test]
 fn what_does_not_fit_together_or_into_the_cluster_is_refused_and_changes_nothing() {
-    let mut cluster = Cluster::new();
-    cluster.agent("A1", "cpus:4;mem:4096", "");
-    cluster.agent("A2", "cpus:4;mem:4096", "");
+    let mut cluster = Cluster::eager();
+    add_agent(&mut cluster, "A1", "cpus:4;mem:4096", "");
+    add_agent(&mut cluster, "A2", "cpus:4;mem:4096", "");
     let exclusive = |name, role, min| meseta::v1::ResourceGroup {
         capacity: capacity(min, None),
         exclusive: Some(true),
@@ -333,12 +257,12 @@ fn what_does_not_fit_together_or_into_the_cluster_is_refused_and_changes_nothing
 /// A framework in `role` that runs tasks of so many cpus in whatever it is offered.
 fn run_tasks(cluster: &mut Cluster, cpus: f64, running: &mut Vec<Grant>) {
     loop {
-        let grants = cluster.grants();
+        let grants = cluster.grants_at_rest();
         if grants.is_empty() {
             return;
         }
         for grant in grants {
-            let task = parse(&format!("cpus:{cpus}")).allocate(&grant.role);
+            let task = resources(&format!("cpus:{cpus}")).allocate(&grant.role);
             let (mut used, mut rest) = (Resources::EMPTY, grant.resources.clone());
             while rest.contains(&task) {
                 used += &task;
@@ -359,15 +283,15 @@ fn cpus_of(framework: &str, running: &[Grant]) -> i64 {
 /// Tasks end one at a time, and are smaller than a unit of the group that is below its minimum: each piece alone is
 /// less than it can win.
 fn pieces_come_together(agents: u8, unit: f64, min: u64, pinned: u8, seed: u64) -> Cluster {
-    let mut cluster = Cluster::new();
-    cluster.framework("other", "other");
+    let mut cluster = Cluster::eager();
+    cluster.framework("other", &["other"]);
     for a in 0..agents {
-        cluster.agent(&format!("A{a}"), "cpus:8;mem:8192", "");
+        add_agent(&mut cluster, &format!("A{a}"), "cpus:8;mem:8192", "");
     }
     let mut running = Vec::new();
     run_tasks(&mut cluster, 0.5, &mut running);
     assert_eq!(cpus_of("other", &running), i64::from(agents) * 8000);
-    cluster.framework("web", "web");
+    cluster.framework("web", &["web"]);
     let specs =
         [meseta::v1::ResourceGroup { capacity: capacity(min, None), ..group("front", &["web"], &[("cpus", unit)]) }];
     cluster.groups(&specs);
@@ -379,7 +303,7 @@ fn pieces_come_together(agents: u8, unit: f64, min: u64, pinned: u8, seed: u64) 
             .filter(|n| (0..pinned).all(|a| running[*n].agent != AgentId::from(format!("A{a}"))))
             .collect();
         let ended = running.swap_remove(ends[rng.below(ends.len() as u64) as usize]);
-        cluster.finish(&ended);
+        cluster.finish_all(&ended);
         run_tasks(&mut cluster, 0.5, &mut running);
         if cpus_of("web", &running) >= (unit * 1000.0) as i64 * min as i64 {
             return cluster;
@@ -406,7 +330,7 @@ fn a_minimum_is_reached_though_most_agents_are_busy_for_ever() {
 fn nothing_is_kept_for_a_group_that_has_its_minimum() {
     let mut cluster = pieces_come_together(4, 2.0, 2, 0, 5);
     cluster.now = cluster.now + 10 * SECOND;
-    cluster.grants();
+    cluster.grants_at_rest();
     let free: i64 = (0..4)
         .map(|a| cluster.allocator.available(&AgentId::from(format!("A{a}"))).unwrap().cpus().unwrap_or_default().0)
         .sum();
@@ -415,28 +339,28 @@ fn nothing_is_kept_for_a_group_that_has_its_minimum() {
 
 #[test]
 fn what_is_kept_comes_back_when_its_group_wants_no_more() {
-    let mut cluster = Cluster::new();
-    cluster.framework("other", "other");
-    cluster.agent("A", "cpus:2", "");
+    let mut cluster = Cluster::eager();
+    cluster.framework("other", &["other"]);
+    add_agent(&mut cluster, "A", "cpus:2", "");
     let mut running = Vec::new();
     run_tasks(&mut cluster, 0.5, &mut running);
-    cluster.framework("web", "web");
+    cluster.framework("web", &["web"]);
     let specs =
         [meseta::v1::ResourceGroup { capacity: capacity(1, None), ..group("front", &["web"], &[("cpus", 1.0)]) }];
     cluster.groups(&specs);
     cluster.now = cluster.now + 2 * SECOND;
     let ended = running.pop().unwrap();
-    cluster.finish(&ended);
-    assert_eq!(cluster.granted(), Vec::<String>::new(), "half a unit waits for the other half");
+    cluster.finish_all(&ended);
+    assert_eq!(granted(&mut cluster), Vec::<String>::new(), "half a unit waits for the other half");
     let why = cluster.allocator.explain(cluster.now, Some(&FrameworkId::from("other")), None, usize::MAX).explanations;
     assert_eq!(why[0].reasons[0].cause, allocator::explain::Cause::KeptForGroup("front".into()));
     cluster.allocator.suppress(cluster.now, &FrameworkId::from("web"), &[]);
     cluster.now = cluster.now + SECOND;
-    assert_eq!(cluster.granted(), ["other@A [default] cpus:0.5"]);
+    assert_eq!(granted(&mut cluster), ["other@A [default] cpus:0.5"]);
 }
 
 fn crowded(budget: Budget) -> (Vec<String>, usize) {
-    let mut cluster = Cluster::new();
+    let mut cluster = Cluster::eager();
     let mut rng = Rng::new(8);
     let names: Vec<String> = (0..6).map(|n| format!("g{n}")).collect();
     let specs: Vec<meseta::v1::ResourceGroup> = (names.iter().enumerate())
@@ -448,11 +372,11 @@ fn crowded(budget: Budget) -> (Vec<String>, usize) {
         })
         .collect();
     cluster.groups(&specs);
-    names.iter().for_each(|name| cluster.framework(name, name));
-    cluster.framework("rest", "rest");
+    names.iter().for_each(|name| cluster.framework(name, &[name]));
+    cluster.framework("rest", &["rest"]);
     for a in 0..200 {
         let disk = if rng.below(2) == 0 { "disk:ssd" } else { "" };
-        cluster.agent(&format!("A{a}"), &format!("cpus:{};mem:4096", 1 + rng.below(9)), disk);
+        add_agent(&mut cluster, &format!("A{a}"), &format!("cpus:{};mem:4096", 1 + rng.below(9)), disk);
     }
     let (mut texts, mut calls) = (Vec::new(), 0);
     while cluster.allocator.next_deadline().is_some_and(|(at, _)| at <= cluster.now) {

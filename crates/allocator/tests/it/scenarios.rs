@@ -1,6 +1,5 @@
 //! Known answers: what each rule of the allocation does, one at a time, and what holds over many cycles.
 
-mod cluster;
 mod fairness;
 mod quota;
 mod rules;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use allocator::{AllocatorConfig, Grant, SorterKind};
 use stdx::Rng;
 
-use super::cluster::{Cluster, SECOND, quota};
+use crate::cluster::{Cluster, SECOND, quota};
 
 const LONGEST_TASK: u64 = 5;
 

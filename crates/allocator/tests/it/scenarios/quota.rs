@@ -6,7 +6,7 @@ use allocator::{AllocatorConfig, Budget, Quota, QuotaError};
 use resources::{Quantities, Resources};
 use stdx::Rng;
 
-use super::cluster::{Cluster, SECOND, quota};
+use crate::cluster::{Cluster, SECOND, quota};
 
 #[test]
 fn a_limit_chops_an_agent() {
@@ -28,7 +28,7 @@ fn what_a_guarantee_needs_is_kept_from_others() {
     c.framework("f2", &["b"]);
     c.agent("s1", "cpus:8;mem:1024");
     let grants = c.grants();
-    assert_eq!(grants.iter().map(super::cluster::show).collect::<Vec<_>>(), ["f2/b@s1: cpus:2; mem:512"]);
+    assert_eq!(grants.iter().map(crate::cluster::show).collect::<Vec<_>>(), ["f2/b@s1: cpus:2; mem:512"]);
     // The other one comes, and finds its guarantee there.
     c.framework("f1", &["a"]);
     assert_eq!(c.granted(), ["f1/a@s1: cpus:6; mem:512"]);
@@ -103,7 +103,7 @@ fn reservations_consume_quota_used_or_not() {
     let mut c = Cluster::eager();
     c.framework("f1", &["a"]);
     let total = Resources::parse("cpus(a):2;cpus:4;mem:64", "*").unwrap();
-    c.agent_with("s1", total, super::cluster::agent_profile("s1"));
+    c.agent_with("s1", total, crate::cluster::agent_profile("s1"));
     c.allocator.set_quota(c.now, "a", quota("", "cpus:3"));
     assert_eq!(c.allocator.quota_consumption("a"), amounts("cpus:2"));
     assert_eq!(c.granted(), ["f1/a@s1: cpus:1; cpus(reservations: [(STATIC,a)]):2; mem:64"]);

@@ -14,7 +14,7 @@ use proto::v1;
 use resources::{Reservation, Resources, conversion::Conversion};
 use stdx::Tick;
 
-use super::cluster::{Cluster, SECOND, agent_profile, profile, resources, show};
+use crate::cluster::{Cluster, SECOND, agent_profile, profile, resources, show};
 
 #[test]
 fn an_agent_goes_whole_to_one_framework() {

@@ -2,7 +2,7 @@
 
 use allocator::{AllocatorConfig, SorterKind};
 
-use super::cluster::{Cluster, resources};
+use crate::cluster::{Cluster, resources};
 
 /// Uses everything that comes, agent by agent, and tells who got it.
 fn in_turn(c: &mut Cluster, agents: usize) -> String {
@@ -79,7 +79,7 @@ fn an_idle_reservation_counts_for_its_role_unless_mesos_is_asked_for() {
         c.agent_with(
             "s1",
             resources("cpus:4;mem:64").push_reservation_for(reserved),
-            super::cluster::agent_profile("s1"),
+            crate::cluster::agent_profile("s1"),
         );
         c.framework("f2", &["b"]);
         c.framework("f0", &["a"]);

@@ -2,8 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use allocator::{AgentProfile, Allocator, AllocatorConfig, Budget, FrameworkProfile, Grant, Quota, Settlement};
+use allocator::{
+    AgentProfile, Allocator, AllocatorConfig, Budget, ConstraintLimits, FrameworkProfile, Grant, Group, Quota,
+    Settlement,
+};
 use model::{AgentCapabilities, AgentId, FrameworkCapabilities, FrameworkId};
+use proto::meseta::v1::ResourceGroup;
 use resources::Resources;
 use stdx::{Rng, Tick};
 
@@ -55,6 +59,24 @@ impl Cluster {
         grants
     }
 
+    /// What is granted until nothing is due any more.
+    pub fn grants_at_rest(&mut self) -> Vec<Grant> {
+        let mut all = Vec::new();
+        for _ in 0..100 {
+            all.extend(self.grants());
+            if self.allocator.next_deadline().is_none_or(|(at, _)| at > self.now) {
+                return all;
+            }
+        }
+        panic!("the allocator does not come to rest");
+    }
+
+    pub fn groups(&mut self, specs: &[ResourceGroup]) {
+        let groups: Vec<Group> =
+            specs.iter().map(|spec| Group::compile(spec, ConstraintLimits::default()).unwrap()).collect();
+        self.allocator.set_groups(self.now, groups);
+    }
+
     pub fn wait(&mut self, duration: Duration) {
         self.now = self.now + duration;
     }
@@ -68,6 +90,17 @@ impl Cluster {
         let used = resources(used).allocate(&grant.role);
         let settlement = Settlement { offered: grant.resources.clone(), used, filter, ..Default::default() };
         self.allocator.settle(self.now, &grant.framework, &grant.agent, settlement);
+    }
+
+    /// Uses all that was granted.
+    pub fn accept_all(&mut self, grant: &Grant) {
+        let used = grant.resources.clone();
+        let settlement = Settlement { offered: used.clone(), used, ..Default::default() };
+        self.allocator.settle(self.now, &grant.framework, &grant.agent, settlement);
+    }
+
+    pub fn finish_all(&mut self, grant: &Grant) {
+        self.allocator.recover(self.now, &grant.framework, &grant.agent, &grant.resources, None);
     }
 
     pub fn finish(&mut self, grant: &Grant, used: &str) {
