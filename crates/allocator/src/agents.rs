@@ -8,8 +8,8 @@ use stdx::Tick;
 
 use crate::{
     allocator::{Agent, Allocator, HAS_GPUS, LACKS_HIERARCHICAL_ROLE, LACKS_MULTI_ROLE, REMOTE_REGION},
-    bits::Bits,
-    directory::hash_text,
+    bits::Set,
+    directory::{Idx, hash_text},
     filters::Filters,
     profile::AgentProfile,
     scalars::Amounts,
@@ -40,11 +40,11 @@ impl Allocator {
             overcommitted: false,
             has_shared: false,
             held: Vec::new(),
-            barred: Bits::default(),
+            barred: Set::default(),
             filters: Filters::default(),
             expiry: None,
             dirty: false,
-            reopened: Bits::default(),
+            reopened: Set::default(),
             queued: false,
             last_grant: None,
             shared_offered: (0, Resources::EMPTY),
@@ -167,7 +167,7 @@ impl Allocator {
         }
     }
 
-    pub(crate) fn set_total(&mut self, a: u32, total: Resources) {
+    pub(crate) fn set_total(&mut self, a: Idx<Agent>, total: Resources) {
         let amounts = self.scalars.amounts(&total);
         let Some(agent) = self.agents.get_mut(a) else { return };
         if agent.total_amounts != amounts {
@@ -187,7 +187,7 @@ impl Allocator {
 
     /// Turns some of what is available, and of the total, into something else. With very many resources on an agent it
     /// matters that only the difference is looked at.
-    pub(crate) fn convert_available(&mut self, a: u32, consumed: &Resources, converted: &Resources) {
+    pub(crate) fn convert_available(&mut self, a: Idx<Agent>, consumed: &Resources, converted: &Resources) {
         let Some(agent) = self.agents.get_mut(a) else { return };
         let any_shared = consumed.iter().chain(converted).any(|resource| resource.is_shared());
         if any_shared || agent.overcommitted || !agent.available.contains(consumed) || !agent.total.contains(consumed) {
@@ -214,7 +214,7 @@ impl Allocator {
     }
 
     /// Works out who may never be offered this agent.
-    fn classify(&mut self, a: u32) {
+    fn classify(&mut self, a: Idx<Agent>) {
         let Some(agent) = self.agents.get_mut(a) else { return };
         let profile = &agent.profile;
         self.groups.classify(a, profile);

@@ -11,12 +11,12 @@ use resources::{Quantities, Resources};
 use stdx::{Rng, Tick};
 
 use crate::{
-    bits::Bits,
+    bits::Set,
     config::AllocatorConfig,
     constraints::{OfferConstraints, RoleConstraints},
     consumption::Room,
     cycle::Cycle,
-    directory::Directory,
+    directory::{Directory, Idx},
     filters::Filters,
     groups::GroupBook,
     maintenance::Maintenance,
@@ -36,7 +36,7 @@ pub struct Allocator {
     pub(crate) frameworks: Directory<FrameworkId, Framework>,
     pub(crate) roles: Directory<Arc<str>, Role>,
     /// A client is a framework in one of its roles, by the numbers of both.
-    pub(crate) clients: Directory<(u32, u32), Client>,
+    pub(crate) clients: Directory<(Idx<Framework>, Idx<Role>), Client>,
     pub(crate) agents: Directory<AgentId, Agent>,
     pub(crate) weights: BTreeMap<String, f64>,
     pub(crate) whitelist: Option<BTreeSet<String>>,
@@ -44,23 +44,23 @@ pub struct Allocator {
     pub(crate) groups: GroupBook,
     pub(crate) totals: Totals,
     /// The orders of the roles, by level of their tree: see `level_of`.
-    pub(crate) levels: Vec<Order>,
+    pub(crate) levels: Vec<Order<Role>>,
     /// What quotas leave.
     pub(crate) room: Room,
     /// Roles with quotas that consume less than before.
-    pub(crate) relaxed: Vec<u32>,
+    pub(crate) relaxed: Vec<Idx<Role>>,
     /// The minimum of an offer, by positions.
     pub(crate) minimum: Vec<Amounts>,
     /// By client number; survives the client, so that filters of a former holder of the number stay dead.
     pub(crate) filter_epochs: Vec<u32>,
     /// Listed clients that agents with these flags may be offered to, by flags.
-    pub(crate) open: [Bits; AGENT_FLAGS],
+    pub(crate) open: [Set<Client>; AGENT_FLAGS],
     /// Clients with their own minimum.
-    pub(crate) overriding: Bits,
+    pub(crate) overriding: Set<Client>,
     /// Clients with offer constraints.
-    pub(crate) constrained: Bits,
+    pub(crate) constrained: Set<Client>,
     /// The `expiry` of each agent that has one.
-    pub(crate) expiries: BTreeSet<(Tick, u32)>,
+    pub(crate) expiries: BTreeSet<(Tick, Idx<Agent>)>,
     pub(crate) schedule: Schedule,
     pub(crate) cycle: Option<Cycle>,
     pub(crate) quotas: BTreeMap<String, Quota>,
@@ -79,13 +79,13 @@ pub(crate) struct Framework {
     pub active: bool,
     pub capabilities: FrameworkCapabilities,
     pub constraints: Option<OfferConstraints>,
-    pub clients: Vec<u32>,
+    pub clients: Vec<Idx<Client>>,
 }
 
 pub(crate) struct Client {
-    pub framework: u32,
-    pub role: u32,
-    pub standing: Standing,
+    pub framework: Idx<Framework>,
+    pub role: Idx<Role>,
+    pub standing: Standing<Client>,
     pub subscribed: bool,
     pub suppressed: bool,
     /// Whether it takes part: connected, subscribed, not suppressed.
@@ -120,16 +120,16 @@ pub(crate) struct Agent {
     pub overcommitted: bool,
     pub has_shared: bool,
     /// Who holds what, without allocation.
-    pub held: Vec<(u32, Resources)>,
+    pub held: Vec<(Idx<Client>, Resources)>,
     /// Clients whose constraints exclude this agent.
-    pub barred: Bits,
+    pub barred: Set<Client>,
     pub filters: Filters,
     /// When the filters want to be looked at: with the first deadline, or before.
     pub expiry: Option<Tick>,
     /// Something came free or changed: every client must be tried.
     pub dirty: bool,
     /// Clients that must be tried because a filter of theirs ended.
-    pub reopened: Bits,
+    pub reopened: Set<Client>,
     /// Whether it stands in the list of agents to look at.
     pub queued: bool,
     /// The last portion granted and its allocated form; the same portion tends to go round.
@@ -137,12 +137,12 @@ pub(crate) struct Agent {
     /// Shared resources that this cycle offered already.
     pub shared_offered: (u64, Resources),
     /// Who got something of it last, and in which cycle.
-    pub last_winner: Option<(u64, u32)>,
+    pub last_winner: Option<(u64, Idx<Client>)>,
     /// Of what is available, what counts for guarantees; as far as it was booked.
     pub free: Amounts,
     /// What is reserved, and what of it nobody uses, by role; as booked.
-    pub reserved: Vec<(u32, Amounts)>,
-    pub idle: Vec<(u32, Amounts)>,
+    pub reserved: Vec<(Idx<Role>, Amounts)>,
+    pub idle: Vec<(Idx<Role>, Amounts)>,
 }
 
 #[derive(Clone)]
@@ -159,7 +159,7 @@ impl Agent {
         self.profile.active && self.whitelisted
     }
 
-    pub fn held_by(&self, client: u32) -> Option<&Resources> {
+    pub fn held_by(&self, client: Idx<Client>) -> Option<&Resources> {
         self.held.iter().find(|(holder, _)| *holder == client).map(|(_, resources)| resources)
     }
 
@@ -204,8 +204,8 @@ impl Allocator {
             minimum,
             filter_epochs: Vec::new(),
             open: Default::default(),
-            overriding: Bits::default(),
-            constrained: Bits::default(),
+            overriding: Set::default(),
+            constrained: Set::default(),
             expiries: BTreeSet::new(),
             schedule: Schedule::default(),
             cycle: None,

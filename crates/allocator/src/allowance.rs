@@ -9,7 +9,9 @@ use resources::{Quantity, Resource, Resources};
 
 use crate::{
     allocator::Allocator,
+    directory::Idx,
     scalars::{Amounts, is_chargeable},
+    tree::Role,
 };
 
 /// What may be given of unreserved scalars, by position; and why it is less than there is.
@@ -19,7 +21,7 @@ pub(crate) struct Allowance {
     /// The part that guarantees promise.
     pub promised: Amounts,
     /// The role whose limit leaves no room for more.
-    pub limited_by: Option<u32>,
+    pub limited_by: Option<Idx<Role>>,
     /// Whether more would take what guarantees need.
     pub held_back: bool,
 }
@@ -32,7 +34,7 @@ impl Allowance {
 
 impl Allocator {
     /// How much of `free` the frameworks of a role may have.
-    pub(crate) fn allowance(&self, r: u32, free: &Amounts) -> Allowance {
+    pub(crate) fn allowance(&self, r: Idx<Role>, free: &Amounts) -> Allowance {
         let mut allowance =
             Allowance { amounts: Amounts::default(), promised: Amounts::default(), limited_by: None, held_back: false };
         for position in 0..free.len() {
@@ -57,7 +59,7 @@ impl Allocator {
     }
 
     /// What is promised to a role, what room it has, and whose limit says so.
-    fn promise_and_room(&self, r: u32, position: usize) -> (i64, i64, Option<u32>) {
+    fn promise_and_room(&self, r: Idx<Role>, position: usize) -> (i64, i64, Option<Idx<Role>>) {
         let (mut promised, mut room, mut limiting) = (0, i64::MAX, None);
         let (mut next, mut need_on_the_way) = (Some(r), 0);
         while let Some((r, role)) = next.and_then(|r| Some((r, self.roles.get(r)?))) {

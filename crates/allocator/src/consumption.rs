@@ -9,11 +9,13 @@ use resources::{Name, Quantities, Quantity, Resources};
 use smallvec::SmallVec;
 
 use crate::{
-    allocator::Allocator,
-    bits::Bits,
+    allocator::{Agent, Allocator, Client},
+    bits::Set,
     config::Headroom,
+    directory::Idx,
     quota::Quota,
     scalars::{Amounts, Scalars},
+    tree::Role,
 };
 
 /// A quota by positions.
@@ -82,15 +84,15 @@ pub(crate) struct Room {
     /// What is needed less since the cycle began, and is kept free until it ends.
     pub deferred: Amounts,
     /// Agents of which somebody would get more if more were free.
-    pub waiting: Bits,
+    pub waiting: Set<Agent>,
     /// The least surplus that any of these agents met.
     pub floor: Option<Amounts>,
     /// Clients in roles that have a right to more, by their own guarantee or one above.
-    pub hungry: Bits,
+    pub hungry: Set<Client>,
     /// Clients in roles that are full, or below such.
-    pub closed: Bits,
+    pub closed: Set<Client>,
     /// Agents for which such clients were passed over.
-    pub passed_over: Bits,
+    pub passed_over: Set<Agent>,
 }
 
 impl Room {
@@ -101,7 +103,7 @@ impl Room {
     }
 
     /// Notes that somebody would have got more of this agent.
-    pub fn wait(&mut self, a: u32) {
+    pub fn wait(&mut self, a: Idx<Agent>) {
         self.waiting.set(a);
         self.note_surplus(self.floor.is_none());
     }
@@ -133,7 +135,7 @@ impl Allocator {
     }
 
     /// Adds to what a subtree, and all above it, consume.
-    pub(crate) fn charge(&mut self, r: u32, change: &Amounts) {
+    pub(crate) fn charge(&mut self, r: Idx<Role>, change: &Amounts) {
         if change.is_zero() {
             return;
         }
@@ -150,7 +152,7 @@ impl Allocator {
     }
 
     /// Works out what a role and those above it need.
-    pub(crate) fn settle_needs(&mut self, r: u32) {
+    pub(crate) fn settle_needs(&mut self, r: Idx<Role>) {
         let mut next = Some(r);
         while let Some(r) = next {
             let Some(role) = self.roles.get_mut(r) else { return };
@@ -191,7 +193,13 @@ impl Allocator {
 
     /// Something holds now for a role and all below it, or no longer: counts it, and notes the clients for which it
     /// does.
-    fn turn(&mut self, r: u32, on: bool, count: fn(&mut Consumption) -> &mut u32, noted: fn(&mut Room) -> &mut Bits) {
+    fn turn(
+        &mut self,
+        r: Idx<Role>,
+        on: bool,
+        count: fn(&mut Consumption) -> &mut u32,
+        noted: fn(&mut Room) -> &mut Set<Client>,
+    ) {
         let mut roles = vec![r];
         while let Some(role) = roles.pop().and_then(|r| self.roles.get_mut(r)) {
             let count = count(&mut role.consumption);
@@ -206,7 +214,7 @@ impl Allocator {
     }
 
     /// Books what changed of what is available on an agent: free for guarantees, and reserved but idle.
-    pub(crate) fn settle_available(&mut self, a: u32) {
+    pub(crate) fn settle_available(&mut self, a: Idx<Agent>) {
         let has_quotas = self.has_quotas();
         let Some(agent) = self.agents.get_mut(a) else { return };
         if has_quotas {
@@ -224,7 +232,7 @@ impl Allocator {
     }
 
     /// Books reservations that nobody uses for the roles they are for.
-    fn settle_idle(&mut self, a: u32) {
+    fn settle_idle(&mut self, a: Idx<Agent>) {
         let Some(agent) = self.agents.get(a) else { return };
         let any = agent.available.iter().any(|r| !r.is_unreserved() && !r.is_shared());
         if !any && agent.idle.is_empty() {
@@ -244,7 +252,7 @@ impl Allocator {
 
     /// Books what is reserved on an agent, used or not, which makes roles as needed. Returns what was booked before;
     /// its roles may be of no use any more.
-    pub(crate) fn settle_reserved(&mut self, a: u32) -> Vec<(u32, Amounts)> {
+    pub(crate) fn settle_reserved(&mut self, a: Idx<Agent>) -> Vec<(Idx<Role>, Amounts)> {
         let Some(agent) = self.agents.get(a) else { return Vec::new() };
         if agent.reserved.is_empty() && agent.total.iter().all(|r| r.is_unreserved()) {
             return Vec::new();
@@ -285,7 +293,12 @@ impl Allocator {
 
     /// Books reservations that were made or taken back; returns roles that this agent has nothing reserved for any
     /// more.
-    pub(crate) fn settle_reserved_change(&mut self, a: u32, consumed: &Resources, converted: &Resources) -> Vec<u32> {
+    pub(crate) fn settle_reserved_change(
+        &mut self,
+        a: Idx<Agent>,
+        consumed: &Resources,
+        converted: &Resources,
+    ) -> Vec<Idx<Role>> {
         for name in converted.iter().filter_map(|r| r.reservation_role()) {
             self.ensure_role(name);
         }
@@ -325,8 +338,8 @@ impl Allocator {
     }
 
     /// Scalars by the role they are reserved to.
-    fn by_reservation(&mut self, resources: &Resources) -> Vec<(u32, Amounts)> {
-        let mut sums: Vec<(u32, Amounts)> = Vec::new();
+    fn by_reservation(&mut self, resources: &Resources) -> Vec<(Idx<Role>, Amounts)> {
+        let mut sums: Vec<(Idx<Role>, Amounts)> = Vec::new();
         for resource in resources {
             let Some(r) = resource.reservation_role().and_then(|name| self.roles.find(name)) else { continue };
             let at = match sums.binary_search_by_key(&r, |(r, _)| *r) {
@@ -354,7 +367,7 @@ impl Allocator {
         if !self.has_quotas() {
             return;
         }
-        let mut charges: Vec<(u32, Amounts)> = Vec::new();
+        let mut charges: Vec<(Idx<Role>, Amounts)> = Vec::new();
         for a in self.agent_numbers() {
             let Some(agent) = self.agents.get_mut(a) else { continue };
             agent.free = Amounts::default();
@@ -378,7 +391,7 @@ impl Allocator {
         }
     }
 
-    pub(crate) fn role_numbers(&self) -> Vec<u32> {
+    pub(crate) fn role_numbers(&self) -> Vec<Idx<Role>> {
         self.roles.iter().map(|(r, _)| r).collect()
     }
 

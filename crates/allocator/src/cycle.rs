@@ -10,10 +10,10 @@
 use stdx::Tick;
 
 use crate::{
-    allocator::{Agent, Allocator},
-    bits::Bits,
+    allocator::{Agent, Allocator, Client},
+    bits::Set,
     config::Budget,
-    directory::scramble,
+    directory::{Idx, scramble},
     groups::Contest,
     profile::Grant,
     visit::Pass,
@@ -24,17 +24,17 @@ pub(crate) struct Cycle {
     /// The competition of resource groups before all else; nothing once it is over.
     pub contest: Option<Contest>,
     /// The agents that are still to come for guarantees, the next one last.
-    pub first: Vec<u32>,
+    pub first: Vec<Idx<Agent>>,
     /// And those for fair shares.
-    pub queue: Vec<u32>,
+    pub queue: Vec<Idx<Agent>>,
     /// Clients that are tried on every agent.
-    pub clients: Bits,
+    pub clients: Set<Client>,
     pub seed: u64,
 }
 
 impl Cycle {
     /// An agent is gone.
-    pub fn forget(&mut self, a: u32) {
+    pub fn forget(&mut self, a: Idx<Agent>) {
         let at = self.queue.iter().position(|other| *other == a);
         if let Some(at) = at {
             self.queue.remove(at);
@@ -160,10 +160,10 @@ impl Allocator {
         if let Some(run) = &mut self.last_run {
             run.only = Some(urgent.iter().filter_map(|a| Some(self.agents.get(*a)?.id.clone())).collect());
         }
-        self.start(urgent.into_iter().collect(), Bits::default())
+        self.start(urgent.into_iter().collect(), Set::default())
     }
 
-    fn start(&mut self, queue: Vec<u32>, clients: Bits) -> Option<Cycle> {
+    fn start(&mut self, queue: Vec<Idx<Agent>>, clients: Set<Client>) -> Option<Cycle> {
         self.cycles += 1;
         let seed = scramble(self.cycles, self.seed);
         #[cfg(test)]
@@ -184,16 +184,16 @@ impl Allocator {
     }
 
     /// A place by lot for each agent, the same whoever else takes part; the first one stands last.
-    fn in_random_order(&self, agents: Vec<u32>, seed: u64) -> Vec<u32> {
-        let lot = |a: u32| Some((scramble(self.agents.get(a)?.id_hash, seed), a));
-        let mut lots: Vec<(u64, u32)> = agents.into_iter().filter_map(lot).collect();
+    fn in_random_order(&self, agents: Vec<Idx<Agent>>, seed: u64) -> Vec<Idx<Agent>> {
+        let lot = |a: Idx<Agent>| Some((scramble(self.agents.get(a)?.id_hash, seed), a));
+        let mut lots: Vec<(u64, Idx<Agent>)> = agents.into_iter().filter_map(lot).collect();
         lots.sort_unstable_by(|a, b| b.cmp(a));
         lots.dedup();
         lots.into_iter().map(|(_, a)| a).collect()
     }
 
     /// A shared resource goes out once in a cycle; the next batch may offer it to somebody else.
-    fn look_again_at_shared(&mut self, now: Tick, a: u32) {
+    fn look_again_at_shared(&mut self, now: Tick, a: Idx<Agent>) {
         if self.agents.get(a).is_some_and(|agent| agent.has_shared && agent.shared_offered.0 == self.cycles) {
             self.mark_agent_for_batch(now, a);
         }

@@ -3,14 +3,85 @@
 
 use std::{
     borrow::Borrow,
+    cmp::Ordering,
     collections::HashMap,
+    fmt,
     hash::{BuildHasherDefault, Hash, Hasher},
+    marker::PhantomData,
 };
+
+/// The number of a row of `T`s. Numbers of different rows are different types, and cost no more than the number.
+pub(crate) struct Idx<T>(u32, PhantomData<fn() -> T>);
+
+impl<T> Idx<T> {
+    pub const fn new(number: u32) -> Idx<T> {
+        Idx(number, PhantomData)
+    }
+
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// Its place in a list that has one for each number.
+    pub const fn at(self) -> usize {
+        self.0 as usize
+    }
+
+    /// Where its bit is, in a set as words.
+    pub const fn bit(self) -> (u32, u64) {
+        (self.0 / 64, 1 << (self.0 % 64))
+    }
+
+    /// The number that a bit stands for.
+    pub const fn of_bit(word: usize, bit: u32) -> Idx<T> {
+        Idx::new(word as u32 * 64 + bit)
+    }
+}
+
+impl<T> Clone for Idx<T> {
+    fn clone(&self) -> Idx<T> {
+        *self
+    }
+}
+
+impl<T> Copy for Idx<T> {}
+
+impl<T> PartialEq for Idx<T> {
+    fn eq(&self, other: &Idx<T>) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<T> Eq for Idx<T> {}
+
+impl<T> PartialOrd for Idx<T> {
+    fn partial_cmp(&self, other: &Idx<T>) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Idx<T> {
+    fn cmp(&self, other: &Idx<T>) -> Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl<T> Hash for Idx<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl<T> fmt::Debug for Idx<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 pub(crate) struct Directory<K, T> {
     rows: Vec<Option<T>>,
-    free: Vec<u32>,
-    index: HashMap<K, u32, BuildHasherDefault<Fnv>>,
+    free: Vec<Idx<T>>,
+    index: HashMap<K, Idx<T>, BuildHasherDefault<Fnv>>,
 }
 
 impl<K, T> Default for Directory<K, T> {
@@ -20,7 +91,7 @@ impl<K, T> Default for Directory<K, T> {
 }
 
 impl<K: Clone + Eq + Hash, T> Directory<K, T> {
-    pub fn find<Q>(&self, key: &Q) -> Option<u32>
+    pub fn find<Q>(&self, key: &Q) -> Option<Idx<T>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -29,38 +100,38 @@ impl<K: Clone + Eq + Hash, T> Directory<K, T> {
     }
 
     /// Adds a row; the key must be new.
-    pub fn insert(&mut self, key: K, row: T) -> u32 {
+    pub fn insert(&mut self, key: K, row: T) -> Idx<T> {
         let number = match self.free.pop() {
             Some(number) => number,
             None => {
                 self.rows.push(None);
-                (self.rows.len() - 1) as u32
+                Idx::new((self.rows.len() - 1) as u32)
             }
         };
-        if let Some(slot) = self.rows.get_mut(number as usize) {
+        if let Some(slot) = self.rows.get_mut(number.at()) {
             *slot = Some(row);
         }
         self.index.insert(key, number);
         number
     }
 
-    pub fn remove<Q>(&mut self, key: &Q) -> Option<(u32, T)>
+    pub fn remove<Q>(&mut self, key: &Q) -> Option<(Idx<T>, T)>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
         let number = self.index.remove(key)?;
-        let row = self.rows.get_mut(number as usize)?.take()?;
+        let row = self.rows.get_mut(number.at())?.take()?;
         self.free.push(number);
         Some((number, row))
     }
 
-    pub fn get(&self, number: u32) -> Option<&T> {
-        self.rows.get(number as usize)?.as_ref()
+    pub fn get(&self, number: Idx<T>) -> Option<&T> {
+        self.rows.get(number.at())?.as_ref()
     }
 
-    pub fn get_mut(&mut self, number: u32) -> Option<&mut T> {
-        self.rows.get_mut(number as usize)?.as_mut()
+    pub fn get_mut(&mut self, number: Idx<T>) -> Option<&mut T> {
+        self.rows.get_mut(number.at())?.as_mut()
     }
 
     pub fn len(&self) -> usize {
@@ -68,12 +139,12 @@ impl<K: Clone + Eq + Hash, T> Directory<K, T> {
     }
 
     /// All rows in the order of their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.rows.iter().enumerate().filter_map(|(number, row)| Some((number as u32, row.as_ref()?)))
+    pub fn iter(&self) -> impl Iterator<Item = (Idx<T>, &T)> {
+        self.rows.iter().enumerate().filter_map(|(number, row)| Some((Idx::new(number as u32), row.as_ref()?)))
     }
 
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
-        self.rows.iter_mut().enumerate().filter_map(|(number, row)| Some((number as u32, row.as_mut()?)))
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Idx<T>, &mut T)> {
+        self.rows.iter_mut().enumerate().filter_map(|(number, row)| Some((Idx::new(number as u32), row.as_mut()?)))
     }
 }
 

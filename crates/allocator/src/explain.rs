@@ -9,8 +9,10 @@ use resources::{Resources, role::is_strict_subrole_of};
 use stdx::Tick;
 
 use crate::{
-    allocator::{Agent, Allocator, HAS_GPUS, LACKS_HIERARCHICAL_ROLE, LACKS_MULTI_ROLE, REMOTE_REGION},
+    allocator::{Agent, Allocator, Client, HAS_GPUS, LACKS_HIERARCHICAL_ROLE, LACKS_MULTI_ROLE, REMOTE_REGION},
+    directory::Idx,
     groups::competition::{Owner, room},
+    tree::Role,
     visit::is_allocatable,
 };
 
@@ -126,7 +128,7 @@ impl Allocator {
         all
     }
 
-    fn reasons(&self, now: Tick, c: u32) -> Vec<Reason> {
+    fn reasons(&self, now: Tick, c: Idx<Client>) -> Vec<Reason> {
         let mut reasons: Vec<Reason> = self.own_causes(c).into_iter().map(Reason::of_framework).collect();
         if !reasons.is_empty() {
             return reasons;
@@ -159,7 +161,7 @@ impl Allocator {
     }
 
     /// What keeps a client from all agents.
-    fn own_causes(&self, c: u32) -> Option<Cause> {
+    fn own_causes(&self, c: Idx<Client>) -> Option<Cause> {
         let client = self.clients.get(c)?;
         let framework = self.frameworks.get(client.framework)?;
         if self.is_recovering() {
@@ -174,7 +176,7 @@ impl Allocator {
     }
 
     /// Why a client that takes part holds no offer of an agent.
-    fn cause(&self, a: u32, agent: &Agent, c: u32) -> Cause {
+    fn cause(&self, a: Idx<Agent>, agent: &Agent, c: Idx<Client>) -> Cause {
         let Some(client) = self.clients.get(c) else { return Cause::NotSubscribed };
         if agent.last_winner == Some((self.cycles, c)) {
             return Cause::Granted;
@@ -218,7 +220,7 @@ impl Allocator {
             let allowance = self.allowance(client.role, &agent.free);
             let bounded = self.cut_to(&part, &allowance.amounts);
             if bounded.is_empty() || !is_allocatable(minimum, &bounded) {
-                let name = |r: u32| self.roles.get(r).map(|role| role.name.clone());
+                let name = |r: Idx<Role>| self.roles.get(r).map(|role| role.name.clone());
                 return match allowance.limited_by.and_then(name) {
                     Some(role) => Cause::Limit(role),
                     None => Cause::Headroom(self.neediest()),
@@ -232,7 +234,7 @@ impl Allocator {
     }
 
     /// What groups leave of a portion, or why they leave nothing.
-    fn group_part(&self, a: u32, agent: &Agent, c: u32, whole: &Resources) -> Result<Resources, Cause> {
+    fn group_part(&self, a: Idx<Agent>, agent: &Agent, c: Idx<Client>, whole: &Resources) -> Result<Resources, Cause> {
         if self.groups.is_empty() {
             return Ok(whole.clone());
         }
@@ -291,7 +293,7 @@ impl Allocator {
     }
 
     /// Another framework that was granted the agent last, if it holds it still.
-    fn winner_of(&self, agent: &Agent, c: u32) -> Option<Cause> {
+    fn winner_of(&self, agent: &Agent, c: Idx<Client>) -> Option<Cause> {
         let (_, winner) = agent.last_winner.filter(|(_, winner)| *winner != c)?;
         agent.held_by(winner)?;
         let framework = self.frameworks.get(self.clients.get(winner)?.framework)?;

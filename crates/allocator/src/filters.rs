@@ -7,12 +7,12 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use resources::Resources;
 use stdx::Tick;
 
-use crate::bits::Bits;
+use crate::{allocator::Client, bits::Set, directory::Idx};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Filter {
     deadline: Tick,
-    client: u32,
+    client: Idx<Client>,
     /// A filter is dead once its client's epoch moved on: a revived client forgets all its filters at once.
     epoch: u32,
     /// Which of the refused resources.
@@ -30,9 +30,9 @@ pub(crate) struct Filters {
     heap: BinaryHeap<Reverse<Filter>>,
     classes: Vec<Class>,
     /// Clients that are hidden from what `judged` says the agent has.
-    covered: Bits,
+    covered: Set<Client>,
     /// Clients that have a filter here, hiding or not.
-    holders: Bits,
+    holders: Set<Client>,
     judged: Option<Resources>,
     /// Whether what was judged is the same for every client.
     judged_plain: bool,
@@ -43,20 +43,20 @@ pub(crate) struct Filters {
 pub(crate) type Epochs = [u32];
 
 fn is_live(filter: &Filter, epochs: &Epochs) -> bool {
-    epochs.get(filter.client as usize) == Some(&filter.epoch)
+    epochs.get(filter.client.at()) == Some(&filter.epoch)
 }
 
 impl Filters {
-    pub fn covered(&self) -> &Bits {
+    pub fn covered(&self) -> &Set<Client> {
         &self.covered
     }
 
-    pub fn has_holder(&self, client: u32) -> bool {
+    pub fn has_holder(&self, client: Idx<Client>) -> bool {
         self.holders.has(client)
     }
 
     /// Adds a filter.
-    pub fn insert(&mut self, client: u32, deadline: Tick, refused: &Resources, epochs: &Epochs) {
+    pub fn insert(&mut self, client: Idx<Client>, deadline: Tick, refused: &Resources, epochs: &Epochs) {
         if self.heap.len() >= self.sweep_at.max(64) {
             self.sweep(epochs);
             self.sweep_at = self.heap.len() * 2;
@@ -76,7 +76,7 @@ impl Filters {
             self.covered.set(client);
         }
         self.holders.set(client);
-        let epoch = epochs.get(client as usize).copied().unwrap_or(0);
+        let epoch = epochs.get(client.at()).copied().unwrap_or(0);
         self.heap.push(Reverse(Filter { deadline, client, epoch, class: class as u32 }));
     }
 
@@ -87,7 +87,7 @@ impl Filters {
         available: &Resources,
         plain: bool,
         epochs: &Epochs,
-        mut hides: impl FnMut(u32, &Resources) -> bool,
+        mut hides: impl FnMut(Idx<Client>, &Resources) -> bool,
     ) {
         if self.judged.as_ref() == Some(available) {
             return;
@@ -118,7 +118,7 @@ impl Filters {
     }
 
     /// Whether a filter of `client` hides exactly this.
-    pub fn hides(&self, client: u32, portion: &Resources, epochs: &Epochs) -> bool {
+    pub fn hides(&self, client: Idx<Client>, portion: &Resources, epochs: &Epochs) -> bool {
         self.holders.has(client)
             && self.heap.iter().any(|Reverse(filter)| {
                 filter.client == client
@@ -128,7 +128,7 @@ impl Filters {
     }
 
     /// Drops what ends at `cutoff` or before; returns the clients that lost a filter.
-    pub fn expire(&mut self, cutoff: Tick, epochs: &Epochs) -> Vec<u32> {
+    pub fn expire(&mut self, cutoff: Tick, epochs: &Epochs) -> Vec<Idx<Client>> {
         let mut lost = Vec::new();
         while let Some(Reverse(filter)) = self.heap.peek().copied()
             && (filter.deadline <= cutoff || !is_live(&filter, epochs))
@@ -151,13 +151,13 @@ impl Filters {
     }
 
     /// When the first live filter of a client ends.
-    pub fn deadline_of(&self, client: u32, epochs: &Epochs) -> Option<Tick> {
+    pub fn deadline_of(&self, client: Idx<Client>, epochs: &Epochs) -> Option<Tick> {
         let mine = |filter: &&Reverse<Filter>| filter.0.client == client && is_live(&filter.0, epochs);
         self.heap.iter().filter(mine).map(|Reverse(filter)| filter.deadline).min()
     }
 
     /// Forgets a client whose epoch has moved on.
-    pub fn forget(&mut self, client: u32) {
+    pub fn forget(&mut self, client: Idx<Client>) {
         self.covered.unset(client);
         self.holders.unset(client);
     }
@@ -172,7 +172,7 @@ impl Filters {
     }
 
     /// Live filters, one by one: whose.
-    pub fn holders(&self, epochs: &Epochs) -> impl Iterator<Item = u32> {
+    pub fn holders(&self, epochs: &Epochs) -> impl Iterator<Item = Idx<Client>> {
         self.heap.iter().filter(|Reverse(filter)| is_live(filter, epochs)).map(|Reverse(filter)| filter.client)
     }
 

@@ -8,8 +8,10 @@ use stdx::Tick;
 
 use crate::{
     allocator::{
-        AGENT_FLAGS, Allocator, Client, Framework, HAS_GPUS, LACKS_HIERARCHICAL_ROLE, LACKS_MULTI_ROLE, REMOTE_REGION,
+        AGENT_FLAGS, Agent, Allocator, Client, Framework, HAS_GPUS, LACKS_HIERARCHICAL_ROLE, LACKS_MULTI_ROLE,
+        REMOTE_REGION,
     },
+    directory::Idx,
     profile::FrameworkProfile,
     schedule::Urgency,
     standing::Standing,
@@ -149,7 +151,7 @@ impl Allocator {
     fn update_client(
         &mut self,
         now: Tick,
-        c: u32,
+        c: Idx<Client>,
         role: &str,
         roles: &std::collections::BTreeSet<String>,
         suppressed: &std::collections::BTreeSet<String>,
@@ -221,7 +223,7 @@ impl Allocator {
     }
 
     /// Makes a client take part or not, as its framework and its own state say.
-    pub(crate) fn relist(&mut self, now: Tick, c: u32) {
+    pub(crate) fn relist(&mut self, now: Tick, c: Idx<Client>) {
         let Some(client) = self.clients.get_mut(c) else { return };
         let connected = self.frameworks.get(client.framework).is_some_and(|f| f.known && f.active);
         let listed = connected && client.subscribed && !client.suppressed;
@@ -246,8 +248,8 @@ impl Allocator {
     }
 
     /// Forgets the filters of a client on all agents.
-    pub(crate) fn drop_filters(&mut self, c: u32) {
-        if let Some(epoch) = self.filter_epochs.get_mut(c as usize) {
+    pub(crate) fn drop_filters(&mut self, c: Idx<Client>) {
+        if let Some(epoch) = self.filter_epochs.get_mut(c.at()) {
             *epoch = epoch.wrapping_add(1);
         }
         for (_, agent) in self.agents.iter_mut() {
@@ -256,7 +258,7 @@ impl Allocator {
         }
     }
 
-    pub(crate) fn ensure_framework(&mut self, id: &FrameworkId) -> u32 {
+    pub(crate) fn ensure_framework(&mut self, id: &FrameworkId) -> Idx<Framework> {
         if let Some(f) = self.frameworks.find(id) {
             return f;
         }
@@ -271,7 +273,7 @@ impl Allocator {
         self.frameworks.insert(id.clone(), framework)
     }
 
-    pub(crate) fn ensure_client(&mut self, f: u32, role: &str) -> u32 {
+    pub(crate) fn ensure_client(&mut self, f: Idx<Framework>, role: &str) -> Idx<Client> {
         let r = self.ensure_role(role);
         if let Some(c) = self.clients.find(&(f, r)) {
             return c;
@@ -292,8 +294,8 @@ impl Allocator {
         };
         let c = self.clients.insert((f, r), client);
         self.groups.enter(c, role);
-        if self.filter_epochs.len() <= c as usize {
-            self.filter_epochs.resize(c as usize + 1, 0);
+        if self.filter_epochs.len() <= c.at() {
+            self.filter_epochs.resize(c.at() + 1, 0);
         }
         if let Some(framework) = self.frameworks.get_mut(f) {
             framework.clients.push(c);
@@ -302,7 +304,7 @@ impl Allocator {
             role.clients.push(c);
             self.room.hungry.put(c, role.consumption.hungry > 0);
             self.room.closed.put(c, role.consumption.closed > 0);
-            let (word, bit) = (c / 64, 1 << (c % 64));
+            let (word, bit) = c.bit();
             match role.words.binary_search_by_key(&word, |(w, _)| *w) {
                 Ok(at) => role.words[at].1 |= bit,
                 Err(at) => role.words.insert(at, (word, bit)),
@@ -313,7 +315,7 @@ impl Allocator {
 
     /// Removes a client that is neither subscribed nor holds anything; with the last client go its role, and a
     /// framework that never subscribed.
-    pub(crate) fn drop_client_if_unused(&mut self, c: u32) {
+    pub(crate) fn drop_client_if_unused(&mut self, c: Idx<Client>) {
         let Some(client) = self.clients.get(c) else { return };
         if client.subscribed || client.holdings > 0 {
             return;
@@ -346,8 +348,9 @@ impl Allocator {
         let Some(role) = self.roles.get_mut(r) else { return };
         role.order.remove(&mut client.standing);
         role.clients.retain(|other| *other != c);
-        if let Ok(at) = role.words.binary_search_by_key(&(c / 64), |(w, _)| *w) {
-            role.words[at].1 &= !(1 << (c % 64));
+        let (word, bit) = c.bit();
+        if let Ok(at) = role.words.binary_search_by_key(&word, |(w, _)| *w) {
+            role.words[at].1 &= !bit;
             if role.words[at].1 == 0 {
                 role.words.remove(at);
             }
@@ -355,12 +358,12 @@ impl Allocator {
         self.drop_role_if_unused(r);
     }
 
-    fn clients_of(&self, id: &FrameworkId) -> Vec<u32> {
+    fn clients_of(&self, id: &FrameworkId) -> Vec<Idx<Client>> {
         self.frameworks.find(id).and_then(|f| self.frameworks.get(f)).map_or_else(Vec::new, |f| f.clients.clone())
     }
 
     /// A framework's clients in these roles; all of them if no role is named.
-    fn clients_in(&self, id: &FrameworkId, roles: &[String]) -> Vec<u32> {
+    fn clients_in(&self, id: &FrameworkId, roles: &[String]) -> Vec<Idx<Client>> {
         let mut clients = self.clients_of(id);
         if !roles.is_empty() {
             clients.retain(|c| self.role_name(*c).is_some_and(|name| roles.iter().any(|role| **role == *name)));
@@ -368,19 +371,20 @@ impl Allocator {
         clients
     }
 
-    pub(crate) fn role_name(&self, c: u32) -> Option<Arc<str>> {
+    pub(crate) fn role_name(&self, c: Idx<Client>) -> Option<Arc<str>> {
         Some(self.roles.get(self.clients.get(c)?.role)?.name.clone())
     }
 
-    pub(crate) fn agent_numbers(&self) -> Vec<u32> {
+    pub(crate) fn agent_numbers(&self) -> Vec<Idx<Agent>> {
         self.agents.iter().map(|(a, _)| a).collect()
     }
 
     /// Frees what a framework (or everybody) holds on an agent.
-    pub(crate) fn drop_holdings(&mut self, now: Tick, a: u32, of: Option<u32>) {
+    pub(crate) fn drop_holdings(&mut self, now: Tick, a: Idx<Agent>, of: Option<Idx<Framework>>) {
         let Some(agent) = self.agents.get(a) else { return };
-        let mine = |c: &u32| of.is_none_or(|f| self.clients.get(*c).is_some_and(|client| client.framework == f));
-        let held: Vec<(u32, Resources)> = agent.held.iter().filter(|(c, _)| mine(c)).cloned().collect();
+        let mine =
+            |c: &Idx<Client>| of.is_none_or(|f| self.clients.get(*c).is_some_and(|client| client.framework == f));
+        let held: Vec<(Idx<Client>, Resources)> = agent.held.iter().filter(|(c, _)| mine(c)).cloned().collect();
         if held.is_empty() {
             return;
         }

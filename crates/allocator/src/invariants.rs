@@ -2,12 +2,16 @@
 
 use resources::Resources;
 
-use crate::{allocator::Allocator, scalars::Amounts};
+use crate::{
+    allocator::{Allocator, Client},
+    directory::Idx,
+    scalars::Amounts,
+};
 
 impl Allocator {
     /// The first broken invariant, in words.
     pub fn check_invariants(&mut self) -> Result<(), String> {
-        let mut sums: std::collections::BTreeMap<u32, Amounts> = Default::default();
+        let mut sums: std::collections::BTreeMap<Idx<Client>, Amounts> = Default::default();
         let mut total = Amounts::default();
         for (a, agent) in self.agents.iter() {
             let held: Resources = agent.held.iter().map(|(_, resources)| resources.non_shared()).sum();
@@ -43,7 +47,7 @@ impl Allocator {
             let mut difference = client.standing.amounts.clone();
             difference.sub(&sums.remove(&c).unwrap_or_default());
             if !difference.is_zero() {
-                return Err(format!("client {c} does not hold what its standing says"));
+                return Err(format!("client {c:?} does not hold what its standing says"));
             }
         }
         Ok(())

@@ -10,7 +10,11 @@ use model::{AgentId, FrameworkId};
 use proto::v1;
 use stdx::Tick;
 
-use crate::{allocator::Allocator, schedule::Urgency};
+use crate::{
+    allocator::{Agent, Allocator},
+    directory::Idx,
+    schedule::Urgency,
+};
 
 /// A framework is asked to leave an agent.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,10 +34,10 @@ pub enum InverseAnswer {
 /// The agents that will be unavailable, and which of them want to be looked at.
 #[derive(Debug, Default)]
 pub(crate) struct Maintenance {
-    agents: BTreeMap<u32, Announced>,
-    pending: BTreeSet<u32>,
+    agents: BTreeMap<Idx<Agent>, Announced>,
+    pending: BTreeSet<Idx<Agent>>,
     /// When agents are to be looked at again.
-    later: BTreeSet<(Tick, u32)>,
+    later: BTreeSet<(Tick, Idx<Agent>)>,
 }
 
 #[derive(Debug)]
@@ -60,7 +64,7 @@ impl Maintenance {
     }
 
     /// Somebody got hold of something on an agent, or somebody who holds something came back.
-    pub fn look_at(&mut self, a: u32) {
+    pub fn look_at(&mut self, a: Idx<Agent>) {
         if !self.agents.is_empty() && self.agents.contains_key(&a) {
             self.pending.insert(a);
         }
@@ -70,7 +74,7 @@ impl Maintenance {
         self.pending.extend(self.agents.keys());
     }
 
-    pub fn forget_agent(&mut self, a: u32) {
+    pub fn forget_agent(&mut self, a: Idx<Agent>) {
         self.agents.remove(&a);
         self.pending.remove(&a);
     }

@@ -4,7 +4,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use stdx::Tick;
 
-use crate::allocator::Allocator;
+use crate::{
+    allocator::{Agent, Allocator, Client},
+    bits::Set,
+    directory::Idx,
+};
 
 /// The work that waits, and until when.
 #[derive(Debug, Default)]
@@ -15,11 +19,11 @@ pub(crate) struct Schedule {
     pub batch_at: Option<Tick>,
     /// Only the agents in `urgent` are looked at then.
     pub urgent_at: Option<Tick>,
-    pub urgent: BTreeSet<u32>,
+    pub urgent: BTreeSet<Idx<Agent>>,
     /// Agents that are dirty or have reopened clients; may name agents that no longer are.
-    pub agents: Vec<u32>,
+    pub agents: Vec<Idx<Agent>>,
     /// Clients that must be tried on every agent.
-    pub clients: crate::bits::Bits,
+    pub clients: Set<Client>,
 }
 
 /// How soon a change wants to be looked at.
@@ -76,7 +80,7 @@ impl Allocator {
     }
 
     /// Every client must be tried on this agent.
-    pub(crate) fn mark_agent(&mut self, now: Tick, a: u32, urgency: Urgency) {
+    pub(crate) fn mark_agent(&mut self, now: Tick, a: Idx<Agent>, urgency: Urgency) {
         let batch = self.tick_after(now);
         let Some(agent) = self.agents.get_mut(a) else { return };
         agent.dirty = true;
@@ -96,7 +100,7 @@ impl Allocator {
     }
 
     /// The clients that are noted as reopened on this agent must be tried soon, in either mode.
-    pub(crate) fn mark_reopened(&mut self, now: Tick, a: u32) {
+    pub(crate) fn mark_reopened(&mut self, now: Tick, a: Idx<Agent>) {
         let Some(agent) = self.agents.get_mut(a) else { return };
         if !agent.queued {
             agent.queued = true;
@@ -106,7 +110,7 @@ impl Allocator {
     }
 
     /// The next batch must try every client on this agent, in either mode.
-    pub(crate) fn mark_agent_for_batch(&mut self, now: Tick, a: u32) {
+    pub(crate) fn mark_agent_for_batch(&mut self, now: Tick, a: Idx<Agent>) {
         let batch = self.tick_after(now);
         let Some(agent) = self.agents.get_mut(a) else { return };
         agent.dirty = true;
@@ -118,14 +122,14 @@ impl Allocator {
     }
 
     /// This client must be tried on every agent.
-    pub(crate) fn mark_client(&mut self, now: Tick, c: u32) {
+    pub(crate) fn mark_client(&mut self, now: Tick, c: Idx<Client>) {
         self.schedule.clients.set(c);
         self.groups.woken.unset(c);
         soonest(&mut self.schedule.all_at, now + self.config.coalesce);
     }
 
     /// These clients must be tried on every agent, at once or with the next batch, for the sake of their group.
-    pub(crate) fn wake_clients(&mut self, now: Tick, clients: Vec<u32>, at_once: bool) {
+    pub(crate) fn wake_clients(&mut self, now: Tick, clients: Vec<Idx<Client>>, at_once: bool) {
         for c in clients {
             if !self.clients.get(c).is_some_and(|client| client.listed) {
                 continue;

@@ -10,10 +10,12 @@ use resources::{
 use stdx::{Tick, never};
 
 use crate::{
-    allocator::{Agent, Allocator, LastGrant, without_shared},
+    allocator::{Agent, Allocator, Client, LastGrant, without_shared},
+    directory::Idx,
     profile::Settlement,
     scalars::Amounts,
     schedule::Urgency,
+    tree::Role,
 };
 
 impl Allocator {
@@ -112,28 +114,33 @@ impl Allocator {
     }
 
     /// The numbers of the agent, and of the framework in the role that `resources` are allocated to.
-    fn find_holder(&self, framework: &FrameworkId, agent: &AgentId, resources: &Resources) -> Option<(u32, u32)> {
+    fn find_holder(
+        &self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        resources: &Resources,
+    ) -> Option<(Idx<Agent>, Idx<Client>)> {
         let (a, f) = (self.agents.find(agent)?, self.frameworks.find(framework)?);
         let role = resources.iter().next()?.allocation_role()?;
         Some((a, self.clients.find(&(f, self.roles.find(role)?))?))
     }
 
     /// `resources` without their allocation; free of charge for what was granted last.
-    fn unallocated(&self, a: u32, resources: &Resources) -> Resources {
+    fn unallocated(&self, a: Idx<Agent>, resources: &Resources) -> Resources {
         match self.agents.get(a).and_then(|agent| agent.last_grant.as_ref()) {
             Some(last) if last.allocated == *resources => last.portion.clone(),
             _ => resources.unallocate(),
         }
     }
 
-    fn give_back(&mut self, now: Tick, a: u32, c: u32, resources: &Resources) {
+    fn give_back(&mut self, now: Tick, a: Idx<Agent>, c: Idx<Client>, resources: &Resources) {
         if !resources.is_empty() {
             self.release(a, c, resources);
             self.mark_agent(now, a, Urgency::Freed);
         }
     }
 
-    fn refuse(&mut self, now: Tick, a: u32, c: u32, refused: &Resources, duration: Duration) {
+    fn refuse(&mut self, now: Tick, a: Idx<Agent>, c: Idx<Client>, refused: &Resources, duration: Duration) {
         let Some(agent) = self.agents.get_mut(a) else { return };
         if refused.is_empty() || !self.clients.get(c).is_some_and(|client| client.subscribed) {
             return;
@@ -149,14 +156,14 @@ impl Allocator {
     }
 
     /// Turns some of what a client holds, and of the agent's total, into something else.
-    fn convert(&mut self, a: u32, c: u32, consumed: &Resources, converted: &Resources) {
+    fn convert(&mut self, a: Idx<Agent>, c: Idx<Client>, consumed: &Resources, converted: &Resources) {
         self.release(a, c, consumed);
         self.convert_available(a, consumed, converted);
         self.hold_uncounted(a, c, converted);
     }
 
     /// Books `resources` of an agent for a client.
-    pub(crate) fn hold(&mut self, a: u32, c: u32, resources: &Resources) {
+    pub(crate) fn hold(&mut self, a: Idx<Agent>, c: Idx<Client>, resources: &Resources) {
         self.hold_uncounted(a, c, resources);
         if let Some(client) = self.clients.get_mut(c) {
             client.standing.count += 1;
@@ -165,7 +172,7 @@ impl Allocator {
         }
     }
 
-    fn hold_uncounted(&mut self, a: u32, c: u32, resources: &Resources) {
+    fn hold_uncounted(&mut self, a: Idx<Agent>, c: Idx<Client>, resources: &Resources) {
         if resources.is_empty() {
             return;
         }
@@ -192,7 +199,7 @@ impl Allocator {
     }
 
     /// Takes `resources` from what a client holds on an agent.
-    pub(crate) fn release(&mut self, a: u32, c: u32, resources: &Resources) {
+    pub(crate) fn release(&mut self, a: Idx<Agent>, c: Idx<Client>, resources: &Resources) {
         let before = self.shared_amounts(a, c, resources);
         let Some(agent) = self.agents.get_mut(a) else { return };
         let at = agent.held.iter().position(|(holder, held)| *holder == c && held.contains(resources));
@@ -220,7 +227,14 @@ impl Allocator {
 
     /// Moves the standings of a client, its role and those above by what changed hands. `before` is what they had, if
     /// copies of shared resources make the difference other than the sum of `resources`.
-    fn account(&mut self, a: u32, c: u32, resources: &Resources, before: Option<SharedAmounts>, more: bool) {
+    fn account(
+        &mut self,
+        a: Idx<Agent>,
+        c: Idx<Client>,
+        resources: &Resources,
+        before: Option<SharedAmounts>,
+        more: bool,
+    ) {
         self.settle_available(a);
         let Some(r) = self.clients.get(c).map(|client| client.role) else { return };
         let known = self.agents.get(a).and_then(|agent| agent.last_grant.as_ref());
@@ -255,7 +269,7 @@ impl Allocator {
         }
     }
 
-    fn add_to_client(&mut self, c: u32, change: &Amounts) {
+    fn add_to_client(&mut self, c: Idx<Client>, change: &Amounts) {
         let Some(client) = self.clients.get_mut(c) else { return };
         client.standing.amounts.add(change);
         if let Some(role) = self.roles.get_mut(client.role) {
@@ -265,7 +279,7 @@ impl Allocator {
 
     /// What a client, its role and those above have on an agent, when `resources` hold shared ones: copies of those
     /// count once, so that amounts cannot simply be added.
-    fn shared_amounts(&mut self, a: u32, c: u32, resources: &Resources) -> Option<SharedAmounts> {
+    fn shared_amounts(&mut self, a: Idx<Agent>, c: Idx<Client>, resources: &Resources) -> Option<SharedAmounts> {
         if !resources.iter().any(|resource| resource.is_shared()) {
             return None;
         }
@@ -286,9 +300,9 @@ impl Allocator {
     fn held_in<'a>(
         &'a self,
         agent: &'a Agent,
-        belongs: impl Fn(u32) -> bool + 'a,
+        belongs: impl Fn(Idx<Role>) -> bool + 'a,
     ) -> impl Iterator<Item = &'a Resources> {
-        let inside = move |c: u32| self.clients.get(c).is_some_and(|client| belongs(client.role));
+        let inside = move |c: Idx<Client>| self.clients.get(c).is_some_and(|client| belongs(client.role));
         agent.held.iter().filter(move |(c, _)| inside(*c)).map(|(_, held)| held)
     }
 }
@@ -306,7 +320,7 @@ fn by_role(resources: &Resources) -> Vec<Resources> {
 struct SharedAmounts {
     client: Amounts,
     leaf: Amounts,
-    nodes: Vec<(u32, Amounts)>,
+    nodes: Vec<(Idx<Role>, Amounts)>,
 }
 
 fn unallocated_conversion(conversion: &Conversion) -> Conversion {

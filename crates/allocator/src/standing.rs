@@ -1,10 +1,10 @@
 //! Who is next: the standing of roles among each other and of frameworks within a role. A standing that changes is only
 //! noted; the order is put right when somebody asks for it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeSet, sync::Arc};
 
 use crate::{
-    directory::{hash_text, scramble},
+    directory::{Idx, hash_text, scramble},
     scalars::{Amounts, Scalars},
 };
 
@@ -15,9 +15,9 @@ pub(crate) struct Totals {
     pub epoch: u64,
 }
 
-/// One role or one framework in a role.
+/// One role or one framework in a role, as the row of `T`s that it is.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct Standing<T> {
     name: Arc<str>,
     name_hash: u64,
     pub weight: f64,
@@ -26,22 +26,55 @@ pub(crate) struct Standing {
     /// How many allocations it received, ever: the tie-breaker.
     pub count: u64,
     listed: bool,
-    key: Option<Key>,
+    key: Option<Key<T>>,
     stale: bool,
 }
 
 /// The least comes first: share, then allocations received, then name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key {
+#[derive(Debug)]
+pub(crate) struct Key<T> {
     /// The bits of the weighted dominant share, which order like the number because it is not negative.
     share: u64,
     count: u64,
     name: Arc<str>,
-    pub node: u32,
+    pub node: Idx<T>,
 }
 
-impl Standing {
-    pub fn new(name: Arc<str>, weight: f64) -> Standing {
+impl<T> Key<T> {
+    fn parts(&self) -> (u64, u64, &Arc<str>, Idx<T>) {
+        let Key { share, count, name, node } = self;
+        (*share, *count, name, *node)
+    }
+}
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Key<T> {
+        Key { name: self.name.clone(), ..*self }
+    }
+}
+
+impl<T> PartialEq for Key<T> {
+    fn eq(&self, other: &Key<T>) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl<T> Eq for Key<T> {}
+
+impl<T> PartialOrd for Key<T> {
+    fn partial_cmp(&self, other: &Key<T>) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Key<T> {
+    fn cmp(&self, other: &Key<T>) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl<T> Standing<T> {
+    pub fn new(name: Arc<str>, weight: f64) -> Standing<T> {
         Standing {
             name_hash: hash_text(&name),
             name,
@@ -66,7 +99,7 @@ impl Standing {
     }
 
     /// The place in the order; only listed nodes of a refreshed order have one.
-    pub fn key(&self) -> Option<&Key> {
+    pub fn key(&self) -> Option<&Key<T>> {
         self.key.as_ref()
     }
 
@@ -88,29 +121,35 @@ pub(crate) fn lot(name_hash: u64, weight: f64, seed: u64) -> f64 {
 }
 
 /// The listed nodes of one level, in order.
-#[derive(Debug, Default)]
-pub(crate) struct Order {
-    pub places: BTreeSet<Key>,
-    stale: Vec<u32>,
+#[derive(Debug)]
+pub(crate) struct Order<T> {
+    pub places: BTreeSet<Key<T>>,
+    stale: Vec<Idx<T>>,
     epoch: u64,
 }
 
-impl Order {
+impl<T> Default for Order<T> {
+    fn default() -> Order<T> {
+        Order { places: BTreeSet::new(), stale: Vec::new(), epoch: 0 }
+    }
+}
+
+impl<T> Order<T> {
     /// Notes that the standing of `node` changed.
-    pub fn touch(&mut self, node: u32, standing: &mut Standing) {
+    pub fn touch(&mut self, node: Idx<T>, standing: &mut Standing<T>) {
         if !standing.stale {
             standing.stale = true;
             self.stale.push(node);
         }
     }
 
-    pub fn list(&mut self, node: u32, standing: &mut Standing, listed: bool) {
+    pub fn list(&mut self, node: Idx<T>, standing: &mut Standing<T>, listed: bool) {
         standing.listed = listed;
         self.touch(node, standing);
     }
 
     /// Takes a node out for good.
-    pub fn remove(&mut self, standing: &mut Standing) {
+    pub fn remove(&mut self, standing: &mut Standing<T>) {
         if let Some(key) = standing.key.take() {
             self.places.remove(&key);
         }
@@ -121,12 +160,12 @@ impl Order {
     }
 
     /// The nodes to be placed anew, unless all must be.
-    pub fn take_stale(&mut self, totals: &Totals) -> Option<Vec<u32>> {
+    pub fn take_stale(&mut self, totals: &Totals) -> Option<Vec<Idx<T>>> {
         (self.epoch == totals.epoch).then(|| std::mem::take(&mut self.stale))
     }
 
     /// Gives back the list that `take_stale` took, so that its memory serves again.
-    pub fn give_back(&mut self, mut stale: Vec<u32>) {
+    pub fn give_back(&mut self, mut stale: Vec<Idx<T>>) {
         stale.clear();
         if self.stale.is_empty() {
             self.stale = stale;
@@ -140,7 +179,7 @@ impl Order {
     }
 
     /// Gives a node its place.
-    pub fn place(&mut self, node: u32, standing: &mut Standing, totals: &Totals, scalars: &Scalars) {
+    pub fn place(&mut self, node: Idx<T>, standing: &mut Standing<T>, totals: &Totals, scalars: &Scalars) {
         standing.stale = false;
         let key = standing.listed.then(|| Key {
             share: standing.share(totals, scalars).to_bits(),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::{
-    allocator::Allocator,
-    bits::Bits,
+    allocator::{Agent, Allocator, Client},
+    bits::Set,
     consumption::{Consumption, QuotaRow},
+    directory::Idx,
     quota::parent_of,
     scalars::Amounts,
     standing::{Order, Standing},
@@ -16,17 +17,17 @@ use crate::{
 
 pub(crate) struct Role {
     pub name: Arc<str>,
-    pub parent: Option<u32>,
-    pub children: Vec<u32>,
+    pub parent: Option<Idx<Role>>,
+    pub children: Vec<Idx<Role>>,
     /// The whole subtree among the children of the parent.
-    pub node: Standing,
+    pub node: Standing<Role>,
     /// Its own frameworks among its children.
-    pub leaf: Standing,
-    pub clients: Vec<u32>,
+    pub leaf: Standing<Role>,
+    pub clients: Vec<Idx<Client>>,
     /// The same clients as bits: the number of each word that has any, and the word.
     pub words: Vec<(u32, u64)>,
     /// Its frameworks among each other.
-    pub order: Order,
+    pub order: Order<Client>,
     /// How many clients take part, of its own and of the subtree.
     pub listed: u32,
     pub listed_below: u32,
@@ -35,17 +36,17 @@ pub(crate) struct Role {
     pub consumption: Consumption,
     pub quota: Option<QuotaRow>,
     /// Agents of which it would get more if its quota, or one above it, left it more room.
-    pub waiting: Bits,
+    pub waiting: Set<Agent>,
 }
 
 /// The levels of the tree: 0 for the roles at the top, and one for the children of each role.
-pub(crate) fn level_of(owner: Option<u32>) -> usize {
-    owner.map_or(0, |r| r as usize + 1)
+pub(crate) fn level_of(owner: Option<Idx<Role>>) -> usize {
+    owner.map_or(0, |r| r.at() + 1)
 }
 
 impl Allocator {
     /// The number of a role; it and those above it come into being as needed.
-    pub(crate) fn ensure_role(&mut self, name: &str) -> u32 {
+    pub(crate) fn ensure_role(&mut self, name: &str) -> Idx<Role> {
         if let Some(r) = self.roles.find(name) {
             return r;
         }
@@ -57,10 +58,10 @@ impl Allocator {
         for name in missing.into_iter().rev() {
             parent = Some(self.add_role(name, parent));
         }
-        parent.unwrap_or_default()
+        parent.unwrap_or(Idx::new(0))
     }
 
-    fn add_role(&mut self, name: &str, parent: Option<u32>) -> u32 {
+    fn add_role(&mut self, name: &str, parent: Option<Idx<Role>>) -> Idx<Role> {
         let name: Arc<str> = name.into();
         let weight = self.weights.get(&*name).copied().unwrap_or(1.0);
         let above = parent.filter(|_| self.config.nested_quota).and_then(|p| self.roles.get(p));
@@ -80,7 +81,7 @@ impl Allocator {
             reserving_agents: 0,
             consumption: Consumption { hungry, closed, ..Consumption::default() },
             quota,
-            waiting: Bits::default(),
+            waiting: Set::default(),
         };
         let r = self.roles.insert(name, role);
         if self.levels.len() <= level_of(Some(r)) {
@@ -96,7 +97,7 @@ impl Allocator {
     }
 
     /// Removes a role that nobody is in, nothing is reserved to and no quota is for, and then the same above it.
-    pub(crate) fn drop_role_if_unused(&mut self, r: u32) {
+    pub(crate) fn drop_role_if_unused(&mut self, r: Idx<Role>) {
         let mut next = Some(r);
         while let Some(r) = next {
             let Some(role) = self.roles.get(r) else { return };
@@ -122,7 +123,7 @@ impl Allocator {
     }
 
     /// A client of the role takes part now, or no longer.
-    pub(crate) fn count_listed(&mut self, r: u32, listed: bool) {
+    pub(crate) fn count_listed(&mut self, r: Idx<Role>, listed: bool) {
         let step = |count: &mut u32| {
             *count = if listed { *count + 1 } else { count.saturating_sub(1) };
             *count > 0
@@ -145,7 +146,7 @@ impl Allocator {
     }
 
     /// Adds to what a role has for itself.
-    pub(crate) fn add_to_leaf(&mut self, r: u32, change: &Amounts) {
+    pub(crate) fn add_to_leaf(&mut self, r: Idx<Role>, change: &Amounts) {
         if let Some(role) = self.roles.get_mut(r)
             && let Some(level) = self.levels.get_mut(level_of(Some(r)))
         {
@@ -155,7 +156,7 @@ impl Allocator {
     }
 
     /// Adds to what a role has for itself, and to the subtrees that it lies in.
-    pub(crate) fn add_to_role(&mut self, r: u32, change: &Amounts) {
+    pub(crate) fn add_to_role(&mut self, r: Idx<Role>, change: &Amounts) {
         self.add_to_leaf(r, change);
         let mut next = Some(r);
         while let Some(r) = next {
@@ -164,7 +165,7 @@ impl Allocator {
     }
 
     /// Adds to what one subtree has; returns the role above.
-    pub(crate) fn add_to_node(&mut self, r: u32, change: &Amounts) -> Option<u32> {
+    pub(crate) fn add_to_node(&mut self, r: Idx<Role>, change: &Amounts) -> Option<Idx<Role>> {
         let role = self.roles.get_mut(r)?;
         role.node.amounts.add(change);
         if let Some(level) = self.levels.get_mut(level_of(role.parent)) {
@@ -174,7 +175,7 @@ impl Allocator {
     }
 
     /// Counts one more allocation for a role and those above it.
-    pub(crate) fn count_allocation(&mut self, r: u32) {
+    pub(crate) fn count_allocation(&mut self, r: Idx<Role>) {
         if let Some(role) = self.roles.get_mut(r) {
             role.leaf.count += 1;
         }
@@ -186,8 +187,8 @@ impl Allocator {
     }
 
     /// A role and those above it, the topmost first.
-    pub(crate) fn path_to(&self, r: u32) -> SmallVec<[u32; 8]> {
-        let mut path: SmallVec<[u32; 8]> = SmallVec::new();
+    pub(crate) fn path_to(&self, r: Idx<Role>) -> SmallVec<[Idx<Role>; 8]> {
+        let mut path: SmallVec<[Idx<Role>; 8]> = SmallVec::new();
         let mut next = Some(r);
         while let Some(role) = next.and_then(|r| self.roles.get(r).map(|role| (r, role))) {
             path.push(role.0);
@@ -198,8 +199,8 @@ impl Allocator {
     }
 
     /// The clients in a role and all roles below it.
-    pub(crate) fn clients_below(&self, r: u32) -> Bits {
-        let mut clients = Bits::default();
+    pub(crate) fn clients_below(&self, r: Idx<Role>) -> Set<Client> {
+        let mut clients = Set::default();
         let mut roles = vec![r];
         while let Some(role) = roles.pop().and_then(|r| self.roles.get(r)) {
             for c in &role.clients {
@@ -211,13 +212,13 @@ impl Allocator {
     }
 
     /// Puts the order of one level right.
-    pub(crate) fn refresh_level(&mut self, owner: Option<u32>) {
+    pub(crate) fn refresh_level(&mut self, owner: Option<Idx<Role>>) {
         let Some(order) = self.levels.get_mut(level_of(owner)) else { return };
         if order.is_fresh(&self.totals) {
             return;
         }
         let stale = order.take_stale(&self.totals);
-        let everyone: Vec<u32> = match (&stale, owner) {
+        let everyone: Vec<Idx<Role>> = match (&stale, owner) {
             (Some(_), _) => Vec::new(),
             (None, None) => self.roles.iter().filter(|(_, role)| role.parent.is_none()).map(|(r, _)| r).collect(),
             (None, Some(r)) => self.roles.get(r).map_or_else(Vec::new, |role| {
@@ -244,7 +245,7 @@ impl Allocator {
     }
 
     /// Puts the order of the frameworks of a role right.
-    pub(crate) fn refresh_clients(&mut self, r: u32) {
+    pub(crate) fn refresh_clients(&mut self, r: Idx<Role>) {
         let Some(role) = self.roles.get_mut(r) else { return };
         if role.order.is_fresh(&self.totals) {
             return;

@@ -6,14 +6,15 @@ use smallvec::SmallVec;
 use stdx::Tick;
 
 use crate::{
-    allocator::{Agent, Allocator, LastGrant},
-    bits::Bits,
+    allocator::{Agent, Allocator, Client, LastGrant},
+    bits::Set,
     config::SorterKind,
     cycle::Cycle,
-    directory::scramble,
+    directory::{Idx, scramble},
     groups::Share,
     profile::Grant,
     scalars::is_chargeable,
+    tree::Role,
 };
 
 /// Clients as words of bits.
@@ -29,7 +30,7 @@ pub(crate) enum Pass {
 
 /// One agent on offer.
 pub(crate) struct Visit {
-    pub a: u32,
+    pub a: Idx<Agent>,
     pub pass: Pass,
     pub share: Share,
     /// Of roles and of frameworks.
@@ -48,7 +49,14 @@ pub(crate) struct Visit {
 
 impl Allocator {
     /// Offers one agent to whoever comes first. Returns the steps it took.
-    pub(crate) fn visit(&mut self, now: Tick, a: u32, pass: Pass, cycle: &Cycle, grants: &mut Vec<Grant>) -> usize {
+    pub(crate) fn visit(
+        &mut self,
+        now: Tick,
+        a: Idx<Agent>,
+        pass: Pass,
+        cycle: &Cycle,
+        grants: &mut Vec<Grant>,
+    ) -> usize {
         let Some(agent) = self.agents.get(a) else { return 0 };
         let free = agent.is_offerable() && (agent.has_shared || !agent.available.is_empty());
         let plain = agent.is_plain();
@@ -131,7 +139,12 @@ impl Allocator {
 
     /// Clients that could be offered something of an agent whose filters are judged; `only` those of either set, if
     /// given.
-    pub(crate) fn candidates(&self, agent: &Agent, enough: bool, only: Option<(&Bits, &Bits)>) -> Candidates {
+    pub(crate) fn candidates(
+        &self,
+        agent: &Agent,
+        enough: bool,
+        only: Option<(&Set<Client>, &Set<Client>)>,
+    ) -> Candidates {
         let mut words = Candidates::new();
         let Some(open) = self.open.get(usize::from(agent.flags)) else { return words };
         for index in 0..open.words() {
@@ -148,7 +161,7 @@ impl Allocator {
     }
 
     /// Works out whose filters hide the agent.
-    pub(crate) fn judge(&mut self, a: u32, plain: bool) {
+    pub(crate) fn judge(&mut self, a: Idx<Agent>, plain: bool) {
         let Some(agent) = self.agents.get_mut(a) else { return };
         let mut filters = std::mem::take(&mut agent.filters);
         if let Some(agent) = self.agents.get(a) {
@@ -162,7 +175,7 @@ impl Allocator {
     }
 
     /// Grants a client what it may have of the agent. True when nothing is left for anybody.
-    pub(crate) fn offer_to(&mut self, c: u32, visit: &mut Visit, grants: &mut Vec<Grant>) -> bool {
+    pub(crate) fn offer_to(&mut self, c: Idx<Client>, visit: &mut Visit, grants: &mut Vec<Grant>) -> bool {
         visit.steps += 1;
         let Some(agent) = self.agents.get(visit.a) else { return true };
         let Some(client) = self.clients.get(c) else { return false };
@@ -191,7 +204,7 @@ impl Allocator {
 
     /// Cuts a portion down to what quotas leave of it; says whether it was cut. Nothing when the role is not to be
     /// served in this pass.
-    fn bound(&mut self, r: u32, portion: Resources, visit: &Visit) -> Option<(Resources, bool)> {
+    fn bound(&mut self, r: Idx<Role>, portion: Resources, visit: &Visit) -> Option<(Resources, bool)> {
         if !self.has_quotas() {
             return Some((portion, false));
         }
@@ -218,7 +231,7 @@ impl Allocator {
         Some((bounded, cut))
     }
 
-    fn grant(&mut self, a: u32, c: u32, portion: Resources, grants: &mut Vec<Grant>) {
+    fn grant(&mut self, a: Idx<Agent>, c: Idx<Client>, portion: Resources, grants: &mut Vec<Grant>) {
         let Some(client) = self.clients.get_mut(c) else { return };
         client.granted_in = Some(self.cycles);
         let (f, r) = (client.framework, client.role);
@@ -269,7 +282,7 @@ impl Allocator {
     /// What a client could be offered of an agent: the unreserved, what is reserved to its role and those above,
     /// without what its framework cannot cope with, and with `once`, without the shared resources that went out in this
     /// cycle.
-    pub(crate) fn portion(&self, agent: &Agent, c: u32, once: bool) -> Resources {
+    pub(crate) fn portion(&self, agent: &Agent, c: Idx<Client>, once: bool) -> Resources {
         let Some(client) = self.clients.get(c) else { return Resources::EMPTY };
         let (Some(framework), Some(role)) = (self.frameworks.get(client.framework), self.roles.get(client.role)) else {
             return Resources::EMPTY;

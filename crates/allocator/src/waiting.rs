@@ -3,11 +3,16 @@
 
 use stdx::Tick;
 
-use crate::{allocator::Allocator, allowance::Allowance, schedule::Urgency};
+use crate::{
+    allocator::{Agent, Allocator},
+    allowance::Allowance,
+    directory::Idx,
+    schedule::Urgency,
+};
 
 impl Allocator {
     /// Notes why a client got less of an agent than there is.
-    pub(crate) fn wait_for_room(&mut self, a: u32, allowance: &Allowance) {
+    pub(crate) fn wait_for_room(&mut self, a: Idx<Agent>, allowance: &Allowance) {
         if allowance.held_back {
             self.room.wait(a);
         }
@@ -68,7 +73,7 @@ impl Allocator {
         self.room.floor.is_some() || !self.relaxed.is_empty()
     }
 
-    fn queue_agent(&mut self, a: u32, dirty: bool) {
+    fn queue_agent(&mut self, a: Idx<Agent>, dirty: bool) {
         let Some(agent) = self.agents.get_mut(a) else { return };
         agent.dirty |= dirty;
         if !agent.queued {

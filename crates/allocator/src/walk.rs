@@ -10,12 +10,13 @@ use std::{
 use smallvec::SmallVec;
 
 use crate::{
-    allocator::Allocator,
-    bits::{Bits, ones},
+    allocator::{Allocator, Client},
+    bits::{Set, has, ones},
     config::SorterKind,
+    directory::Idx,
     profile::Grant,
     standing::Key,
-    tree::level_of,
+    tree::{Role, level_of},
     visit::{Pass, Visit, draw_seed},
 };
 
@@ -24,16 +25,16 @@ const FEW: u32 = 24;
 
 /// A level of the tree that is being walked.
 struct Frame {
-    owner: Option<u32>,
+    owner: Option<Idx<Role>>,
     places: Places,
 }
 
 /// The places of a level that are still to come.
 enum Places {
     /// By shares: the whole order, and the place that was walked last.
-    Ordered(BTreeSet<Key>, Option<Key>),
+    Ordered(BTreeSet<Key<Role>>, Option<Key<Role>>),
     /// By lot: only those that matter.
-    Drawn(BinaryHeap<Reverse<(u64, u32)>>),
+    Drawn(BinaryHeap<Reverse<(u64, Idx<Role>)>>),
 }
 
 /// After so many roles without a candidate, it is worth to note which roles have any.
@@ -43,7 +44,7 @@ const MANY: u32 = 48;
 #[derive(Default)]
 struct Having {
     passed: u32,
-    roles: Option<Bits>,
+    roles: Option<Set<Role>>,
 }
 
 impl Allocator {
@@ -57,9 +58,9 @@ impl Allocator {
     }
 
     fn walk_few(&mut self, words: &[u64], visit: &mut Visit, grants: &mut Vec<Grant>) {
-        let mut candidates: SmallVec<[u32; FEW as usize]> = SmallVec::new();
+        let mut candidates: SmallVec<[Idx<Client>; FEW as usize]> = SmallVec::new();
         for (index, word) in words.iter().enumerate() {
-            candidates.extend(ones(*word).map(|bit| index as u32 * 64 + bit));
+            candidates.extend(ones(*word).map(|bit| Idx::of_bit(index, bit)));
         }
         if candidates.len() > 1 {
             self.refresh_orders(&candidates);
@@ -75,8 +76,8 @@ impl Allocator {
     }
 
     /// Brings the orders up to date that set these candidates apart.
-    fn refresh_orders(&mut self, candidates: &[u32]) {
-        let role = |this: &Allocator, c: u32| this.clients.get(c).map(|client| client.role);
+    fn refresh_orders(&mut self, candidates: &[Idx<Client>]) {
+        let role = |this: &Allocator, c: Idx<Client>| this.clients.get(c).map(|client| client.role);
         let Some(first) = candidates.first().and_then(|c| role(self, *c)) else { return };
         if candidates.iter().all(|c| role(self, *c) == Some(first)) {
             return self.refresh_clients(first);
@@ -92,7 +93,13 @@ impl Allocator {
     }
 
     /// The order of two candidates: by the nearest roles that set them apart, then within the role.
-    fn compare(&self, x: u32, y: u32, (roles, frameworks): (SorterKind, SorterKind), seed: u64) -> Ordering {
+    fn compare(
+        &self,
+        x: Idx<Client>,
+        y: Idx<Client>,
+        (roles, frameworks): (SorterKind, SorterKind),
+        seed: u64,
+    ) -> Ordering {
         let (Some(cx), Some(cy)) = (self.clients.get(x), self.clients.get(y)) else { return Ordering::Equal };
         if cx.role != cy.role {
             return self.compare_roles(cx.role, cy.role, roles, seed);
@@ -103,11 +110,11 @@ impl Allocator {
         }
     }
 
-    fn compare_roles(&self, x: u32, y: u32, sorter: SorterKind, seed: u64) -> Ordering {
+    fn compare_roles(&self, x: Idx<Role>, y: Idx<Role>, sorter: SorterKind, seed: u64) -> Ordering {
         let (px, py) = (self.path_to(x), self.path_to(y));
         let apart = px.iter().zip(&py).take_while(|(a, b)| a == b).count();
         // Where the path ends, the role stands for itself, as a leaf among its children.
-        let standing = |path: &[u32], r: u32| match path.get(apart) {
+        let standing = |path: &[Idx<Role>], r: Idx<Role>| match path.get(apart) {
             Some(node) => self.roles.get(*node).map(|role| &role.node),
             None => self.roles.get(r).map(|role| &role.leaf),
         };
@@ -176,16 +183,16 @@ impl Allocator {
     }
 
     /// Whether a place on a level stands for a subtree, and not for the role alone.
-    fn has_level(&self, owner: Option<u32>, r: u32) -> bool {
+    fn has_level(&self, owner: Option<Idx<Role>>, r: Idx<Role>) -> bool {
         owner != Some(r) && self.roles.get(r).is_some_and(|role| !role.children.is_empty())
     }
 
     /// The roles that have candidates, and those above them.
-    fn roles_having(&self, words: &[u64]) -> Bits {
-        let mut roles = Bits::default();
+    fn roles_having(&self, words: &[u64]) -> Set<Role> {
+        let mut roles = Set::default();
         for (index, word) in words.iter().enumerate() {
             for bit in ones(*word) {
-                let mut next = self.clients.get(index as u32 * 64 + bit).map(|client| client.role);
+                let mut next = self.clients.get(Idx::of_bit(index, bit)).map(|client| client.role);
                 while let Some(r) = next.filter(|r| !roles.has(*r)) {
                     roles.set(r);
                     next = self.roles.get(r).and_then(|role| role.parent);
@@ -197,7 +204,7 @@ impl Allocator {
 
     /// The places of one level. Granting only notes that orders are stale, so they can be walked outside of them
     /// meanwhile.
-    fn take_level(&mut self, owner: Option<u32>, words: &[u64], visit: &Visit) -> Frame {
+    fn take_level(&mut self, owner: Option<Idx<Role>>, words: &[u64], visit: &Visit) -> Frame {
         self.refresh_level(owner);
         let places = match visit.sorters.0 {
             SorterKind::Drf => {
@@ -218,10 +225,15 @@ impl Allocator {
     }
 
     /// A new random order of the roles of one level that can matter.
-    fn draw_level(&self, owner: Option<u32>, words: &[u64], visit: &Visit) -> BinaryHeap<Reverse<(u64, u32)>> {
+    fn draw_level(
+        &self,
+        owner: Option<Idx<Role>>,
+        words: &[u64],
+        visit: &Visit,
+    ) -> BinaryHeap<Reverse<(u64, Idx<Role>)>> {
         let seed = self.draw_seed_of(visit);
         let Some(level) = self.levels.get(level_of(owner)) else { return BinaryHeap::new() };
-        let matters = |r: u32| {
+        let matters = |r: Idx<Role>| {
             let role = self.roles.get(r)?;
             let is_leaf = owner == Some(r);
             let word = |index: u32| words.get(index as usize).copied().unwrap_or(0);
@@ -240,7 +252,7 @@ impl Allocator {
     /// Tries the frameworks of one role. True when the walk is over.
     fn walk_clients(
         &mut self,
-        r: u32,
+        r: Idx<Role>,
         words: &[u64],
         count: &mut u32,
         visit: &mut Visit,
@@ -284,7 +296,7 @@ impl Allocator {
     /// Tries clients until nothing is left, or all `count` of them were tried.
     fn offer_in_order(
         &mut self,
-        clients: impl Iterator<Item = u32>,
+        clients: impl Iterator<Item = Idx<Client>>,
         count: u32,
         visit: &mut Visit,
         grants: &mut Vec<Grant>,
@@ -293,7 +305,7 @@ impl Allocator {
     }
 
     /// Whether quotas leave so little of an agent for a role that none of its frameworks can be offered it.
-    fn is_too_little(&mut self, r: u32, visit: &Visit) -> bool {
+    fn is_too_little(&mut self, r: Idx<Role>, visit: &Visit) -> bool {
         if !visit.chargeable {
             return false;
         }
@@ -309,14 +321,10 @@ impl Allocator {
         too_little
     }
 
-    fn draw_clients(&self, r: u32, words: &[u64], visit: &Visit) -> BinaryHeap<Reverse<(u64, u32)>> {
+    fn draw_clients(&self, r: Idx<Role>, words: &[u64], visit: &Visit) -> BinaryHeap<Reverse<(u64, Idx<Client>)>> {
         let seed = self.draw_seed_of(visit);
         let Some(role) = self.roles.get(r) else { return BinaryHeap::new() };
-        let drawn = |c: &u32| Some(Reverse((self.clients.get(*c)?.standing.lot(seed).to_bits(), *c)));
+        let drawn = |c: &Idx<Client>| Some(Reverse((self.clients.get(*c)?.standing.lot(seed).to_bits(), *c)));
         role.clients.iter().filter(|c| has(words, **c)).filter_map(drawn).collect()
     }
-}
-
-fn has(words: &[u64], c: u32) -> bool {
-    words.get(c as usize / 64).copied().unwrap_or(0) >> (c % 64) & 1 == 1
 }

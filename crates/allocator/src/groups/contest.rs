@@ -10,9 +10,9 @@ use super::{
     membership::{Entry, Purse, Row},
 };
 use crate::{
-    allocator::{Agent, Allocator},
-    bits::{Bits, ones},
-    directory::scramble,
+    allocator::{Agent, Allocator, Client},
+    bits::{Bits, Set, ones},
+    directory::{Idx, scramble},
     visit::{Candidates, is_allocatable},
 };
 
@@ -22,11 +22,11 @@ pub(crate) struct Contest {
     /// Of the cycle's queue, how many agents from its beginning this stage did not look at yet.
     left: usize,
     /// Clients that are tried again for their group's sake.
-    woken: Bits,
+    woken: Set<Client>,
     /// Groups that want units.
     wanting: Bits,
     /// The agents that came in, by their number in the competition; none for one that is gone since.
-    pub(super) numbers: Vec<Option<u32>>,
+    pub(super) numbers: Vec<Option<Idx<Agent>>>,
     /// Of the candidates of the agent that came in last, which groups they are in: most agents have the same.
     met: (Candidates, SmallVec<[u64; 2]>),
     seed: u64,
@@ -57,7 +57,7 @@ const DRAW: u64 = 0x6c6f_7473;
 
 impl Contest {
     /// An agent is gone. `at` is where it stood in the cycle's queue.
-    pub(crate) fn forget(&mut self, a: u32, at: Option<usize>) {
+    pub(crate) fn forget(&mut self, a: Idx<Agent>, at: Option<usize>) {
         if at.is_some_and(|at| at < self.left) {
             self.left -= 1;
         }
@@ -71,7 +71,7 @@ impl Contest {
 
 impl Allocator {
     /// Begins a competition for the agents of a cycle that begins. None without groups.
-    pub(crate) fn begin_contest(&mut self, queue: &[u32], seed: u64) -> Option<Contest> {
+    pub(crate) fn begin_contest(&mut self, queue: &[Idx<Agent>], seed: u64) -> Option<Contest> {
         if self.groups.is_empty() {
             return None;
         }
@@ -102,7 +102,7 @@ impl Allocator {
         &mut self,
         now: Tick,
         contest: &mut Contest,
-        (queue, clients): (&[u32], &Bits),
+        (queue, clients): (&[Idx<Agent>], &Set<Client>),
         most: usize,
     ) -> usize {
         let mut steps = 0;
@@ -177,7 +177,7 @@ impl Allocator {
         steps
     }
 
-    fn end_contest(&mut self, now: Tick, held: &Held, clients: &Bits) {
+    fn end_contest(&mut self, now: Tick, held: &Held, clients: &Set<Client>) {
         let mut woken = Vec::new();
         for (entry, result) in self.groups.entries.iter_mut().zip(&held.outcome.results) {
             entry.won_total += result.won;
@@ -236,8 +236,8 @@ impl Allocator {
     fn enter_agent(
         &mut self,
         now: Tick,
-        a: u32,
-        clients: &Bits,
+        a: Idx<Agent>,
+        clients: &Set<Client>,
         contest: &mut Contest,
         contenders: &[Contender],
         (supply, eligible): (&mut Supply, &mut Eligible),
@@ -260,7 +260,7 @@ impl Allocator {
         let mut groups: SmallVec<[u64; 2]> =
             meeting.map(|(index, word)| word & selected.word(index) & contest.wanting.word(index)).collect();
         if self.groups.is_spurned(a) {
-            let fresh = |c: u32| (clients.has(c) && !contest.woken.has(c)) || agent.reopened.has(c);
+            let fresh = |c: Idx<Client>| (clients.has(c) && !contest.woken.has(c)) || agent.reopened.has(c);
             let mut forgiven: SmallVec<[u32; 4]> = SmallVec::new();
             for (index, word) in groups.iter_mut().enumerate() {
                 for bit in ones(*word) {
@@ -310,7 +310,7 @@ impl Allocator {
         owner
     }
 
-    fn fill_purses(&mut self, a: u32, number: u32, outcome: &Outcome) {
+    fn fill_purses(&mut self, a: Idx<Agent>, number: u32, outcome: &Outcome) {
         let mut purses: SmallVec<[Purse; 1]> = SmallVec::with_capacity(outcome.wins(number).count());
         for (group, units) in outcome.wins(number) {
             let Some(entry) = self.groups.entries.get(group as usize) else { continue };
@@ -326,7 +326,7 @@ impl Allocator {
 
     /// Tells the oracle who won what.
     #[cfg(test)]
-    fn note_wins(&mut self, a: u32, purses: &[Purse]) {
+    fn note_wins(&mut self, a: Idx<Agent>, purses: &[Purse]) {
         let (Some(agent), Some(run)) = (self.agents.get(a), &mut self.last_run) else { return };
         let units = |purse: &Purse| {
             let unit =

@@ -14,9 +14,10 @@ use super::{
     membership::{DEFAULT_GROUP, Entry, Row},
 };
 use crate::{
-    allocator::{Agent, Allocator},
+    allocator::{Agent, Allocator, Client},
     bits::ones,
     config::SorterKind,
+    directory::Idx,
     schedule::Urgency,
 };
 
@@ -101,11 +102,11 @@ impl Allocator {
     /// Puts these groups in place of all there are. To be checked before. Nobody loses what he holds.
     pub fn set_groups(&mut self, now: Tick, groups: Vec<Group>) {
         self.abandon_cycle(now);
-        for a in self.groups.kept.keys().copied().collect::<Vec<u32>>() {
+        for a in self.groups.kept.keys().copied().collect::<Vec<Idx<Agent>>>() {
             self.give_up_kept(now, a);
         }
         self.groups.replace(groups);
-        let clients: Vec<u32> = self.clients.iter().map(|(c, _)| c).collect();
+        let clients: Vec<Idx<Client>> = self.clients.iter().map(|(c, _)| c).collect();
         for &c in &clients {
             if let Some(role) = self.role_name(c) {
                 self.groups.enter(c, &role);
@@ -134,7 +135,7 @@ impl Allocator {
     }
 
     /// To whom an agent is offered, in this order.
-    pub(crate) fn shares(&self, a: u32, agent: &Agent) -> SmallVec<[Share; 4]> {
+    pub(crate) fn shares(&self, a: Idx<Agent>, agent: &Agent) -> SmallVec<[Share; 4]> {
         if self.groups.is_empty() {
             return SmallVec::from_slice(&[Share::All]);
         }
@@ -148,7 +149,7 @@ impl Allocator {
     }
 
     /// Which of the candidates a share of an agent is for.
-    pub(crate) fn mask(&self, a: u32, share: Share, index: usize) -> u64 {
+    pub(crate) fn mask(&self, a: Idx<Agent>, share: Share, index: usize) -> u64 {
         match share {
             Share::All => u64::MAX,
             Share::Won(group) => self.groups.entries.get(group as usize).map_or(0, |entry| entry.clients.word(index)),
@@ -161,7 +162,7 @@ impl Allocator {
     }
 
     /// What of a portion belongs to a share.
-    pub(crate) fn part(&self, a: u32, agent: &Agent, portion: Resources, share: Share) -> Resources {
+    pub(crate) fn part(&self, a: Idx<Agent>, agent: &Agent, portion: Resources, share: Share) -> Resources {
         let mut bound: Row = match share {
             Share::All => return portion,
             Share::SetApart => return portion.filter(|resource| !resource.is_unreserved()),
@@ -190,7 +191,7 @@ impl Allocator {
 
     /// Whether an exclusive group won units here and was not offered all of them yet: guarantees come before what was
     /// won.
-    fn is_won_for_itself(&self, a: u32) -> bool {
+    fn is_won_for_itself(&self, a: Idx<Agent>) -> bool {
         self.groups.purses(a).iter().any(|purse| {
             let exclusive = self.groups.entries.get(purse.group as usize).is_some_and(|entry| entry.group.exclusive);
             exclusive && purse.left.iter().any(|left| *left > 0)
@@ -225,7 +226,7 @@ impl Allocator {
     }
 
     /// An exclusive group that was offered what is set apart has the agent to itself now, and may draw the rest.
-    pub(crate) fn look_again_at_exclusive(&mut self, now: Tick, a: u32) {
+    pub(crate) fn look_again_at_exclusive(&mut self, now: Tick, a: Idx<Agent>) {
         let Some(agent) = self.agents.get(a) else { return };
         if matches!(self.owner(agent), Owner::Exclusive(_)) && !agent.available.is_empty() {
             self.mark_agent(now, a, Urgency::Freed);
@@ -233,7 +234,7 @@ impl Allocator {
     }
 
     /// Notes that a group spent some of what it won.
-    pub(crate) fn spend(&mut self, a: u32, share: Share, granted: &Resources) {
+    pub(crate) fn spend(&mut self, a: Idx<Agent>, share: Share, granted: &Resources) {
         let Share::Won(group) = share else { return };
         let spent = self.groups.divided(granted);
         if let Some(purse) = self.groups.purse_mut(a, group) {
@@ -243,7 +244,7 @@ impl Allocator {
 
     /// Gives back what of the agent was won and not offered: everybody else of `candidates` gets another chance at
     /// once.
-    pub(crate) fn return_units(&mut self, now: Tick, a: u32, candidates: &[u64]) {
+    pub(crate) fn return_units(&mut self, now: Tick, a: Idx<Agent>, candidates: &[u64]) {
         let Some(purses) = self.groups.purses_mut(a).map(std::mem::take) else { return };
         let mut returned = SmallVec::<[u32; 4]>::new();
         let mut others = SmallVec::<[u64; 32]>::from_slice(candidates);
@@ -266,13 +267,13 @@ impl Allocator {
         }
         let Some(agent) = self.agents.get_mut(a) else { return };
         for (index, word) in others.iter().enumerate() {
-            ones(*word).for_each(|bit| agent.reopened.set(index as u32 * 64 + bit));
+            ones(*word).for_each(|bit| agent.reopened.set(Idx::of_bit(index, bit)));
         }
         self.mark_reopened(now, a);
     }
 
     /// The group a grant was won for, by name; nothing where there are no groups.
-    pub(crate) fn group_of_grant(&self, c: u32) -> Option<std::sync::Arc<str>> {
+    pub(crate) fn group_of_grant(&self, c: Idx<Client>) -> Option<std::sync::Arc<str>> {
         if self.groups.is_empty() {
             return None;
         }

@@ -14,8 +14,9 @@ use super::{
     membership::{Entry, Row},
 };
 use crate::{
-    allocator::{Agent, Allocator},
+    allocator::{Agent, Allocator, Client},
     bits::ones,
+    directory::Idx,
     schedule::Urgency,
 };
 
@@ -34,7 +35,7 @@ struct Lack {
     most: usize,
     shape: Shape,
     /// What part of a unit is there, in millionths, and the agent.
-    best: BTreeSet<(u64, u32)>,
+    best: BTreeSet<(u64, Idx<Agent>)>,
 }
 
 impl Search {
@@ -45,7 +46,7 @@ impl Search {
 
 impl Allocator {
     /// What of an agent is kept for a group, if anything.
-    pub(crate) fn kept_of(&self, a: u32, agent: &Agent) -> Option<(u32, Row)> {
+    pub(crate) fn kept_of(&self, a: Idx<Agent>, agent: &Agent) -> Option<(u32, Row)> {
         let g = *self.groups.kept.get(&a)?;
         let entry = self.groups.entries.get(g as usize)?;
         let mut kept = self.groups.divided(&agent.available);
@@ -57,7 +58,7 @@ impl Allocator {
 
     /// An agent comes into a competition: says what of it is kept still. When a unit has come together, or the group
     /// has no use for it any more, everybody may have it.
-    pub(super) fn judge_kept(&mut self, now: Tick, a: u32, contenders: &[Contender]) -> Option<Row> {
+    pub(super) fn judge_kept(&mut self, now: Tick, a: Idx<Agent>, contenders: &[Contender]) -> Option<Row> {
         if self.groups.kept.is_empty() {
             return None;
         }
@@ -83,7 +84,8 @@ impl Allocator {
         });
         for (g, missing) in lacks.enumerate() {
             let g = g as u32;
-            let mut kept: Vec<u32> = self.groups.kept.iter().filter(|(_, of)| **of == g).map(|(a, _)| *a).collect();
+            let mut kept: Vec<Idx<Agent>> =
+                self.groups.kept.iter().filter(|(_, of)| **of == g).map(|(a, _)| *a).collect();
             kept.retain(|a| {
                 let usable = missing > 0 && self.agents.get(*a).is_some_and(Agent::is_offerable);
                 if !usable {
@@ -111,7 +113,7 @@ impl Allocator {
     }
 
     /// Looks whether an agent of the cycle has a piece that is worth to be kept.
-    pub(super) fn judge_pieces(&self, a: u32, numbers: &[Option<u32>], held: &Held, search: &mut Search) {
+    pub(super) fn judge_pieces(&self, a: Idx<Agent>, numbers: &[Option<Idx<Agent>>], held: &Held, search: &mut Search) {
         while numbers.get(search.number).is_some_and(Option::is_none) {
             search.number += 1;
         }
@@ -152,7 +154,7 @@ impl Allocator {
 
     /// What part of a unit of a group an agent has free, in millionths, if it is less than one and more may come: it
     /// has room for one when all is free, and one of the group's frameworks would be offered it.
-    fn part_of_unit(&self, a: u32, agent: &Agent, g: u32, shape: &Shape, free: Option<&[i64]>) -> Option<u64> {
+    fn part_of_unit(&self, a: Idx<Agent>, agent: &Agent, g: u32, shape: &Shape, free: Option<&[i64]>) -> Option<u64> {
         let entry = self.groups.entries.get(g as usize)?;
         let is_drawn = self.groups.weight(a) > 0.0 && self.groups.selection(a).is_some_and(|groups| groups.has(g));
         let is_barred = match self.owner(agent) {
@@ -194,27 +196,27 @@ impl Allocator {
     }
 
     /// Lets everybody have what was kept of an agent.
-    pub(crate) fn give_up_kept(&mut self, now: Tick, a: u32) {
+    pub(crate) fn give_up_kept(&mut self, now: Tick, a: Idx<Agent>) {
         if self.groups.kept.remove(&a).is_some() {
             self.mark_agent(now, a, Urgency::Freed);
         }
     }
 
     /// A client left its group's offers: if it was the last one, nothing is kept for the group any more.
-    pub(crate) fn look_at_kept(&mut self, now: Tick, c: u32) {
+    pub(crate) fn look_at_kept(&mut self, now: Tick, c: Idx<Client>) {
         let g = self.groups.group_of(c);
         if self.groups.kept.is_empty() || self.groups.entries.get(g as usize).is_none_or(|entry| self.has_listed(entry))
         {
             return;
         }
-        let kept: Vec<u32> = self.groups.kept.iter().filter(|(_, of)| **of == g).map(|(a, _)| *a).collect();
+        let kept: Vec<Idx<Agent>> = self.groups.kept.iter().filter(|(_, of)| **of == g).map(|(a, _)| *a).collect();
         kept.into_iter().for_each(|a| self.give_up_kept(now, a));
     }
 
     /// Tells the oracle what is kept for whom: on the agents of the cycle, which may be given up, and on others, which
     /// wait for the next one.
     #[cfg(test)]
-    pub(super) fn note_kept(&mut self, queue: &[u32]) {
+    pub(super) fn note_kept(&mut self, queue: &[Idx<Agent>]) {
         let mut kept = self.kept();
         let judged: BTreeSet<_> = queue.iter().filter_map(|a| Some(self.agents.get(*a)?.id.clone())).collect();
         if let Some(run) = &mut self.last_run {

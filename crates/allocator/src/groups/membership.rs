@@ -8,7 +8,13 @@ use smallvec::SmallVec;
 use stdx::Tick;
 
 use super::{Group, competition::Result as Drawn, competition_weight, is_divided};
-use crate::{bits::Bits, profile::AgentProfile, quota};
+use crate::{
+    allocator::{Agent, Client},
+    bits::{Bits, Set},
+    directory::Idx,
+    profile::AgentProfile,
+    quota,
+};
 
 /// Stands for no group: such clients are in the group `default`.
 pub(crate) const DEFAULT_GROUP: u32 = u32::MAX;
@@ -25,22 +31,22 @@ pub(crate) struct GroupBook {
     served: BTreeMap<String, u32>,
     of_client: Vec<u32>,
     /// Clients of any group but the default one.
-    pub grouped: Bits,
+    pub grouped: Set<Client>,
     reads_hostnames: bool,
     classes: BTreeMap<Vec<u8>, u32>,
     /// Which groups select an agent of the class.
     selections: Vec<Bits>,
     agents: Vec<Standing>,
     /// Clients that are tried again for their group's sake, though nothing changed about them.
-    pub woken: Bits,
+    pub woken: Set<Client>,
     /// Agents on which pieces are kept until a unit has come together, and for which group.
-    pub kept: BTreeMap<u32, u32>,
+    pub kept: BTreeMap<Idx<Agent>, u32>,
 }
 
 pub(crate) struct Entry {
     pub group: Group,
     pub unit: Row,
-    pub clients: Bits,
+    pub clients: Set<Client>,
     /// The same: the number of each word that has any, and the word.
     words: SmallVec<[(u32, u64); 2]>,
     /// What its clients hold.
@@ -89,9 +95,9 @@ impl Entry {
         self.words.iter().any(|(index, word)| words.get(*index as usize).is_some_and(|other| word & other != 0))
     }
 
-    fn set(&mut self, client: u32, on: bool) {
+    fn set(&mut self, client: Idx<Client>, on: bool) {
         self.clients.put(client, on);
-        let index = client / 64;
+        let (index, _) = client.bit();
         let word = self.clients.word(index as usize);
         self.words.retain(|(other, _)| *other != index);
         if word != 0 {
@@ -138,7 +144,7 @@ impl GroupBook {
             let before = old.remove(&group.name);
             self.entries.push(Entry {
                 unit: self.columns.iter().map(|name| group.unit.get(name).0).collect(),
-                clients: Bits::default(),
+                clients: Set::default(),
                 words: SmallVec::new(),
                 held: SmallVec::from_elem(0, self.columns.len()),
                 drawn: Drawn::default(),
@@ -157,15 +163,15 @@ impl GroupBook {
         named.copied().unwrap_or(DEFAULT_GROUP)
     }
 
-    pub fn enter(&mut self, client: u32, role: &str) {
+    pub fn enter(&mut self, client: Idx<Client>, role: &str) {
         if self.is_empty() {
             return;
         }
         let group = self.serving(role);
-        if self.of_client.len() <= client as usize {
-            self.of_client.resize(client as usize + 1, DEFAULT_GROUP);
+        if self.of_client.len() <= client.at() {
+            self.of_client.resize(client.at() + 1, DEFAULT_GROUP);
         }
-        if let Some(of) = self.of_client.get_mut(client as usize) {
+        if let Some(of) = self.of_client.get_mut(client.at()) {
             *of = group;
         }
         if let Some(entry) = self.entries.get_mut(group as usize) {
@@ -174,19 +180,19 @@ impl GroupBook {
         }
     }
 
-    pub fn leave(&mut self, client: u32) {
+    pub fn leave(&mut self, client: Idx<Client>) {
         let group = self.group_of(client);
         if let Some(entry) = self.entries.get_mut(group as usize) {
             entry.set(client, false);
             self.grouped.unset(client);
         }
-        if let Some(of) = self.of_client.get_mut(client as usize) {
+        if let Some(of) = self.of_client.get_mut(client.at()) {
             *of = DEFAULT_GROUP;
         }
     }
 
-    pub fn group_of(&self, client: u32) -> u32 {
-        self.of_client.get(client as usize).copied().unwrap_or(DEFAULT_GROUP)
+    pub fn group_of(&self, client: Idx<Client>) -> u32 {
+        self.of_client.get(client.at()).copied().unwrap_or(DEFAULT_GROUP)
     }
 
     pub fn name(&self, group: u32) -> Option<&Arc<str>> {
@@ -194,7 +200,7 @@ impl GroupBook {
     }
 
     /// Notes which groups select an agent. Agents that look the same to all selectors are judged once.
-    pub fn classify(&mut self, agent: u32, profile: &AgentProfile) {
+    pub fn classify(&mut self, agent: Idx<Agent>, profile: &AgentProfile) {
         if self.is_empty() {
             return;
         }
@@ -225,55 +231,55 @@ impl GroupBook {
                 class
             }
         };
-        if self.agents.len() <= agent as usize {
-            self.agents.resize_with(agent as usize + 1, Standing::default);
+        if self.agents.len() <= agent.at() {
+            self.agents.resize_with(agent.at() + 1, Standing::default);
         }
-        if let Some(standing) = self.agents.get_mut(agent as usize) {
+        if let Some(standing) = self.agents.get_mut(agent.at()) {
             standing.class = class;
             standing.weight = competition_weight(&profile.attributes);
         }
     }
 
-    pub fn forget(&mut self, agent: u32) {
+    pub fn forget(&mut self, agent: Idx<Agent>) {
         self.kept.remove(&agent);
-        if let Some(standing) = self.agents.get_mut(agent as usize) {
+        if let Some(standing) = self.agents.get_mut(agent.at()) {
             *standing = Standing::default();
         }
     }
 
     /// The groups that select an agent.
-    pub fn selection(&self, agent: u32) -> Option<&Bits> {
-        self.selections.get(self.agents.get(agent as usize)?.class as usize)
+    pub fn selection(&self, agent: Idx<Agent>) -> Option<&Bits> {
+        self.selections.get(self.agents.get(agent.at())?.class as usize)
     }
 
-    pub fn has_spurned(&self, group: u32, agent: u32) -> bool {
-        self.agents.get(agent as usize).is_some_and(|standing| standing.spurned.has(group))
+    pub fn has_spurned(&self, group: u32, agent: Idx<Agent>) -> bool {
+        self.agents.get(agent.at()).is_some_and(|standing| standing.spurned.has(group))
     }
 
     /// Whether any group has spurned an agent.
-    pub fn is_spurned(&self, agent: u32) -> bool {
-        self.agents.get(agent as usize).is_some_and(|standing| !standing.spurned.is_empty())
+    pub fn is_spurned(&self, agent: Idx<Agent>) -> bool {
+        self.agents.get(agent.at()).is_some_and(|standing| !standing.spurned.is_empty())
     }
 
-    pub fn note_spurned(&mut self, group: u32, agent: u32, spurned: bool) {
-        if let Some(standing) = self.agents.get_mut(agent as usize) {
+    pub fn note_spurned(&mut self, group: u32, agent: Idx<Agent>, spurned: bool) {
+        if let Some(standing) = self.agents.get_mut(agent.at()) {
             standing.spurned.put(group, spurned);
         }
     }
 
-    pub fn weight(&self, agent: u32) -> f64 {
-        self.agents.get(agent as usize).map_or(1.0, |standing| standing.weight)
+    pub fn weight(&self, agent: Idx<Agent>) -> f64 {
+        self.agents.get(agent.at()).map_or(1.0, |standing| standing.weight)
     }
 
-    pub fn purses(&self, agent: u32) -> &[Purse] {
-        self.agents.get(agent as usize).map_or(&[], |standing| &standing.purses)
+    pub fn purses(&self, agent: Idx<Agent>) -> &[Purse] {
+        self.agents.get(agent.at()).map_or(&[], |standing| &standing.purses)
     }
 
-    pub fn purses_mut(&mut self, agent: u32) -> Option<&mut SmallVec<[Purse; 1]>> {
-        Some(&mut self.agents.get_mut(agent as usize)?.purses)
+    pub fn purses_mut(&mut self, agent: Idx<Agent>) -> Option<&mut SmallVec<[Purse; 1]>> {
+        Some(&mut self.agents.get_mut(agent.at())?.purses)
     }
 
-    pub fn purse_mut(&mut self, agent: u32, group: u32) -> Option<&mut Purse> {
+    pub fn purse_mut(&mut self, agent: Idx<Agent>, group: u32) -> Option<&mut Purse> {
         self.purses_mut(agent)?.iter_mut().find(|purse| purse.group == group)
     }
 
@@ -292,7 +298,7 @@ impl GroupBook {
     }
 
     /// Notes that a client holds more, or less.
-    pub fn account(&mut self, client: u32, resources: &Resources, more: bool) {
+    pub fn account(&mut self, client: Idx<Client>, resources: &Resources, more: bool) {
         let group = self.group_of(client);
         if self.is_empty() || group == DEFAULT_GROUP {
             return;
