@@ -3,6 +3,7 @@
 
 mod crashes;
 mod libmesos;
+mod memory;
 mod pymesos;
 mod scripts;
 mod survive;
