@@ -349,7 +349,7 @@ impl Executor {
         if task.phase == TaskPhase::Ended {
             return false;
         }
-        note_status(&mut task.row, status);
+        model::history::note(&mut task.row, status, None);
         let ended = model::task_state::is_terminal(status.state());
         task.phase = if ended { TaskPhase::Ended } else { TaskPhase::Launched };
         if ended {
@@ -379,17 +379,6 @@ pub(crate) fn task_row(
 ) -> v1::Task {
     let named = (kind != ExecutorKind::Command).then(|| executor.executor_id.clone());
     model::task::staging(info, framework, named, info.command.as_ref().or(executor.command.as_ref()))
-}
-
-/// Adds a status to a task's history; one of the same state replaces the last.
-pub(crate) fn note_status(row: &mut v1::Task, status: &v1::TaskStatus) {
-    row.state = status.state;
-    let mut kept = status.clone();
-    kept.data = None;
-    match row.statuses.last_mut() {
-        Some(last) if last.state == kept.state => *last = kept,
-        _ => row.statuses.push(kept),
-    }
 }
 
 /// Counters since the start of the agent; gauges are computed from the tables (`State::metrics`).

@@ -9,11 +9,11 @@ use crate::{
     effect::{Effect, Effects},
     pending::Pending,
     recovery::{Record, record},
-    state::{ExecutorPhase, FrameworkPhase, TaskPhase, note_status},
+    state::{ExecutorPhase, FrameworkPhase, TaskPhase},
     timers::{Timer, cancel},
 };
 use bytes::Bytes;
-use model::{ExecutorId, FrameworkId, Refusal, TaskId, task_state};
+use model::{ExecutorId, FrameworkId, Refusal, TaskId, history, task_state};
 use proto::{
     internal::{self, StatusUpdate},
     v1::{
@@ -174,8 +174,7 @@ impl Agent {
         let row =
             executor.and_then(|id| self.state.executor_mut(&key.0, &id)).and_then(|row| row.tasks.get_mut(&key.1));
         if let Some(task) = row {
-            task.row.status_update_state = Some(head.status.state);
-            task.row.status_update_uuid = head.uuid.clone();
+            history::note_forwarded(&mut task.row, head.status.state, head.uuid.as_ref());
             update.latest_state = Some(task.row.state);
         } else {
             update.latest_state = Some(head.status.state);
@@ -334,7 +333,7 @@ impl Agent {
                 timestamp: Some(timestamp),
                 ..Default::default()
             };
-            note_status(&mut task.row, &status);
+            history::note(&mut task.row, &status, None);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     updates::stream::{Acked, Stream},
 };
 use bytes::Bytes;
-use model::{ExecutorId, FrameworkId, TaskId, task_state};
+use model::{ExecutorId, FrameworkId, TaskId, history, task_state};
 use proto::v1::{self, TaskState, task_status::Source};
 use resources::Resources;
 use std::{
@@ -274,8 +274,7 @@ impl RecoveredState {
         if let Some(row) = row
             && let Some(task) = row.tasks.get_mut(&key.1)
         {
-            task.row.status_update_state = Some(forwarded);
-            task.row.status_update_uuid = update.uuid.clone();
+            history::note_forwarded(&mut task.row, forwarded, update.uuid.as_ref());
             if ended {
                 row.complete_task(&key.1);
             }
