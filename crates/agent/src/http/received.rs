@@ -100,7 +100,7 @@ fn undecoded(error: &DecodeError) -> String {
     match error {
         DecodeError::Json(why) => format!("Failed to parse body into JSON: {why}"),
         DecodeError::Binary(_) => "Failed to parse body into a protobuf object".into(),
-        DecodeError::Field(_) | DecodeError::MissingFields(_) => error.to_string(),
+        DecodeError::Field(_) | DecodeError::MissingFields(_) | DecodeError::TooLarge { .. } => error.to_string(),
     }
 }
 
