@@ -68,7 +68,7 @@ impl Settings {
         values.put("work_dir", work_dir.to_string_lossy().into_owned());
         let runtime_dir = values.path("runtime_dir").unwrap_or_else(|| default_runtime_dir(&work_dir));
         let runtime_dir = std::path::absolute(runtime_dir).map_err(|e| format!("--runtime_dir: {e}"))?;
-        let isolation = values.text("isolation").unwrap_or(default_isolation());
+        let isolation = values.text("isolation").unwrap_or(default_isolation(nix::unistd::geteuid().is_root()));
         let isolation = Isolation::parse(isolation).map_err(|e| format!("--isolation: {e}"))?;
         check_texts(&values)?;
         let launcher = match values.text("launcher") {
@@ -233,8 +233,8 @@ fn capabilities(values: &Values, flag: &str) -> Result<Option<Capabilities>, Set
 }
 
 /// Root can keep tasks apart from each other and from the machine, so it does unless somebody says otherwise.
-fn default_isolation() -> &'static str {
-    if nix::unistd::geteuid().is_root() { "all" } else { "posix/cpu,posix/mem" }
+fn default_isolation(is_root: bool) -> &'static str {
+    if is_root { "all" } else { "posix/cpu,posix/mem" }
 }
 
 /// What flags of text may hold.
@@ -391,6 +391,22 @@ mod tests {
         let shown = settings.values.shown();
         assert_eq!(shown.get("work_dir").map(String::as_str), settings.work_dir.to_str());
         assert_eq!(settings.work_dir, home.path().canonicalize().expect("there"));
+    }
+
+    #[test]
+    fn roots_tasks_are_kept_apart_unless_somebody_says_otherwise() {
+        let isolation = |more: &[&str]| {
+            let home = tempfile::tempdir().expect("a directory");
+            let mut all = vec!["--master=127.0.0.1:5050".to_owned(), format!("--work_dir={}", home.path().display())];
+            all.extend(more.iter().map(|flag| (*flag).to_owned()));
+            let values = stdx::flags::parse(&crate::flags::TABLE, "MESETA_", all, std::iter::empty()).expect("sound");
+            format!("{:?}", Settings::new(values).expect("sound").isolation)
+        };
+        let named = |text: &str| format!("{:?}", Isolation::parse(text).expect("an isolation"));
+        assert_eq!(named(default_isolation(true)), named("all"));
+        assert_eq!(isolation(&[]), named(default_isolation(nix::unistd::geteuid().is_root())));
+        assert_eq!(isolation(&["--isolation=posix/cpu,posix/mem"]), named(default_isolation(false)));
+        assert_ne!(named("all"), named("posix/cpu,posix/mem"));
     }
 
     #[test]
