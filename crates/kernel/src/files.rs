@@ -11,6 +11,7 @@ use std::{
         unix::{ffi::OsStrExt, fs::OpenOptionsExt},
     },
     path::Path,
+    time::{Duration, Instant},
 };
 
 /// The path as C wants it.
@@ -194,9 +195,23 @@ pub fn close_on_exec(fd: RawFd) {
 }
 
 /// Takes the lock of an open file, if nobody holds it; it lasts as long as the file is open.
-pub fn try_lock(file: &impl AsFd) -> io::Result<()> {
+fn try_lock(file: &impl AsFd) -> io::Result<()> {
     // SAFETY: takes numbers only.
     check(unsafe { libc::flock(file.as_fd().as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }).map(drop)
+}
+
+/// The same, where a holder may be on its way out: a process that is gone, or a child of it that is just being made,
+/// may hold the file for a moment more.
+pub fn lock_soon(file: &impl AsFd, patience: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match try_lock(file) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Has the file system set so many bytes aside for `file` from `offset` on, without making the file longer.

@@ -3,13 +3,14 @@
 //!
 //! `clone` starts processes, `pidfd` holds on to them, `procfs` looks at them, `process`, `signals`, `limits`,
 //! `mounts`, `credentials`, `capabilities` and `seccomp` act on the calling one. `files` opens and writes what is
-//! trusted, `beneath` what lies where somebody else can write, `remove` takes whole trees away. `socket` talks, `poll`
-//! waits, `tcp` finds the far ends of connections.
+//! trusted, `beneath` what lies where somebody else can write, `remove` takes whole trees away,
+//! `tree_use` counts what they take. `socket` talks, `poll` waits, `tcp` finds the far ends of connections.
 
 pub mod beneath;
 pub mod capabilities;
 pub mod clone;
 pub mod credentials;
+mod entries;
 pub mod files;
 pub mod limits;
 pub mod memory;
@@ -23,10 +24,12 @@ pub mod seccomp;
 pub mod signals;
 pub mod socket;
 pub mod tcp;
+pub mod tree_use;
 
 pub use beneath::{How, open_beneath, status};
 pub use limits::Rlimit;
 pub use remove::{Removal, RemoveError, empty_directory, remove_tree};
+pub use tree_use::TreeUse;
 
 use std::io;
 

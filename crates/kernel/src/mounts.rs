@@ -1,7 +1,12 @@
 //! Mounts, host name and namespaces of the calling process, which the launcher sets up for the container it is in.
 
 use crate::{check, check_long};
-use std::{ffi::CStr, io, os::fd::RawFd, ptr};
+use std::{
+    ffi::{CStr, CString},
+    io,
+    os::{fd::RawFd, unix::ffi::OsStrExt},
+    ptr,
+};
 
 /// Keeps this namespace's mounts from the host; the host's still come here.
 pub fn follow_host_only() -> io::Result<()> {
@@ -47,6 +52,41 @@ pub fn make_sys_read_only() -> io::Result<()> {
         mount(None, &target, None, libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | KERNEL_FILES, None)?;
     }
     Ok(())
+}
+
+/// Something that the kernel shows at a path, and that is not to be seen there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mask {
+    path: CString,
+    is_directory: bool,
+    /// Other users than root can look into it.
+    pub is_open: bool,
+}
+
+impl Mask {
+    /// What is to be hidden at `path`, if there is anything; an empty directory is nothing.
+    pub fn of(path: &CStr) -> Option<Mask> {
+        // SAFETY: it is integers.
+        let mut found = unsafe { std::mem::zeroed::<libc::stat>() };
+        // SAFETY: the path ends with a zero byte, and `found` is a valid place for the answer.
+        check(unsafe { libc::lstat(path.as_ptr(), &mut found) }).ok()?;
+        let is_directory = found.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        let inside =
+            || std::fs::read_dir(std::ffi::OsStr::from_bytes(path.to_bytes())).map(|mut all| all.next().is_some());
+        if is_directory && !inside().unwrap_or(true) {
+            return None;
+        }
+        Some(Mask { path: path.to_owned(), is_directory, is_open: found.st_mode & 0o004 != 0 })
+    }
+
+    /// Hides it in this namespace: behind an empty directory, or behind `/dev/null`.
+    pub fn put_on(&self) -> io::Result<()> {
+        let flags = KERNEL_FILES | libc::MS_RDONLY;
+        match self.is_directory {
+            true => mount(Some(c"tmpfs"), &self.path, Some(c"tmpfs"), flags, Some(c"size=0,mode=555")),
+            false => mount(Some(c"/dev/null"), &self.path, None, libc::MS_BIND, None),
+        }
+    }
 }
 
 /// Mounts an empty `/dev/shm`.

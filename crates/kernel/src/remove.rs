@@ -4,6 +4,7 @@
 use crate::{
     beneath::{open_directory_of_this_mount, status},
     check, check_long,
+    entries::Entries,
     files::{c_path, read_control},
 };
 use std::{
@@ -37,7 +38,6 @@ pub struct RemoveError {
 const DEPTH_MAX: usize = 32;
 /// A directory that is filled while it is emptied is given up after so many rounds without an end.
 const ROUNDS_MAX: u32 = 10_000;
-const BUFFER_BYTES: usize = 16 << 10;
 
 /// Removes `name`, which lies right in `directory`, with all that is in it. `work` bounds the entries that are looked
 /// at and says afterwards how many of them are left over. That nothing of this name is there is fine.
@@ -76,12 +76,8 @@ struct Walk {
 
 /// One open directory.
 struct Level {
-    fd: OwnedFd,
+    entries: Entries,
     name: CString,
-    /// What getdents64 gave, and how far it is read.
-    buffer: Vec<u8>,
-    filled: usize,
-    read: usize,
     /// In this round through its entries.
     removed: bool,
     failed: bool,
@@ -105,7 +101,7 @@ impl Walk {
     /// Answers whether it came to the end; else the work allowed was used up.
     fn run(&mut self, work: &mut u64) -> bool {
         while let Some(level) = self.levels.last_mut() {
-            let name = match level.next() {
+            let name = match level.entries.next() {
                 Ok(Some(name)) => name,
                 Ok(None) => {
                     self.leave();
@@ -121,7 +117,7 @@ impl Walk {
                 return false;
             }
             *work -= 1;
-            match unlink(level.fd.as_raw_fd(), &name) {
+            match unlink(level.entries.fd.as_raw_fd(), &name) {
                 Ok(Unlinked::Gone) => {
                     level.removed = true;
                     self.removed += 1;
@@ -137,13 +133,13 @@ impl Walk {
     fn enter(&mut self, name: CString) {
         let (Some(level), Some(top)) = (self.levels.last(), self.levels.first()) else { return };
         if self.levels.len() < DEPTH_MAX {
-            match Level::open(level.fd.as_raw_fd(), name.clone()) {
+            match Level::open(level.entries.fd.as_raw_fd(), name.clone()) {
                 Ok(fresh) => self.levels.push(fresh),
                 Err(error) => self.note_failure(&name, error),
             }
             return;
         }
-        match move_up(level.fd.as_raw_fd(), &name, top.fd.as_raw_fd()) {
+        match move_up(level.entries.fd.as_raw_fd(), &name, top.entries.fd.as_raw_fd()) {
             Ok(()) => {
                 if let Some(level) = self.levels.last_mut() {
                     level.removed = true;
@@ -160,7 +156,7 @@ impl Walk {
     /// The last directory has been read to its end: removes it, or reads it again if that may help.
     fn leave(&mut self) {
         let Some(mut level) = self.levels.pop() else { return };
-        let at = self.levels.last().map(|parent| parent.fd.as_raw_fd()).or(self.at);
+        let at = self.levels.last().map(|parent| parent.entries.fd.as_raw_fd()).or(self.at);
         let gone = match at.map_or(Ok(Unlinked::Filled), |at| unlink(at, &level.name)) {
             Ok(Unlinked::Gone) => Ok(()),
             Ok(Unlinked::Filled) if level.removed && level.rounds < ROUNDS_MAX => match level.rewind() {
@@ -217,47 +213,12 @@ impl Level {
             }
             opened => opened?,
         };
-        let buffer = Vec::new();
-        Ok(Level { fd, name, buffer, filled: 0, read: 0, removed: false, failed: false, rounds: 0 })
-    }
-
-    /// The name of the next entry.
-    fn next(&mut self) -> io::Result<Option<CString>> {
-        // A record of linux_dirent64: 8 bytes inode, 8 offset, 2 its length, 1 type, then the name with a zero byte.
-        const NAME: usize = 19;
-        loop {
-            if self.read >= self.filled {
-                self.buffer.resize(BUFFER_BYTES, 0);
-                let (fd, to) = (self.fd.as_raw_fd(), self.buffer.as_mut_ptr());
-                // SAFETY: the pointer and the length describe the buffer.
-                let count = check_long(unsafe { libc::syscall(libc::SYS_getdents64, fd, to, BUFFER_BYTES) });
-                match count {
-                    // A directory that was removed by somebody else has no entries any more.
-                    Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(None),
-                    Err(error) => return Err(error),
-                    Ok(0) => return Ok(None),
-                    Ok(count) => (self.read, self.filled) = (0, count as usize),
-                }
-            }
-            let broken = || io::Error::from(io::ErrorKind::InvalidData);
-            let rest = self.buffer.get(self.read..self.filled).ok_or_else(broken)?;
-            let length = match rest.get(16..18) {
-                Some(&[low, high]) => usize::from(u16::from_ne_bytes([low, high])),
-                _ => return Err(broken()),
-            };
-            let name =
-                rest.get(NAME..length).and_then(|name| CStr::from_bytes_until_nul(name).ok()).ok_or_else(broken)?;
-            self.read += length;
-            if name != c"." && name != c".." {
-                return Ok(Some(name.to_owned()));
-            }
-        }
+        Ok(Level { entries: Entries::new(fd), name, removed: false, failed: false, rounds: 0 })
     }
 
     fn rewind(&mut self) -> io::Result<()> {
-        // SAFETY: takes numbers only.
-        check_long(unsafe { libc::lseek(self.fd.as_raw_fd(), 0, libc::SEEK_SET) } as libc::c_long)?;
-        (self.filled, self.read, self.removed, self.failed) = (0, 0, false, false);
+        self.entries.go_on_at(0)?;
+        (self.removed, self.failed) = (false, false);
         self.rounds += 1;
         Ok(())
     }
