@@ -44,11 +44,13 @@ fn note(added: usize, removed: usize) {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size(), 0);
+        // SAFETY: the caller keeps what `alloc` asks of it.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         note(0, layout.size());
+        // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
