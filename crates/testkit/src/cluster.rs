@@ -3,13 +3,13 @@
 //! removes their cgroups and files.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::ExitStatus,
     time::Duration,
 };
 
 use crate::{
+    cgroups::Cgroups,
     http::{self, Answer},
     network::Host,
     processes::{self, wait_for},
@@ -61,6 +61,8 @@ pub struct Cluster {
     directory: Option<tempfile::TempDir>,
     home: PathBuf,
     options: Options,
+    /// Go when everything else has.
+    cgroups: Vec<Cgroups>,
 }
 
 impl Default for Options {
@@ -155,8 +157,9 @@ impl Cluster {
             };
             Service::start_at(store.kind, &sites, &home, &store.settings)
         });
-        let mut cluster =
-            Cluster { service, masters: Vec::new(), agents: Vec::new(), directory: Some(ground.home), home, options };
+        let directory = Some(ground.home);
+        let (masters, agents, cgroups) = Default::default();
+        let mut cluster = Cluster { service, masters, agents, directory, home, options, cgroups };
         (0..cluster.options.masters).for_each(|i| cluster.plan_master(ground.masters.get(i).cloned()));
         (0..cluster.options.agents).for_each(|i| cluster.plan_agent(ground.agents.get(i).cloned()));
         cluster
@@ -175,12 +178,13 @@ impl Cluster {
 
     fn plan_agent(&mut self, host: Option<Host>) {
         let i = self.agents.len();
+        let cgroups = Cgroups::new(&format!("{}-{i}", self.masters[0].at.port()));
         let mut agent = Server::new(server::Kind::Agent, i, &self.home, host);
         agent.add([
             format!("--master={}", self.url()),
             format!("--runtime_dir={}", agent.work_dir().join("run").display()),
             format!("--resources={}", self.options.resources),
-            format!("--cgroups_root={}", self.cgroup(i)),
+            format!("--cgroups_root={}", cgroups.root()),
             "--registration_backoff_factor=10ms".into(),
         ]);
         if !processes::is_root() {
@@ -190,6 +194,7 @@ impl Cluster {
         agent.add(self.options.agent_flags.iter().cloned());
         agent.add(self.options.flags_of_agents.get(i).into_iter().flatten().cloned());
         self.agents.push(agent);
+        self.cgroups.push(cgroups);
     }
 
     pub fn home(&self) -> &Path {
@@ -284,19 +289,12 @@ impl Cluster {
     pub fn logs(&self) -> String {
         self.masters.iter().chain(&self.agents).map(Server::log_end).collect()
     }
-
-    fn cgroup(&self, i: usize) -> String {
-        format!("meseta-test-{}-{}-{i}", std::process::id(), self.masters[0].at.port())
-    }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.masters.iter_mut().chain(&mut self.agents).for_each(Server::kill);
         processes::end_all(&self.home);
-        for i in 0..self.agents.len() {
-            remove_cgroups(&self.cgroup(i));
-        }
         if std::thread::panicking() {
             eprintln!("{}", self.logs());
         }
@@ -308,26 +306,4 @@ pub fn metric(body: &str, name: &str) -> Option<f64> {
     let at = body.find(&format!("\"{name}\":"))? + name.len() + 3;
     let rest = &body[at..];
     rest[..rest.find([',', '}'])?].trim().parse().ok()
-}
-
-fn remove_cgroups(name: &str) {
-    let roots = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
-    for root in roots.chain([PathBuf::from("/sys/fs/cgroup")]) {
-        remove_cgroup(&root.join(name));
-    }
-}
-
-/// Its processes have been told to end; while one is still there, the kernel keeps the group.
-fn remove_cgroup(path: &Path) {
-    let below = fs::read_dir(path).into_iter().flatten().flatten();
-    for entry in below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        remove_cgroup(&entry.path());
-    }
-    let removed = wait_for(Duration::from_secs(5), || match fs::remove_dir(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => None,
-        _ => Some(()),
-    });
-    if removed.is_none() {
-        eprintln!("the cgroup {} is left", path.display());
-    }
 }
