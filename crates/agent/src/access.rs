@@ -2,12 +2,13 @@
 //! from. What the asker may do is the core's to judge (`agent_core`'s `rights`); which endpoints ask for a proof stands
 //! with them (`http`).
 
+mod lookups;
+
 use std::{sync::Arc, time::Duration};
 
 use agent_core::Caller;
-use containers::{Containers, Origin};
+use containers::{Connection, Containers, Origin};
 use endpoints::{Door, Doors};
-use tokio::sync::Semaphore;
 use transport::{
     HeaderMap, Response,
     auth::jwt::{self, Claims, Key},
@@ -15,6 +16,7 @@ use transport::{
     refuse,
 };
 
+use self::lookups::Lookups;
 use crate::{authentication::REALMS, world::translate};
 
 /// How often, and after which pauses, a connection is looked at again whose process may be that of a container that is
@@ -33,8 +35,7 @@ pub struct Access {
 struct Machine {
     containers: Containers,
     own_uid: u32,
-    /// Looking through the descriptors of all processes takes a while: one at a time.
-    looking: Semaphore,
+    lookups: Lookups,
 }
 
 /// What a request proves by itself.
@@ -54,7 +55,11 @@ impl Access {
     /// Without `containers` nobody is told apart who shows nothing: everybody may do everything, as in Mesos.
     pub fn new(doors: Doors, key: Option<Key>, containers: Option<Containers>) -> Access {
         let own_uid = nix::unistd::geteuid().as_raw();
-        let machine = containers.map(|containers| Machine { containers, own_uid, looking: Semaphore::new(1) });
+        let machine = containers.map(|containers| {
+            let looking = containers.clone();
+            let look = move |connections: &[Connection]| looking.origins_of_connections(connections);
+            Machine { containers, own_uid, lookups: Lookups::new(look) }
+        });
         Access { doors, key, machine }
     }
 
@@ -148,10 +153,7 @@ impl Machine {
             return self.containers.origin_of_process(process.pid, process.uid, process.held());
         }
         let Some(local) = from.local else { return Origin::Unclear("its connection has no address") };
-        let Ok(_turn) = self.looking.acquire().await else { return Origin::Unclear("the agent ends") };
-        let (containers, remote) = (self.containers.clone(), from.remote);
-        let look = tokio::task::spawn_blocking(move || containers.origin_of_connection(remote, local));
-        look.await.unwrap_or(Origin::Unclear("the look at its socket broke off"))
+        self.lookups.look(Connection { remote: from.remote, local }).await
     }
 }
 

@@ -32,7 +32,6 @@ static FOREIGN: &[Foreign] = &[
     Foreign::refused("cgroups_net_cls_primary_handle", ""),
     Foreign::refused("cgroups_net_cls_secondary_handles", ""),
     Foreign::idle("check_agent_port_range_only", NO_PORTS).switch(),
-    Foreign::idle("container_disk_watch_interval", "no limit on disk is enforced"),
     Foreign::idle("container_ports_isolated_range", NO_PORTS),
     Foreign::idle("container_ports_watch_interval", NO_PORTS),
     Foreign::fixed("containerizers", &["mesos"], "that is the only one there is"),
@@ -61,7 +60,6 @@ static FOREIGN: &[Foreign] = &[
     Foreign::idle("egress_rate_limit_per_container", NO_PORT_MAPPING),
     Foreign::idle("egress_rate_per_cpu", NO_PORT_MAPPING),
     Foreign::idle("egress_unique_flow_per_container", NO_PORT_MAPPING).switch(),
-    Foreign::fixed("enforce_container_disk_quota", &["false"], "no limit on disk is enforced").switch(),
     Foreign::fixed("enforce_container_ports", &["false"], NO_PORTS).switch(),
     Foreign::idle("ephemeral_ports_per_container", NO_PORT_MAPPING),
     Foreign::idle("eth0_name", NO_PORT_MAPPING),
@@ -238,7 +236,7 @@ static FLAGS: &[Flag] = &[
         "isolation",
         Text,
         None,
-        "How tasks are kept apart, a list: posix/cpu, posix/mem, cgroups/cpu, cgroups/mem, cgroups/pids, namespaces/pid, namespaces/ipc, namespaces/uts, filesystem/linux, linux/capabilities, linux/seccomp, linux/nnp; or all, which takes what this host allows. The default is all for root, and posix/cpu,posix/mem for others.",
+        "How tasks are kept apart, a list: posix/cpu, posix/mem, cgroups/cpu, cgroups/mem, cgroups/pids, disk/du, namespaces/pid, namespaces/ipc, namespaces/uts, filesystem/linux, linux/capabilities, linux/seccomp, linux/nnp; or all, which takes what this host allows. The default is all for root, and posix/cpu,posix/mem for others.",
     ),
     Flag::new("launcher", Text, None, "linux (namespaces and cgroups) or posix (process groups); linux for root."),
     Flag::new("switch_user", Switch, Some("true"), "Whether tasks run as the user they name; only root can."),
@@ -404,6 +402,19 @@ static FLAGS: &[Flag] = &[
     )
     .within("0", "4194304"),
     Flag::new(
+        "enforce_container_disk_quota",
+        Switch,
+        Some("false"),
+        "Whether a container whose sandbox takes more than the disk it was given is ended, with the isolator disk/du. What is fetched is bounded by it, too.",
+    ),
+    Flag::new(
+        "container_disk_watch_interval",
+        Duration,
+        Some("15secs"),
+        "How often the disk that a container's sandbox takes is measured, with the isolator disk/du.",
+    )
+    .within("10ms", "1weeks"),
+    Flag::new(
         "bounding_capabilities",
         Text,
         None,
@@ -516,12 +527,10 @@ mod tests {
             "--external_log_file=/x",
             "--systemd_enable_support=false",
             "--authorizers=local",
-            "--enforce_container_disk_quota=false",
         ] {
             assert_eq!(read(flag).map(|values| values.notes.len()), Ok(1), "{flag}");
         }
-        for flag in ["--containerizers=docker,mesos", "--enforce_container_disk_quota", "--authorizer=mine", "--acls=x"]
-        {
+        for flag in ["--containerizers=docker,mesos", "--authorizer=mine", "--acls=x"] {
             assert!(read(flag).is_err(), "{flag}");
         }
         let variable = [("MESOS_CONTAINERIZERS".to_owned(), "docker".to_owned())];

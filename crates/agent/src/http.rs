@@ -25,7 +25,6 @@ use crate::{
     V0,
     access::{Access, Proof},
     fence::Fence,
-    isolation::Isolator,
     reads::{self, Usages, legacy, metrics},
     runtime::{ACTOR, Inbox},
     world::World,
@@ -62,7 +61,7 @@ pub struct About {
     pub started: WallTime,
     /// Where the sandboxes of all agents that ever ran here are.
     pub sandboxes: PathBuf,
-    pub isolators: Vec<Isolator>,
+    pub isolators: Vec<containers::Enforcement>,
 }
 
 /// Each thing that can be asked of an agent.

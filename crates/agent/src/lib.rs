@@ -84,7 +84,7 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
     for sentence in &not_isolated {
         tracing::warn!("{sentence}");
     }
-    let isolation = containers.isolation();
+    let (isolation, enforcements) = (containers.isolation(), containers.enforcements());
     (config.cpu_limits, config.mem_limits) = (isolation.cpu, isolation.memory);
     let seed = stdx::rng::system_seed();
     let beginning = || Beginning { seed, config: config.clone(), journal: records.clone() }.encode();
@@ -99,7 +99,8 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
     };
     let found = containers.recover().await.map_err(|e| format!("cannot recover containers: {e}"))?;
     let sandboxes = open_sandboxes(&settings, &config, &state, &found).await?;
-    let world = World::new(containers, sandboxes, inbox.clone());
+    let known = settings.values.switch("identify_callers").then(|| containers.clone());
+    let world = World::new(Arc::new(containers), sandboxes, inbox.clone());
     let recovered = Event::Recovered { state: Box::new(state), found: world.take_up(found), boot_id: boot_id() };
 
     let (node, mut exits) = Node::new(NodeConfig::new(advertised));
@@ -108,12 +109,11 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
         capabilities: config.capabilities.iter().map(|kind| Capability { r#type: Some(*kind as i32) }).collect(),
         started: stdx::clock::wall(),
         sandboxes: settings.work_dir.join("slaves"),
-        isolators: isolation::isolators(settings.isolation, isolation),
+        isolators: isolation::all(enforcements),
     };
     let credential = authentication::credential(&settings.values)?;
     let key = authentication::executor_key(&settings.values)?;
     let doors = authentication::doors(&settings.values)?;
-    let known = settings.values.switch("identify_callers").then(|| world.containers.clone());
     let access = Arc::new(Access::new(doors, key.clone(), known));
     let peers = V0 {
         executors: ExecutorsV0::new(node.clone(), inbox.clone(), access.clone()),
@@ -272,6 +272,8 @@ fn containers_config(settings: &Settings) -> containers::Config {
     config.pids_limit = values.integer("pids_limit").filter(|most| *most > 0);
     config.bounding_capabilities = settings.bounding_capabilities;
     config.effective_capabilities = settings.effective_capabilities;
+    config.enforce_disk = values.switch("enforce_container_disk_quota");
+    config.disk_interval = values.duration("container_disk_watch_interval").unwrap_or(config.disk_interval);
     config.allow_unconfined = values.switch("seccomp_allow_unconfined");
     config.enable_cfs = values.switch("cgroups_enable_cfs");
     config.switch_user = values.switch("switch_user");

@@ -11,5 +11,13 @@ mod recorded;
 
 use std::collections::BTreeMap;
 
-/// What containers use, for reads that ask for it.
-pub type Usages = BTreeMap<agent_core::ContainerId, containers::Usage>;
+/// What the machine says of containers, for reads that ask for it.
+pub type Usages = BTreeMap<agent_core::ContainerId, Seen>;
+
+/// One container.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    pub usage: containers::Usage,
+    /// What it asks for and does not get.
+    pub gaps: Vec<containers::Gap>,
+}

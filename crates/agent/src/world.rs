@@ -7,7 +7,7 @@ pub mod translate;
 mod volumes;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     io,
     os::{fd::OwnedFd, unix::fs::symlink},
     sync::{Arc, Mutex, PoisonError},
@@ -17,11 +17,14 @@ use std::{
 use agent_core::{
     ContainerId, Event, Found, LaunchFailure, LaunchSpec, Launched, Life, Limits, State, Ticket, VolumeLink,
 };
-use containers::{Containers, Counts, Recovered, Usage};
+use containers::{Containerizer, Counts, Recovered};
 use observe::metrics::Snapshot;
 use tokio::runtime::Handle;
 
-use crate::runtime::Inbox;
+use crate::{
+    reads::{Seen, Usages},
+    runtime::Inbox,
+};
 pub use sandboxes::Sandboxes;
 pub use volumes::Volumes;
 
@@ -32,7 +35,7 @@ const UNTIL_JOURNALED: Duration = Duration::from_secs(2);
 /// Adapters to the machine, for the loop.
 #[derive(Clone)]
 pub struct World {
-    pub containers: Containers,
+    pub containers: Arc<dyn Containerizer>,
     pub sandboxes: Sandboxes,
     pub volumes: Volumes,
     pub inbox: Inbox,
@@ -48,7 +51,7 @@ pub struct SessionOutput {
 }
 
 impl World {
-    pub fn new(containers: Containers, sandboxes: Sandboxes, inbox: Inbox) -> World {
+    pub fn new(containers: Arc<dyn Containerizer>, sandboxes: Sandboxes, inbox: Inbox) -> World {
         World {
             containers,
             sandboxes,
@@ -115,7 +118,7 @@ impl World {
     fn watch(&self, container: ContainerId, id: containers::ContainerId) {
         let world = self.clone();
         self.runtime.spawn(async move {
-            let termination = match world.containers.wait(&id).await {
+            let termination = match world.containers.wait(id.clone()).await {
                 Ok(termination) => translate::termination(termination),
                 Err(error) => agent_core::Termination { message: Some(error.to_string()), ..Default::default() },
             };
@@ -125,7 +128,7 @@ impl World {
             // Nested ones are asked for again, and removed by the core's order.
             if !nested {
                 tokio::time::sleep(UNTIL_JOURNALED).await;
-                forget(&world.containers, &id).await;
+                forget(&*world.containers, id).await;
             }
         });
     }
@@ -139,7 +142,7 @@ impl World {
         let world = self.clone();
         self.runtime.spawn(async move {
             let Some(id) = translate::to_container_id(&container) else { return };
-            if let Err(error) = world.containers.update(&id, translate::limits(&limits)).await {
+            if let Err(error) = world.containers.update(id, translate::limits(&limits)).await {
                 world.inbox.put(Event::LimitsRefused { container, message: error.to_string() }).await;
             }
         });
@@ -174,7 +177,7 @@ impl World {
         self.runtime.spawn(async move {
             let Some(id) = translate::to_container_id(&container) else { return };
             // Its end is reported by whoever waits for it.
-            if let Err(error) = world.containers.destroy(&id).await {
+            if let Err(error) = world.containers.destroy(id).await {
                 tracing::debug!(%container, %error, "nothing was destroyed");
             }
         });
@@ -184,28 +187,28 @@ impl World {
         let world = self.clone();
         self.runtime.spawn(async move {
             if let Some(id) = translate::to_container_id(&container) {
-                forget(&world.containers, &id).await;
+                forget(&*world.containers, id).await;
             }
             world.sandboxes.remove(sandbox).await;
         });
     }
 
-    /// What each running container uses at this moment.
-    pub async fn usage(&self, state: &State) -> BTreeMap<ContainerId, Usage> {
+    /// What each running container uses at this moment, and what it does not get.
+    pub async fn usage(&self, state: &State) -> Usages {
         let of_executors = state.executors().map(|executor| executor.container.clone());
-        let mut usage = BTreeMap::new();
+        let mut seen = Usages::new();
         for container in of_executors.chain(state.containers.keys().cloned()) {
             let Some(id) = translate::to_container_id(&container) else { continue };
-            if let Ok(used) = self.containers.usage(&id).await {
-                usage.insert(container, used);
+            if let Ok(usage) = self.containers.usage(id.clone()).await {
+                seen.insert(container, Seen { usage, gaps: self.containers.gaps(&id) });
             }
         }
-        usage
+        seen
     }
 
     /// Adds to what arrives what only the machine knows of it.
     pub fn explain(&self, event: &mut Event, state: &State) {
-        memory::explain(event, state, &self.containers);
+        memory::explain(event, state, &*self.containers);
     }
 
     /// `containerizer/*` and `gc/*`.
@@ -233,8 +236,8 @@ impl World {
     }
 }
 
-async fn forget(containers: &Containers, id: &containers::ContainerId) {
-    if let Err(error) = containers.remove(id).await {
+async fn forget(containers: &dyn Containerizer, id: containers::ContainerId) {
+    if let Err(error) = containers.remove(id.clone()).await {
         tracing::debug!(container = %id, %error, "nothing was forgotten");
     }
 }

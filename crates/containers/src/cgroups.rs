@@ -1,16 +1,14 @@
-//! Cgroups, the same for v1 and v2: one directory (v1: one per controller) for each container that has its own. What
-//! the two versions write where is in `v1` and `v2`; which one this host has is found out here.
+//! Cgroups, the same for v1 and v2: one directory (v1: one per controller) for each container that has its own. Making
+//! and removing them, and getting processes into them, is here and in `v1` and `v2`; what limits are written into them
+//! is for the isolators.
 
 mod v1;
 mod v2;
 
-use crate::{
-    Config, ContainerId, Isolation, Usage,
-    isolators::{cpu::CpuShape, memory::MemoryShape},
-    record::CgroupUse,
-};
+use crate::{Config, ContainerId, Isolation, record::CgroupUse};
 use kernel::{credentials, files, procfs};
 use std::{
+    collections::BTreeMap,
     fmt, fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
@@ -19,14 +17,70 @@ use std::{
 
 /// Between the ids of nested containers in the path of a cgroup.
 const SEPARATOR: &str = "mesos";
+/// Where a container's own processes are in v2.
+const LEAF: &str = "leaf";
 
-/// What is written to a container's own cgroups.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Shape {
-    pub cpu: CpuShape,
-    pub memory: MemoryShape,
-    /// Processes and threads at most.
-    pub pids: Option<u64>,
+/// What can be limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Controller {
+    Cpu,
+    Memory,
+    Pids,
+}
+
+impl Controller {
+    const ALL: [Controller; 3] = [Controller::Cpu, Controller::Memory, Controller::Pids];
+
+    fn is_wanted(self, isolation: Isolation) -> bool {
+        match self {
+            Controller::Cpu => isolation.cpu,
+            Controller::Memory => isolation.memory,
+            Controller::Pids => isolation.pids,
+        }
+    }
+
+    /// As the kernel calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Controller::Cpu => "cpu",
+            Controller::Memory => "memory",
+            Controller::Pids => "pids",
+        }
+    }
+
+    /// What it means to be without it.
+    fn loss(self) -> &'static str {
+        match self {
+            Controller::Cpu => "no limit on CPU is enforced",
+            Controller::Memory => "no limit on memory is enforced",
+            Controller::Pids => "containers may fork as much as they like",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    One,
+    Two,
+}
+
+/// Where the files of one controller are.
+#[derive(Clone, Debug)]
+pub struct Root {
+    pub version: Version,
+    path: PathBuf,
+}
+
+impl Root {
+    /// The directory of a container that has limits of its own.
+    pub fn directory(&self, id: &ContainerId) -> PathBuf {
+        self.path.join(id.directory(SEPARATOR))
+    }
+
+    /// Where, in v2, the container's processes are that are in no container nested in it.
+    pub fn leaf(&self, directory: &Path) -> PathBuf {
+        directory.join(LEAF)
+    }
 }
 
 /// How a new process gets into cgroups.
@@ -38,32 +92,14 @@ pub struct Door {
     pub joins: Vec<OwnedFd>,
 }
 
-/// Tells that a container ran out of memory.
-#[derive(Debug)]
-pub enum OomWatch {
-    /// Becomes readable.
-    Counter(OwnedFd),
-    /// Becomes exceptional (`POLLPRI`).
-    Events(OwnedFd),
-}
-
 /// One version's way with cgroups. A container that shares its parent's is never named here; its owner is.
 pub trait Hierarchy: fmt::Debug + Send + Sync {
-    /// Makes the container's cgroups and gives them their shape.
-    fn create(&self, id: &ContainerId, used: CgroupUse, shape: &Shape) -> io::Result<()>;
+    /// Makes the container's cgroups.
+    fn create(&self, id: &ContainerId, used: CgroupUse) -> io::Result<()>;
     /// Opens the way into the limits of `limits` and the process group of `processes`.
     fn open(&self, limits: Option<&ContainerId>, processes: Option<&ContainerId>) -> io::Result<Door>;
-    /// Changes the shape while the container runs: a hard memory limit only goes up.
-    fn update(&self, id: &ContainerId, shape: &Shape) -> io::Result<()>;
-    /// Adds what the controllers know.
-    fn read_usage(&self, id: &ContainerId, usage: &mut Usage);
     /// The processes in the limits of `id`, those of nested cgroups included.
     fn processes(&self, id: &ContainerId, used: CgroupUse) -> Vec<u32>;
-    /// How many processes of the container the kernel has killed for want of memory.
-    fn oom_kills(&self, id: &ContainerId) -> u64;
-    fn watch_oom(&self, id: &ContainerId) -> io::Result<OomWatch>;
-    /// The hard limit, the most that was used, and the kernel's statistics.
-    fn memory_report(&self, id: &ContainerId) -> (Option<u64>, Option<u64>, String);
     /// Sends SIGKILL to everything inside at once, so that nothing can escape by forking.
     fn kill(&self, id: &ContainerId, used: CgroupUse) -> io::Result<()>;
     /// Removes the container's cgroups, which must be empty.
@@ -71,12 +107,11 @@ pub trait Hierarchy: fmt::Debug + Send + Sync {
 }
 
 /// What the host offers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Found {
     pub hierarchy: Option<Box<dyn Hierarchy>>,
-    pub cpu: bool,
-    pub memory: bool,
-    pub pids: bool,
+    /// For each controller that is wanted: where it is, or why it is not used.
+    pub controllers: BTreeMap<Controller, Result<Root, String>>,
     /// Containers can be held together by a cgroup even without a PID namespace.
     pub processes: bool,
     pub complaints: Vec<String>,
@@ -84,10 +119,9 @@ pub struct Found {
 
 /// Looks for the controllers that `isolation` wants and makes the root cgroups.
 pub fn find(config: &Config, isolation: Isolation) -> Found {
-    let mut found =
-        Found { hierarchy: None, cpu: false, memory: false, pids: false, processes: false, complaints: Vec::new() };
-    if !isolation.cpu && !isolation.memory && !isolation.pids && !credentials::is_root() {
-        return found;
+    let wanted: Vec<Controller> = Controller::ALL.into_iter().filter(|one| one.is_wanted(isolation)).collect();
+    if wanted.is_empty() && !credentials::is_root() {
+        return Found::default();
     }
     let mounts = procfs::mounts().unwrap_or_default();
     let here = mounts.iter().filter(|mount| mount.target.starts_with(&config.cgroups_hierarchy));
@@ -106,45 +140,18 @@ pub fn find(config: &Config, isolation: Isolation) -> Found {
         .unwrap_or_default();
     let in_unified = |name: &str| unified_controllers.iter().any(|controller| controller == name);
 
-    let limits_in_v1 = controllers.cpu.is_some() || controllers.memory.is_some();
+    let limits_in_v1 = controllers.has(Controller::Cpu) || controllers.has(Controller::Memory);
     let limits_in_v2 = in_unified("cpu") || in_unified("memory");
-    if let Some(mount) = unified.filter(|_| !limits_in_v1 && (limits_in_v2 || controllers.freezer.is_none())) {
-        match v2::Unified::prepare(&mount, &config.cgroups_root, isolation, &unified_controllers) {
-            Ok(hierarchy) => {
-                (found.cpu, found.memory) = (hierarchy.has_cpu(), hierarchy.has_memory());
-                found.pids = hierarchy.has_pids();
-                found.processes = true;
-                found.hierarchy = Some(Box::new(hierarchy));
-            }
-            Err(error) => found.complaints.push(format!(
-                "The cgroup '{}' cannot be used ({error}); no limit on CPU or memory is enforced.",
-                mount.join(&config.cgroups_root).display()
-            )),
-        }
-    } else {
-        let (hierarchy, complaints) = v1::Controllers::prepare(controllers, config, isolation);
-        found.complaints.extend(complaints);
-        if let Some(hierarchy) = hierarchy {
-            (found.cpu, found.memory) = (hierarchy.has_cpu(), hierarchy.has_memory());
-            found.pids = hierarchy.has_pids();
-            found.processes = hierarchy.has_processes();
-            found.hierarchy = Some(Box::new(hierarchy));
-        }
-    }
-    if found.complaints.is_empty() {
-        if isolation.cpu && !found.cpu {
-            found.complaints.push("This host has no CPU cgroup controller; no limit on CPU is enforced.".to_owned());
-        }
-        if isolation.memory && !found.memory {
-            found
-                .complaints
-                .push("This host has no memory cgroup controller; no limit on memory is enforced.".to_owned());
-        }
-        if isolation.pids && !found.pids {
-            found
-                .complaints
-                .push("This host has no pids cgroup controller; containers may fork as much as they like.".to_owned());
-        }
+    let mut found = match unified.filter(|_| !limits_in_v1 && (limits_in_v2 || !controllers.has_freezer())) {
+        Some(mount) => v2::prepare(&mount, &config.cgroups_root, &wanted, &unified_controllers),
+        None => v1::prepare(controllers, config, &wanted),
+    };
+    for controller in wanted {
+        found.controllers.entry(controller).or_insert_with(|| {
+            let (name, loss) = (controller.name(), controller.loss());
+            found.complaints.push(format!("This host has no {name} cgroup controller; {loss}."));
+            Err(format!("this host has no {name} cgroup controller"))
+        });
     }
     found
 }
@@ -217,7 +224,7 @@ fn processes_below(path: &Path) -> Vec<u32> {
 }
 
 /// The numbers of a file of `name value` lines.
-fn read_pairs(path: &Path, mut each: impl FnMut(&str, u64)) {
+pub fn read_pairs(path: &Path, mut each: impl FnMut(&str, u64)) {
     if let Ok(text) = files::read_control(path) {
         for line in text.lines() {
             if let Some((name, value)) = line.split_once(' ')

@@ -30,6 +30,9 @@ pub struct Config {
     pub bounding_capabilities: Option<Capabilities>,
     /// Those that a container starts with if it asks for none.
     pub effective_capabilities: Option<Capabilities>,
+    /// How often the disk that containers take is measured, and whether one that takes more than it was given is ended.
+    pub disk_interval: Duration,
+    pub enforce_disk: bool,
     /// Lets containers ask for no filter of system calls.
     pub allow_unconfined: bool,
     /// Gives containers of revocable CPUs the smallest CPU weight.
@@ -62,6 +65,8 @@ impl Config {
             pids_limit: Some(PIDS_LIMIT),
             bounding_capabilities: None,
             effective_capabilities: None,
+            disk_interval: Duration::from_secs(15),
+            enforce_disk: false,
             allow_unconfined: false,
             revocable_cpu_low_priority: true,
             switch_user: true,
@@ -114,6 +119,8 @@ pub struct Isolation {
     pub uts_namespace: bool,
     /// A limit on processes and threads through cgroups.
     pub pids: bool,
+    /// The disk that sandboxes take is measured.
+    pub disk: bool,
     /// No more capabilities than the agent's settings allow; and, where root's files would give them back, the kernel's
     /// files (`/proc`, `/sys`) are there to read only.
     pub capabilities: bool,
@@ -138,6 +145,7 @@ impl Isolation {
         ipc_namespace: true,
         uts_namespace: true,
         pids: true,
+        disk: true,
         capabilities: true,
         seccomp: true,
         no_new_privileges: true,
@@ -150,6 +158,7 @@ impl Isolation {
         ipc_namespace: false,
         uts_namespace: false,
         pids: false,
+        disk: false,
         capabilities: false,
         seccomp: false,
         no_new_privileges: false,
@@ -169,6 +178,7 @@ impl Isolation {
                 "cgroups/cpu" => isolation.cpu = true,
                 "cgroups/mem" => isolation.memory = true,
                 "cgroups/pids" => isolation.pids = true,
+                "disk/du" | "posix/disk" => isolation.disk = true,
                 "linux/capabilities" => isolation.capabilities = true,
                 "linux/seccomp" => (isolation.seccomp, isolation.no_new_privileges) = (true, true),
                 "linux/nnp" => isolation.no_new_privileges = true,

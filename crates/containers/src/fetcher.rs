@@ -11,10 +11,10 @@ mod place;
 mod source;
 
 use crate::{FetcherConfig, SetupError, Uri, record::UserIds};
-use budget::Budget;
+use budget::{Bound, Budget};
 use cache::{Cache, Cached, Key};
 use download::{Client, Download};
-use kernel::credentials;
+use kernel::{credentials, tree_use::free_bytes};
 use place::Place;
 use std::{
     fs::{File, Permissions},
@@ -130,8 +130,7 @@ fn fetch(
         .collect::<Result<_, _>>()?;
     let Some(first) = order.uris.first() else { return Ok(()) };
     let place = order.sandbox.try_clone().map(Place::new).map_err(|error| error.to_string()).map_err(failed(first))?;
-    let most = order.bytes_max.map_or(config.bytes_max, |bytes| bytes.min(config.bytes_max));
-    let budget = Budget::new(most, cancelled);
+    let budget = Budget::new(bound(config, order), cancelled);
     let all = || {
         for (uri, cached) in order.uris.iter().zip(cached) {
             Fetch { config, client, uri, place: &place, budget: &budget }.run(cached).map_err(failed(uri))?;
@@ -139,6 +138,14 @@ fn fetch(
         Ok(())
     };
     with_rights_of(order.user.as_ref(), all).map_err(failed(first))?
+}
+
+/// The tightest of what limits a fetch. A task must not fill the disk of the machine before it has begun.
+fn bound(config: &FetcherConfig, order: &Order) -> Bound {
+    let allowed = Bound { bytes: config.bytes_max, why: "that --fetcher_max_size allows" };
+    let given = order.bytes_max.map(|bytes| Bound { bytes, why: "of disk that the task was given" });
+    let free = free_bytes(&order.sandbox).ok().map(|bytes| Bound { bytes, why: "that are free on the disk" });
+    [given, free].into_iter().flatten().fold(allowed, |least, next| if next.bytes < least.bytes { next } else { least })
 }
 
 fn with_rights_of<T>(user: Option<&UserIds>, job: impl FnOnce() -> T) -> Result<T, String> {
@@ -415,6 +422,21 @@ mod tests {
         let failure = fetch_with(FetcherConfig::default(), &[uri(format!("{base}/big"))], sandbox.path(), || true);
         assert!(failure.unwrap_err().why.contains("destroyed"));
         server.join().unwrap();
+    }
+
+    #[test]
+    fn a_fetch_brings_no_more_than_the_task_was_given_and_there_is_room_for() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let directory = || kernel::files::open_directory(sandbox.path()).unwrap();
+        let order = |bytes_max| Order { uris: Vec::new(), user: None, sandbox: directory(), bytes_max };
+        let config = FetcherConfig { bytes_max: 1000, ..FetcherConfig::default() };
+        assert_eq!(bound(&config, &order(Some(10))), Bound { bytes: 10, why: "of disk that the task was given" });
+        assert_eq!(bound(&config, &order(Some(2000))).why, "that --fetcher_max_size allows");
+        let endless = FetcherConfig { bytes_max: u64::MAX, ..config };
+        assert_eq!(bound(&endless, &order(None)).why, "that are free on the disk");
+        assert_eq!(bound(&endless, &order(Some(10))).bytes, 10);
+        let said = Budget::new(bound(&endless, &order(Some(10))), &|| false).too_large("what is fetched is");
+        assert_eq!(said, "what is fetched is larger than the 10 bytes of disk that the task was given");
     }
 
     #[test]

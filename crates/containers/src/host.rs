@@ -2,7 +2,7 @@
 
 use crate::{
     Config, Isolation, LauncherKind, SetupError,
-    cgroups::{self, Hierarchy},
+    cgroups::{self, Controller, Hierarchy, Root},
 };
 use kernel::{
     capabilities::{self, Capabilities},
@@ -10,7 +10,7 @@ use kernel::{
     credentials, procfs,
     seccomp::Filter,
 };
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 #[derive(Debug)]
 pub struct Host {
@@ -18,7 +18,10 @@ pub struct Host {
     pub isolation: Isolation,
     /// Namespaces come only inside a user namespace.
     pub user_namespace: bool,
+    /// Why containers have none of their own.
+    no_namespaces: Option<String>,
     pub cgroups: Option<Box<dyn Hierarchy>>,
+    controllers: BTreeMap<Controller, Result<Root, String>>,
     /// Cgroups can hold processes together where no PID namespace does.
     pub process_cgroups: bool,
     pub may_switch_user: bool,
@@ -33,8 +36,10 @@ pub fn probe(config: &Config) -> Result<Host, SetupError> {
     let mut complaints = Vec::new();
     let root = credentials::is_root();
     let mut isolation = config.isolation;
+    let mut no_namespaces = None;
     if config.launcher == LauncherKind::Posix {
         isolation = without_namespaces(isolation);
+        no_namespaces = Some("--launcher=posix makes no namespaces".to_owned());
     }
 
     let wanted = namespaces(isolation);
@@ -57,6 +62,7 @@ pub fn probe(config: &Config) -> Result<Host, SetupError> {
                         "No namespaces can be created ({reason}): containers see each other's and the host's processes, \
                          mounts, IPC objects and host name."
                     ));
+                    no_namespaces = Some(format!("no namespaces can be created ({reason})"));
                 }
             },
         }
@@ -67,7 +73,9 @@ pub fn probe(config: &Config) -> Result<Host, SetupError> {
 
     let found = cgroups::find(config, isolation);
     complaints.extend(found.complaints);
-    (isolation.cpu, isolation.memory, isolation.pids) = (found.cpu, found.memory, found.pids);
+    let has = |controller| matches!(found.controllers.get(&controller), Some(Ok(_)));
+    (isolation.cpu, isolation.memory) = (has(Controller::Cpu), has(Controller::Memory));
+    isolation.pids = has(Controller::Pids);
 
     if isolation.seccomp && !Filter::can_be_set() {
         isolation.seccomp = false;
@@ -92,7 +100,9 @@ pub fn probe(config: &Config) -> Result<Host, SetupError> {
     Ok(Host {
         isolation,
         user_namespace,
+        no_namespaces,
         cgroups: found.hierarchy,
+        controllers: found.controllers,
         process_cgroups: found.processes,
         may_switch_user: root,
         capabilities: permitted,
@@ -107,6 +117,18 @@ fn without_namespaces(isolation: Isolation) -> Isolation {
 }
 
 impl Host {
+    /// Whether namespaces of a kind, which is `given`, can be had.
+    pub fn namespace(&self, given: bool) -> Result<(), String> {
+        let why = || self.no_namespaces.clone().unwrap_or_else(|| "this kind of namespace is not used here".to_owned());
+        given.then_some(()).ok_or_else(why)
+    }
+
+    /// Where the files of a controller are.
+    pub fn controller(&self, controller: Controller) -> Result<Root, String> {
+        let none = || Err("the agent's settings do not ask for it".to_owned());
+        self.controllers.get(&controller).cloned().unwrap_or_else(none)
+    }
+
     /// Whether containers' mounts are to be prepared once for all of them.
     pub fn separates_mounts(&self) -> bool {
         self.isolation.mount_namespace && !self.user_namespace && self.capabilities.is_some()

@@ -2,18 +2,16 @@
 //! the fork is undone when a step fails. What happens once it runs is in `supervise`.
 
 use crate::{
-    Class, ContainerId, LaunchError, LaunchSpec, Launched, Output, Program, State, Termination,
+    Class, ContainerId, Gap, LaunchError, LaunchSpec, Launched, Output, Program, State, Termination,
     cgroups::Door,
+    container::{Container, Live},
+    engine::Engine,
     fetcher,
-    handle::{Container, Inner, Live, lock},
-    isolators::{
-        capabilities,
-        memory::{self, MemoryShape},
-        namespaces,
-        seccomp::{self, SeccompWish},
-    },
+    isolator::{Ask, Plan, Subject},
     launcher::zygote::{self, Request},
-    record::{self, CgroupUse, Launch, Restrictions, UserIds},
+    mutex::lock,
+    namespaces::{self, NamespacePlan, Position},
+    record::{CgroupUse, Launch, Setup, UserIds},
     sandbox,
     shelf::Slot,
     supervise,
@@ -27,23 +25,23 @@ use std::{
 use tokio::sync::oneshot;
 
 /// The life of one container, as a task.
-pub(crate) async fn live(
-    inner: Arc<Inner>,
+pub async fn live(
+    engine: Arc<Engine>,
     container: Arc<Container>,
     spec: LaunchSpec,
     reply: oneshot::Sender<Result<Launched, LaunchError>>,
 ) {
-    match launch(&inner, &container, spec).await {
+    match launch(&engine, &container, spec).await {
         Ok(launched) => {
             container.state.send_replace(State::Running);
             if container.is_doomed() {
                 container.kill.notify_one();
             }
             let _ = reply.send(Ok(launched));
-            supervise::watch(inner, container).await;
+            supervise::watch(engine, container).await;
         }
         Err(error) => {
-            inner.table().remove(&container.id);
+            engine.table().remove(&container.id);
             container
                 .state
                 .send_replace(State::Terminated(Termination { message: error.to_string(), ..Termination::default() }));
@@ -52,26 +50,26 @@ pub(crate) async fn live(
     }
 }
 
-async fn launch(inner: &Arc<Inner>, container: &Arc<Container>, spec: LaunchSpec) -> Result<Launched, LaunchError> {
+async fn launch(engine: &Arc<Engine>, container: &Arc<Container>, spec: LaunchSpec) -> Result<Launched, LaunchError> {
     let broken = || io_error("launch", io::Error::other("the work broke off"));
-    let (job_inner, job_container) = (inner.clone(), container.clone());
+    let (job_engine, job_container) = (engine.clone(), container.clone());
     if spec.uris.is_empty() {
         let job = move || {
-            let room = prepare(&job_inner, &spec)?;
-            start(&job_inner, &job_container, spec, room)
+            let room = prepare(&job_engine, &spec)?;
+            start(&job_engine, &job_container, spec, room)
         };
-        return inner.workers.run(job).await.unwrap_or_else(|| Err(broken()));
+        return engine.workers.run(job).await.unwrap_or_else(|| Err(broken()));
     }
 
-    let job = move || prepare(&job_inner, &spec).map(|room| (spec, room));
-    let (spec, room) = inner.workers.run(job).await.unwrap_or_else(|| Err(broken()))?;
+    let job = move || prepare(&job_engine, &spec).map(|room| (spec, room));
+    let (spec, room) = engine.workers.run(job).await.unwrap_or_else(|| Err(broken()))?;
     container.state.send_replace(State::Fetching);
-    let fetched = fetch(inner, container, spec, room).await;
-    inner.counters.add_fetch(fetched.is_ok());
+    let fetched = fetch(engine, container, spec, room).await;
+    engine.counters.add_fetch(fetched.is_ok());
     let (spec, room) = fetched?;
-    let (job_inner, job_container) = (inner.clone(), container.clone());
-    let job = move || start(&job_inner, &job_container, spec, room);
-    inner.workers.run(job).await.unwrap_or_else(|| Err(broken()))
+    let (job_engine, job_container) = (engine.clone(), container.clone());
+    let job = move || start(&job_engine, &job_container, spec, room);
+    engine.workers.run(job).await.unwrap_or_else(|| Err(broken()))
 }
 
 /// The sandbox, opened, and who it is for.
@@ -80,9 +78,9 @@ struct Room {
     directory: OwnedFd,
 }
 
-fn prepare(inner: &Inner, spec: &LaunchSpec) -> Result<Room, LaunchError> {
-    let user = find_user(inner, spec)?;
-    let trusted = inner.trusted_above(&spec.id);
+fn prepare(engine: &Engine, spec: &LaunchSpec) -> Result<Room, LaunchError> {
+    let user = find_user(engine, spec)?;
+    let trusted = engine.trusted_above(&spec.id);
     let directory = sandbox::open(&spec.sandbox, trusted.as_deref())
         .and_then(|directory| match (&trusted, &user) {
             (Some(trusted), Some(user)) => sandbox::let_through(&spec.sandbox, trusted, user).map(|()| directory),
@@ -97,14 +95,14 @@ fn prepare(inner: &Inner, spec: &LaunchSpec) -> Result<Room, LaunchError> {
     Ok(Room { user, directory })
 }
 
-fn find_user(inner: &Inner, spec: &LaunchSpec) -> Result<Option<UserIds>, LaunchError> {
-    let Some(name) = spec.command.user.as_ref().filter(|_| inner.config.switch_user) else { return Ok(None) };
+fn find_user(engine: &Engine, spec: &LaunchSpec) -> Result<Option<UserIds>, LaunchError> {
+    let Some(name) = spec.command.user.as_ref().filter(|_| engine.config.switch_user) else { return Ok(None) };
     let refuse = |why: String| LaunchError::User { user: name.clone(), why };
-    let ids = inner.users.find(name).map_err(refuse)?;
+    let ids = engine.users.find(name).map_err(refuse)?;
     if ids.uid == credentials::own_ids().0 {
         return Ok(None);
     }
-    if !inner.host.may_switch_user {
+    if !engine.host.may_switch_user {
         return Err(refuse(
             "the agent does not run as root and cannot switch users; start it with --no-switch_user to run everything \
              as its own user"
@@ -115,7 +113,7 @@ fn find_user(inner: &Inner, spec: &LaunchSpec) -> Result<Option<UserIds>, Launch
 }
 
 async fn fetch(
-    inner: &Arc<Inner>,
+    engine: &Arc<Engine>,
     container: &Arc<Container>,
     spec: LaunchSpec,
     room: Room,
@@ -127,10 +125,10 @@ async fn fetch(
         uris: spec.uris.clone(),
         user: room.user.clone(),
         sandbox: opened.map_err(|error| io_error("give the sandbox to its user", error))?,
-        bytes_max: None,
+        bytes_max: spec.limits.disk.filter(|_| engine.config.isolation.disk && engine.config.enforce_disk),
     };
     let wanted = container.clone();
-    let fetched = inner.fetcher.run(order, move || wanted.is_doomed(), container.kill.notified()).await;
+    let fetched = engine.fetcher.run(order, move || wanted.is_doomed(), container.kill.notified()).await;
     match fetched {
         _ if container.is_doomed() => Err(LaunchError::Destroyed),
         Ok(Ok(())) => Ok((spec, room)),
@@ -140,7 +138,7 @@ async fn fetch(
 }
 
 /// The last stretch, on one thread.
-fn start(inner: &Arc<Inner>, container: &Container, spec: LaunchSpec, room: Room) -> Result<Launched, LaunchError> {
+fn start(engine: &Arc<Engine>, container: &Container, spec: LaunchSpec, room: Room) -> Result<Launched, LaunchError> {
     if container.is_doomed() {
         return Err(LaunchError::Destroyed);
     }
@@ -151,9 +149,9 @@ fn start(inner: &Arc<Inner>, container: &Container, spec: LaunchSpec, room: Room
     }
     drop(room.directory);
 
-    let host = &inner.host;
+    let host = &engine.host;
     let parent = match spec.id.parent() {
-        Some(parent) => Some(inner.find(&parent).map_err(|_| LaunchError::NoParent(spec.id.clone()))?),
+        Some(parent) => Some(engine.find(&parent).map_err(|_| LaunchError::NoParent(spec.id.clone()))?),
         None => None,
     };
     let parent = parent.as_ref().and_then(|parent| parent.live.get());
@@ -161,37 +159,43 @@ fn start(inner: &Arc<Inner>, container: &Container, spec: LaunchSpec, room: Room
         return Err(LaunchError::NoParent(spec.id.clone()));
     }
 
-    let mut plan = namespaces::plan(&spec, host.isolation, host.user_namespace);
-    let shares = spec.id.is_nested() && (spec.share_cgroups || spec.class == Class::Debug);
-    let limits = !shares && (host.isolation.cpu || host.isolation.memory || host.isolation.pids);
-    plan.setup.cgroups = CgroupUse::new(limits, !plan.setup.own_pid && host.process_cgroups);
-    let used = plan.setup.cgroups;
-    let limited_by = if limits { Some(spec.id.clone()) } else { parent.and_then(|parent| parent.limited_by.clone()) };
-
-    let restrictions = restrict(inner, &spec, room.user.as_ref(), plan.setup)?;
-    let launch = plan_record(inner, &spec, room.user, plan.setup, restrictions);
-    let slot = inner.shelf.take(&launch).map_err(|error| io_error("write the container's record", error))?;
-    let mut undo = Undo { inner, id: &spec.id, used, slot: Some(slot) };
-    let door = match &host.cgroups {
-        Some(cgroups) => {
-            cgroups
-                .create(&spec.id, used, &inner.shape(&spec.limits))
-                .map_err(|error| io_error("create the container's cgroups", error))?;
-            let processes = used.processes().then_some(&spec.id);
-            cgroups.open(limited_by.as_ref(), processes).map_err(|error| io_error("open the cgroups", error))?
-        }
-        None => Door::default(),
+    let shares_cgroups = spec.id.is_nested() && (spec.share_cgroups || spec.class == Class::Debug);
+    let (user, user_namespace) = (room.user.as_ref(), host.user_namespace);
+    let mut plan = engine.isolators.prepare(&Ask { spec: &spec, user, shares_cgroups, user_namespace })?;
+    plan.gaps.extend(user_gap(engine, &spec));
+    let position = Position { nested: spec.id.is_nested(), debug: spec.class == Class::Debug, user_namespace };
+    let mut namespaces = namespaces::plan(plan.namespaces, position);
+    let used = CgroupUse::new(plan.own_limits, !namespaces.setup.own_pid && host.process_cgroups);
+    (namespaces.setup.cgroups, namespaces.setup.own_shm) = (used, plan.own_shm);
+    let limited_by = match plan.own_limits {
+        true => Some(spec.id.clone()),
+        false => parent.and_then(|parent| parent.limited_by.clone()),
     };
 
+    let gaps = plan.gaps.clone();
+    let launch = plan_record(engine, &spec, room.user, namespaces.setup, plan);
+    let slot = engine.shelf.take(&launch).map_err(|error| io_error("write the container's record", error))?;
+    let mut undo = Undo { engine, id: &spec.id, used, slot: Some(slot) };
+    let mut door = Door::default();
+    if let Some(cgroups) = &host.cgroups {
+        cgroups.create(&spec.id, used).map_err(|error| io_error("create the container's cgroups", error))?;
+    }
+    let subject = Subject { id: &spec.id, sandbox: &spec.sandbox, cgroups: used, limited_by: limited_by.as_ref() };
+    engine.isolators.isolate(subject, &spec.limits).map_err(|error| io_error("set the container's limits", error))?;
+    if let Some(cgroups) = &host.cgroups {
+        let processes = used.processes().then_some(&spec.id);
+        door = cgroups.open(limited_by.as_ref(), processes).map_err(|error| io_error("open the cgroups", error))?;
+    }
+
     let child = match &undo.slot {
-        Some(slot) => fork_launcher(inner, &spec.id, &plan, &door, &output, slot.file().as_fd(), parent)?,
+        Some(slot) => fork_launcher(engine, &spec.id, &namespaces, &door, &output, slot.file().as_fd(), parent)?,
         None => return Err(LaunchError::Destroyed),
     };
     *lock(&container.record) = undo.slot.take();
-    let live = Live { pid: child.pid, pidfd: Arc::new(child.pidfd), setup: plan.setup, limited_by };
-    let _ = container.live.set(live);
+    let (pid, setup) = (child.pid, namespaces.setup);
+    let _ = container.live.set(Live { pid, pidfd: Arc::new(child.pidfd), setup, limited_by, gaps });
     let (stdout, stderr) = ends.unzip();
-    Ok(Launched { pid: child.pid, stdout, stderr })
+    Ok(Launched { pid, stdout, stderr, gaps: engine.gaps(container) })
 }
 
 type Pair = (OwnedFd, OwnedFd);
@@ -212,62 +216,30 @@ fn open_output(spec: &LaunchSpec, room: &Room) -> Result<(Pair, Option<Pair>), L
     }
 }
 
-/// What the container is kept from, by its own wish within the agent's settings.
-fn restrict(
-    inner: &Inner,
-    spec: &LaunchSpec,
-    user: Option<&UserIds>,
-    setup: record::Setup,
-) -> Result<Restrictions, LaunchError> {
-    let (host, config) = (&inner.host, &inner.config);
-    let refuse = |what: &str, why: String| LaunchError::Refused { what: what.to_owned(), why };
-    let capabilities = host.capabilities.map(|permitted| capabilities::bounds(spec.capabilities, config, permitted));
-    let capabilities = capabilities.transpose().map_err(|why| refuse("the container's capabilities", why))?;
-    let seccomp = host.isolation.seccomp
-        && match &spec.seccomp {
-            SeccompWish::Default => true,
-            SeccompWish::Named(name) if name == seccomp::DEFAULT_PROFILE => true,
-            SeccompWish::Named(name) => {
-                let why = format!("there is no profile '{name}', only '{}'", seccomp::DEFAULT_PROFILE);
-                return Err(refuse("the container's filter of system calls", why));
-            }
-            SeccompWish::Unconfined if config.allow_unconfined => false,
-            SeccompWish::Unconfined => {
-                let why = "the agent's --seccomp_allow_unconfined is not set".to_owned();
-                return Err(refuse("a container without a filter of system calls", why));
-            }
-        };
-    // Who is not root, and cannot become it, may not write there anyway.
-    let may_be_root = user.is_none_or(|user| user.uid == 0) || !host.isolation.no_new_privileges;
-    Ok(Restrictions {
-        capabilities,
-        no_new_privileges: host.isolation.no_new_privileges,
-        seccomp,
-        kernel_files: capabilities.is_some() && setup.own_mounts && may_be_root,
+/// Where nobody is switched to, a container that names a user runs as the agent's.
+fn user_gap(engine: &Engine, spec: &LaunchSpec) -> Option<Gap> {
+    let user = spec.command.user.as_ref().filter(|_| !engine.config.switch_user)?;
+    let own = credentials::own_ids().0;
+    let is_own = engine.users.find(user).is_ok_and(|ids| ids.uid == own);
+    (!is_own).then(|| Gap {
+        isolator: "switch_user".to_owned(),
+        asked: format!("to run as the user '{user}'"),
+        why: "--no-switch_user is set".to_owned(),
     })
 }
 
-fn plan_record(
-    inner: &Inner,
-    spec: &LaunchSpec,
-    user: Option<UserIds>,
-    setup: record::Setup,
-    restrictions: Restrictions,
-) -> Launch {
+fn plan_record(engine: &Engine, spec: &LaunchSpec, user: Option<UserIds>, setup: Setup, plan: Plan) -> Launch {
     let mut env = spec.command.env.clone();
     if !setup.own_pid {
-        env.push(inner.marker(&spec.id));
+        env.push(engine.marker(&spec.id));
     }
     // A debug container is at home where its parent is.
-    let parent = spec.id.parent().filter(|_| spec.class == Class::Debug).and_then(|parent| inner.find(&parent).ok());
+    let parent = spec.id.parent().filter(|_| spec.class == Class::Debug).and_then(|parent| engine.find(&parent).ok());
     let home = parent.as_ref().map_or(&spec.sandbox, |parent| &parent.sandbox);
     let cwd = match &spec.command.cwd {
         Some(cwd) => home.join(cwd),
         None => home.clone(),
     };
-    // Only as root may a score be lowered below the agent's own.
-    let oom_score_adj =
-        memory::oom_score_adj(&spec.limits, inner.host.machine_bytes).filter(|_| inner.host.may_switch_user);
     Launch {
         id: spec.id.clone(),
         tag: spec.tag.clone(),
@@ -281,19 +253,20 @@ fn plan_record(
         env,
         cwd,
         user,
-        rlimits: spec.rlimits.clone(),
-        hostname: spec.hostname.clone().filter(|_| inner.host.isolation.uts_namespace),
+        rlimits: plan.rlimits,
+        hostname: plan.hostname,
         setup,
-        shm_bytes: spec.shm_bytes.or(MemoryShape::new(&spec.limits).hard.filter(|bytes| *bytes != u64::MAX)),
-        oom_score_adj,
+        shm_bytes: plan.shm_bytes,
+        oom_score_adj: plan.oom_score_adj,
         limits: spec.limits,
-        restrictions,
+        restrictions: plan.restrictions,
+        gaps: plan.gaps,
     }
 }
 
 /// Removes what a failed launch has made.
 struct Undo<'a> {
-    inner: &'a Inner,
+    engine: &'a Engine,
     id: &'a ContainerId,
     used: CgroupUse,
     slot: Option<Slot>,
@@ -302,19 +275,20 @@ struct Undo<'a> {
 impl Drop for Undo<'_> {
     fn drop(&mut self) {
         let Some(slot) = self.slot.take() else { return };
-        if let Some(cgroups) = &self.inner.host.cgroups
+        if let Some(cgroups) = &self.engine.host.cgroups
             && let Err(error) = cgroups.remove(self.id, self.used)
         {
             tracing::warn!("Failed to remove the cgroups of container '{}' that was not launched: {error}", self.id);
         }
+        self.engine.isolators.cleanup(self.id);
         slot.discard();
     }
 }
 
 fn fork_launcher(
-    inner: &Inner,
+    engine: &Engine,
     id: &ContainerId,
-    plan: &namespaces::NamespacePlan,
+    plan: &NamespacePlan,
     door: &Door,
     output: &Pair,
     record: BorrowedFd<'_>,
@@ -335,7 +309,7 @@ fn fork_launcher(
     }
     fds.extend(door.joins.iter().map(|join| join.as_fd()));
     let request = Request { create: plan.create, flags };
-    inner.zygote.fork(request, &inner.marker(id).1, &fds).map_err(|error| io_error("create a process", error))
+    engine.zygote.fork(request, &engine.marker(id).1, &fds).map_err(|error| io_error("create a process", error))
 }
 
 fn io_error(what: impl Into<String>, source: io::Error) -> LaunchError {

@@ -38,6 +38,7 @@ pub fn main(executor: impl FnOnce(ExecutorKind) -> u8) -> ExitCode {
     let _ = process::schedule_normally();
     zygote::ask_the_processor();
     setup::usual_filter();
+    setup::hidden_in_proc();
     let started = match zygote::serve() {
         Some(started) => started,
         None => return ExitCode::SUCCESS,

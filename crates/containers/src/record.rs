@@ -6,7 +6,7 @@
 //! damages is told. Only a loss of whole frames at the end leaves no trace. Records from before there were sums begin
 //! with other letters and are read, and appended to, as they are.
 
-use crate::{ContainerId, ExecutorKind, Limitation, LimitationReason, Limits, Program, Rlimit, Termination};
+use crate::{ContainerId, ExecutorKind, Gap, Limitation, LimitationReason, Limits, Program, Rlimit, Termination};
 use kernel::{
     capabilities::{Bounds, Capabilities},
     procfs::Stat,
@@ -44,6 +44,8 @@ pub struct Launch {
     pub oom_score_adj: Option<i32>,
     pub limits: Limits,
     pub restrictions: Restrictions,
+    /// What the container asked for beside limits and has not got.
+    pub gaps: Vec<Gap>,
 }
 
 /// What the program may not do, whoever it runs as.
@@ -345,6 +347,11 @@ pub fn encode_launch(launch: &Launch) -> Vec<u8> {
     body.option(capabilities.as_ref(), |body, bounds| {
         [bounds.bounding, bounds.effective, bounds.ambient].iter().for_each(|set| body.number(set.0));
     });
+    body.option(launch.limits.disk.as_ref(), |body, bytes| body.number(*bytes));
+    body.count(launch.gaps.len());
+    for Gap { isolator, asked, why } in &launch.gaps {
+        [isolator, asked, why].iter().for_each(|text| body.text(text));
+    }
 
     let mut out = Vec::with_capacity(body.0.len() + 16);
     out.extend_from_slice(MAGIC);
@@ -380,15 +387,17 @@ pub fn append(file: &mut File, frame: &Frame) -> io::Result<()> {
             body.option(termination.reason.as_ref(), |body, limitation| {
                 body.byte(match limitation.reason {
                     LimitationReason::Memory => 0,
+                    LimitationReason::Disk => 1,
                 });
                 body.text(&limitation.message);
-                body.option(limitation.mem_bytes.as_ref(), |body, bytes| body.number(*bytes));
+                body.option(limitation.bytes.as_ref(), |body, bytes| body.number(*bytes));
             });
             body.text(&termination.message);
             b'T'
         }
         Frame::Limits(limits) => {
             write_limits(&mut body, limits);
+            body.option(limits.disk.as_ref(), |body, bytes| body.number(*bytes));
             b'U'
         }
     };
@@ -433,20 +442,26 @@ fn read_frame(tag: u8, body: &[u8]) -> Option<Frame> {
             reason: body.option(|body| {
                 let reason = match body.byte()? {
                     0 => LimitationReason::Memory,
+                    1 => LimitationReason::Disk,
                     _ => return None,
                 };
-                Some(Limitation { reason, message: body.text()?, mem_bytes: body.option(Reader::number)? })
+                Some(Limitation { reason, message: body.text()?, bytes: body.option(Reader::number)? })
             })?,
             message: body.text()?,
         }),
-        b'U' => Frame::Limits(read_limits(&mut body)?),
+        b'U' => {
+            let limits = read_limits(&mut body)?;
+            // Of earlier versions nothing follows.
+            let disk = if body.0.is_empty() { None } else { body.option(Reader::number)? };
+            Frame::Limits(Limits { disk, ..limits })
+        }
         _ => return None,
     })
 }
 
 fn read_launch(body: &mut Reader<'_>) -> Option<Launch> {
     let path = body.list(Reader::text)?;
-    Some(Launch {
+    let mut launch = Launch {
         id: ContainerId::new(path).ok()?,
         tag: body.text()?,
         sandbox: body.path()?,
@@ -483,9 +498,15 @@ fn read_launch(body: &mut Reader<'_>) -> Option<Launch> {
         shm_bytes: body.option(Reader::number)?,
         oom_score_adj: body.option(|body| Some(body.number()? as i64 as i32))?,
         limits: read_limits(body)?,
-        // Records of earlier versions end here.
+        // Records of earlier versions end here, or after the restrictions.
         restrictions: if body.0.is_empty() { Restrictions::default() } else { read_restrictions(body)? },
-    })
+        gaps: Vec::new(),
+    };
+    if !body.0.is_empty() {
+        launch.limits.disk = body.option(Reader::number)?;
+        launch.gaps = body.list(read_gap)?;
+    }
+    Some(launch)
 }
 
 fn read_restrictions(body: &mut Reader<'_>) -> Option<Restrictions> {
@@ -499,6 +520,10 @@ fn read_restrictions(body: &mut Reader<'_>) -> Option<Restrictions> {
     })
 }
 
+fn read_gap(body: &mut Reader<'_>) -> Option<Gap> {
+    Some(Gap { isolator: body.text()?, asked: body.text()?, why: body.text()? })
+}
+
 fn read_limits(body: &mut Reader<'_>) -> Option<Limits> {
     let bits = |body: &mut Reader<'_>| body.number().map(f64::from_bits);
     Some(Limits {
@@ -507,6 +532,7 @@ fn read_limits(body: &mut Reader<'_>) -> Option<Limits> {
         mem: body.option(Reader::number)?,
         mem_limit: body.option(Reader::number)?,
         revocable: body.flag()?,
+        disk: None,
     })
 }
 
@@ -619,7 +645,13 @@ mod tests {
             setup: Setup { own_pid: true, enter: -1, leave: 5, cgroups: CgroupUse::Limits, ..Setup::default() },
             shm_bytes: Some(9),
             oom_score_adj: Some(-5),
-            limits: Limits { cpus: Some(0.5), cpu_limit: Some(f64::INFINITY), mem: Some(1), ..Limits::default() },
+            limits: Limits {
+                cpus: Some(0.5),
+                cpu_limit: Some(f64::INFINITY),
+                mem: Some(1),
+                disk: Some(2),
+                ..Limits::default()
+            },
             restrictions: Restrictions {
                 capabilities: Some(Bounds {
                     bounding: Capabilities(3),
@@ -629,6 +661,7 @@ mod tests {
                 seccomp: true,
                 ..Restrictions::default()
             },
+            gaps: vec![Gap { isolator: "i".into(), asked: "a".into(), why: "w".into() }],
         }
     }
 
@@ -639,10 +672,10 @@ mod tests {
         let process = Process { pid: 12, start: 34 };
         let termination = Termination {
             status: Some(9),
-            reason: Some(Limitation { reason: LimitationReason::Memory, message: "m".into(), mem_bytes: Some(1) }),
+            reason: Some(Limitation { reason: LimitationReason::Memory, message: "m".into(), bytes: Some(1) }),
             message: "x".into(),
         };
-        let limits = Limits { mem: Some(77), ..Limits::default() };
+        let limits = Limits { mem: Some(77), disk: Some(78), ..Limits::default() };
         for frame in [
             Frame::Process(process),
             Frame::Status(256),

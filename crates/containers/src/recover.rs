@@ -3,11 +3,13 @@
 
 use crate::{
     ContainerId, SetupError, State, Status, Termination,
-    handle::{Container, Inner, Live, lock},
+    container::{Container, Live},
+    engine::Engine,
     host,
+    isolator::Subject,
+    mutex::lock,
     record::{Frame, Process, Record},
     shelf::Slot,
-    supervise,
 };
 use kernel::{pidfd, procfs, signals};
 use std::{
@@ -41,10 +43,10 @@ impl From<Status> for Recovered {
 }
 
 /// Reads all records. Parents come before the containers nested in them.
-pub(crate) fn find(inner: &Arc<Inner>) -> Result<Vec<Arc<Container>>, SetupError> {
-    let mut records = inner
+pub fn find(engine: &Arc<Engine>) -> Result<Vec<Arc<Container>>, SetupError> {
+    let mut records = engine
         .shelf
-        .scan(inner.config.strict)
+        .scan(engine.config.strict)
         .map_err(|source| SetupError::Io { what: "read the records of earlier containers".to_owned(), source })?;
     records.sort_by(|(_, a), (_, b)| a.launch.id.cmp(&b.launch.id));
 
@@ -77,7 +79,9 @@ pub(crate) fn find(inner: &Arc<Inner>) -> Result<Vec<Arc<Container>>, SetupError
         };
         match record.process.and_then(hold) {
             Some((pid, pidfd)) => {
-                let live = Live { pid, pidfd: Arc::new(pidfd), setup: launch.setup, limited_by };
+                let (pidfd, gaps) = (Arc::new(pidfd), launch.gaps.clone());
+                let live = Live { pid, pidfd, setup: launch.setup, limited_by, gaps };
+                engine.isolators.recover(container.subject(&live), &launch.limits);
                 let _ = container.live.set(live);
                 container.state.send_replace(State::Running);
             }
@@ -87,7 +91,7 @@ pub(crate) fn find(inner: &Arc<Inner>) -> Result<Vec<Arc<Container>>, SetupError
     }
     // What is nested goes before what holds it.
     for (container, record) in dead.into_iter().rev() {
-        bury(inner, &container, &record);
+        bury(engine, &container, &record);
         if never_started(&record) {
             if let Some(slot) = lock(&container.record).take() {
                 slot.discard();
@@ -121,9 +125,9 @@ fn hold(process: Process) -> Option<(u32, OwnedFd)> {
 }
 
 /// Removes what a container has left that ended while no agent looked.
-fn bury(inner: &Arc<Inner>, container: &Container, record: &Record) {
-    let deadline = Instant::now() + inner.config.destroy_timeout;
-    let (name, value) = inner.marker(&container.id);
+fn bury(engine: &Arc<Engine>, container: &Container, record: &Record) {
+    let deadline = Instant::now() + engine.config.destroy_timeout;
+    let (name, value) = engine.marker(&container.id);
     let marker = format!("{name}={value}");
     while !record.launch.setup.own_pid && Instant::now() < deadline {
         let left = host::processes_with(&marker);
@@ -138,14 +142,14 @@ fn bury(inner: &Arc<Inner>, container: &Container, record: &Record) {
     let used = record.launch.setup.cgroups;
     let mut termination =
         Termination { status: record.status, reason: None, message: record.failure.clone().unwrap_or_default() };
-    if let Some(cgroups) = &inner.host.cgroups {
+    if let Some(cgroups) = &engine.host.cgroups {
         while used.processes() && !cgroups.processes(&container.id, used).is_empty() && Instant::now() < deadline {
             let _ = cgroups.kill(&container.id, used);
             thread::sleep(Duration::from_millis(2));
         }
-        if used.limits() && inner.host.isolation.memory && cgroups.oom_kills(&container.id) > 0 {
-            termination.reason = Some(supervise::limitation_for(inner, &container.id));
-        }
+        let (id, sandbox) = (&container.id, &container.sandbox);
+        let limited_by = used.limits().then_some(id);
+        termination.reason = engine.isolators.find_limitation(Subject { id, sandbox, cgroups: used, limited_by });
         if let Err(error) = cgroups.remove(&container.id, used) {
             tracing::warn!("Failed to remove the cgroups of container '{}': {error}", container.id);
         }

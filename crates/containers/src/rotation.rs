@@ -2,7 +2,7 @@
 //! off is kept for a while as `stdout.1`, `stdout.2` and so on. The file itself stays what it is, so that whoever
 //! writes into it need not know, and no process stands between a container and its output.
 
-use crate::{ContainerId, Rotation, State, handle::Inner};
+use crate::{ContainerId, Rotation, State, engine::Engine};
 use kernel::{How, beneath, credentials, files, open_beneath};
 use std::{
     collections::HashMap,
@@ -20,18 +20,18 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const KEPT_MODE: u32 = 0o600;
 
-/// Starts the thread that looks at all output; it ends soon after `inner` is gone.
-pub(crate) fn start(inner: &Arc<Inner>) -> io::Result<()> {
-    let outputs = [("stdout", inner.config.stdout), ("stderr", inner.config.stderr)];
+/// Starts the thread that looks at all output; it ends soon after `engine` is gone.
+pub fn start(engine: &Arc<Engine>) -> io::Result<()> {
+    let outputs = [("stdout", engine.config.stdout), ("stderr", engine.config.stderr)];
     if outputs.iter().all(|(_, rotation)| rotation.is_none()) {
         return Ok(());
     }
-    let inner = Arc::downgrade(inner);
+    let engine = Arc::downgrade(engine);
     let watch = move || {
         let mut watched = HashMap::new();
         loop {
             // Held no longer than it takes to ask: whoever comes next waits for it to go.
-            let Some(running) = inner.upgrade().map(|inner| running(&inner)) else { return };
+            let Some(running) = engine.upgrade().map(|engine| running(&engine)) else { return };
             thread::sleep(look(&outputs, running, &mut watched));
         }
     };
@@ -44,8 +44,8 @@ struct Output {
     below: PathBuf,
 }
 
-fn running(inner: &Inner) -> Vec<(ContainerId, Output)> {
-    let table = inner.table();
+fn running(engine: &Engine) -> Vec<(ContainerId, Output)> {
+    let table = engine.table();
     // Nested containers follow their root in the table.
     let mut root: Option<(&ContainerId, &PathBuf)> = None;
     let mut running = Vec::new();

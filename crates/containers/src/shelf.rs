@@ -2,7 +2,7 @@
 //! systems making and removing files costs more than starting a process. What a record says is in `record`.
 
 use crate::{
-    handle::lock,
+    mutex::lock,
     record::{self, Damaged, Frame, Launch, Record},
 };
 use std::{
@@ -215,6 +215,7 @@ mod tests {
             oom_score_adj: None,
             limits: Limits::default(),
             restrictions: record::Restrictions::default(),
+            gaps: Vec::new(),
         }
     }
 

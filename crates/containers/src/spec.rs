@@ -3,11 +3,8 @@
 
 use std::{fmt, io, os::fd::OwnedFd, path::PathBuf};
 
-use crate::{
-    id::ContainerId,
-    isolators::{capabilities::CapabilityWish, seccomp::SeccompWish},
-};
-use kernel::Rlimit;
+use crate::id::ContainerId;
+use kernel::{Rlimit, capabilities::Capabilities};
 
 /// Everything needed to launch one container.
 #[derive(Clone, Debug)]
@@ -126,6 +123,26 @@ pub struct Uri {
     pub cache: bool,
 }
 
+/// The capabilities that one container asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct CapabilityWish {
+    /// To start with, also as a user other than root.
+    pub effective: Option<Capabilities>,
+    /// At most, for it and for what it executes.
+    pub bounding: Option<Capabilities>,
+}
+
+/// Whether a container may make all system calls.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum SeccompWish {
+    /// The profile of `isolators::seccomp`.
+    #[default]
+    Default,
+    Unconfined,
+    /// A profile by name.
+    Named(String),
+}
+
 /// What a container may use. `None` asks for nothing; an infinite limit is `f64::INFINITY` or `u64::MAX`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limits {
@@ -139,6 +156,8 @@ pub struct Limits {
     pub mem_limit: Option<u64>,
     /// The CPUs are revocable.
     pub revocable: bool,
+    /// Bytes of disk that the sandbox may take.
+    pub disk: Option<u64>,
 }
 
 /// Whose IPC namespace and `/dev/shm` a container uses.
@@ -171,6 +190,18 @@ pub struct Launched {
     /// The read ends of `Output::Pipes`, non-blocking.
     pub stdout: Option<OwnedFd>,
     pub stderr: Option<OwnedFd>,
+    /// What it asked for and has not got.
+    pub gaps: Vec<Gap>,
+}
+
+/// Something that a container asks for and does not get. It runs all the same, as in Mesos, but that is no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Whose part it is, by Mesos's name.
+    pub isolator: String,
+    /// In words: "at most 64 MiB of memory".
+    pub asked: String,
+    pub why: String,
 }
 
 /// How a container ended.
@@ -188,14 +219,16 @@ pub struct Termination {
 pub struct Limitation {
     pub reason: LimitationReason,
     pub message: String,
-    /// The memory in use when the limit was hit.
-    pub mem_bytes: Option<u64>,
+    /// How much of it is told to have been in use or allowed.
+    pub bytes: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitationReason {
     /// REASON_CONTAINER_LIMITATION_MEMORY
     Memory,
+    /// REASON_CONTAINER_LIMITATION_DISK
+    Disk,
 }
 
 /// Why a container was not launched.

@@ -1,6 +1,6 @@
 //! The ids of users, remembered for a short while: a lookup may cost more than a launch.
 
-use crate::{handle::lock, record::UserIds};
+use crate::{mutex::lock, record::UserIds};
 use std::{
     collections::BTreeMap,
     sync::Mutex,

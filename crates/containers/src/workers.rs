@@ -1,6 +1,7 @@
 //! A few threads for work that blocks for microseconds to milliseconds: making processes and cgroups, and removing
 //! them. Bounded in threads; what waits is bounded by the number of containers.
 
+use crate::mutex::lock;
 use std::{
     collections::VecDeque,
     io,
@@ -55,14 +56,14 @@ impl Workers {
     }
 
     fn push(&self, job: Job) {
-        self.queue.state.lock().unwrap_or_else(PoisonError::into_inner).jobs.push_back(job);
+        lock(&self.queue.state).jobs.push_back(job);
         self.queue.filled.notify_one();
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.queue.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        lock(&self.queue.state).closed = true;
         self.queue.filled.notify_all();
     }
 }
@@ -70,7 +71,7 @@ impl Drop for Workers {
 fn work(queue: &Queue) {
     loop {
         let job = {
-            let mut state = queue.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = lock(&queue.state);
             loop {
                 if let Some(job) = state.jobs.pop_front() {
                     break job;

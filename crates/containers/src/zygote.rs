@@ -3,8 +3,8 @@
 
 use crate::{
     Config, Rlimit,
-    handle::lock,
     launcher::zygote::{MARKER, MARKER_ROOM, Request, SEPARATE},
+    mutex::lock,
     record,
 };
 use kernel::{

@@ -53,6 +53,8 @@ tests! {
     Nothing what_is_fetched_is_there_when_the_program_starts,
     Nothing a_container_can_be_destroyed_while_it_is_fetching,
     Nothing usage_is_told,
+    Nothing who_takes_more_disk_than_it_was_given_is_ended_if_that_is_wanted,
+    Nothing what_is_asked_for_and_not_enforced_is_told_also_after_a_restart,
     Nothing what_containers_are_forked_from_is_replaced,
     Nothing ids_are_taken_once,
     Nothing without_any_isolation_the_tree_still_dies,
@@ -62,6 +64,7 @@ tests! {
     Root capabilities_are_given_within_the_agents_bounds,
     Root shared_memory_is_its_own_and_counted,
     Root processes_are_limited,
+    Root processors_are_limited,
     Root ipc_modes_are_kept_apart,
     Root running_out_of_memory_is_the_reason_of_the_end,
     Root memory_taken_by_a_child_ends_the_whole_container,
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
 fn run(filters: &[String], most: Needs) -> ExitCode {
     // SAFETY: no other thread runs yet.
     unsafe { std::env::set_var(CGROUPS_ROOT, format!("meseta-test-{}", process::id())) };
+    sweep();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     let (mut passed, mut skipped) = (0, 0);
@@ -122,13 +126,54 @@ fn run(filters: &[String], most: Needs) -> ExitCode {
                 println!("test {name} ... FAILED");
                 println!("test result: FAILED. {passed} passed; 1 failed; {skipped} ignored");
                 end_launchers();
+                remove_cgroups();
                 return ExitCode::FAILURE;
             }
         }
     }
-    cgroups_at(&["cpu", "memory", "pids", "freezer", ""]).iter().for_each(|path| drop(fs::remove_dir(path)));
+    let left = [remove_cgroups(), own_directories()].concat();
+    if !left.is_empty() {
+        println!("test result: FAILED. The tests have left {left:?}");
+        return ExitCode::FAILURE;
+    }
     println!("test result: ok. {passed} passed; 0 failed; {skipped} ignored");
     ExitCode::SUCCESS
+}
+
+/// Removes the cgroups of this run, as soon as the last processes have left them. Answers what cannot be removed.
+fn remove_cgroups() -> Vec<PathBuf> {
+    fn remove(path: &Path) {
+        let below = fs::read_dir(path).into_iter().flatten().flatten();
+        below.filter(|entry| entry.path().is_dir()).for_each(|entry| remove(&entry.path()));
+        let _ = fs::remove_dir(path);
+    }
+    let all = cgroups_at(&["cpu", "memory", "pids", "freezer", "unified", ""]);
+    for _ in 0..500 {
+        all.iter().for_each(|path| remove(path));
+        if all.iter().all(|path| !path.exists()) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    all.into_iter().filter(|path| path.exists()).collect()
+}
+
+/// Removes the directories of runs that were killed.
+fn sweep() {
+    for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name.strip_prefix("meseta-containers-").and_then(|rest| rest.split('-').next());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// What tests of this run have left in the directory for temporary files.
+fn own_directories() -> Vec<PathBuf> {
+    let own = format!("meseta-containers-{}-", process::id());
+    let all = fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten().map(|entry| entry.path());
+    all.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&own))).collect()
 }
 
 /// After a failure: the containers of this very program, and of the agents it started.
@@ -243,9 +288,40 @@ struct World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if self.remove && !std::thread::panicking() {
-            let _ = fs::remove_dir_all(&self.dir);
+        if self.remove {
+            end_all(&self.containers);
+            remove_directory(&self.dir);
         }
+    }
+}
+
+/// Ends what a test leaves running, or had to leave because it failed.
+fn end_all(containers: &Containers) {
+    let first_processes = containers.list().into_iter().filter(|status| !matches!(status.state, State::Terminated(_)));
+    for pid in first_processes.filter_map(|status| status.pid) {
+        // SAFETY: takes numbers only.
+        unsafe { libc::kill(pid as i32, libc::SIGKILL) };
+    }
+}
+
+/// Whatever is on its way out may still make files in it.
+fn remove_directory(dir: &Path) {
+    for _ in 0..200 {
+        match fs::remove_dir_all(dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            _ => return,
+        }
+    }
+}
+
+/// Removes a directory of a test when that ends, however it does.
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        remove_directory(&self.0);
     }
 }
 
@@ -649,13 +725,15 @@ async fn a_dropped_handle_leaves_containers_to_the_next() -> Result<(), Skip> {
 
 async fn an_agent_killed_and_started_again_finds_its_containers() -> Result<(), Skip> {
     let dir = fresh_dir();
+    let _removed = Directory(dir.clone());
     let mut agent =
         process::Command::new("/proc/self/exe").arg("agent").arg(&dir).stdout(Stdio::piped()).spawn().unwrap();
     let mut first = [0; 8];
-    agent.stdout.take().unwrap().read_exact(&mut first).unwrap();
-    assert_eq!(&first, b"launched");
+    let read = agent.stdout.take().unwrap().read_exact(&mut first);
     agent.kill().unwrap();
     agent.wait().unwrap();
+    read.unwrap();
+    assert_eq!(&first, b"launched");
 
     let mut world = World::at(dir);
     world.remove = true;
@@ -733,6 +811,89 @@ async fn usage_is_told() -> Result<(), Skip> {
     world.end(&id).await;
     assert!(matches!(world.containers.usage(&id).await, Err(OpError::Unknown(_))));
     Ok(())
+}
+
+async fn who_takes_more_disk_than_it_was_given_is_ended_if_that_is_wanted() -> Result<(), Skip> {
+    let world = World::with(|config| {
+        (config.disk_interval, config.enforce_disk) = (Duration::from_millis(20), true);
+    });
+    let greedy = id(&name("d"));
+    // In a nested container; and behind a link that leads out of the sandbox lies more than is allowed.
+    fs::write(world.dir.join("outside"), vec![1; 4 << 20]).unwrap();
+    let script = format!("ln -s {} link; echo up; sleep 1000", world.dir.display());
+    let mut spec = world.spec(&greedy, shell(&script));
+    spec.limits.disk = Some(2 << 20);
+    world.containers.launch(spec).await.unwrap();
+    world.said(&greedy, "up").await;
+    let measured = until("a measurement", || {
+        let usage = futures_now(world.containers.usage(&greedy))?;
+        usage.disk_used_bytes.map(|used| (used, usage.disk_limit_bytes))
+    });
+    let (used, limit) = measured.await;
+    assert!(used < 1 << 20 && limit == Some(2 << 20), "{used}");
+    let nested = greedy.child("n").unwrap();
+    let write = shell("head -c 3M /dev/zero > much; sleep 1000");
+    world.containers.launch(world.spec(&nested, write)).await.unwrap();
+    let termination = world.containers.wait(&greedy).await.unwrap();
+    let reason = termination.reason.unwrap();
+    assert_eq!((reason.reason, reason.bytes), (LimitationReason::Disk, Some(2 << 20)));
+    assert!(reason.message.starts_with("Disk usage (") && reason.message.ends_with(") exceeds quota (2MB)"));
+    world.containers.remove(&greedy).await.unwrap();
+
+    // Given more in time, it goes on.
+    let modest = id(&name("d"));
+    let mut spec = world.spec(&modest, shell("while ! test -e go; do sleep 0.02; done; head -c 3M /dev/zero > much"));
+    spec.limits.disk = Some(1 << 20);
+    let sandbox = spec.sandbox.clone();
+    world.containers.launch(spec).await.unwrap();
+    world.containers.update(&modest, Limits { disk: Some(100 << 20), ..Limits::default() }).await.unwrap();
+    fs::write(sandbox.join("go"), "").unwrap();
+    assert_eq!(world.containers.wait(&modest).await.unwrap().status, exited(0));
+    Ok(())
+}
+
+async fn what_is_asked_for_and_not_enforced_is_told_also_after_a_restart() -> Result<(), Skip> {
+    let bare = |config: &mut Config| {
+        (config.isolation, config.launcher) = (Isolation::NONE, LauncherKind::Posix);
+    };
+    let mut world = World::with(bare);
+    let id = id(&name("g"));
+    let mut spec = world.spec(&id, shell("echo up; sleep 1000"));
+    spec.limits = Limits { cpus: Some(0.5), mem: Some(64 << 20), disk: Some(5 << 20), ..Limits::default() };
+    spec.hostname = Some("box".into());
+    let launched = world.containers.launch(spec).await.unwrap();
+    world.said(&id, "up").await;
+    let told = |gaps: Vec<containers::Gap>| {
+        assert!(gaps.iter().all(|gap| gap.why == "--isolation does not ask for it"), "{gaps:?}");
+        let mut told: Vec<_> = gaps.into_iter().map(|gap| format!("{}: {}", gap.isolator, gap.asked)).collect();
+        told.sort();
+        told
+    };
+    let wanted = [
+        "cgroups/cpu: a share of 0.5 CPUs",
+        "cgroups/mem: at most 64 MiB of memory",
+        "disk/du: at most 5MB of disk",
+        "namespaces/uts: the host name 'box'",
+    ];
+    assert_eq!(told(launched.gaps), wanted);
+    let cpu = world.containers.enforcements().into_iter().find(|one| one.name == "cgroups/cpu").unwrap();
+    assert_eq!(cpu.enforced, Err("--isolation does not ask for it".into()));
+
+    world.containers = World::with(|_| {}).containers.clone();
+    let mut again = config(&world.dir);
+    bare(&mut again);
+    world.containers = Containers::new(again).unwrap().0;
+    world.containers.recover().await.unwrap();
+    assert_eq!(told(world.containers.gaps(&id)), wanted);
+    world.containers.update(&id, Limits { mem: Some(128 << 20), ..Limits::default() }).await.unwrap();
+    assert_eq!(told(world.containers.gaps(&id)), ["cgroups/mem: at most 128 MiB of memory", wanted[3]]);
+    world.end(&id).await;
+    Ok(())
+}
+
+/// What a future that takes little answers, if it is no error.
+fn futures_now<T, E>(future: impl Future<Output = Result<T, E>>) -> Option<T> {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future)).ok()
 }
 
 async fn what_containers_are_forked_from_is_replaced() -> Result<(), Skip> {
@@ -844,6 +1005,8 @@ const ATTEMPTS: &[(&str, &str)] = &[
     ("raise a hard resource limit", "ulimit -Hn $(($(ulimit -Hn) + 1))"),
     ("take precedence over others (nice -n -5)", "test $(nice -n -5 nice) -lt 0"),
     ("read physical memory", "head -c 1 /dev/mem"),
+    ("read kernel memory, keys and timers", "cat /proc/kcore /proc/keys /proc/timer_list | head -c 1 | grep -q ."),
+    ("see firmware and power", "ls -A /sys/firmware /sys/devices/virtual/powercap | grep -q '^[a-z]'"),
     ("become root by a set-user-id program", "test $(./set-user-id -u) = 0"),
     ("give a file away (chown)", "touch given && chown 12345 given"),
     ("chroot", "chroot / /bin/true"),
@@ -972,6 +1135,20 @@ async fn processes_are_limited() -> Result<(), Skip> {
     Ok(())
 }
 
+async fn processors_are_limited() -> Result<(), Skip> {
+    let world = World::new();
+    if !world.containers.isolation().cpu {
+        return Err(Skip("no CPU cgroup here"));
+    }
+    let id = id(&name("c"));
+    let mut spec = world.spec(&id, shell("while :; do :; done"));
+    spec.limits = Limits { cpus: Some(0.1), cpu_limit: Some(0.1), ..Limits::default() };
+    assert_eq!(world.containers.launch(spec).await.unwrap().gaps, []);
+    until("the quota", || futures_now(world.containers.usage(&id))?.cpus_nr_throttled.filter(|times| *times > 2)).await;
+    world.end(&id).await;
+    Ok(())
+}
+
 async fn ipc_modes_are_kept_apart() -> Result<(), Skip> {
     let world = World::new();
     let script = "df -k /dev/shm | tail -1 | awk '{print $2}'; touch /dev/shm/$MARK; readlink /proc/self/ns/ipc";
@@ -1063,7 +1240,7 @@ async fn limits_are_written_and_hard_memory_only_rises() -> Result<(), Skip> {
         cpu_limit: Some(0.25),
         mem: Some(48 << 20),
         mem_limit: Some(96 << 20),
-        revocable: false,
+        ..Limits::default()
     };
     world.containers.launch(spec).await.unwrap();
     let hard = || {
@@ -1173,6 +1350,7 @@ async fn many_launches_leave_nothing_behind() -> Result<(), Skip> {
 async fn all_this_works_for_an_ordinary_user() -> Result<(), Skip> {
     // The build directory may be closed to others.
     let dir = fresh_dir();
+    let _removed = Directory(dir.clone());
     let program = dir.join("real_kernel");
     fs::copy("/proc/self/exe", &program).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
@@ -1180,7 +1358,6 @@ async fn all_this_works_for_an_ordinary_user() -> Result<(), Skip> {
     let output =
         process::Command::new("setpriv").args(arguments).arg(&program).arg("unprivileged").current_dir("/").output();
     let Ok(output) = output else { return Err(Skip("no setpriv on this machine")) };
-    fs::remove_dir_all(&dir).unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     text.lines()

@@ -1,6 +1,8 @@
 //! `POST /api/v1`: reads are answered here from a view of what the agent knows; calls on containers, and those that
 //! change something, go to the core.
 
+use std::sync::Arc;
+
 use agent_core::{Caller, ConnectionId, Event, Reply, State};
 use endpoints::Door;
 use proto::{
@@ -79,7 +81,9 @@ impl Endpoints {
                 self.read(Read::OperatorContainers(accept, shown), true, render).await
             }
             kind => {
-                let render = move |state: &State, _: &Usages| accept.encode(&reads::answer(state, kind));
+                let about = Arc::clone(&self.about);
+                let render =
+                    move |state: &State, _: &Usages| accept.encode(&reads::answer(state, kind, &about.isolators));
                 self.read(Read::Operator(kind, accept), false, render).await
             }
         };

@@ -6,6 +6,7 @@ mod frameworks;
 
 use std::collections::BTreeMap;
 
+use ::containers::Enforcement;
 use agent_core::State;
 use proto::{
     json::Writer,
@@ -16,8 +17,6 @@ use proto::{
 use resources::Resources;
 use stdx::WallTime;
 
-use crate::isolation::Isolator;
-
 pub use containers::{containers, statistics};
 
 /// What `/state` says beyond the state.
@@ -26,7 +25,7 @@ pub struct Process<'a> {
     pub started: WallTime,
     pub pid: &'a Upid,
     pub capabilities: &'a [Capability],
-    pub isolators: &'a [Isolator],
+    pub isolators: &'a [Enforcement],
     pub flags: &'a BTreeMap<String, String>,
 }
 
@@ -61,7 +60,7 @@ fn write_state(json: &mut Writer, state: &State, process: Process<'_>) {
     }
     json.optional_field("log_dir", process.flags.get("log_dir"));
     json.object_field("isolation_enforced", |json| {
-        for Isolator { name, enforced } in process.isolators {
+        for Enforcement { name, enforced } in process.isolators {
             json.field(name, enforced.as_ref().map_or_else(|why| why.as_str(), |()| "enforced"));
         }
     });

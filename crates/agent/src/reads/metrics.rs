@@ -20,7 +20,8 @@ pub fn add(state: &State, started: WallTime, snapshot: &mut Snapshot) {
 
 /// Adds what the containers of executors use, and that of their nested containers beside it.
 pub fn add_containers(state: &State, usages: &Usages, snapshot: &mut Snapshot) {
-    for (container, usage) in usages.iter().take(CONTAINERS_MAX) {
+    for (container, seen) in usages.iter().take(CONTAINERS_MAX) {
+        let usage = &seen.usage;
         let root = container.parts().next();
         let mut labels = vec![("container_id", container.to_string())];
         if let Some(executor) = state.executors().find(|executor| executor.container.parts().next() == root) {
@@ -37,6 +38,8 @@ pub fn add_containers(state: &State, usages: &Usages, snapshot: &mut Snapshot) {
             ("container/memory_bytes", usage.mem_total_bytes.map(|bytes| bytes as f64)),
             ("container/memory_rss_bytes", usage.mem_rss_bytes.map(|bytes| bytes as f64)),
             ("container/memory_limit_bytes", usage.mem_limit_bytes.map(|bytes| bytes as f64)),
+            ("container/disk_used_bytes", usage.disk_used_bytes.map(|bytes| bytes as f64)),
+            ("container/disk_limit_bytes", usage.disk_limit_bytes.map(|bytes| bytes as f64)),
             ("container/oom_kills", usage.oom_kills.map(|count| count as f64)),
             ("container/processes", usage.processes.map(f64::from)),
         ] {

@@ -6,7 +6,7 @@ mod work;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use containers::{Isolation, Usage};
+use containers::{Enforcement, Gap, Usage};
 use proto::{
     content::ContentType,
     v1::{
@@ -19,7 +19,7 @@ use stdx::WallTime;
 use testkit::shape;
 
 use super::{
-    Usages,
+    Seen, Usages,
     legacy::{self, Process},
     v1,
 };
@@ -41,7 +41,31 @@ fn usages() -> Usages {
         mem_soft_limit_bytes: Some(1 << 26),
         ..Usage::default()
     };
-    work::state().executors().map(|executor| (executor.container.clone(), usage)).collect()
+    work::state().executors().map(|executor| (executor.container.clone(), Seen { usage, gaps: Vec::new() })).collect()
+}
+
+fn isolation() -> Vec<Enforcement> {
+    let enforced = |name, enforced| Enforcement { name, enforced };
+    vec![enforced("cgroups/cpu", Ok(())), enforced("cgroups/mem", Err("there is none".to_owned()))]
+}
+
+#[test]
+fn what_is_not_enforced_is_told_where_readers_of_mesos_pass_over_it() {
+    assert_eq!(state()["isolation_enforced"]["cgroups/mem"], "there is none");
+    let agent = json(&v1::answer(&work::state(), Type::GetAgent, &isolation()));
+    let told = serde_json::json!([
+        { "isolator": "cgroups/cpu" }, { "isolator": "cgroups/mem", "not_enforced": "there is none" }
+    ]);
+    assert_eq!(agent["get_agent"]["isolation"], told);
+
+    let gap = Gap { isolator: "cgroups/mem".into(), asked: "at most 64 MiB".into(), why: "there is none".into() };
+    let mut usages = usages();
+    usages.values_mut().for_each(|seen| seen.gaps.push(gap.clone()));
+    let told = serde_json::json!([{ "asked": "at most 64 MiB", "isolator": "cgroups/mem", "why": "there is none" }]);
+    let legacy = parse(&legacy::containers(&work::state(), &usages));
+    assert_eq!(legacy[0]["isolation_not_enforced"], told);
+    let answer = json(&v1::containers(&work::state(), v1::Shown::new(&Call::default()), &usages));
+    assert_eq!(answer["get_containers"]["containers"][0]["isolation_not_enforced"], told);
 }
 
 fn state() -> Value {
@@ -49,7 +73,7 @@ fn state() -> Value {
         started: WallTime(1_795_370_808_681_112_000),
         pid: &work::pid(),
         capabilities: &[Capability { r#type: Some(capability::Type::MultiRole as i32) }],
-        isolators: &crate::isolation::isolators(Isolation::ALL, Isolation::NONE),
+        isolators: &isolation(),
         flags: &BTreeMap::from([("port".to_owned(), "5051".to_owned())]),
     };
     parse(&legacy::state(&work::state(), process))
@@ -106,7 +130,7 @@ fn operator_reads_have_the_shape_of_mesos() {
         ("get_operations", Type::GetOperations),
         ("get_resource_providers", Type::GetResourceProviders),
     ] {
-        assert_same_shape(name, &json(&v1::answer(&work::state(), call)), &MEANT);
+        assert_same_shape(name, &json(&v1::answer(&work::state(), call, &[])), &MEANT);
     }
     let shown = v1::Shown::new(&Call::default());
     assert_same_shape("get_containers", &json(&v1::containers(&work::state(), shown, &usages())), &[]);

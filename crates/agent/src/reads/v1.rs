@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 
-use crate::reads::Usages;
+use crate::reads::{Seen, Usages};
 use agent_core::{ContainerId, ContainerLife, Executor, ExecutorPhase, State, TaskPhase};
-use containers::Usage;
+use containers::{Enforcement, Gap, Usage};
 use model::{ExecutorId, FrameworkId};
-use proto::v1::{
-    self, AgentInfo, ResourceStatistics,
-    agent::{
-        Call, Response as Answer,
-        call::Type,
-        response::{self, GetContainers, GetExecutors, GetFrameworks, GetState, GetTasks},
+use proto::{
+    meseta::v1 as meseta,
+    v1::{
+        self, AgentInfo, ResourceStatistics,
+        agent::{
+            Call, Response as Answer,
+            call::Type,
+            response::{self, GetContainers, GetExecutors, GetFrameworks, GetState, GetTasks},
+        },
     },
 };
 
 /// The answer to one of the reads, all but GET_CONTAINERS.
-pub fn answer(state: &State, call: Type) -> Answer {
+pub fn answer(state: &State, call: Type, isolation: &[Enforcement]) -> Answer {
     let mut answer = answer_of(call);
     match call {
         Type::GetState => {
@@ -33,7 +36,7 @@ pub fn answer(state: &State, call: Type) -> Answer {
         Type::GetResourceProviders => {
             answer.get_resource_providers = Some(response::GetResourceProviders::default());
         }
-        _ => answer.get_agent = Some(get_agent(state)),
+        _ => answer.get_agent = Some(get_agent(state, isolation)),
     }
     answer
 }
@@ -109,12 +112,21 @@ fn get_frameworks(state: &State) -> GetFrameworks {
     }
 }
 
-fn get_agent(state: &State) -> response::GetAgent {
+fn get_agent(state: &State, isolation: &[Enforcement]) -> response::GetAgent {
     response::GetAgent {
         agent_info: Some(AgentInfo::clone(&state.info)),
         drain_config: state.drain.as_ref().map(|drain| drain.config),
         estimated_drain_start_time: state.drain.as_ref().map(|drain| v1::TimeInfo { nanoseconds: drain.since.0 }),
+        isolation: isolation.iter().map(enforcement).collect(),
     }
+}
+
+fn enforcement(one: &Enforcement) -> meseta::Enforcement {
+    meseta::Enforcement { isolator: one.name.to_owned(), not_enforced: one.enforced.as_ref().err().cloned() }
+}
+
+fn gap(gap: &Gap) -> meseta::IsolationGap {
+    meseta::IsolationGap { isolator: gap.isolator.clone(), asked: gap.asked.clone(), why: gap.why.clone() }
 }
 
 /// None at all when nothing runs.
@@ -122,26 +134,30 @@ fn get_containers(state: &State, shown: Shown, usage: &Usages) -> Option<GetCont
     // Readers expect statistics of every container: one that has none yet, or no more, is not shown.
     let live = state.executors().filter(|executor| executor.phase != ExecutorPhase::Terminated);
     let of_executors = live.filter_map(|executor| {
+        let Seen { usage, gaps } = usage.get(&executor.container)?;
         Some(response::get_containers::Container {
             framework_id: Some(executor.framework.to_proto()),
             executor_id: Some(executor.id.to_proto()),
             executor_name: Some(executor.info.name.clone().unwrap_or_default()),
             container_id: executor.container.to_proto(),
             container_status: Some(status(&executor.container, executor.pid)),
-            resource_statistics: Some(statistics(usage.get(&executor.container)?)),
+            resource_statistics: Some(statistics(usage)),
+            isolation_not_enforced: gaps.iter().map(gap).collect(),
         })
     });
     let live = state.containers.values().filter(|container| !matches!(container.life, ContainerLife::Ended(_)));
     let others = live.filter(|container| if container.id.is_nested() { shown.nested } else { shown.standalone });
     let others = others.filter_map(|container| {
         let owner = owner(state, &container.id);
+        let Seen { usage, gaps } = usage.get(&container.id)?;
         Some(response::get_containers::Container {
             framework_id: owner.map(|(framework, _)| framework.to_proto()),
             executor_id: owner.map(|(_, executor)| executor.to_proto()),
             executor_name: None,
             container_id: container.id.to_proto(),
             container_status: Some(status(&container.id, container.pid)),
-            resource_statistics: Some(statistics(usage.get(&container.id)?)),
+            resource_statistics: Some(statistics(usage)),
+            isolation_not_enforced: gaps.iter().map(gap).collect(),
         })
     });
     let containers: Vec<_> = of_executors.chain(others).collect();
@@ -171,6 +187,8 @@ fn statistics(usage: &Usage) -> ResourceStatistics {
         cpus_nr_periods: usage.cpus_nr_periods,
         cpus_nr_throttled: usage.cpus_nr_throttled,
         cpus_throttled_time_secs: usage.cpus_throttled_time_secs,
+        disk_limit_bytes: usage.disk_limit_bytes,
+        disk_used_bytes: usage.disk_used_bytes,
         mem_total_bytes: usage.mem_total_bytes,
         mem_limit_bytes: usage.mem_limit_bytes,
         mem_soft_limit_bytes: usage.mem_soft_limit_bytes,

@@ -2,13 +2,13 @@
 //! but not that memory was the reason.
 
 use agent_core::{Event, State};
-use containers::Containers;
+use containers::Containerizer;
 use proto::v1::{self, TaskState, executor::call};
 
 use super::translate;
 
 /// Gives the end of a task in a container that has run out of memory its reason, whichever way the executor took it.
-pub fn explain(event: &mut Event, state: &State, containers: &Containers) {
+pub fn explain(event: &mut Event, state: &State, containers: &dyn Containerizer) {
     let Event::FromExecutor { call, .. } = event else { return };
     if call.r#type() != call::Type::Update {
         return;
@@ -22,7 +22,7 @@ pub fn explain(event: &mut Event, state: &State, containers: &Containers) {
     let container = container.and_then(translate::to_container_id);
     let Some(limitation) = container.and_then(|container| containers.find_limitation(&container)) else { return };
     status.state = TaskState::TaskFailed.into();
-    status.reason = Some(v1::task_status::Reason::ContainerLimitationMemory.into());
+    status.reason = Some(translate::reason(limitation.reason).into());
     status.limitation = Some(translate::limitation(&limitation));
     status.message = Some(limitation.message);
 }

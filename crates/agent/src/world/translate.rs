@@ -110,6 +110,7 @@ pub fn limits(limits: &Limits) -> containers::Limits {
         mem: (limits.mem_bytes > 0).then_some(limits.mem_bytes),
         mem_limit: limits.mem_limit_bytes,
         revocable: limits.revocable_cpus,
+        disk: (limits.disk_bytes > 0).then_some(limits.disk_bytes),
     }
 }
 
@@ -220,17 +221,22 @@ pub fn termination(termination: containers::Termination) -> Termination {
     }
 }
 
-fn reason(limit: LimitationReason) -> Reason {
+pub fn reason(limit: LimitationReason) -> Reason {
     match limit {
         LimitationReason::Memory => Reason::ContainerLimitationMemory,
+        LimitationReason::Disk => Reason::ContainerLimitationDisk,
     }
 }
 
-/// The resource that ran out, as `TaskStatus.limitation` has it: how much was in use, in MB.
+/// The resource that ran out, as `TaskStatus.limitation` has it, in MB: how much memory was in use, how much disk was
+/// allowed.
 pub fn limitation(limit: &Limitation) -> v1::TaskResourceLimitation {
-    let megabytes = limit.mem_bytes.unwrap_or(0) as f64 / f64::from(1 << 20);
+    let megabytes = limit.bytes.unwrap_or(0) as f64 / f64::from(1 << 20);
     let resource = v1::Resource {
-        name: "mem".into(),
+        name: match limit.reason {
+            LimitationReason::Memory => "mem".into(),
+            LimitationReason::Disk => "disk".into(),
+        },
         r#type: v1::value::Type::Scalar as i32,
         scalar: Some(v1::value::Scalar { value: megabytes }),
         ..Default::default()
@@ -242,6 +248,25 @@ pub fn limitation(limit: &Limitation) -> v1::TaskResourceLimitation {
 mod tests {
     use super::*;
     use v1::capability_info::Capability as Named;
+
+    #[test]
+    fn a_broken_limit_is_told_with_its_reason_and_the_resource() {
+        let ended = |reason, bytes| {
+            let limit = Limitation { reason, message: "too much".into(), bytes: Some(bytes) };
+            let ended =
+                termination(containers::Termination { status: Some(9), reason: Some(limit), message: String::new() });
+            let limitation = ended.limitation.expect("told");
+            let resource = limitation.resources.first().expect("one").clone();
+            let told = (resource.name, resource.scalar.map(|scalar| scalar.value));
+            (ended.state, ended.reason, ended.message, told)
+        };
+        let (failed, message) = (Some(v1::TaskState::TaskFailed), Some("too much".to_owned()));
+        let disk = ended(LimitationReason::Disk, 5 << 20);
+        let told = ("disk".to_owned(), Some(5.0));
+        assert_eq!(disk, (failed, Some(Reason::ContainerLimitationDisk), message.clone(), told));
+        let mem = ended(LimitationReason::Memory, 1 << 20);
+        assert_eq!(mem, (failed, Some(Reason::ContainerLimitationMemory), message, ("mem".to_owned(), Some(1.0))));
+    }
 
     #[test]
     fn what_linux_info_asks_for_is_passed_on() {

@@ -55,7 +55,8 @@ impl Sum {
                     self.revocable |= resource.revocable.is_some();
                 }
                 "mem" => mem += quantity,
-                "disk" => self.disk += quantity,
+                // A volume has its own place, outside the sandbox.
+                "disk" if resource.disk.as_ref().is_none_or(|disk| disk.volume.is_none()) => self.disk += quantity,
                 "gpus" => self.gpus += quantity,
                 _ => {}
             }

@@ -153,6 +153,12 @@ pub const KINDS: &[Kind] = &[
         Somehow,
         "touch -- '-rf' 'a\nb' '\"' '<script>' ' ' '..x'; mkdir \"$(printf 'x%.0s' $(seq 255))\"; true",
     ),
+    kind(
+        "fills_its_disk",
+        Isolation,
+        Fails("REASON_CONTAINER_LIMITATION_DISK"),
+        "i=0; while [ $i -lt 400 ]; do head -c 1M /dev/zero > $i; i=$((i+1)); done; sleep 60",
+    ),
     kind("makes_a_huge_sparse_file", Nothing, Somehow, "truncate -s 1T huge"),
     kind("floods_its_output", Nothing, Somehow, "timeout 2 yes hostile; true"),
     kind("writes_one_endless_line", Nothing, Somehow, "timeout 1 tr '\\0' x < /dev/zero; true"),

@@ -73,8 +73,13 @@ impl World<'_> {
         let host = Host::look();
         ensure!(host.marks.is_empty(), "an attack of a former run succeeded, remove {:?}", host.marks);
         let isolation = if processes::is_root() { "all" } else { "posix/cpu,posix/mem" };
-        let agent_flags =
-            vec![format!("--isolation={isolation}"), "--gc_delay=1secs".into(), "--disk_watch_interval=1secs".into()];
+        let agent_flags = vec![
+            format!("--isolation={isolation}"),
+            "--enforce_container_disk_quota".into(),
+            "--container_disk_watch_interval=200ms".into(),
+            "--gc_delay=1secs".into(),
+            "--disk_watch_interval=1secs".into(),
+        ];
         let cluster = Cluster::start(Options { agent_flags, ..Options::default() });
         let client = SchedulerClient::new(cluster.master_address().parse::<Masters>()?);
         let info = v1::FrameworkInfo {

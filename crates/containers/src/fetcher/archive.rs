@@ -309,7 +309,7 @@ impl<R: Read> Read for Meter<'_, R> {
         self.budget.check_wanted().map_err(io::Error::other)?;
         let count = self.inner.read(buffer)?;
         let left = self.left.checked_sub(count as u64);
-        self.left = left.ok_or_else(|| io::Error::other("it unpacks to more bytes than are allowed"))?;
+        self.left = left.ok_or_else(|| io::Error::other(self.budget.too_large("what it unpacks to is")))?;
         let left = self.headers_left.get().checked_sub(count as u64);
         self.headers_left.set(left.ok_or_else(|| io::Error::other("its headers are too long"))?);
         Ok(count)
@@ -318,7 +318,7 @@ impl<R: Read> Read for Meter<'_, R> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::budget::Bound, *};
     use std::{fs, io::Write, os::unix::fs::PermissionsExt, time::UNIX_EPOCH};
 
     const LONG_AGO: u64 = 1_000_000_000;
@@ -365,7 +365,13 @@ mod tests {
         fs::write(&archive, bytes).unwrap();
         let place = Place::new(kernel::files::open_directory(sandbox.path()).unwrap());
         let kind = Kind::of(&archive).unwrap();
-        let done = unpack(kind, Path::new(name), File::open(&archive).unwrap(), &place, &Budget::new(max, &|| false));
+        let done = unpack(
+            kind,
+            Path::new(name),
+            File::open(&archive).unwrap(),
+            &place,
+            &Budget::new(Bound { bytes: max, why: "allowed" }, &|| false),
+        );
         (sandbox, done)
     }
 
@@ -499,7 +505,7 @@ mod tests {
         assert!(done.unwrap_err().contains("larger than the 65536 bytes"));
         let in_tar = gz(&[entry("zeros", tar::EntryType::Regular, "", &zeros), vec![0; 1024]].concat());
         let (_sandbox, done) = try_unpack("bomb.tgz", &in_tar, 1 << 16);
-        assert!(done.unwrap_err().contains("more bytes"));
+        assert!(done.unwrap_err().contains("what it unpacks to is larger than"));
         // A name is held in memory.
         let name = vec![b'n'; 2 << 20];
         let in_name = gz(&[entry("name", tar::EntryType::GNULongName, "", &name), vec![0; 1024]].concat());

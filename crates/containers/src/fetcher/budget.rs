@@ -11,20 +11,33 @@ const FILES_MAX: u64 = 1 << 20;
 /// Many may fetch at once.
 const PIECE_BYTES: usize = 64 << 10;
 
+/// How many bytes may be brought, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    pub bytes: u64,
+    /// "that --fetcher_max_size allows"
+    pub why: &'static str,
+}
+
 pub struct Budget<'a> {
-    bytes_max: u64,
+    most: Bound,
     bytes_left: Cell<u64>,
     files_left: Cell<u64>,
     cancelled: &'a dyn Fn() -> bool,
 }
 
 impl<'a> Budget<'a> {
-    pub fn new(bytes_max: u64, cancelled: &'a dyn Fn() -> bool) -> Budget<'a> {
-        Budget { bytes_max, bytes_left: Cell::new(bytes_max), files_left: Cell::new(FILES_MAX), cancelled }
+    pub fn new(most: Bound, cancelled: &'a dyn Fn() -> bool) -> Budget<'a> {
+        Budget { bytes_left: Cell::new(most.bytes), most, files_left: Cell::new(FILES_MAX), cancelled }
     }
 
     pub fn bytes_max(&self) -> u64 {
-        self.bytes_max
+        self.most.bytes
+    }
+
+    /// What is said of something that is too large.
+    pub fn too_large(&self, what: &str) -> String {
+        format!("{what} larger than the {} bytes {}", self.most.bytes, self.most.why)
     }
 
     pub fn check_wanted(&self) -> Result<(), String> {
@@ -39,8 +52,7 @@ impl<'a> Budget<'a> {
 
     fn take_bytes(&self, count: usize) -> Result<(), String> {
         let left = self.bytes_left.get().checked_sub(count as u64);
-        self.bytes_left
-            .set(left.ok_or_else(|| format!("what is fetched is larger than the {} bytes allowed", self.bytes_max))?);
+        self.bytes_left.set(left.ok_or_else(|| self.too_large("what is fetched is"))?);
         self.check_wanted()
     }
 

@@ -2,7 +2,7 @@
 //! its own; none of them can write here. One download serves all who ask meanwhile. What was used last stays longest.
 
 use super::budget::pour;
-use crate::handle::lock;
+use crate::mutex::lock;
 use kernel::files;
 use std::{
     collections::BTreeMap,
@@ -92,7 +92,7 @@ impl Cache {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let lock =
             OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(directory.join(LOCK))?;
-        files::try_lock(&lock).map_err(|error| match error.kind() {
+        files::lock_soon(&lock, Duration::from_secs(1)).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => io::Error::new(error.kind(), "another agent uses it"),
             _ => error,
         })?;

@@ -1,6 +1,11 @@
-//! Capabilities: the most that containers may have, and what one gets of it.
+//! Capabilities: the most that containers may have, and what one gets of it. Where root's files would give them back,
+//! `/proc` and `/sys` are there to read only. Without privilege containers have none.
 
-use crate::Config;
+use super::no_limit;
+use crate::{
+    CapabilityWish, Gap, LaunchError, LaunchSpec,
+    isolator::{Ask, Isolator, Kind, Plan},
+};
 use kernel::capabilities::{Bounds, Capabilities, Capability};
 
 /// What a program of root commonly needs among its own files and processes, and nothing that reaches the machine.
@@ -20,20 +25,66 @@ pub const DEFAULT: Capabilities = Capabilities::of(&[
     Capability::Setfcap,
 ]);
 
-/// What one container asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct CapabilityWish {
-    /// To start with, also as a user other than root.
-    pub effective: Option<Capabilities>,
-    /// At most, for it and for what it executes.
-    pub bounding: Option<Capabilities>,
+pub const KIND: Kind = Kind {
+    name: "linux/capabilities",
+    wanted: |isolation| isolation.capabilities,
+    limit: no_limit,
+    wish,
+    make: |config, host| {
+        let (bounding, effective) = (config.bounding_capabilities.unwrap_or(DEFAULT), config.effective_capabilities);
+        Ok(Box::new(Limited { bounding, effective, permitted: host.capabilities }))
+    },
+};
+
+#[derive(Debug)]
+struct Limited {
+    /// The most that a container may ask for.
+    bounding: Capabilities,
+    /// Those that a container starts with if it asks for none.
+    effective: Option<Capabilities>,
+    /// What the agent itself has to give, if it has any.
+    permitted: Option<Capabilities>,
+}
+
+impl Isolator for Limited {
+    fn prepare(&self, ask: &Ask<'_>, plan: &mut Plan) -> Result<(), LaunchError> {
+        let Some(permitted) = self.permitted else {
+            // Whom the kernel gives none, none have to be taken from.
+            plan.gaps.extend(wish(ask.spec).map(|asked| Gap {
+                isolator: KIND.name.to_owned(),
+                asked,
+                why: "the agent does not run as root and has none to give".to_owned(),
+            }));
+            return Ok(());
+        };
+        let what = "the container's capabilities".to_owned();
+        let bounds = bounds(ask.spec.capabilities, self.bounding, self.effective, permitted);
+        plan.restrictions.capabilities = Some(bounds.map_err(|why| LaunchError::Refused { what, why })?);
+        // Who is not root, and cannot become it, may not write there anyway.
+        let may_be_root = ask.user.is_none_or(|user| user.uid == 0) || !plan.restrictions.no_new_privileges;
+        plan.restrictions.kernel_files = plan.namespaces.owns(libc::CLONE_NEWNS) && may_be_root;
+        Ok(())
+    }
+}
+
+fn wish(spec: &LaunchSpec) -> Option<String> {
+    let CapabilityWish { effective, bounding } = spec.capabilities;
+    match (effective, bounding) {
+        (Some(effective), _) => Some(format!("the capabilities {effective}")),
+        (None, Some(bounding)) => Some(format!("at most the capabilities {bounding}")),
+        (None, None) => None,
+    }
 }
 
 /// What a container gets; `permitted` is what the agent itself has to give.
-pub fn bounds(wish: CapabilityWish, config: &Config, permitted: Capabilities) -> Result<Bounds, String> {
-    let allowed = config.bounding_capabilities.unwrap_or(DEFAULT);
+fn bounds(
+    wish: CapabilityWish,
+    allowed: Capabilities,
+    usual: Option<Capabilities>,
+    permitted: Capabilities,
+) -> Result<Bounds, String> {
     let bounding = wish.bounding.unwrap_or(allowed);
-    let asked = wish.effective.or(config.effective_capabilities);
+    let asked = wish.effective.or(usual);
     let effective = asked.unwrap_or(bounding);
     let too_many = bounding.without(allowed);
     if !too_many.is_empty() {
@@ -62,8 +113,8 @@ mod tests {
 
     #[test]
     fn a_container_gets_what_it_asks_for_within_what_the_agent_allows() {
-        let config = Config::new("/x");
-        let ask = |effective, bounding| bounds(CapabilityWish { effective, bounding }, &config, Capabilities::ALL);
+        let ask =
+            |effective, bounding| bounds(CapabilityWish { effective, bounding }, DEFAULT, None, Capabilities::ALL);
         let all = ask(None, None).unwrap();
         assert_eq!((all.bounding, all.effective, all.ambient), (DEFAULT, DEFAULT, Capabilities::NONE));
         let raw = Capabilities::of(&[Capability::NetRaw]);
@@ -77,9 +128,8 @@ mod tests {
 
     #[test]
     fn nothing_is_given_that_the_agent_has_not() {
-        let config = Config { bounding_capabilities: Some(Capabilities::ALL), ..Config::new("/x") };
         let own = Capabilities::of(&[Capability::Kill]);
-        let given = bounds(CapabilityWish::default(), &config, own).unwrap();
+        let given = bounds(CapabilityWish::default(), Capabilities::ALL, None, own).unwrap();
         assert_eq!((given.bounding, given.effective), (own, own));
     }
 }

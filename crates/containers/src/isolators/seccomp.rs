@@ -1,25 +1,60 @@
 //! Which system calls a container may make: those that programs need, and those that its capabilities are for. What
 //! could change the machine, look into others' processes or reach a seldom used corner of the kernel fails with EPERM;
-//! a call that is newer than this table fails with ENOSYS, as on a kernel without it, so that programs fall back.
+//! a call that is newer than this table fails with ENOSYS, as on a kernel without it, so that programs fall back. Needs
+//! no privilege, but a kernel that has filters.
 
+use super::no_limit;
+use crate::{
+    LaunchError, SeccompWish,
+    isolator::{Ask, Isolator, Kind, Plan},
+};
 use kernel::{
     capabilities::{Capabilities, Capability},
     seccomp::{Filter, Verdict},
 };
 
-/// Whether a container may make all system calls.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub enum SeccompWish {
-    /// The profile of this file.
-    #[default]
-    Default,
-    Unconfined,
-    /// A profile by name.
-    Named(String),
+/// The name of the profile of this file.
+const DEFAULT_PROFILE: &str = "default";
+
+pub const KIND: Kind = Kind {
+    name: "linux/seccomp",
+    wanted: |isolation| isolation.seccomp,
+    limit: no_limit,
+    wish: |spec| match &spec.seccomp {
+        SeccompWish::Named(name) => Some(format!("the filter of system calls '{name}'")),
+        SeccompWish::Default | SeccompWish::Unconfined => None,
+    },
+    make: |config, host| match host.isolation.seccomp {
+        true => Ok(Box::new(Filtered { allow_unconfined: config.allow_unconfined })),
+        false => Err("this kernel takes no filters of system calls".to_owned()),
+    },
+};
+
+#[derive(Debug)]
+struct Filtered {
+    /// Containers may ask for no filter.
+    allow_unconfined: bool,
 }
 
-/// The name of the profile of this file.
-pub const DEFAULT_PROFILE: &str = "default";
+impl Isolator for Filtered {
+    fn prepare(&self, ask: &Ask<'_>, plan: &mut Plan) -> Result<(), LaunchError> {
+        let refuse = |what: &str, why: String| Err(LaunchError::Refused { what: what.to_owned(), why });
+        plan.restrictions.seccomp = match &ask.spec.seccomp {
+            SeccompWish::Default => true,
+            SeccompWish::Named(name) if name == DEFAULT_PROFILE => true,
+            SeccompWish::Named(name) => {
+                let why = format!("there is no profile '{name}', only '{DEFAULT_PROFILE}'");
+                return refuse("the container's filter of system calls", why);
+            }
+            SeccompWish::Unconfined if self.allow_unconfined => false,
+            SeccompWish::Unconfined => {
+                let why = "the agent's --seccomp_allow_unconfined is not set".to_owned();
+                return refuse("a container without a filter of system calls", why);
+            }
+        };
+        Ok(())
+    }
+}
 
 const EPERM: u16 = libc::EPERM as u16;
 const ENOSYS: u16 = libc::ENOSYS as u16;

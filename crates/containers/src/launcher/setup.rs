@@ -9,12 +9,14 @@ use kernel::{
     capabilities::{self, Capabilities},
     clone::Privileges,
     credentials::User,
-    files, limits, mounts, process, procfs,
+    files, limits,
+    mounts::{self, Mask},
+    process, procfs,
     seccomp::Filter,
 };
 use std::{
     borrow::Cow,
-    ffi::CString,
+    ffi::{CStr, CString},
     fs::File,
     io,
     sync::{
@@ -77,11 +79,35 @@ pub fn prepare(launch: &Launch) -> Result<(), SetupFailure> {
 /// Whether the process that containers are forked from has separated its mounts already.
 static SEPARATED: AtomicBool = AtomicBool::new(false);
 
+/// What the kernel tells of the machine in `/proc` that is no container's business, as other container engines have it.
+const HIDDEN_IN_PROC: [&CStr; 8] = [
+    c"/proc/acpi",
+    c"/proc/kcore",
+    c"/proc/keys",
+    c"/proc/latency_stats",
+    c"/proc/sched_debug",
+    c"/proc/scsi",
+    c"/proc/timer_list",
+    c"/proc/timer_stats",
+];
+const HIDDEN_IN_SYS: [&CStr; 2] = [c"/sys/devices/virtual/powercap", c"/sys/firmware"];
+
+/// What of it this kernel has. Found once, before containers are forked.
+pub fn hidden_in_proc() -> &'static [Mask] {
+    static HIDDEN: OnceLock<Vec<Mask>> = OnceLock::new();
+    HIDDEN.get_or_init(|| HIDDEN_IN_PROC.into_iter().filter_map(Mask::of).collect())
+}
+
+fn hidden_in_sys() -> impl Iterator<Item = Mask> {
+    HIDDEN_IN_SYS.into_iter().filter_map(Mask::of)
+}
+
 /// Once for all containers: mounts apart from the host's, in which the kernel's devices and cgroups can only be read.
 pub fn prepare_for_all() -> io::Result<()> {
     mounts::leave(libc::CLONE_NEWNS)?;
     mounts::follow_host_only()?;
     mounts::make_sys_read_only()?;
+    hidden_in_sys().try_for_each(|mask| mask.put_on())?;
     SEPARATED.store(true, Ordering::Relaxed);
     Ok(())
 }
@@ -89,12 +115,22 @@ pub fn prepare_for_all() -> io::Result<()> {
 fn prepare_mounts(launch: &Launch) -> Result<(), SetupFailure> {
     if !SEPARATED.load(Ordering::Relaxed) {
         mounts::follow_host_only().map_err(failure("separate the mounts from the host's"))?;
+        hidden_in_sys()
+            .try_for_each(|mask| mask.put_on())
+            .map_err(failure("hide what the kernel tells of the machine"))?;
     }
     let read_only = launch.restrictions.kernel_files;
     if launch.setup.own_pid {
         mounts::mount_proc(read_only).map_err(failure("mount /proc"))?;
     } else if read_only {
         mounts::make_proc_read_only().map_err(failure("make /proc read-only"))?;
+    }
+    // Who entered its parent's mounts and has no /proc of its own finds all this hidden already. What only root could
+    // read is hidden from those who may be root: each mount costs.
+    if launch.setup.own_pid || launch.setup.enter == 0 {
+        for mask in hidden_in_proc().iter().filter(|mask| mask.is_open || read_only) {
+            mask.put_on().map_err(failure("hide what the kernel tells of the machine"))?;
+        }
     }
     if launch.setup.own_shm {
         let size = launch.shm_bytes.map_or(String::new(), |bytes| format!(",size={bytes}"));

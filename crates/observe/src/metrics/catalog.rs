@@ -312,6 +312,8 @@ pub(super) const CATALOG: &[Description] = &[
     d("container/memory_bytes", Gauge, "Memory that a container uses, with the kernel's for it."),
     d("container/memory_rss_bytes", Gauge, "Memory of a container's processes."),
     d("container/memory_limit_bytes", Gauge, "The most memory that a container may use."),
+    d("container/disk_used_bytes", Gauge, "Disk that a container's sandbox takes, where it has a limit."),
+    d("container/disk_limit_bytes", Gauge, "The disk that a container was given."),
     d("container/oom_kills", Counter, "Processes of a container that were killed because its memory was used up."),
     d("container/processes", Gauge, "Processes of a container."),
     d("containers_not_shown", Gauge, "Containers without figures here, because there are too many."),
