@@ -71,8 +71,10 @@ pub struct Kind {
     /// What else a container may ask of it, in words.
     pub wish: fn(&LaunchSpec) -> Option<String>,
     /// Makes it for this host, or says why it cannot be.
-    pub make: fn(&Config, &Host) -> Result<Box<dyn Isolator>, String>,
+    pub make: fn(&Config, &Host) -> Made,
 }
+
+pub type Made = Result<Box<dyn Isolator>, String>;
 
 /// A container that is to be.
 #[derive(Clone, Copy, Debug)]

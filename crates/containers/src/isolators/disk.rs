@@ -238,7 +238,7 @@ fn in_words(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
     let mut unit = 0;
     let mut count = bytes;
-    while count != 0 && count % 1024 == 0 && unit + 1 < UNITS.len() {
+    while count != 0 && count.is_multiple_of(1024) && unit + 1 < UNITS.len() {
         (count, unit) = (count / 1024, unit + 1);
     }
     format!("{count}{}", UNITS[unit])
