@@ -1,5 +1,6 @@
 //! What a tree takes of the disk that somebody else makes and changes meanwhile, maybe with malice: nothing is
-//! followed, no mount is entered, few descriptors are open at a time, little is kept in memory, and the work is done in parts.
+//! followed, no mount is entered, few descriptors are open at a time, little is kept in memory, and the work is done
+//! in parts.
 
 use crate::{
     beneath::{open_directory_of_this_mount, status},
