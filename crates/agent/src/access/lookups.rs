@@ -14,9 +14,12 @@ use tokio::sync::oneshot;
 const REST: u32 = 3;
 const REST_MAX: Duration = Duration::from_secs(1);
 
+/// Says of each connection where it comes from.
+type Look = dyn Fn(&[Connection]) -> Vec<Origin> + Send + Sync;
+
 #[derive(Clone)]
 pub struct Lookups {
-    look: Arc<dyn Fn(&[Connection]) -> Vec<Origin> + Send + Sync>,
+    look: Arc<Look>,
     waiting: Arc<Mutex<Waiting>>,
 }
 
