@@ -87,12 +87,30 @@ fn prepare(engine: &Engine, spec: &LaunchSpec) -> Result<Room, LaunchError> {
             _ => Ok(directory),
         })
         .map_err(|error| io_error(format!("create the sandbox '{}'", spec.sandbox.display()), error))?;
+    if let Some(user) = &user {
+        check_way(spec, user)?;
+    }
     for volume in &spec.volumes {
         let ids = user.as_ref().map(|user| (user.uid, user.gid));
         sandbox::link(&directory, volume, ids)
             .map_err(|error| io_error(format!("link the volume '{}'", volume.path.display()), error))?;
     }
     Ok(Room { user, directory })
+}
+
+/// A program that cannot come to its own directory could only fail in silence.
+fn check_way(spec: &LaunchSpec, user: &UserIds) -> Result<(), LaunchError> {
+    let barrier = kernel::credentials::find_barrier(&spec.sandbox, user.uid, user.gid, &user.groups)
+        .map_err(|error| io_error(format!("look at the way to the sandbox '{}'", spec.sandbox.display()), error))?;
+    let Some(directory) = barrier else { return Ok(()) };
+    let directory = directory.display();
+    Err(LaunchError::User {
+        user: spec.command.user.clone().unwrap_or_default(),
+        why: format!(
+            "it may not come through the directory '{directory}', which its sandbox is in; let others pass with 'chmod o+x \
+             {directory}', or start the agent with another --work_dir"
+        ),
+    })
 }
 
 fn find_user(engine: &Engine, spec: &LaunchSpec) -> Result<Option<UserIds>, LaunchError> {

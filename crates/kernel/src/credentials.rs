@@ -4,7 +4,10 @@ use crate::{
     capabilities::{self, Bounds, Capabilities},
     check, check_long,
 };
-use std::io;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 pub fn is_root() -> bool {
     // SAFETY: takes nothing and cannot fail.
@@ -62,6 +65,28 @@ pub fn with_rights_of<T>(uid: u32, gid: u32, groups: &[u32], job: impl FnOnce() 
     let done = job();
     drop(back);
     Ok(done)
+}
+
+/// The directory above `path` that a user cannot come through, if there is one. `path` must be there.
+pub fn find_barrier(path: &Path, uid: u32, gid: u32, groups: &[u32]) -> io::Result<Option<PathBuf>> {
+    let is_closed = |path: &Path| match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(true),
+        Err(error) => Err(error),
+        Ok(_) => Ok(false),
+    };
+    with_rights_of(uid, gid, groups, || {
+        if !is_closed(path)? {
+            return Ok(None);
+        }
+        let mut above: Vec<&Path> = path.ancestors().collect();
+        above.reverse();
+        for (directory, inside) in above.iter().zip(above.iter().skip(1)) {
+            if is_closed(inside)? {
+                return Ok(Some(directory.to_path_buf()));
+            }
+        }
+        Ok(None)
+    })?
 }
 
 struct Rights {
@@ -156,5 +181,27 @@ mod tests {
         let own = fs::metadata(directory.path().join("own")).unwrap();
         assert_eq!((own.uid(), own.gid()), (65534, 65534));
         assert_eq!(fs::read(&secret).unwrap(), b"x");
+    }
+
+    #[test]
+    fn the_first_directory_that_keeps_a_user_out_is_found() {
+        if !is_root() {
+            println!("skipped: needs root");
+            return;
+        }
+        let open = std::os::unix::fs::PermissionsExt::from_mode;
+        let home = tempfile::tempdir().unwrap();
+        let inside = home.path().join("a/b/c");
+        fs::create_dir_all(&inside).unwrap();
+        fs::set_permissions(home.path(), open(0o755)).unwrap();
+        let barrier = || find_barrier(&inside, 65534, 65534, &[]).unwrap();
+        assert_eq!(barrier(), None);
+        fs::set_permissions(home.path().join("a/b"), open(0o700)).unwrap();
+        assert_eq!(barrier(), Some(home.path().join("a/b")));
+        fs::set_permissions(home.path().join("a"), open(0o750)).unwrap();
+        assert_eq!(barrier(), Some(home.path().join("a")));
+        std::os::unix::fs::chown(home.path().join("a"), None, Some(65534)).unwrap();
+        std::os::unix::fs::chown(home.path().join("a/b"), Some(65534), None).unwrap();
+        assert_eq!(barrier(), None, "its group and it itself may");
     }
 }
