@@ -59,6 +59,20 @@ impl Endpoint {
         }
     }
 
+    /// Whether a request asks to change something, and not only to see it.
+    pub fn changes(self, request: &Request) -> bool {
+        match self {
+            Endpoint::LoggingToggle => request.query_value("level").is_some(),
+            Endpoint::Health
+            | Endpoint::Version
+            | Endpoint::Flags
+            | Endpoint::Metrics
+            | Endpoint::Prometheus
+            | Endpoint::SystemStats
+            | Endpoint::Files(_) => false,
+        }
+    }
+
     pub fn help(self) -> help::Page {
         let (summary, more) = match self {
             Endpoint::Health => ("Says that the server is alive.", "Any method; 200 without a body."),
