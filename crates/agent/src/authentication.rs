@@ -12,7 +12,7 @@ use transport::{
     },
 };
 
-use crate::runtime::Inbox;
+use crate::traffic::Inbox;
 
 pub const REALMS: Realms =
     Realms { readonly: "mesos-agent-readonly", readwrite: "mesos-agent-readwrite", clients: "mesos-agent-executor" };

@@ -14,19 +14,20 @@ use endpoints::{Coalescer, Common, Door, help};
 use observe::metrics::{Kind, Snapshot};
 use proto::{
     content::ContentType,
-    link::ToAgent,
+    link::{FromExecutor, LinkError, ToAgent},
     upid::Upid,
     v1::{agent::call, agent_info::Capability},
 };
 use stdx::WallTime;
-use transport::{Handler, Message, Request, Response, StatusCode, jsonp, refuse, route::Table};
+use transport::{
+    Handler, Message, Request, Response, StatusCode, auth::authenticatee::Authenticatee, jsonp, refuse, route::Table,
+};
 
 use crate::{
-    V0,
     access::{Access, Proof},
     fence::Fence,
     reads::{self, Usages, legacy, metrics},
-    runtime::{ACTOR, Inbox},
+    traffic::{ACTOR, Inbox},
     world::World,
 };
 
@@ -39,7 +40,7 @@ pub struct Endpoints {
     reads: Coalescer<Read, Option<Bytes>>,
     table: Table<Endpoint>,
     access: Arc<Access>,
-    v0: V0,
+    authenticatee: Option<Authenticatee>,
     fence: Fence,
 }
 
@@ -132,11 +133,11 @@ impl Endpoints {
         world: World,
         about: About,
         access: Arc<Access>,
-        v0: V0,
+        authenticatee: Option<Authenticatee>,
         fence: Fence,
     ) -> Arc<Endpoints> {
         let (about, reads, table) = (Arc::new(about), Coalescer::default(), table());
-        Arc::new(Endpoints { inbox, common, world, about, reads, table, access, v0, fence })
+        Arc::new(Endpoints { inbox, common, world, about, reads, table, access, authenticatee, fence })
     }
 
     /// What a request proves, where that is enough for its endpoint.
@@ -145,7 +146,11 @@ impl Endpoints {
             Endpoint::Executor | Endpoint::Operator => {
                 self.access.admit(endpoint.door(), &request.headers, &request.caller).await
             }
-            _ => self.access.check(endpoint.door(), &request.headers).map(|()| Proof::None),
+            _ => {
+                let door = endpoint.door();
+                self.access.check(door, &request.headers)?;
+                Ok(if self.access.is_locked(door) { Proof::Operator } else { Proof::None })
+            }
         }
     }
 
@@ -223,6 +228,11 @@ impl Handler for Endpoints {
             Endpoint::ContainerizerDebug => json(&request, Some(Bytes::from_static(br#"{"pending":[]}"#))),
             Endpoint::Statistics => json(&request, self.read(Read::Statistics, true, legacy::statistics).await),
             Endpoint::Common(endpoint) => {
+                if endpoint.changes(&request)
+                    && let Err(refusal) = self.check_operator(&proof, &request).await
+                {
+                    return refusal;
+                }
                 if matches!(endpoint, endpoints::Endpoint::Files(_)) {
                     self.attach_frameworks().await;
                 }
@@ -239,9 +249,9 @@ impl Handler for Endpoints {
         }
     }
 
-    /// A message that is none of a master's is answered as delivered, as libprocess does, and dropped.
+    /// A message that is neither a master's nor an executor's is answered as delivered, as libprocess does, and dropped.
     async fn deliver(&self, message: Message) -> bool {
-        if self.v0.authenticatee.as_ref().is_some_and(|authenticatee| authenticatee.deliver(&message)) {
+        if self.authenticatee.as_ref().is_some_and(|authenticatee| authenticatee.deliver(&message)) {
             return true;
         }
         if message.to != ACTOR {
@@ -251,8 +261,15 @@ impl Handler for Endpoints {
             tracing::warn!(from = %message.from, message.name, "ignoring a message of a process that is no more");
             return true;
         }
-        if self.v0.executors.deliver(&message).await {
-            return true;
+        match FromExecutor::decode(&message.name, &message.body) {
+            Err(LinkError::Unknown(_)) => {}
+            decoded => {
+                let caller = self.access.caller_at(&message.caller).await;
+                let from = message.from.clone();
+                let event = decoded.map(|message| Event::FromDriver { from, caller, message });
+                self.inbox.deliver(&message.from, &message.name, message.body.len(), event);
+                return true;
+            }
         }
         let decoded = ToAgent::decode(&message.name, &message.body);
         if let Ok(order) = &decoded

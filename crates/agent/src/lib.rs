@@ -1,20 +1,21 @@
 //! An agent as a program: flags, wiring, the loop. Knows which adapter carries out which effect; decides nothing.
 //!
 //! `start` brings up an agent inside a running runtime, for `meseta agent` and `meseta dev`. `flags` and `settings`
-//! read what the operator wants, `runtime` is the loop, `world` what takes time, `http` the endpoints, `reads` what
-//! they show.
+//! read what the operator wants, `runtime` is the loop, `traffic` what goes in and out of it, `world` what takes time,
+//! `http` the endpoints, `reads` what they show.
 
 mod access;
 mod authentication;
-mod executors_v0;
 mod fence;
 pub mod flags;
 mod http;
 mod isolation;
+mod passage;
 mod reach;
 mod reads;
 mod runtime;
 mod settings;
+mod traffic;
 mod world;
 
 use std::{collections::BTreeSet, io, net::SocketAddr, path::Path, sync::Arc};
@@ -31,15 +32,15 @@ use proto::{
 };
 use stdx::flags::Values;
 use tokio::task::JoinHandle;
-use transport::{Node, Server, auth::authenticatee::Authenticatee, inbox, libprocess::NodeConfig};
+use transport::{Node, Server, inbox, libprocess::NodeConfig};
 
 use crate::{
     access::Access,
-    executors_v0::ExecutorsV0,
     fence::Fence,
     http::{About, Endpoints},
-    runtime::{Inbox, Loop},
+    runtime::Loop,
     settings::{MasterAt, Settings},
+    traffic::Inbox,
     world::{Sandboxes, World},
 };
 
@@ -97,6 +98,7 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
             .map_err(|e| format!("cannot listen at {path}: {e}; choose another place with --domain_socket_location"))?,
         None => server,
     };
+    look_at_passage(&settings, config.domain_socket.as_deref())?;
     let found = containers.recover().await.map_err(|e| format!("cannot recover containers: {e}"))?;
     let sandboxes = open_sandboxes(&settings, &config, &state, &found).await?;
     let known = settings.values.switch("identify_callers").then(|| containers.clone());
@@ -115,14 +117,12 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
     let key = authentication::executor_key(&settings.values)?;
     let doors = authentication::doors(&settings.values)?;
     let access = Arc::new(Access::new(doors, key.clone(), known));
-    let peers = V0 {
-        executors: ExecutorsV0::new(node.clone(), inbox.clone(), access.clone()),
-        authenticatee: credential.map(|one| authentication::authenticatee(one, node.clone(), inbox.clone())),
-    };
+    let authenticatee = credential.map(|one| authentication::authenticatee(one, node.clone(), inbox.clone()));
     let core = Agent::new(config, seed);
     let fence = Fence::default();
     let common = common(&settings, log_file);
-    let core = Loop::new(core, journal, node, world.clone(), peers.clone()).recorded_by(flight).signing_with(key);
+    let core =
+        Loop::new(core, journal, node, world.clone(), authenticatee.clone()).recorded_by(flight).signing_with(key);
     let ended = tokio::spawn(core.run(arrivals));
     inbox.put(recovered).await;
     // What a full disk leaves no time for goes now.
@@ -131,17 +131,30 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
     let shown_master = detect_master(settings.master.clone(), &inbox, fence.clone()).await;
 
     reach::watch(inbox.clone(), advertised, shown_master.clone());
-    let (to_loop, executors) = (inbox.clone(), peers.executors.clone());
+    let to_loop = inbox.clone();
     tokio::spawn(async move {
         while let Some(peer) = exits.next().await {
-            if !executors.exited(&peer) {
-                to_loop.put(Event::Exited { peer }).await;
-            }
+            to_loop.put(Event::Exited { peer }).await;
         }
     });
-    let running = server.serve(Endpoints::new(inbox.clone(), common, world, about, access, peers, fence));
+    let running = server.serve(Endpoints::new(inbox.clone(), common, world, about, access, authenticatee, fence));
     tracing::info!(%address, master = shown_master, version = endpoints::OWN_VERSION, "the agent listens");
     Ok(Running { address, inbox, ended, _server: running })
+}
+
+/// Users that tasks run as must come to their sandboxes, and to us.
+fn look_at_passage(settings: &Settings, domain_socket: Option<&str>) -> Result<(), String> {
+    if !settings.values.switch("switch_user") || !kernel::credentials::is_root() {
+        return Ok(());
+    }
+    passage::open(&settings.runtime_dir)?;
+    let socket = domain_socket.and_then(|path| passage::check("the agent's socket", Path::new(path)));
+    for warning in
+        [passage::check("the work directory's", &settings.work_dir.join("meta")), socket].into_iter().flatten()
+    {
+        tracing::warn!("{warning}");
+    }
+    Ok(())
 }
 
 /// Tells the core of the leading master, now and whenever it changes.
@@ -186,14 +199,6 @@ fn upid_of(info: &MasterInfo) -> Upid {
     let ip = info.address.as_ref().and_then(|address| address.ip.clone());
     let ip = ip.unwrap_or_else(|| std::net::Ipv4Addr::from(info.ip.to_le_bytes()).to_string());
     Upid::new("master", ip, u16::try_from(info.port).unwrap_or_default())
-}
-
-/// Those whom messages over libprocess go to besides the core.
-#[derive(Clone)]
-struct V0 {
-    executors: ExecutorsV0,
-    /// Where there is a credential.
-    authenticatee: Option<Authenticatee>,
 }
 
 /// Opens the journal and reads what it holds.

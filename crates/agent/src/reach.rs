@@ -9,7 +9,7 @@ use std::{
 use agent_core::{Phase, State};
 use tokio::net::TcpStream;
 
-use crate::runtime::Inbox;
+use crate::traffic::Inbox;
 
 /// How long a master may take before the first word.
 const FIRST_LOOK: Duration = Duration::from_secs(2);

@@ -3,56 +3,23 @@
 
 use std::time::Instant;
 
-use agent_core::{
-    Agent, ConnectionId, Effect, Effects, Event, Input, LaunchSpec, Record, Reply, State, Ticket, recording,
-};
+use agent_core::{Agent, Effect, Effects, Event, Input, LaunchSpec, Record, State, Ticket, recording};
 use journal::Journal;
 use observe::flight::Flight;
-use proto::v1;
 use stdx::clock::{self, Clock};
 use transport::{
     Node,
-    auth::jwt::Key,
-    inbox::{
-        self, Traffic,
-        turns::{self, Owner, Peers},
-    },
-    stream,
+    auth::{authenticatee::Authenticatee, jwt::Key},
+    inbox::turns::{self, Owner, Peers},
 };
 
-use crate::{V0, world::World};
+use crate::{
+    traffic::{ACTOR, AgentTraffic, Arrivals},
+    world::World,
+};
 
 /// Above this size the journal is written anew from the core's snapshot, if it has also doubled since the last time.
 const COMPACT_BYTES_MIN: u64 = 16 << 20;
-
-/// The actor that the agent is towards masters.
-pub const ACTOR: &str = "slave(1)";
-
-/// What goes in and out of an agent's loop.
-pub struct AgentTraffic;
-
-impl Traffic for AgentTraffic {
-    type Event = Event;
-    type Reply = Reply;
-    type View = State;
-    type Figures = ();
-    type Streamed = Box<v1::executor::Event>;
-
-    fn wake() -> Event {
-        Event::Wake
-    }
-
-    fn closed(conn: ConnectionId) -> Event {
-        Event::Closed { conn }
-    }
-
-    fn weigh(event: &Box<v1::executor::Event>) -> usize {
-        stream::weight(event)
-    }
-}
-
-pub type Inbox = inbox::Inbox<AgentTraffic>;
-pub type Arrivals = inbox::Arrivals<AgentTraffic>;
 
 /// The core and everything an effect may touch.
 pub struct Loop {
@@ -62,7 +29,8 @@ pub struct Loop {
     compacted_bytes: u64,
     node: Node,
     world: World,
-    v0: V0,
+    /// Where there is a credential.
+    authenticatee: Option<Authenticatee>,
     peers: Peers<AgentTraffic>,
     effects: Effects,
     ending: Option<(u8, String)>,
@@ -74,7 +42,7 @@ pub struct Loop {
 }
 
 impl Loop {
-    pub fn new(core: Agent, journal: Journal, node: Node, world: World, v0: V0) -> Loop {
+    pub fn new(core: Agent, journal: Journal, node: Node, world: World, authenticatee: Option<Authenticatee>) -> Loop {
         Loop {
             core,
             clock: Clock::start(),
@@ -82,7 +50,7 @@ impl Loop {
             journal,
             node,
             world,
-            v0,
+            authenticatee,
             peers: Peers::default(),
             effects: Effects::new(),
             ending: None,
@@ -113,27 +81,17 @@ impl Loop {
         match effect {
             Effect::ToMaster { to, message } => self.node.send(ACTOR, &to, message.name(), &message.encode()),
             Effect::Authenticate { master } => {
-                if let Some(authenticatee) = &self.v0.authenticatee {
+                if let Some(authenticatee) = &self.authenticatee {
                     authenticatee.begin(&master, ACTOR);
                 }
-            }
-            Effect::ReconnectExecutor { executor } => {
-                let agent = self.core.view().info.id.clone().unwrap_or_default();
-                self.v0.executors.reconnect(&executor, agent);
             }
             Effect::Link { peer } => self.node.link(&peer),
             Effect::Unlink { peer } => self.node.unlink(&peer),
             // An executor that was cut off subscribes again and gets what it missed.
-            Effect::ToExecutor { conn, event } => {
-                if !self.v0.executors.tell(conn, &event) {
-                    self.peers.tell(conn, event);
-                }
-            }
+            Effect::ToExecutor { conn, event } => drop(self.peers.tell(conn, event)),
+            Effect::ToDriver { to, message } => self.node.send(ACTOR, &to, message.name(), &message.encode()),
             Effect::Reply { req, reply } => self.peers.reply(req, reply),
-            Effect::Close { conn } => {
-                self.v0.executors.close(conn);
-                self.peers.close(conn);
-            }
+            Effect::Close { conn } => self.peers.close(conn),
             Effect::Checkpoint { ticket, record } => self.checkpoint(ticket, &record),
             Effect::Launch { spec } => self.launch(*spec),
             Effect::UpdateLimits { container, limits } => self.world.update_limits(container, limits),

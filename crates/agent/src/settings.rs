@@ -17,7 +17,7 @@ use coordination::Place;
 use proto::{upid::Upid, v1};
 use stdx::flags::Values;
 
-use crate::{reach, runtime::ACTOR};
+use crate::{reach, traffic::ACTOR};
 
 /// Everything an agent is told at its start.
 #[derive(Debug)]

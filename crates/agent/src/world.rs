@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     reads::{Seen, Usages},
-    runtime::Inbox,
+    traffic::Inbox,
 };
 pub use sandboxes::Sandboxes;
 pub use volumes::Volumes;

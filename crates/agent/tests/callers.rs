@@ -141,6 +141,14 @@ impl Scene {
             ("wait", api, json!({"type": "WAIT_CONTAINER", "wait_container": {"container_id": victim}}), "403"),
             ("remove", api, json!({"type": "REMOVE_CONTAINER", "remove_container": {"container_id": victim}}), "403"),
             (
+                "set what is logged",
+                api,
+                json!({"type": "SET_LOGGING_LEVEL", "set_logging_level":
+                    {"level": 3, "duration": {"nanoseconds": 1_000_000_000}}}),
+                "403",
+            ),
+            ("toggle what is logged", "/logging/toggle?level=3&duration=1secs", json!({}), "403"),
+            (
                 "launch as root",
                 api,
                 json!({"type": "LAUNCH_CONTAINER", "launch_container":
@@ -185,7 +193,7 @@ impl Scene {
             let file = self.write(&format!("{}.json", name.replace(' ', "-")), body.to_string().as_bytes());
             script += &format!(
                 "curl -s -m 20 -o /dev/null -w '%{{http_code}}\\n' {arguments} -H 'Content-Type: application/json' \
-                 -d @{} http://{}{path}\n",
+                 -d @{} 'http://{}{path}'\n",
                 file.display(),
                 self.address()
             );

@@ -9,11 +9,12 @@ use crate::{
     operator::{OperatorLaunch, Wait},
     pending::{Pending, Tickets},
     recovery::Record,
-    state::{Phase, State},
+    state::{Connection, Phase, State},
     timers::{Timer, Timers},
     updates::stream::Stream,
 };
 use model::{ExecutorId, FrameworkId, TaskId};
+use proto::upid::Upid;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -31,6 +32,8 @@ pub struct Agent {
     /// Whose executor lives in a container.
     pub(crate) roots: BTreeMap<ContainerId, (FrameworkId, ExecutorId)>,
     pub(crate) conns: BTreeMap<ConnectionId, Listener>,
+    /// Whose driver is at an address: of v0 executors that listen.
+    pub(crate) drivers: BTreeMap<Upid, (FrameworkId, ExecutorId)>,
     /// Who waits for the end of a container.
     pub(crate) waits: BTreeMap<ContainerId, Vec<Wait>>,
     /// Launches asked for by an operator and not yet answered.
@@ -42,6 +45,8 @@ pub struct Agent {
     pub(crate) recovered: bool,
     /// `Effect::Exit` is out.
     pub(crate) exited: bool,
+    /// An operator gave this agent up: it ends, and the next start is another one.
+    pub(crate) gone: bool,
     pub(crate) now: Tick,
     pub(crate) wall: WallTime,
 }
@@ -70,12 +75,14 @@ impl Agent {
             streams: BTreeMap::new(),
             roots: BTreeMap::new(),
             conns: BTreeMap::new(),
+            drivers: BTreeMap::new(),
             waits: BTreeMap::new(),
             launches: BTreeMap::new(),
             cleanup: BTreeSet::new(),
             boot_id: String::new(),
             recovered: false,
             exited: false,
+            gone: false,
             now: Tick::ZERO,
             wall: WallTime(0),
         }
@@ -95,11 +102,12 @@ impl Agent {
             Event::Wake => {}
             Event::FromMaster { from, message } => self.on_master_message(from, message, out),
             Event::Authenticated { master, proof } => self.on_authenticated(&master, proof, out),
-            Event::Exited { peer } => self.on_exited(&peer, out),
-            Event::ExecutorAt { framework, executor, address } => {
-                self.on_executor_address(&framework, &executor, address, out);
+            Event::Exited { peer } => {
+                self.on_driver_exited(&peer, out);
+                self.on_exited(&peer, out);
             }
             Event::FromExecutor { req, conn, caller, call } => self.on_executor_call(req, conn, &caller, *call, out),
+            Event::FromDriver { from, caller, message } => self.on_driver_message(from, &caller, message, out),
             Event::FromOperator { req, conn, caller, call } => self.on_operator_call(req, conn, &caller, *call, out),
             Event::Closed { conn } => self.on_closed(conn, out),
             Event::Checkpointed { ticket, outcome } => self.on_checkpointed(ticket, outcome, out),
@@ -138,6 +146,10 @@ impl Agent {
         match event {
             Event::FromExecutor { req, .. } | Event::FromOperator { req, .. } => {
                 self.reply(req, Reply::Unavailable("Agent has not finished recovery".into()), out);
+            }
+            // It says what it has to say when it is asked back.
+            Event::FromDriver { from, message, .. } => {
+                tracing::warn!(%from, message = message.name(), "ignoring a v0 executor before recovery");
             }
             _ => {}
         }
@@ -181,10 +193,10 @@ impl Agent {
             None => {}
             Some(Listener::Executor(framework, executor)) => {
                 if let Some(row) = self.state.executor_mut(&framework, &executor)
-                    && row.conn == Some(conn)
+                    && row.connection == Some(Connection::Stream(conn))
                 {
                     tracing::info!(%framework, %executor, "the executor's stream has closed");
-                    row.conn = None;
+                    row.connection = None;
                 }
             }
             Some(Listener::Session(container)) => self.on_session_closed(&container, out),

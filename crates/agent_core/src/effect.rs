@@ -6,7 +6,11 @@ use crate::{
     launch::spec::{LaunchSpec, Limits, VolumeLink},
     recovery::Record,
 };
-use proto::{link::ToMaster, upid::Upid, v1};
+use proto::{
+    link::{ToExecutor, ToMaster},
+    upid::Upid,
+    v1,
+};
 use stdx::{ConnectionId, RequestId, Ticket, WallTime};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -20,10 +24,6 @@ pub enum Effect {
     Authenticate {
         master: Upid,
     },
-    /// Ask a v0 executor of our former life to come back.
-    ReconnectExecutor {
-        executor: Upid,
-    },
     /// Watch the link to this address: `Event::Exited` when it breaks. Asking again while it stands is harmless.
     Link {
         peer: Upid,
@@ -35,6 +35,11 @@ pub enum Effect {
     ToExecutor {
         conn: ConnectionId,
         event: Box<v1::executor::Event>,
+    },
+    /// A message to the driver of a v0 executor.
+    ToDriver {
+        to: Upid,
+        message: ToExecutor,
     },
     Reply {
         req: RequestId,

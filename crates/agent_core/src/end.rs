@@ -53,7 +53,7 @@ impl Agent {
         row.pid = None;
         row.deliveries.clear();
         let timer = row.timer.take();
-        let conn = row.conn.take();
+        let connection = row.connection.take();
         let container = row.container.clone();
         let pending = row.pending_termination.take();
         let sandbox = row.sandbox.as_ref().to_owned();
@@ -63,9 +63,8 @@ impl Agent {
 
         cancel(&mut self.timers, timer);
         self.roots.remove(&container);
-        if let Some(conn) = conn {
-            self.conns.remove(&conn);
-            out.push(Effect::Close { conn });
+        if let Some(connection) = connection {
+            self.close_connection(connection, out);
         }
         self.state.metrics.executors_terminated += 1;
         self.answer_waits(&container, &termination, out);
@@ -146,7 +145,9 @@ impl Agent {
     /// No framework is left: a shutdown may now be complete.
     pub(crate) fn on_idle(&mut self, out: &mut Effects) {
         if self.state.phase == Phase::Terminating && !self.exited {
-            self.record(Record::Forgotten(record::Nothing {}), out);
+            if self.gone {
+                self.record(Record::Forgotten(record::Nothing {}), out);
+            }
             self.exit(0, "the agent was shut down".into(), out);
         }
     }

@@ -1,9 +1,9 @@
 //! What can happen to an agent: the closed list of inputs. What it answers with: `effect`.
 
 use crate::{container_id::ContainerId, recovery::RecoveredState};
-use model::{ExecutorId, FrameworkId, Refusal};
+use model::Refusal;
 use proto::{
-    link::ToAgent,
+    link::{FromExecutor, ToAgent},
     upid::Upid,
     v1::{self, TaskState, task_status::Reason},
 };
@@ -33,14 +33,14 @@ pub enum Event {
     MasterDetected { master: Option<Upid> },
     /// How `Effect::Authenticate` went with this master.
     Authenticated { master: Upid, proof: Proof },
-    /// A libprocess message of a master (or its agent observer), or of a v0 driver that speaks to us directly.
+    /// A libprocess message of a master (or its agent observer), or of a v0 scheduler's driver that speaks to us directly.
     FromMaster { from: Upid, message: ToAgent },
     /// The persistent link to that address broke or could not be made.
     Exited { peer: Upid },
-    /// A v0 executor speaks to us from this address; its calls follow as `FromExecutor`. Sent before its SUBSCRIBE.
-    ExecutorAt { framework: FrameworkId, executor: ExecutorId, address: Upid },
     /// A call on the executor API. `conn` names the stream that the reply to a SUBSCRIBE would open.
     FromExecutor { req: RequestId, conn: Option<ConnectionId>, caller: Caller, call: Box<v1::executor::Call> },
+    /// A libprocess message of a v0 executor, whose driver is at this address.
+    FromDriver { from: Upid, caller: Caller, message: FromExecutor },
     /// A call on the operator API that changes something or waits for something; plain reads are answered from
     /// `Agent::view`. `conn` names the stream the reply would open (LAUNCH_NESTED_CONTAINER_SESSION), and for the
     /// others the request, so that `Closed` can tell of a caller who no longer waits.

@@ -1,6 +1,7 @@
-//! Calls on the executor API: the checks they share, in Mesos's order; `subscribe` and `update` have files of their
-//! own.
+//! Calls on the executor API: the checks they share, in Mesos's order, and what is said to executors. `subscribe` and
+//! `update` have files of their own; what v0 executors say becomes calls in `driver`.
 
+mod driver;
 mod subscribe;
 mod update;
 
@@ -8,19 +9,14 @@ use crate::{
     agent::Agent,
     effect::{Effect, Effects, Reply},
     event::Caller,
-    recovery::{Record, record},
-    state::{ExecutorPhase, Phase},
+    state::{Connection, ExecutorPhase, Phase},
     timers::Timer,
 };
 use bytes::Bytes;
 use model::{ExecutorId, FrameworkId};
 use proto::{
     internal,
-    upid::Upid,
-    v1::{
-        self,
-        executor::{Call, call, event},
-    },
+    v1::executor::{Call, Event, call, event},
 };
 use stdx::{ConnectionId, RequestId};
 
@@ -33,10 +29,29 @@ impl Agent {
         call: Call,
         out: &mut Effects,
     ) {
-        if let Err(why) = model::parse::executor_call(&call) {
-            let text = format!("Failed to validate Executor::Call: {why}");
-            return self.reply(req, Reply::BadRequest(text), out);
+        if let Err(refusal) = self.check_executor_call(caller, &call) {
+            return self.reply(req, refusal, out);
         }
+        match (call.r#type(), conn) {
+            (call::Type::Subscribe, Some(conn)) => {
+                self.reply(req, Reply::Stream, out);
+                self.on_subscribe(Connection::Stream(conn), call, out);
+            }
+            (call::Type::Subscribe, None) => {
+                stdx::never!("a subscription came without a stream");
+                self.reply(req, Reply::Internal("There is no stream to subscribe with".into()), out);
+            }
+            (call::Type::Update | call::Type::Message | call::Type::Heartbeat | call::Type::Unknown, _) => {
+                self.reply(req, Reply::Accepted, out);
+                self.take_executor_call(call, out);
+            }
+        }
+    }
+
+    /// Whether an executor may say this now.
+    fn check_executor_call(&self, caller: &Caller, call: &Call) -> Result<(), Reply> {
+        model::parse::executor_call(call)
+            .map_err(|why| Reply::BadRequest(format!("Failed to validate Executor::Call: {why}")))?;
         let kind = call.r#type();
         let framework = FrameworkId::from(&call.framework_id);
         let executor = ExecutorId::from(&call.executor_id);
@@ -44,66 +59,71 @@ impl Agent {
         let row = self.state.find_executor(&framework, &executor);
         let is_back = row.is_some_and(|row| row.phase == ExecutorPhase::Running);
         if self.state.phase == Phase::Recovering && kind != call::Type::Subscribe && !is_back {
-            return self.reply(req, Reply::Unavailable("Agent has not finished recovery".into()), out);
+            return Err(Reply::Unavailable("Agent has not finished recovery".into()));
         }
         // Heartbeats only keep a connection busy, whoever sends them.
         if kind == call::Type::Heartbeat {
-            return self.reply(req, Reply::Accepted, out);
+            return Ok(());
         }
         if !self.state.frameworks.contains_key(&framework) {
-            return self.reply(req, Reply::BadRequest("Framework cannot be found".into()), out);
+            return Err(Reply::BadRequest("Framework cannot be found".into()));
         }
-        let Some(row) = self.state.find_executor(&framework, &executor) else {
-            return self.reply(req, Reply::BadRequest("Executor cannot be found".into()), out);
-        };
-        if let Err(refusal) = self.check_speaks_for(caller, row) {
-            return self.reply(req, refusal, out);
-        }
+        let Some(row) = row else { return Err(Reply::BadRequest("Executor cannot be found".into())) };
+        self.check_speaks_for(caller, row)?;
         if row.phase == ExecutorPhase::Registering && kind != call::Type::Subscribe {
-            return self.reply(req, Reply::Forbidden("Executor is not subscribed".into()), out);
+            return Err(Reply::Forbidden("Executor is not subscribed".into()));
         }
-        match (kind, call) {
-            (call::Type::Subscribe, Call { subscribe: Some(subscribe), .. }) => {
-                let Some(conn) = conn else {
-                    stdx::never!("a subscription came without a stream");
-                    return self.reply(req, Reply::Internal("There is no stream to subscribe with".into()), out);
-                };
-                self.on_subscribe(req, conn, framework, executor, subscribe, out);
-            }
-            (call::Type::Update, Call { update: Some(update), .. }) => {
-                self.reply(req, Reply::Accepted, out);
-                self.on_update(framework, executor, update.status, out);
-            }
-            (call::Type::Message, Call { message: Some(message), .. }) => {
-                self.reply(req, Reply::Accepted, out);
-                self.on_executor_message(&framework, &executor, message.data, out);
-            }
-            _ => self.reply(req, Reply::NotImplemented("501 Not Implemented.".into()), out),
+        match kind {
+            call::Type::Subscribe | call::Type::Update | call::Type::Message | call::Type::Heartbeat => Ok(()),
+            call::Type::Unknown => Err(Reply::NotImplemented("501 Not Implemented.".into())),
         }
     }
 
-    /// Where a v0 executor is, so that it can be asked back after our restart.
-    pub(crate) fn on_executor_address(
-        &mut self,
+    /// Does what a call says that was checked and is no SUBSCRIBE.
+    fn take_executor_call(&mut self, call: Call, out: &mut Effects) {
+        let framework = FrameworkId::from(&call.framework_id);
+        let executor = ExecutorId::from(&call.executor_id);
+        if let Some(update) = call.update {
+            self.on_update(framework, executor, update.status, out);
+        } else if let Some(message) = call.message {
+            self.on_executor_message(&framework, &executor, message.data, out);
+        }
+    }
+
+    /// Says this to an executor, if it listens; whether it does.
+    pub(crate) fn tell_executor(
+        &self,
         framework: &FrameworkId,
         id: &ExecutorId,
-        address: Upid,
+        event: Event,
         out: &mut Effects,
-    ) {
-        let checkpoints = self.state.frameworks.get(framework).is_some_and(|row| row.checkpoints());
-        let Some(row) = self.state.executor_mut(framework, id) else { return };
-        if row.address.as_ref() == Some(&address) {
-            return;
+    ) -> bool {
+        let Some(framework) = self.state.frameworks.get(framework) else { return false };
+        let Some(row) = framework.executors.get(id) else { return false };
+        match &row.connection {
+            None => return false,
+            Some(Connection::Stream(conn)) => out.push(Effect::ToExecutor { conn: *conn, event: Box::new(event) }),
+            Some(Connection::Driver(to)) => {
+                if let Some(message) = driver::message(framework, row, self.agent_id(), event) {
+                    out.push(Effect::ToDriver { to: to.clone(), message });
+                }
+            }
         }
-        if checkpoints {
-            let record = record::ExecutorAddress {
-                framework: framework.as_str().into(),
-                executor: id.as_str().into(),
-                address: address.to_string(),
-            };
-            out.push(Effect::Checkpoint { ticket: None, record: Box::new(Record::ExecutorAddress(record)) });
+        true
+    }
+
+    /// Ends what an executor has listened on.
+    pub(crate) fn close_connection(&mut self, connection: Connection, out: &mut Effects) {
+        match connection {
+            Connection::Stream(conn) => {
+                self.conns.remove(&conn);
+                out.push(Effect::Close { conn });
+            }
+            Connection::Driver(peer) => {
+                self.drivers.remove(&peer);
+                out.push(Effect::Unlink { peer });
+            }
         }
-        row.address = Some(address);
     }
 
     fn on_executor_message(&mut self, framework: &FrameworkId, executor: &ExecutorId, data: Bytes, out: &mut Effects) {
@@ -125,29 +145,25 @@ impl Agent {
     pub(crate) fn on_framework_message(&mut self, message: internal::FrameworkToExecutorMessage, out: &mut Effects) {
         let (framework, executor) = (FrameworkId::from(&message.framework_id), ExecutorId::from(&message.executor_id));
         let row = self.state.find_executor(&framework, &executor);
-        match row.filter(|row| row.phase == ExecutorPhase::Running).and_then(|row| row.conn) {
-            Some(conn) => {
-                self.state.metrics.valid_framework_messages += 1;
-                let event = v1::executor::Event {
-                    r#type: Some(event::Type::Message as i32),
-                    message: Some(event::Message { data: message.data }),
-                    ..Default::default()
-                };
-                out.push(Effect::ToExecutor { conn, event: Box::new(event) });
-            }
-            None => {
-                tracing::warn!(%framework, %executor, "dropping a message to an executor that does not listen");
-                self.state.metrics.invalid_framework_messages += 1;
-            }
+        let event = Event {
+            r#type: Some(event::Type::Message as i32),
+            message: Some(event::Message { data: message.data }),
+            ..Default::default()
+        };
+        if row.is_some_and(|row| row.phase == ExecutorPhase::Running)
+            && self.tell_executor(&framework, &executor, event, out)
+        {
+            self.state.metrics.valid_framework_messages += 1;
+        } else {
+            tracing::warn!(%framework, %executor, "dropping a message to an executor that does not listen");
+            self.state.metrics.invalid_framework_messages += 1;
         }
     }
 
     pub(crate) fn on_heartbeat_timer(&mut self, out: &mut Effects) {
         for row in self.state.executors() {
-            if let Some(conn) = row.conn {
-                let event = v1::executor::Event { r#type: Some(event::Type::Heartbeat as i32), ..Default::default() };
-                out.push(Effect::ToExecutor { conn, event: Box::new(event) });
-            }
+            let event = Event { r#type: Some(event::Type::Heartbeat as i32), ..Default::default() };
+            self.tell_executor(&row.framework, &row.id, event, out);
         }
         self.timers.set(self.now, crate::config::EXECUTOR_HEARTBEAT_INTERVAL, Timer::ExecutorHeartbeat);
     }

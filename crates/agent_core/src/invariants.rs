@@ -3,7 +3,10 @@
 use crate::{
     agent::{Agent, Listener},
     pending::Pending,
-    state::{ContainerLife, Executor, ExecutorPhase, Framework, FrameworkPhase, Phase, Progress, Stage, TaskPhase},
+    state::{
+        Connection, ContainerLife, Executor, ExecutorPhase, Framework, FrameworkPhase, Phase, Progress, Stage,
+        TaskPhase,
+    },
     timers::Timer,
 };
 use model::{FrameworkId, TaskId, task_state};
@@ -33,7 +36,8 @@ impl Agent {
             match listener {
                 Listener::Executor(framework, id) => {
                     let row = self.state.find_executor(framework, id);
-                    law!(row.is_some_and(|row| row.conn == Some(*conn)), "stream {conn} belongs to nobody");
+                    let listens = row.is_some_and(|row| row.connection == Some(Connection::Stream(*conn)));
+                    law!(listens, "stream {conn} belongs to nobody");
                 }
                 Listener::Session(container) => {
                     let live = self.state.containers.get(container);
@@ -44,6 +48,11 @@ impl Agent {
                     law!(self.waits.contains_key(container), "wait {conn} for {container} is not kept");
                 }
             }
+        }
+        for (address, (framework, id)) in &self.drivers {
+            let row = self.state.find_executor(framework, id);
+            let listens = row.is_some_and(|row| row.connection == Some(Connection::Driver(address.clone())));
+            law!(listens, "the driver at {address} belongs to nobody");
         }
         for container in self.waits.keys() {
             let live = match self.state.containers.get(container) {
@@ -89,9 +98,17 @@ impl Agent {
         law!(gone != self.roots.contains_key(&executor.container), "{name}: its container is not tracked");
         law!(!gone || executor.timer.is_none(), "{name}: gone, but waited for");
         law!(!gone || !executor.tasks.is_empty(), "{name}: gone and owes nothing, but is not history");
-        if let Some(conn) = executor.conn {
-            let listener = Listener::Executor(framework.id.clone(), executor.id.clone());
-            law!(self.conns.get(&conn) == Some(&listener), "{name}: its stream {conn} is not known");
+        match &executor.connection {
+            None => {}
+            Some(Connection::Stream(conn)) => {
+                let listener = Listener::Executor(framework.id.clone(), executor.id.clone());
+                law!(self.conns.get(conn) == Some(&listener), "{name}: its stream {conn} is not known");
+            }
+            Some(Connection::Driver(address)) => {
+                let names = (framework.id.clone(), executor.id.clone());
+                law!(self.drivers.get(address) == Some(&names), "{name}: its driver at {address} is not known");
+                law!(executor.address.as_ref() == Some(address), "{name}: {address} is not kept");
+            }
         }
         if executor.phase == ExecutorPhase::Registering && self.state.phase != Phase::Recovering {
             let waits = executor.timer.is_some() || executor.stage == Stage::Checkpointing;
@@ -136,7 +153,7 @@ impl Agent {
                 law!(self.tickets.get(ticket) == Some(&expected), "{name}: nothing continues the links of {ticket}");
             }
         }
-        if executor.phase == ExecutorPhase::Running && executor.conn.is_some() {
+        if executor.phase == ExecutorPhase::Running && executor.connection.is_some() {
             let next = executor.deliveries.iter().find(|delivery| delivery.sent != Progress::Sent);
             let held = next.is_none_or(|next| matches!(next.sent, Progress::Checkpointing(_) | Progress::Linking(_)));
             law!(held, "{name}: a ready delivery is not sent");

@@ -4,9 +4,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{ExecutorId, FrameworkId};
 use proto::{
-    link::ToAgent,
+    link::{FromExecutor, ToAgent},
     upid::Upid,
     v1::{self, TaskState, task_status::Reason},
     wire,
@@ -196,9 +195,6 @@ pub fn encode(input: &Input) -> Vec<u8> {
             out.number(105).text(&from.to_string()).text(message.name()).bytes(&message.encode())
         }
         Event::Exited { peer } => out.number(106).text(&peer.to_string()),
-        Event::ExecutorAt { framework, executor, address } => {
-            out.number(107).text(framework.as_str()).text(executor.as_str()).text(&address.to_string())
-        }
         Event::FromExecutor { req, conn, caller, call } => {
             pack_caller(maybe(out.number(108).number(req.0), conn.map(|conn| conn.0)), caller)
                 .bytes(&wire::encode(&**call))
@@ -226,6 +222,9 @@ pub fn encode(input: &Input) -> Vec<u8> {
         Event::LimitsRefused { container, message } => out.number(114).text(&container.to_string()).text(message),
         Event::DiskMeasured { used } => out.number(115).number(used.to_bits()),
         Event::Shutdown { why } => out.number(116).text(why),
+        Event::FromDriver { from, caller, message } => {
+            pack_caller(out.number(118).text(&from.to_string()), caller).text(message.name()).bytes(&message.encode())
+        }
         Event::VolumesLinked { ticket, outcome } => {
             out.number(117).number(ticket.0).maybe_text(outcome.as_ref().err().map(String::as_str))
         }
@@ -258,11 +257,6 @@ pub fn decode(bytes: &[u8]) -> Option<Input> {
             Event::FromMaster { from: sender, message: ToAgent::decode(&name, from.bytes()?).ok()? }
         }
         106 => Event::Exited { peer: peer(&mut from)? },
-        107 => Event::ExecutorAt {
-            framework: FrameworkId::from(from.text()?.as_str()),
-            executor: ExecutorId::from(from.text()?.as_str()),
-            address: peer(&mut from)?,
-        },
         108 => Event::FromExecutor {
             req: RequestId(from.number()?),
             conn: unpack_maybe(&mut from)?.map(ConnectionId),
@@ -293,6 +287,10 @@ pub fn decode(bytes: &[u8]) -> Option<Input> {
         115 => Event::DiskMeasured { used: f64::from_bits(from.number()?) },
         116 => Event::Shutdown { why: from.text()? },
         117 => Event::VolumesLinked { ticket: Ticket(from.number()?), outcome: from.maybe_text()?.map_or(Ok(()), Err) },
+        118 => {
+            let (sender, caller, name) = (peer(&mut from)?, caller(&mut from)?, from.text()?);
+            Event::FromDriver { from: sender, caller, message: FromExecutor::decode(&name, from.bytes()?).ok()? }
+        }
         _ => return None,
     };
     Some(Input { now, wall, event })
@@ -402,8 +400,8 @@ pub fn kind_of(event: &Event) -> Arc<str> {
         Event::Authenticated { .. } => "Authenticated",
         Event::FromMaster { message, .. } => message.name().rsplit('.').next().unwrap_or_default(),
         Event::Exited { .. } => "Exited",
-        Event::ExecutorAt { .. } => "ExecutorAt",
         Event::FromExecutor { call, .. } => call.r#type().as_str_name(),
+        Event::FromDriver { message, .. } => message.name().rsplit('.').next().unwrap_or_default(),
         Event::FromOperator { call, .. } => call.r#type().as_str_name(),
         Event::Closed { .. } => "Closed",
         Event::Checkpointed { .. } => "Checkpointed",
@@ -448,7 +446,11 @@ mod tests {
             Event::Authenticated { master: upid.clone(), proof: Proof::Failed("why".into()) },
             Event::FromMaster { from: upid.clone(), message: internal::PingSlaveMessage { connected: true }.into() },
             Event::Exited { peer: upid.clone() },
-            Event::ExecutorAt { framework: "f".into(), executor: "e".into(), address: upid },
+            Event::FromDriver {
+                from: upid,
+                caller: Caller::Container(container.clone()),
+                message: internal::RegisterExecutorMessage::default().into(),
+            },
             Event::FromExecutor {
                 req,
                 conn: Some(conn),

@@ -151,8 +151,8 @@ impl Agent {
                         self.ask_to_shut_down(&framework, &id, out);
                     } else {
                         row.phase = ExecutorPhase::Registering;
-                        if let Some(executor) = row.address.clone() {
-                            out.push(Effect::ReconnectExecutor { executor });
+                        if let Some(address) = row.address.clone() {
+                            self.ask_back(address, out);
                         }
                     }
                 }
@@ -236,6 +236,7 @@ impl Agent {
             pid: None,
             life,
             ended,
+            environment: Arc::default(),
         };
         Arc::make_mut(&mut self.state.containers).insert(container.clone(), Arc::new(row));
     }

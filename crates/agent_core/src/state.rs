@@ -124,6 +124,15 @@ pub(crate) enum Stage {
     Gone,
 }
 
+/// Where an executor hears us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Connection {
+    /// A stream of the executor API.
+    Stream(ConnectionId),
+    /// A v0 executor: messages go to its driver.
+    Driver(Upid),
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Executor {
     pub id: ExecutorId,
@@ -141,9 +150,9 @@ pub struct Executor {
     /// Oldest first.
     pub completed_tasks: VecDeque<Arc<v1::Task>>,
     pub(crate) stage: Stage,
-    /// The stream it listens on.
-    pub(crate) conn: Option<ConnectionId>,
-    /// The libprocess address of a v0 executor.
+    /// Where it listens, while it does.
+    pub(crate) connection: Option<Connection>,
+    /// The libprocess address of a v0 executor, also while it does not listen.
     pub address: Option<Upid>,
     /// What its container was last given.
     pub(crate) limits: Option<Limits>,
@@ -216,6 +225,8 @@ pub struct Container {
     pub life: ContainerLife,
     /// When it ended, if that was in this life of the agent.
     pub(crate) ended: Option<Tick>,
+    /// What it was launched with, if that was in this life of the agent: sessions in it have the same.
+    pub(crate) environment: Arc<[(String, String)]>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -281,7 +292,7 @@ impl Framework {
         let row = Arc::make_mut(&mut executor);
         row.phase = ExecutorPhase::Terminated;
         row.stage = Stage::Gone;
-        row.conn = None;
+        row.connection = None;
         row.deliveries = Vec::new();
         let tasks: Vec<TaskId> = row.tasks.keys().cloned().collect();
         tasks.iter().for_each(|task| row.complete_task(task));

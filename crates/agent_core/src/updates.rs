@@ -6,7 +6,7 @@ pub(crate) mod stream;
 use crate::{
     agent::Agent,
     config::{UPDATE_RETRY_MAX, UPDATE_RETRY_MIN},
-    effect::{Effect, Effects},
+    effect::Effects,
     pending::Pending,
     recovery::{Record, record},
     state::{ExecutorPhase, FrameworkPhase, TaskPhase},
@@ -145,13 +145,12 @@ impl Agent {
         uuid: &Bytes,
         out: &mut Effects,
     ) {
-        let Some(conn) = self.state.find_executor(framework, executor).and_then(|row| row.conn) else { return };
         let event = v1::executor::Event {
             r#type: Some(v1::executor::event::Type::Acknowledged as i32),
             acknowledged: Some(v1::executor::event::Acknowledged { task_id: task.to_proto(), uuid: uuid.clone() }),
             ..Default::default()
         };
-        out.push(Effect::ToExecutor { conn, event: Box::new(event) });
+        self.tell_executor(framework, executor, event, out);
     }
 
     /// Sends the head of a task's queue, unless it is under way already or no master listens.

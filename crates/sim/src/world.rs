@@ -4,6 +4,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod clock;
+mod driver;
 pub(crate) mod election;
 pub(crate) mod executor;
 pub(crate) mod faults;

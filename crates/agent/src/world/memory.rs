@@ -3,19 +3,17 @@
 
 use agent_core::{Event, State};
 use containers::Containerizer;
-use proto::v1::{self, TaskState, executor::call};
+use model::{ExecutorId, FrameworkId};
+use proto::{
+    link::FromExecutor,
+    v1::{self, TaskState, executor::call},
+};
 
 use super::translate;
 
 /// Gives the end of a task in a container that has run out of memory its reason, whichever way the executor took it.
 pub fn explain(event: &mut Event, state: &State, containers: &dyn Containerizer) {
-    let Event::FromExecutor { call, .. } = event else { return };
-    if call.r#type() != call::Type::Update {
-        return;
-    }
-    let (framework, executor) = (call.framework_id.value.as_str().into(), call.executor_id.value.as_str().into());
-    let Some(status) = call.update.as_mut().map(|update| &mut update.status).filter(|status| may_be_memory(status))
-    else {
+    let Some((framework, executor, status)) = update_in(event).filter(|(.., status)| may_be_memory(status)) else {
         return;
     };
     let container = state.find_executor(&framework, &executor).map(|executor| &executor.container);
@@ -25,6 +23,21 @@ pub fn explain(event: &mut Event, state: &State, containers: &dyn Containerizer)
     status.reason = Some(translate::reason(limitation.reason).into());
     status.limitation = Some(translate::limitation(&limitation));
     status.message = Some(limitation.message);
+}
+
+/// What an executor says of a task, whichever API it speaks.
+fn update_in(event: &mut Event) -> Option<(FrameworkId, ExecutorId, &mut v1::TaskStatus)> {
+    match event {
+        Event::FromExecutor { call, .. } if call.r#type() == call::Type::Update => {
+            let status = &mut call.update.as_mut()?.status;
+            Some(((&call.framework_id).into(), (&call.executor_id).into(), status))
+        }
+        Event::FromDriver { message: FromExecutor::StatusUpdate(message), .. } => {
+            let update = &mut message.update;
+            Some(((&update.framework_id).into(), update.executor_id.as_ref()?.into(), &mut update.status))
+        }
+        _ => None,
+    }
 }
 
 /// A task that was killed on request, or whose end has a reason already, is none of these.

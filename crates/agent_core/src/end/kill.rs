@@ -2,7 +2,7 @@
 
 use crate::{
     agent::Agent,
-    effect::{Effect, Effects},
+    effect::Effects,
     recovery::{Record, record},
     state::{Executor, ExecutorPhase, FrameworkPhase, Kill, Progress, TaskPhase},
     updates::Verdict,
@@ -12,7 +12,6 @@ use proto::{
     internal,
     v1::{self, executor::event},
 };
-use stdx::ConnectionId;
 
 impl Agent {
     pub(crate) fn on_kill_task(&mut self, message: internal::KillTaskMessage, out: &mut Effects) {
@@ -52,7 +51,7 @@ impl Agent {
         }
         let checkpoints = row.checkpoints();
         let Some(row) = self.state.executor_mut(framework, id) else { return };
-        let connected = row.conn.filter(|_| row.phase == ExecutorPhase::Running);
+        let listens = row.phase == ExecutorPhase::Running && row.connection.is_some();
         let queued = undelivered_with(row, task);
         let Some(known) = row.tasks.get_mut(task) else { return };
         // The end of an ending executor ends its tasks, too.
@@ -66,16 +65,15 @@ impl Agent {
         if row.phase == ExecutorPhase::Terminating {
             return;
         }
-        match connected {
-            Some(conn) => out.push(kill_event(conn, task, policy)),
-            None => {
-                known.kill = Some(Kill { policy });
-                if checkpoints {
-                    let record =
-                        record::KillRecord { framework: framework.as_str().into(), task: task.as_str().into(), policy };
-                    self.record(Record::Kill(record), out);
-                }
-            }
+        if listens {
+            self.tell_executor(framework, id, kill_event(task, policy), out);
+            return;
+        }
+        known.kill = Some(Kill { policy });
+        if checkpoints {
+            let record =
+                record::KillRecord { framework: framework.as_str().into(), task: task.as_str().into(), policy };
+            self.record(Record::Kill(record), out);
         }
     }
 
@@ -109,14 +107,12 @@ impl Agent {
 
     /// Passes on what could not be passed on while the executor was away.
     pub(crate) fn flush_kills(&mut self, framework: &FrameworkId, id: &ExecutorId, out: &mut Effects) {
-        let Some(row) = self.state.executor_mut(framework, id) else { return };
-        let Some(conn) = row.conn else { return };
-        for (task, row) in &mut row.tasks {
-            if row.phase == TaskPhase::Launched
-                && let Some(kill) = row.kill.take()
-            {
-                out.push(kill_event(conn, task, kill.policy));
-            }
+        let Some(row) = self.state.executor_mut(framework, id).filter(|row| row.connection.is_some()) else { return };
+        let launched = row.tasks.iter_mut().filter(|(_, row)| row.phase == TaskPhase::Launched);
+        let kills: Vec<_> =
+            launched.filter_map(|(task, row)| Some(kill_event(task, row.kill.take()?.policy))).collect();
+        for event in kills {
+            self.tell_executor(framework, id, event, out);
         }
     }
 }
@@ -127,11 +123,10 @@ pub(crate) fn undelivered_with(executor: &Executor, task: &TaskId) -> Option<Vec
     (delivery.sent != Progress::Sent).then(|| delivery.tasks.clone())
 }
 
-fn kill_event(conn: ConnectionId, task: &TaskId, policy: Option<v1::KillPolicy>) -> Effect {
-    let event = v1::executor::Event {
+fn kill_event(task: &TaskId, policy: Option<v1::KillPolicy>) -> v1::executor::Event {
+    v1::executor::Event {
         r#type: Some(event::Type::Kill as i32),
         kill: Some(event::Kill { task_id: task.to_proto(), kill_policy: policy }),
         ..Default::default()
-    };
-    Effect::ToExecutor { conn, event: Box::new(event) }
+    }
 }

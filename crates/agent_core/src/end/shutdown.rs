@@ -45,10 +45,8 @@ impl Agent {
 
     /// Tells the executor to end, and grants it its grace period.
     pub(crate) fn ask_to_shut_down(&mut self, framework: &FrameworkId, id: &ExecutorId, out: &mut Effects) {
+        self.tell_executor(framework, id, shutdown_event(), out);
         let Some(row) = self.state.find_executor(framework, id) else { return };
-        if let Some(conn) = row.conn {
-            out.push(Effect::ToExecutor { conn, event: Box::new(shutdown_event()) });
-        }
         if row.timer.is_none() {
             let timer = Timer::ShutdownGrace { container: row.container.clone() };
             let key = self.timers.set(self.now, shutdown_grace(&self.config, &row.info), timer);
@@ -93,7 +91,8 @@ impl Agent {
         self.retire_framework_if_idle(id, out);
     }
 
-    /// Ends everything, then the agent. The next start is another agent.
+    /// Ends everything, then the agent. The next start is the same agent, unless a master says that this one is gone: no
+    /// master would take it again.
     pub(crate) fn on_shutdown(&mut self, why: &str, unregister: bool, out: &mut Effects) {
         if self.state.phase == Phase::Terminating {
             return;
@@ -103,6 +102,7 @@ impl Agent {
             self.to_master(internal::UnregisterSlaveMessage { agent_id: self.agent_id() }, out);
         }
         self.state.phase = Phase::Terminating;
+        self.gone = why == GONE;
         self.stop_registration();
         let ids: Vec<FrameworkId> = self.state.frameworks.keys().cloned().collect();
         for id in ids {
@@ -117,6 +117,9 @@ impl Agent {
         }
     }
 }
+
+/// What masters say to an agent that was marked gone, Mesos's in the same words.
+const GONE: &str = "Agent has been marked gone";
 
 pub(crate) fn shutdown_event() -> v1::executor::Event {
     v1::executor::Event { r#type: Some(event::Type::Shutdown as i32), ..Default::default() }

@@ -2,9 +2,9 @@
 
 use crate::{
     agent::{Agent, Listener},
-    effect::{Effect, Effects, Reply},
+    effect::{Effect, Effects},
     end::undelivered_with,
-    state::{ExecutorPhase, FrameworkPhase, Phase, Progress, TaskPhase},
+    state::{Connection, ExecutorPhase, FrameworkPhase, Phase, Progress, TaskPhase},
     timers::cancel,
 };
 use model::{ExecutorId, FrameworkId, TaskId};
@@ -13,55 +13,42 @@ use proto::v1::{
     executor::{call, event},
 };
 use std::collections::BTreeSet;
-use stdx::{ConnectionId, RequestId};
 
 impl Agent {
-    pub(super) fn on_subscribe(
-        &mut self,
-        req: RequestId,
-        conn: ConnectionId,
-        framework: FrameworkId,
-        id: ExecutorId,
-        subscribe: call::Subscribe,
-        out: &mut Effects,
-    ) {
+    /// Takes a SUBSCRIBE that was checked, of an executor that listens here from now on.
+    pub(super) fn on_subscribe(&mut self, connection: Connection, call: v1::executor::Call, out: &mut Effects) {
+        let (framework, id) = (FrameworkId::from(&call.framework_id), ExecutorId::from(&call.executor_id));
+        let subscribe = call.subscribe.unwrap_or_default();
         let terminating = self.state.phase == Phase::Terminating
             || self.state.frameworks.get(&framework).is_some_and(|row| row.phase == FrameworkPhase::Terminating);
-        let agent_info = self.state.info.clone();
-        let Some(framework_info) = self.state.frameworks.get(&framework).map(|row| row.info.clone()) else { return };
         let Some(row) = self.state.executor_mut(&framework, &id) else { return };
-        out.push(Effect::Reply { req, reply: Reply::Stream });
+        let former = row.connection.replace(connection.clone());
         if row.phase == ExecutorPhase::Terminated {
-            let event = Box::new(crate::end::shutdown_event());
-            out.push(Effect::ToExecutor { conn, event });
-            out.push(Effect::Close { conn });
+            row.connection = None;
+            if let Connection::Stream(conn) = connection {
+                out.push(Effect::ToExecutor { conn, event: Box::new(crate::end::shutdown_event()) });
+                out.push(Effect::Close { conn });
+            }
             return;
         }
-        let former = row.conn.replace(conn);
         let returning = row.phase == ExecutorPhase::Running;
         let ending = terminating || row.phase == ExecutorPhase::Terminating;
         let timer = if ending { None } else { row.timer.take() };
         if !ending {
             row.phase = ExecutorPhase::Running;
         }
-        let event = v1::executor::Event {
-            r#type: Some(event::Type::Subscribed as i32),
-            subscribed: Some(Box::new(event::Subscribed {
-                executor_info: (*row.info).clone(),
-                framework_info: (*framework_info).clone(),
-                agent_info: (*agent_info).clone(),
-                container_id: Some(row.container.to_proto()),
-            })),
-            ..Default::default()
-        };
         cancel(&mut self.timers, timer);
-        if let Some(former) = former.filter(|former| *former != conn) {
-            tracing::info!(%framework, executor = %id, "the executor subscribed again; closing its older stream");
-            self.conns.remove(&former);
-            out.push(Effect::Close { conn: former });
+        if let Some(former) = former.filter(|former| *former != connection) {
+            tracing::info!(%framework, executor = %id, "the executor subscribed again; closing its older connection");
+            self.close_connection(former, out);
         }
-        self.conns.insert(conn, Listener::Executor(framework.clone(), id.clone()));
-        out.push(Effect::ToExecutor { conn, event: Box::new(event) });
+        match connection {
+            Connection::Stream(conn) => {
+                self.conns.insert(conn, Listener::Executor(framework.clone(), id.clone()));
+            }
+            Connection::Driver(address) => self.let_in_driver(address, &framework, &id),
+        }
+        self.welcome(&framework, &id, out);
 
         self.note_held(&framework, &id, &subscribe.unacknowledged_tasks);
         for update in subscribe.unacknowledged_updates {
@@ -82,6 +69,23 @@ impl Agent {
             }
         }
         self.finish_recovery_early(out);
+    }
+
+    /// What both sides know of each other.
+    fn welcome(&self, framework: &FrameworkId, id: &ExecutorId, out: &mut Effects) {
+        let Some(framework_row) = self.state.frameworks.get(framework) else { return };
+        let Some(row) = framework_row.executors.get(id) else { return };
+        let event = v1::executor::Event {
+            r#type: Some(event::Type::Subscribed as i32),
+            subscribed: Some(Box::new(event::Subscribed {
+                executor_info: (*row.info).clone(),
+                framework_info: (*framework_row.info).clone(),
+                agent_info: (*self.state.info).clone(),
+                container_id: Some(row.container.to_proto()),
+            })),
+            ..Default::default()
+        };
+        self.tell_executor(framework, id, event, out);
     }
 
     /// An update inside SUBSCRIBE is held to what an UPDATE is held to.

@@ -10,10 +10,10 @@ use crate::{
     effect::{Effect, Effects},
     pending::Pending,
     recovery::{Record, record},
-    state::{Delivery, ExecutorPhase, Progress, Stage, TaskPhase},
+    state::{Connection, Delivery, ExecutorPhase, Progress, Stage, TaskPhase},
     updates::Verdict,
 };
-use model::{ExecutorId, FrameworkId, Refusal};
+use model::{ExecutorId, FrameworkId, Refusal, TaskId};
 use proto::v1::{self, executor::event};
 use stdx::Ticket;
 
@@ -57,19 +57,26 @@ impl Agent {
     pub(crate) fn flush(&mut self, framework: &FrameworkId, id: &ExecutorId, out: &mut Effects) {
         let Some(row) = self.state.find_executor(framework, id) else { return };
         let waits = |delivery: &Delivery| matches!(delivery.sent, Progress::Ready | Progress::Linked);
-        let (Some(conn), ExecutorPhase::Running, true) = (row.conn, row.phase, row.deliveries.iter().any(waits)) else {
+        let listens = row.phase == ExecutorPhase::Running && row.connection.is_some();
+        if !listens || !row.deliveries.iter().any(waits) {
             return;
-        };
+        }
         // Room first, then the tasks. The container of a command task was made for its one task.
         if row.kind != ExecutorKind::Command {
             self.update_limits(framework, id, out);
         }
         self.link_volumes(framework, id, out);
         let Some(row) = self.state.executor_mut(framework, id) else { return };
+        let knows_groups = matches!(row.connection, Some(Connection::Stream(_)));
+        let (mut events, mut unknown) = (Vec::new(), Vec::new());
         for delivery in &mut row.deliveries {
             match delivery.sent {
                 Progress::Checkpointing(_) | Progress::Ready | Progress::Linking(_) => break,
                 Progress::Sent => continue,
+                Progress::Linked if delivery.group && !knows_groups => {
+                    unknown.extend(delivery.tasks.iter().cloned());
+                    continue;
+                }
                 Progress::Linked => delivery.sent = Progress::Sent,
             }
             row.used = true;
@@ -94,8 +101,25 @@ impl Agent {
                     ..Default::default()
                 }
             };
-            out.push(Effect::ToExecutor { conn, event: Box::new(event) });
+            events.push(event);
         }
+        for event in events {
+            self.tell_executor(framework, id, event, out);
+        }
+        if !unknown.is_empty() {
+            self.refuse_groups(framework, id, unknown, out);
+        }
+    }
+
+    /// A v0 executor knows single tasks only.
+    fn refuse_groups(&mut self, framework: &FrameworkId, id: &ExecutorId, tasks: Vec<TaskId>, out: &mut Effects) {
+        let aware = self.state.frameworks.get(framework).is_some_and(|row| row.is_partition_aware());
+        for task in tasks {
+            let why = "The executor speaks the v0 API, which has no task groups";
+            let verdict = Verdict::refused(Refusal::TaskGroupInvalid, aware, why);
+            self.tell(framework, Some(id.clone()), &task, verdict, out);
+        }
+        self.end_if_never_used(framework, id, out);
     }
 
     /// Tasks that come to a running container bring their volumes along.

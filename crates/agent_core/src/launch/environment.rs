@@ -60,6 +60,31 @@ pub(crate) fn of_container(
     Ok(environment)
 }
 
+/// What whoever joins a running executor finds: what that has, and of a command task what the task has.
+pub(crate) fn in_executor(
+    config: &Config,
+    agent: &v1::AgentId,
+    executor: &Executor,
+    checkpoint: bool,
+) -> Result<Vec<(String, String)>, String> {
+    let mut environment = of_executor(config, agent, executor, checkpoint)?;
+    if executor.kind == ExecutorKind::Command {
+        for task in executor.tasks.values() {
+            extend(&mut environment, task.info.command.as_ref())?;
+        }
+    }
+    Ok(environment)
+}
+
+/// The environment of a session in a container that has this one.
+pub(crate) fn of_session(
+    mut inside: Vec<(String, String)>,
+    command: Option<&v1::CommandInfo>,
+) -> Result<Vec<(String, String)>, String> {
+    extend(&mut inside, command)?;
+    Ok(inside)
+}
+
 /// Adds what the command sets, secrets too; later entries win.
 fn extend(environment: &mut Vec<(String, String)>, command: Option<&v1::CommandInfo>) -> Result<(), String> {
     let variables = command.and_then(|command| command.environment.as_ref()).map(|e| e.variables.as_slice());

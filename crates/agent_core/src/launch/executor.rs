@@ -21,6 +21,7 @@ use proto::v1::{self, TaskState, task_status::Reason};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 impl Agent {
@@ -41,6 +42,9 @@ impl Agent {
         let command_user = info.command.as_ref().and_then(|command| command.user.clone());
         let user =
             self.config.switch_user.then(|| command_user.unwrap_or(framework_user)).filter(|user| !user.is_empty());
+        if kind == ExecutorKind::Pod && info.command.is_none() {
+            info.command = Some(pod_executor(user.as_deref()));
+        }
         let container = ContainerId::root_of(&self.rng.uuid_text());
         let runs = paths::runs(&self.config.work_dir, &agent, &framework, &id);
         let mut executor = Executor {
@@ -56,7 +60,7 @@ impl Agent {
             tasks: BTreeMap::new(),
             completed_tasks: VecDeque::new(),
             stage: Stage::Checkpointing,
-            conn: None,
+            connection: None,
             address: None,
             limits: None,
             timer: None,
@@ -239,6 +243,21 @@ pub(crate) fn program_of(command: Option<&v1::CommandInfo>) -> Program {
     Program::Argv { path: value, arguments }
 }
 
+/// What runs a pod, in the words that tools know. It is no program with a path of its own here.
+fn pod_executor(user: Option<&str>) -> v1::CommandInfo {
+    const NAME: &str = "mesos-default-executor";
+    v1::CommandInfo {
+        shell: Some(false),
+        value: Some(NAME.to_owned()),
+        arguments: vec![NAME.to_owned()],
+        user: user.map(ToOwned::to_owned),
+        ..Default::default()
+    }
+}
+
+/// How much longer than a task's grace period its executor lives, to tell how it ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// The executor of a command task, which nobody has described. Its resources come on top of the task's.
 fn command_executor(tasks: &[v1::TaskInfo]) -> v1::ExecutorInfo {
     let empty = v1::TaskInfo::default();
@@ -269,6 +288,9 @@ fn command_executor(tasks: &[v1::TaskInfo]) -> v1::ExecutorInfo {
         resources: vec![scalar("cpus", COMMAND_EXECUTOR_CPUS), scalar("mem", COMMAND_EXECUTOR_MEM_MB)],
         labels: task.labels.clone(),
         discovery: task.discovery.clone(),
+        shutdown_grace_period: task.kill_policy.as_ref().and_then(|policy| policy.grace_period).map(|grace| {
+            v1::DurationInfo { nanoseconds: grace.nanoseconds.saturating_add(LAST_WORDS.as_nanos() as i64) }
+        }),
         ..Default::default()
     }
 }

@@ -62,6 +62,7 @@ impl Agent {
             pid: None,
             life: ContainerLife::Launching,
             ended: None,
+            environment: Arc::default(),
         };
         Arc::make_mut(&mut self.state.containers).insert(id.clone(), Arc::new(row));
         let limits = limits.limits();
@@ -95,6 +96,18 @@ impl Agent {
         }
         let row = self.state.containers.get(parent)?;
         matches!(row.life, ContainerLife::Running).then(|| (row.sandbox.as_ref().to_owned(), row.user.clone()))
+    }
+
+    /// What a process in a live container finds in its environment, where that is known: not of nested containers that
+    /// were launched before the agent restarted.
+    fn environment_in(&self, id: &ContainerId) -> Option<Vec<(String, String)>> {
+        if let Some((framework, executor)) = self.roots.get(id) {
+            let framework = self.state.frameworks.get(framework)?;
+            let row = framework.executors.get(executor)?;
+            return environment::in_executor(&self.config, &self.agent_id(), row, framework.checkpoints()).ok();
+        }
+        let row = self.state.containers.get(id)?;
+        (!row.environment.is_empty()).then(|| row.environment.to_vec())
     }
 
     /// Whether the journal keeps a container: all but those of executors that end with the agent, and sessions.
@@ -133,13 +146,23 @@ impl Agent {
         // A debug container is at home where its parent is.
         let parent = id.parent().filter(|_| class == Class::Debug).and_then(|parent| self.find_parent(&parent));
         let home = parent.map_or_else(|| sandbox.as_ref().to_owned(), |(home, _)| home);
-        let environment = match environment::of_container(&self.config, &home, info.as_ref(), command.as_ref()) {
+        let inherited = id.parent().filter(|_| class == Class::Debug).and_then(|parent| self.environment_in(&parent));
+        let environment = match inherited {
+            Some(inside) => environment::of_session(inside, command.as_ref()),
+            None => environment::of_container(&self.config, &home, info.as_ref(), command.as_ref()),
+        };
+        let environment = match environment {
             Ok(environment) => environment,
             Err(message) => {
                 let failure = LaunchFailure { reason: None, message, not_supported: false };
                 return self.on_container_launched(id, Err(failure), out);
             }
         };
+        if class != Class::Debug
+            && let Some(row) = self.state.container_mut(id)
+        {
+            row.environment = environment.as_slice().into();
+        }
         let Some(launch) = self.launches.get(id) else { return };
         let spec = LaunchSpec {
             volumes: Vec::new(),
@@ -195,7 +218,8 @@ impl Agent {
                     let reply = if failure.not_supported {
                         Reply::BadRequest(format!("The provided ContainerInfo is not supported: {}", failure.message))
                     } else {
-                        Reply::Internal(failure.message.clone())
+                        // What fails a launch is most often what was asked for.
+                        Reply::BadRequest(failure.message.clone())
                     };
                     self.reply(launch.req, reply, out);
                 }
@@ -277,7 +301,11 @@ impl Agent {
             if let Some(conn) = launch.session {
                 self.conns.remove(&conn);
             }
-            self.reply(launch.req, Reply::Internal(format!("Container {id} was destroyed while it was launched")), out);
+            self.reply(
+                launch.req,
+                Reply::BadRequest(format!("Container {id} was destroyed while it was launched")),
+                out,
+            );
         }
     }
 

@@ -133,6 +133,7 @@ impl RecoveredState {
                     pid: None,
                     life: ContainerLife::Launching,
                     ended: None,
+                    environment: Arc::default(),
                 };
                 self.containers.insert(id, Arc::new(row));
             }
@@ -233,7 +234,7 @@ impl RecoveredState {
             tasks: BTreeMap::new(),
             completed_tasks: VecDeque::new(),
             stage: Stage::Up,
-            conn: None,
+            connection: None,
             address: None,
             limits: None,
             timer: None,

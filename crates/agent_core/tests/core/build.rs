@@ -131,3 +131,23 @@ pub fn uuid(n: u64) -> Bytes {
     bytes[8..].copy_from_slice(&n.to_be_bytes());
     Bytes::copy_from_slice(&bytes)
 }
+
+/// An update as a v0 driver sends it.
+pub fn driver_update(framework: &str, executor: &str, task: &str, state_name: &str, n: u64) -> internal::StatusUpdate {
+    internal::StatusUpdate {
+        framework_id: framework_id(framework),
+        executor_id: Some(executor_id(executor)),
+        agent_id: None,
+        status: v1::TaskStatus { source: None, uuid: None, ..status(task, state(state_name), uuid(n)) },
+        timestamp: 1.0,
+        uuid: Some(uuid(n)),
+        latest_state: None,
+    }
+}
+
+/// One variable, as `NAME:value`.
+pub fn environment(variable: &str) -> v1::Environment {
+    let (name, value) = variable.split_once(':').unwrap();
+    let variable = v1::environment::Variable { name: name.into(), value: Some(value.into()), ..Default::default() };
+    v1::Environment { variables: vec![variable] }
+}

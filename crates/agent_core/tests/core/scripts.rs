@@ -12,7 +12,7 @@ use agent_core::{
 use bytes::Bytes;
 use proto::{
     internal,
-    link::ToAgent,
+    link::{FromExecutor, ToAgent},
     upid::Upid,
     v1::{self, agent, executor::call},
 };
@@ -179,6 +179,12 @@ impl Player {
         });
     }
 
+    /// What a v0 executor says from the address that comes first.
+    fn driver(&mut self, words: &Words, message: impl Into<FromExecutor>) {
+        let (from, caller) = (words.at(1).parse().unwrap(), self.caller(words));
+        self.step(Event::FromDriver { from, caller, message: message.into() });
+    }
+
     /// `by=c1`, `by=network`, `by=user` or `by=stranger`; else an operator.
     fn caller(&self, words: &Words) -> Caller {
         match words.key("by") {
@@ -287,11 +293,40 @@ impl Player {
                 };
                 self.step(Event::Authenticated { master: build::upid(words.at(1)), proof });
             }
-            "executor-at" => self.step(Event::ExecutorAt {
-                framework: words.at(1).into(),
-                executor: words.at(2).into(),
-                address: words.at(3).parse().unwrap(),
-            }),
+            "v0-register" => {
+                let (framework_id, executor_id) = (build::framework_id(words.at(2)), build::executor_id(words.at(3)));
+                self.driver(words, internal::RegisterExecutorMessage { framework_id, executor_id });
+            }
+            "v0-reregister" => {
+                let tasks = self.tasks(words.key("tasks").unwrap_or_default());
+                let update = words.key("update").map(|update| {
+                    let parts: Vec<&str> = update.split(':').collect();
+                    build::driver_update(words.at(2), words.at(3), parts[0], parts[1], parts[2][1..].parse().unwrap())
+                });
+                let message = internal::ReregisterExecutorMessage {
+                    framework_id: build::framework_id(words.at(2)),
+                    executor_id: build::executor_id(words.at(3)),
+                    tasks,
+                    updates: update.into_iter().collect(),
+                };
+                self.driver(words, message);
+            }
+            "v0-update" => {
+                self.updates += 1;
+                let (framework, executor) = (words.at(2), words.at(3));
+                let update = build::driver_update(framework, executor, words.at(4), words.at(5), self.updates);
+                self.driver(words, internal::StatusUpdateMessage { update, pid: None });
+            }
+            "v0-message" => {
+                let message = internal::ExecutorToFrameworkMessage {
+                    agent_id: build::agent_id(&self.agent),
+                    framework_id: build::framework_id(words.at(2)),
+                    executor_id: build::executor_id(words.at(3)),
+                    data: Bytes::from(words.rest(4)),
+                };
+                self.driver(words, message);
+            }
+            "v0-exited" => self.step(Event::Exited { peer: words.at(1).parse().unwrap() }),
             "driver-acks" | "driver-says" => {
                 let from = Upid::new("scheduler-1", "10.0.0.7", 7000);
                 let (agent_id, framework_id) = (build::agent_id(&self.agent), build::framework_id(words.at(1)));
@@ -315,6 +350,9 @@ impl Player {
                 let mut message = build::run_command(framework(words), words.at(2), &self.agent);
                 message.launch_executor = launch;
                 message.pid = words.key("pid").map(Into::into);
+                if let (Some(variable), Some(command)) = (words.key("env"), &mut message.task.command) {
+                    command.environment = Some(build::environment(variable));
+                }
                 if let Some(executor) = words.key("executor") {
                     message.task.command = None;
                     message.task.executor = Some(Box::new(build::executor(executor, v1::executor_info::Type::Custom)));
@@ -533,8 +571,11 @@ impl Player {
 
     fn container_call(&mut self, words: &Words) {
         let container_id = self.names.container(words.at(1)).to_proto();
-        let command = (!words.says("no-command"))
-            .then(|| v1::CommandInfo { user: words.key("user").map(str::to_owned), ..build::command("work") });
+        let command = (!words.says("no-command")).then(|| v1::CommandInfo {
+            user: words.key("user").map(str::to_owned),
+            environment: words.key("env").map(build::environment),
+            ..build::command("work")
+        });
         let signal = words.key("signal").map(|signal| signal.parse().unwrap());
         let mut call = agent::Call::default();
         use agent::call::{self, Type};

@@ -3,7 +3,7 @@
 use agent_core::{Effect, Event, Limits, Program, Record, Reply, State};
 use proto::{
     internal::StatusUpdate,
-    link::ToMaster,
+    link::{ToExecutor, ToMaster},
     v1::{self, executor::event},
 };
 use std::{collections::BTreeMap, fmt::Write};
@@ -61,7 +61,7 @@ impl Names {
         let text = match effect {
             Effect::ToMaster { to, message } => format!("ToMaster {to} {}", self.message(message)),
             Effect::Authenticate { master } => format!("Authenticate {master}"),
-            Effect::ReconnectExecutor { executor } => format!("ReconnectExecutor {executor}"),
+            Effect::ToDriver { to, message } => format!("ToDriver {to} {}", self.driver_message(message)),
             Effect::Link { peer } => format!("Link {peer}"),
             Effect::Unlink { peer } => format!("Unlink {peer}"),
             Effect::ToExecutor { conn, event } => format!("ToExecutor #{conn} {}", self.event(event)),
@@ -220,6 +220,26 @@ impl Names {
         }
     }
 
+    fn driver_message(&mut self, message: &ToExecutor) -> String {
+        let name = message.name().rsplit('.').next().unwrap().trim_end_matches("Message");
+        let detail = match message {
+            ToExecutor::ExecutorRegistered(m) => {
+                format!("{}/{} agent={}", m.framework_id.value, m.executor_info.executor_id.value, m.agent_id.value)
+            }
+            ToExecutor::ExecutorReregistered(m) => format!("agent={}", m.agent_id.value),
+            ToExecutor::ReconnectExecutor(m) => format!("agent={}", m.agent_id.value),
+            ToExecutor::RunTask(m) => format!("{} of {}", m.task.task_id.value, m.framework.name),
+            ToExecutor::KillTask(m) => m.task_id.value.clone(),
+            ToExecutor::StatusUpdateAcknowledgement(m) => format!("{} {}", m.task_id.value, self.uuid(&m.uuid)),
+            ToExecutor::FrameworkToExecutor(m) => format!("{:?}", m.data),
+            ToExecutor::ShutdownExecutor(m) => {
+                let executor = m.executor_id.as_ref().map_or("-", |id| id.value.as_str());
+                format!("{}/{executor}", m.framework_id.as_ref().map_or("-", |id| id.value.as_str()))
+            }
+        };
+        format!("{name} {detail}")
+    }
+
     fn event(&mut self, event: &v1::executor::Event) -> String {
         let kind = event.r#type().as_str_name();
         let detail = match event.r#type() {
@@ -303,6 +323,8 @@ impl Names {
             for (word, executor) in framework.executors.values().map(|row| ("executor", row)).chain(done) {
                 let text =
                     format!("  {word} {} {:?} {:?} {}", executor.id, executor.kind, executor.phase, executor.container);
+                let command = executor.info.command.as_ref().filter(|command| !command.shell());
+                let text = text + &command.map_or(String::new(), |command| format!(" {}", command.value()));
                 lines.push(self.shorten(&text));
                 for task in executor.tasks.values() {
                     lines.push(format!("    task {} {:?}", row_text(&task.row), task.phase));

@@ -8,7 +8,7 @@ use crate::{
 use agent_core::{Caller, ContainerId, Effect, Event, LaunchFailure, Launched, Termination};
 use proto::{
     internal,
-    link::ToAgent,
+    link::{FromExecutor, ToAgent},
     upid::Upid,
     v1::{self, TaskState, agent, executor::call},
 };
@@ -285,6 +285,38 @@ impl Walker {
         call
     }
 
+    fn driver(&mut self) -> Upid {
+        Upid::new(format!("executor({})", self.rng.below(3)), "10.0.0.5", 7001)
+    }
+
+    /// What a v0 executor says, which may be any of the names from any of the addresses.
+    fn driver_message(&mut self) -> (Upid, FromExecutor) {
+        let (from, framework, executor) = (self.driver(), self.name(), self.name());
+        let (framework_id, executor_id) = (build::framework_id(framework), build::executor_id(executor));
+        let update = internal::StatusUpdate {
+            framework_id: framework_id.clone(),
+            executor_id: self.chance(70).then(|| executor_id.clone()),
+            agent_id: None,
+            status: build::status(&self.task().task_id.value, self.state(), self.uuid()),
+            timestamp: f64::NAN,
+            uuid: self.chance(80).then(|| self.uuid()),
+            latest_state: None,
+        };
+        let message = match self.rng.below(5) {
+            0 => internal::RegisterExecutorMessage { framework_id, executor_id }.into(),
+            1 => {
+                let (tasks, updates) = (vec![self.task()], vec![update]);
+                internal::ReregisterExecutorMessage { framework_id, executor_id, tasks, updates }.into()
+            }
+            2 | 3 => internal::StatusUpdateMessage { update, pid: None }.into(),
+            _ => {
+                let (agent_id, data) = (build::agent_id("S1"), bytes::Bytes::from_static(b"hello"));
+                internal::ExecutorToFrameworkMessage { agent_id, framework_id, executor_id, data }.into()
+            }
+        };
+        (from, message)
+    }
+
     fn walk(&mut self) {
         self.request += 1;
         let (req, conn) = (RequestId(self.request), ConnectionId(self.request));
@@ -298,7 +330,11 @@ impl Walker {
                 let message = self.master_message();
                 self.step(Event::FromMaster { from, message });
             }
-            35..=59 => {
+            35..=44 => {
+                let (from, message) = self.driver_message();
+                self.step(Event::FromDriver { from, caller: Caller::Operator, message });
+            }
+            45..=59 => {
                 let call = Box::new(self.executor_call());
                 self.step(Event::FromExecutor { req, conn: Some(conn), caller: Caller::Operator, call });
             }
@@ -333,7 +369,10 @@ impl Walker {
                 self.step(Event::LimitsRefused { container, message: "no".into() });
             }
             91 => self.step(Event::DiskMeasured { used: f64::NAN }),
-            92 => self.step(Event::Exited { peer: build::upid("10.0.0.1") }),
+            92 => {
+                let peer = if self.chance(50) { build::upid("10.0.0.1") } else { self.driver() };
+                self.step(Event::Exited { peer });
+            }
             93 => {
                 let master = self.chance(80).then(|| build::upid("10.0.0.1"));
                 self.step(Event::MasterDetected { master });

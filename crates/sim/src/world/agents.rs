@@ -242,6 +242,7 @@ impl World {
                     self.break_link_to_dead(Node::Agent(agent), node);
                 }
             }
+            Effect::Unlink { peer } if node_at(&peer).is_none() => {}
             Effect::Unlink { .. } => self.agents[agent as usize].link = None,
             Effect::Exit { code, why } => self.on_agent_exit(agent, code, &why),
             local => self.carry_out_on_machine(agent, local),

@@ -6,14 +6,17 @@ use std::{collections::BTreeMap, time::Duration};
 use agent_core::{ConnectionId, ContainerId, ExecutorKind, Reply, RequestId, Termination};
 use bytes::Bytes;
 use model::{ExecutorId, FrameworkId, TaskId};
-use proto::v1::{
-    self, TaskState,
-    executor::{Call, Event, call, event},
-    framework_info::capability,
+use proto::{
+    link::ToExecutor,
+    v1::{
+        self, TaskState,
+        executor::{Call, Event, call, event},
+        framework_info::capability,
+    },
 };
 use stdx::Tick;
 
-use super::{World, happening::Local, machine::Stage};
+use super::{World, driver, happening::Local, machine::Stage};
 use crate::{observation::Fact, scenario::secs};
 
 /// How long an executor waits for an agent that is away.
@@ -28,6 +31,8 @@ pub(crate) struct Executor {
     id: ExecutorId,
     kind: ExecutorKind,
     checkpoints: bool,
+    /// It speaks libprocess.
+    pub is_v0: bool,
     /// The stream that is open, or asked for.
     conn: Option<ConnectionId>,
     asked: Option<RequestId>,
@@ -51,12 +56,13 @@ struct Run {
 }
 
 impl Executor {
-    pub fn new(framework: FrameworkId, id: ExecutorId, kind: ExecutorKind, checkpoints: bool) -> Executor {
+    pub fn new(framework: FrameworkId, id: ExecutorId, kind: ExecutorKind, checkpoints: bool, is_v0: bool) -> Executor {
         Executor {
             framework,
             id,
             kind,
             checkpoints,
+            is_v0,
             conn: None,
             asked: None,
             was_subscribed: false,
@@ -101,7 +107,8 @@ impl Executor {
             ExecutorKind::Custom => self.unacknowledged.is_empty().then(|| used + IDLE),
             ExecutorKind::Command | ExecutorKind::Pod => Some(used + SETTLE),
         });
-        ends.chain(self.retry).chain(self.resend).chain(waits).min()
+        let gives_up = self.away_since.map(|since| since + RECOVERY + Duration::from_millis(1));
+        ends.chain(self.retry).chain(self.resend).chain(waits).chain(gives_up.filter(|_| self.is_v0)).min()
     }
 }
 
@@ -168,6 +175,19 @@ impl World {
         });
     }
 
+    /// A v0 executor hears from its agent.
+    pub(crate) fn on_executor_told(&mut self, agent: u32, container: &ContainerId, message: ToExecutor) {
+        self.with_executor(agent, container, |actor| match driver::event_of(message) {
+            None => actor.subscribe(),
+            Some(event) => {
+                if event.r#type() == event::Type::Subscribed {
+                    actor.on_subscribed();
+                }
+                actor.on_event(event);
+            }
+        });
+    }
+
     pub(crate) fn on_executor_stream_end(&mut self, agent: u32, container: &ContainerId, conn: ConnectionId) {
         self.with_executor(agent, container, |actor| {
             if actor.executor.conn == Some(conn) {
@@ -216,24 +236,31 @@ impl Actor<'_> {
 
     fn request(&mut self, req: RequestId, conn: Option<ConnectionId>, call: Call) {
         let life = self.world.agents[self.agent as usize].life;
-        let (container, call) = (self.container.clone(), Box::new(call));
+        let container = self.container.clone();
+        if self.executor.is_v0 {
+            let Some(message) = driver::message_of(call, self.executor.was_subscribed) else { return };
+            return self.world.plan(self.agent, World::LOOPBACK, Local::Said { life, container, conn, message });
+        }
+        let call = Box::new(call);
         self.world.plan(self.agent, World::LOOPBACK, Local::Call { life, container, req, conn, call });
     }
 
     fn on_answer(&mut self, req: RequestId, reply: Option<Reply>) {
         if self.executor.asked == Some(req) {
             match reply {
-                Some(Reply::Stream) => {
-                    self.executor.asked = None;
-                    self.executor.was_subscribed = true;
-                    self.executor.away_since = None;
-                }
+                Some(Reply::Stream) => self.on_subscribed(),
                 Some(Reply::BadRequest(_)) if !self.executor.was_subscribed => self.leave(256),
                 _ => self.lose(),
             }
         } else if !matches!(reply, Some(Reply::Accepted)) && self.executor.is_open() {
             self.executor.resend = Some(self.world.now + Duration::from_millis(100));
         }
+    }
+
+    fn on_subscribed(&mut self) {
+        self.executor.asked = None;
+        self.executor.was_subscribed = true;
+        self.executor.away_since = None;
     }
 
     /// The stream is gone.
@@ -245,6 +272,13 @@ impl Actor<'_> {
             return self.leave(9);
         }
         executor.away_since.get_or_insert(self.world.now);
+        // A driver waits to be asked back, if it may expect that.
+        if executor.is_v0 {
+            if !executor.was_subscribed {
+                self.leave(9);
+            }
+            return;
+        }
         let wait = Duration::from_millis(50 + self.world.draws.machines.below(900));
         executor.retry = Some(self.world.now + wait);
     }
@@ -252,9 +286,11 @@ impl Actor<'_> {
     fn on_event(&mut self, event: Event) {
         match event.r#type() {
             event::Type::Subscribed => {
-                let capabilities = event.subscribed.map(|subscribed| subscribed.framework_info.capabilities);
+                // A driver that comes back is not told again.
+                let Some(subscribed) = event.subscribed else { return };
                 let killing = capability::Type::TaskKillingState;
-                self.executor.tells_killing = capabilities.unwrap_or_default().iter().any(|c| c.r#type() == killing);
+                self.executor.tells_killing =
+                    subscribed.framework_info.capabilities.iter().any(|c| c.r#type() == killing);
             }
             event::Type::Launch => event.launch.into_iter().for_each(|launch| self.start(launch.task)),
             event::Type::LaunchGroup => {

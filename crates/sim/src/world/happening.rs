@@ -6,7 +6,7 @@ use agent_core::{ConnectionId, ContainerId, RequestId, Termination};
 use bytes::Bytes;
 use master_core::{Actor, ConnId, PersistError, ReqId, Ticket};
 use proto::{
-    link::{ToAgent, ToMaster},
+    link::{FromExecutor, ToAgent, ToExecutor, ToMaster},
     upid::Upid,
     v1,
 };
@@ -127,6 +127,18 @@ pub(crate) enum Local {
         req: RequestId,
         conn: Option<ConnectionId>,
         call: Box<v1::executor::Call>,
+    },
+    /// A v0 executor's message reaches its agent's process. `conn` stands for what it registers with.
+    Said {
+        life: Life,
+        container: ContainerId,
+        conn: Option<ConnectionId>,
+        message: FromExecutor,
+    },
+    /// The agent's, the executor.
+    Told {
+        container: ContainerId,
+        message: ToExecutor,
     },
     /// The answer, or `None` when the process went away.
     Answer {

@@ -7,6 +7,7 @@ mod disk;
 use std::{collections::BTreeMap, time::Duration};
 
 use agent_core::{Caller, ConnectionId, ContainerId, Effect, Event, FrameworkPhase, Reply, RequestId, replay};
+use bytes::Bytes;
 use model::{ExecutorId, FrameworkId, TaskId};
 use proto::v1;
 
@@ -26,6 +27,16 @@ pub(crate) struct Machine {
     /// The executors' open streams.
     conns: BTreeMap<ConnectionId, ContainerId>,
     reqs: BTreeMap<RequestId, ContainerId>,
+}
+
+impl Machine {
+    /// A v0 executor has registered; it has no more than one connection.
+    pub fn hold(&mut self, conn: Option<ConnectionId>, container: &ContainerId) {
+        if let Some(conn) = conn {
+            self.conns.retain(|_, held| held != container);
+            self.conns.insert(conn, container.clone());
+        }
+    }
 }
 
 impl World {
@@ -135,9 +146,9 @@ impl World {
                 let life = self.agents[agent as usize].life;
                 self.plan(agent, Duration::from_millis(5), Local::DiskMeasured { life });
             }
-            // No v0 executor, no volume and no authentication takes part.
+            Effect::ToDriver { to, message } => self.agent_to_driver(agent, &to, message),
+            // No volume and no authentication takes part.
             Effect::Authenticate { .. }
-            | Effect::ReconnectExecutor { .. }
             | Effect::MakeVolume { .. }
             | Effect::RemoveVolume { .. }
             | Effect::LinkVolumes { .. }
@@ -152,21 +163,26 @@ impl World {
 
     fn agent_to_executor(&mut self, agent: u32, conn: ConnectionId, event: Box<v1::executor::Event>) {
         let Some(container) = self.machine(agent).and_then(|machine| machine.conns.get(&conn)).cloned() else { return };
-        if self.watched.is_some()
-            && let Some(ack) = &event.acknowledged
-        {
-            let host = &self.agents[agent as usize];
-            let row =
-                host.full().and_then(|core| core.view().executors().find(|row| row.container == container).cloned());
-            if let Some(row) = row {
-                let phase = host.full().and_then(|core| Some(core.view().frameworks.get(&row.framework)?.phase));
-                let is_let_go = phase == Some(FrameworkPhase::Terminating);
-                let recorded = is_let_go || self.is_update_recorded(agent, &row.framework, &ack.uuid);
-                let (framework, task) = (row.framework.clone(), TaskId::from(&ack.task_id));
-                self.fact(Fact::ExecutorAcknowledged { agent, framework, task, uuid: ack.uuid.clone(), recorded });
-            }
+        if let Some(ack) = &event.acknowledged {
+            self.note_acknowledged(agent, &container, &TaskId::from(&ack.task_id), &ack.uuid);
         }
         self.plan(agent, World::LOOPBACK, Local::Event { container, conn, event });
+    }
+
+    /// An executor may forget an update.
+    pub(crate) fn note_acknowledged(&mut self, agent: u32, container: &ContainerId, task: &TaskId, uuid: &Bytes) {
+        if self.watched.is_none() {
+            return;
+        }
+        let host = &self.agents[agent as usize];
+        let row = host.full().and_then(|core| core.view().executors().find(|row| row.container == *container).cloned());
+        if let Some(row) = row {
+            let phase = host.full().and_then(|core| Some(core.view().frameworks.get(&row.framework)?.phase));
+            let is_let_go = phase == Some(FrameworkPhase::Terminating);
+            let recorded = is_let_go || self.is_update_recorded(agent, &row.framework, uuid);
+            let (framework, task) = (row.framework.clone(), task.clone());
+            self.fact(Fact::ExecutorAcknowledged { agent, framework, task, uuid: uuid.clone(), recorded });
+        }
     }
 
     fn agent_replies(&mut self, agent: u32, req: RequestId, reply: Reply) {
@@ -193,9 +209,15 @@ impl World {
                 self.on_executor_call(agent, life, container, req, conn, call);
             }
             Local::Closed { life, conn } => {
-                let standing = self.machine(agent).is_some_and(|machine| machine.conns.remove(&conn).is_some());
-                if standing && self.agents[agent as usize].life == life {
-                    self.step_agent(agent, Event::Closed { conn });
+                let Some(container) = self.machine(agent).and_then(|machine| machine.conns.remove(&conn)) else {
+                    return;
+                };
+                if self.agents[agent as usize].life != life {
+                    return;
+                }
+                match self.is_v0(agent, &container) {
+                    true => self.on_agent_lost_driver(agent, &container),
+                    false => self.step_agent(agent, Event::Closed { conn }),
                 }
             }
             Local::DiskMeasured { life } => {
@@ -204,6 +226,10 @@ impl World {
                     self.step_agent(agent, Event::DiskMeasured { used });
                 }
             }
+            Local::Said { life, container, conn, message } => {
+                self.on_driver_message(agent, life, container, conn, message);
+            }
+            Local::Told { container, message } => self.on_executor_told(agent, &container, message),
             Local::Executor(container) => self.wake_executor(agent, &container),
             Local::Answer { container, req, reply } => self.on_executor_answer(agent, &container, req, reply),
             Local::Event { container, conn, event } => self.on_executor_event(agent, &container, conn, *event),

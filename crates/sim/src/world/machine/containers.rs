@@ -7,7 +7,7 @@ use agent_core::{ConnectionId, ContainerId, Event, Found, LaunchFailure, LaunchS
 use super::{Machine, World};
 use crate::{
     observation::Fact,
-    world::{executor::Executor, happening::Local},
+    world::{driver, executor::Executor, happening::Local},
 };
 
 /// The word of wait(2) after SIGKILL.
@@ -58,7 +58,8 @@ impl World {
                 agent_core::Program::Executor(kind) => kind,
                 _ => agent_core::ExecutorKind::Custom,
             };
-            Executor::new(framework, executor, kind, checkpoints)
+            let is_v0 = kind == agent_core::ExecutorKind::Custom && driver::is_v0(&id);
+            Executor::new(framework, executor, kind, checkpoints, is_v0)
         });
         let wait = Duration::from_millis(2 + self.draws.machines.below(40));
         let launch_fail = self.scenario.faults.launch_fail;
@@ -88,6 +89,11 @@ impl World {
         if !fails {
             self.plan(agent, Duration::from_millis(1), Local::Executor(id.clone()));
         }
+    }
+
+    pub(crate) fn is_v0(&mut self, agent: u32, id: &ContainerId) -> bool {
+        let row = self.machine(agent).and_then(|machine| machine.containers.get(id));
+        row.and_then(|row| row.executor.as_ref()).is_some_and(|executor| executor.is_v0)
     }
 
     /// The agent's process died while it launched something: that came to be, or not.
