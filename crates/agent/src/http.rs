@@ -249,7 +249,8 @@ impl Handler for Endpoints {
         }
     }
 
-    /// A message that is neither a master's nor an executor's is answered as delivered, as libprocess does, and dropped.
+    /// A message that is neither a master's nor an executor's is answered as delivered, as libprocess does, and
+    /// dropped.
     async fn deliver(&self, message: Message) -> bool {
         if self.authenticatee.as_ref().is_some_and(|authenticatee| authenticatee.deliver(&message)) {
             return true;

@@ -33,7 +33,8 @@ pub enum Event {
     MasterDetected { master: Option<Upid> },
     /// How `Effect::Authenticate` went with this master.
     Authenticated { master: Upid, proof: Proof },
-    /// A libprocess message of a master (or its agent observer), or of a v0 scheduler's driver that speaks to us directly.
+    /// A libprocess message of a master (or its agent observer), or of a v0 scheduler's driver that speaks to us
+    /// directly.
     FromMaster { from: Upid, message: ToAgent },
     /// The persistent link to that address broke or could not be made.
     Exited { peer: Upid },

@@ -13,7 +13,8 @@ use stdx::Tick;
 use crate::state::{Framework, Phase, State};
 
 impl State {
-    /// Everything below `master/`, and what is counted of each principal below `frameworks/`. Walks all tasks: ask for it when somebody reads.
+    /// Everything below `master/`, and what is counted of each principal below `frameworks/`. Walks all tasks: ask for
+    /// it when somebody reads.
     pub fn metrics(&self, now: Tick) -> BTreeMap<String, f64> {
         let mut all: BTreeMap<String, f64> = self.counters.iter().map(|(name, count)| (name, count as f64)).collect();
         let mut set = |name: &str, value: f64| {

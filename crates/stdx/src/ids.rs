@@ -1,5 +1,5 @@
-//! What the cores and their programs call by number: requests, connections, and what a core waits for. Each is a type of
-//! its own, so that none is taken for another, and none stands for "nothing": that is an `Option`'s `None`.
+//! What the cores and their programs call by number: requests, connections, and what a core waits for. Each is a type
+//! of its own, so that none is taken for another, and none stands for "nothing": that is an `Option`'s `None`.
 
 use std::fmt;
 

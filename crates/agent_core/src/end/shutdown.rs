@@ -91,8 +91,8 @@ impl Agent {
         self.retire_framework_if_idle(id, out);
     }
 
-    /// Ends everything, then the agent. The next start is the same agent, unless a master says that this one is gone: no
-    /// master would take it again.
+    /// Ends everything, then the agent. The next start is the same agent, unless a master says that this one is gone:
+    /// no master would take it again.
     pub(crate) fn on_shutdown(&mut self, why: &str, unregister: bool, out: &mut Effects) {
         if self.state.phase == Phase::Terminating {
             return;

@@ -1,7 +1,7 @@
 //! Damaged inputs for each endpoint of a live master and agent: each is answered, with a reason where it is refused, or
-//! counted as dropped; nothing breaks, and memory stays bounded. Twenty thousand for each, or as many as the environment
-//! says: `cargo xtask fuzz --servers` has two hundred thousand sent to optimised servers. What is damaged is in
-//! `survive/corpus.rs`; `survive/fuzzer.rs` sends it, pipelined, a batch at a time.
+//! counted as dropped; nothing breaks, and memory stays bounded. Twenty thousand for each, or as many as the
+//! environment says: `cargo xtask fuzz --servers` has two hundred thousand sent to optimised servers. What is damaged
+//! is in `survive/corpus.rs`; `survive/fuzzer.rs` sends it, pipelined, a batch at a time.
 
 mod corpus;
 mod fuzzer;

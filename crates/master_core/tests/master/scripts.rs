@@ -1,5 +1,5 @@
-//! Runs `testdata/*.txt`: commands, `----`, and every effect they have, in the words of `short`. `MESETA_BLESS=1` writes
-//! the effects down anew. An indented line goes on with the one above.
+//! Runs `testdata/*.txt`: commands, `----`, and every effect they have, in the words of `short`. `MESETA_BLESS=1`
+//! writes the effects down anew. An indented line goes on with the one above.
 //!
 //! Commands: `manual` (writes wait for `persist [fail]`), `set OPTION VALUE`, `admitted ID N RESOURCES` (before
 //! `elected`), `recorded ID {FRAMEWORK INFO}`, `removed ID` (frameworks of the registry, too),

@@ -1,5 +1,5 @@
-//! Executors that speak libprocess: what `executor` says as calls travels as a driver's messages, and what such a driver
-//! is told becomes the events of `executor`. Some of the frameworks' own executors are of this kind.
+//! Executors that speak libprocess: what `executor` says as calls travels as a driver's messages, and what such a
+//! driver is told becomes the events of `executor`. Some of the frameworks' own executors are of this kind.
 
 use agent_core::{Caller, ContainerId, Event};
 use model::TaskId;
