@@ -311,7 +311,7 @@ fn journal_files() -> Vec<Vec<u8>> {
     let path = home.path().join("journal");
     if let Ok(opened) = open_journal(&path, true) {
         for i in 0..20u8 {
-            let _ = opened.journal.append(u64::from(i), vec![i; usize::from(i) * 7].into());
+            let _ = opened.journal.append(None, vec![i; usize::from(i) * 7].into());
         }
     }
     std::fs::read(&path).into_iter().collect()
