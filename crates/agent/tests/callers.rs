@@ -15,7 +15,7 @@ use proto::{internal, v1, wire};
 use serde_json::{Value, json};
 use testkit::{
     Cluster, Options,
-    processes::{is_root, meseta, wait_for},
+    processes::{ends_with_its_thread, is_root, meseta, wait_for},
 };
 use transport::auth::jwt::Key;
 
@@ -46,13 +46,13 @@ impl Scene {
         for path in [cluster.home().to_owned(), cluster.agent_work_dir(0)] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        let victim = Command::new(meseta())
+        let mut victim = Command::new(meseta());
+        victim
             .args(["run", "--master", &cluster.master_address(), "--user", "root", "sleep 1000"])
             .env("MESETA_TEST_HOME", cluster.home())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::null());
+        let victim = ends_with_its_thread(&mut victim).spawn().unwrap();
         let mut scene =
             Scene { cluster, victim, framework: String::new(), executor: String::new(), container: String::new() };
         let running = wait_for(PATIENCE, || scene.victims_state().filter(|(state, ..)| state == "TASK_RUNNING"));

@@ -3,7 +3,9 @@
 use std::{
     fs,
     net::TcpListener,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
+    process::Command,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -32,6 +34,17 @@ pub fn free_port() -> u16 {
             TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)
         })
         .expect("a free port")
+}
+
+/// What `command` starts ends, by SIGKILL, when the thread that started it does: also when a test fails half-way.
+pub fn ends_with_its_thread(command: &mut Command) -> &mut Command {
+    // SAFETY: prctl is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        })
+    }
 }
 
 pub fn is_root() -> bool {

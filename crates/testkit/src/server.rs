@@ -5,7 +5,6 @@ use std::{
     fs::{self, File},
     io,
     net::{Ipv4Addr, SocketAddr},
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -94,14 +93,7 @@ impl Server {
         if let Some(host) = &self.host {
             host.take(&mut command);
         }
-        // SAFETY: prctl is async-signal-safe. The process ends when the thread that started it does.
-        unsafe {
-            command.pre_exec(|| {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                Ok(())
-            });
-        }
-        self.child = Some(command.spawn()?);
+        self.child = Some(processes::ends_with_its_thread(&mut command).spawn()?);
         Ok(ended)
     }
 

@@ -5,7 +5,6 @@ use std::{
     fs::{self, File},
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -253,14 +252,7 @@ impl Service {
     /// Starts a server again.
     pub fn start_server(&mut self, i: usize) {
         let mut command = self.plans[i].command();
-        // SAFETY: prctl is async-signal-safe. The server ends when the thread that started it does.
-        unsafe {
-            command.pre_exec(|| {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                Ok(())
-            });
-        }
-        self.servers[i] = Some(command.spawn().expect("a server"));
+        self.servers[i] = Some(crate::processes::ends_with_its_thread(&mut command).spawn().expect("a server"));
     }
 
     /// Starts those that ended by themselves.

@@ -9,6 +9,16 @@ use crate::{
 use model::{AgentId, FrameworkId, Refusal, TaskId};
 use proto::{internal, v1};
 
+/// An executor as its framework described it, which is what masters compare: they refuse the command that readers of
+/// this agent see of an executor that runs pods.
+fn as_launched(info: &v1::ExecutorInfo) -> v1::ExecutorInfo {
+    let mut info = info.clone();
+    if info.r#type() == v1::executor_info::Type::Default {
+        info.command = None;
+    }
+    info
+}
+
 impl Agent {
     pub(crate) fn reregistration(&self) -> internal::ReregisterSlaveMessage {
         let mut message = internal::ReregisterSlaveMessage {
@@ -23,7 +33,7 @@ impl Agent {
             message.frameworks.push((*framework.info).clone());
             for executor in framework.executors.values().filter(|_| !stdx::bug!("tasks_not_reported")) {
                 if executor.is_known_to_master() && executor.phase != ExecutorPhase::Terminated {
-                    message.executor_infos.push((*executor.info).clone());
+                    message.executor_infos.push(as_launched(&executor.info));
                 }
                 message.tasks.extend(executor.tasks.values().map(|task| task.row.clone()));
             }

@@ -8,6 +8,7 @@ use testkit::{Cluster, processes};
 pub fn meseta(cluster: &Cluster, args: &[&str]) -> Command {
     let mut command = Command::new(processes::meseta());
     command.args(args).env("MESETA_MASTER", cluster.master_address()).stdin(Stdio::null());
+    processes::ends_with_its_thread(&mut command);
     command
 }
 

@@ -71,6 +71,7 @@ impl Dev {
             .env("MESETA_MASTER", self.address())
             .env("MESETA_CONFIG", self.home.path().join("config.toml"));
         command.stdin(Stdio::null()).current_dir(self.home.path());
+        processes::ends_with_its_thread(&mut command);
         command
     }
 

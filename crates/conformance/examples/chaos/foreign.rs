@@ -7,7 +7,6 @@ use std::{
     fs::File,
     io::{BufRead, BufReader, Write},
     net::{IpAddr, SocketAddr},
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
@@ -139,14 +138,7 @@ impl Foreign {
         if let Some(credential) = &self.credential {
             command.env("PRINCIPAL", &credential.principal).env("SECRET", &credential.secret);
         }
-        // SAFETY: prctl is async-signal-safe. The process ends when the thread that started it does.
-        unsafe {
-            command.pre_exec(|| {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                Ok(())
-            });
-        }
-        let mut child = command.spawn().ok()?;
+        let mut child = testkit::processes::ends_with_its_thread(&mut command).spawn().ok()?;
         let (orders, output) = (child.stdin.take()?, child.stdout.take()?);
         let (sender, lines) = channel();
         std::thread::spawn(move || {

@@ -36,13 +36,10 @@ fn a_drain_goes_on_under_the_next_leader() {
         );
         let file = masters.home().join("task.json");
         std::fs::write(&file, task).unwrap();
-        let mut run = Command::new(processes::meseta())
-            .args(["run", "--pod", file.to_str().unwrap(), "--master", &url])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut run = Command::new(processes::meseta());
+        run.args(["run", "--pod", file.to_str().unwrap(), "--master", &url]);
+        run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut run = processes::ends_with_its_thread(&mut run).spawn().unwrap();
         let task = |state: &str| {
             wait_for(PATIENCE, || {
                 let tasks = document(&url, &["tasks", "--all", "--json"]);
