@@ -25,7 +25,7 @@ const ORDINARY: &str = "nobody";
 
 /// A part of the kinds, for `cargo xtask test`.
 pub fn smoke() -> Result<()> {
-    hostile(&Arguments { filter: None, every: 4 })
+    hostile(&Arguments { filter: None, every: 5 })
 }
 
 pub fn hostile(arguments: &Arguments) -> Result<()> {
