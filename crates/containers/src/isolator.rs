@@ -7,12 +7,17 @@
 
 use crate::{
     Config, ContainerId, Gap, Isolation, LaunchError, LaunchSpec, Limitation, Limits, Usage,
+    cgroups::Root,
     host::Host,
     namespaces::Namespaces,
     record::{CgroupUse, Restrictions, UserIds},
 };
 use kernel::Rlimit;
-use std::{fmt, io, path::Path, pin::Pin};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    pin::Pin,
+};
 
 /// One kind of isolation at work, for all containers of an agent. Each step does nothing unless an isolator says
 /// otherwise. Called on threads that may wait.
@@ -114,4 +119,11 @@ pub struct Subject<'a> {
     pub cgroups: CgroupUse,
     /// Whose cgroups limit it: its own, those of an ancestor, or nobody's.
     pub limited_by: Option<&'a ContainerId>,
+}
+
+impl Subject<'_> {
+    /// Its directory below the root of a controller; `None` where its limits are its parent's, or nobody's.
+    pub fn limited_in(&self, root: &Root) -> Option<PathBuf> {
+        self.cgroups.limits().then(|| root.directory(self.id))
+    }
 }

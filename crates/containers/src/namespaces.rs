@@ -13,6 +13,14 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
+    /// Containers have this kind; `own`: this one gets it fresh.
+    pub fn add(&mut self, kind: i32, own: bool) {
+        self.in_use |= kind;
+        if own {
+            self.own |= kind;
+        }
+    }
+
     pub fn owns(&self, kind: i32) -> bool {
         self.own & kind != 0
     }

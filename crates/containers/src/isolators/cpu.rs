@@ -50,8 +50,7 @@ impl Isolator for Cpu {
     }
 
     fn usage(&self, container: Subject<'_>, usage: &mut Usage) {
-        if container.cgroups.limits() {
-            let directory = self.root.directory(container.id);
+        if let Some(directory) = container.limited_in(&self.root) {
             match self.root.version {
                 Version::One => read_first(&directory, usage),
                 Version::Two => read_second(&directory, usage),
@@ -62,11 +61,8 @@ impl Isolator for Cpu {
 
 impl Cpu {
     fn write(&self, container: Subject<'_>, limits: &Limits, fresh: bool) -> io::Result<()> {
-        if !container.cgroups.limits() {
-            return Ok(());
-        }
+        let Some(directory) = container.limited_in(&self.root) else { return Ok(()) };
         let shape = CpuShape::new(limits, self.enable_cfs, self.low_priority);
-        let directory = self.root.directory(container.id);
         match self.root.version {
             Version::One => write_first(&directory, shape, fresh),
             Version::Two => write_second(&directory, shape, fresh),

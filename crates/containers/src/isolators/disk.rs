@@ -7,7 +7,7 @@
 
 use super::no_wish;
 use crate::{
-    ContainerId, Limitation, LimitationReason, Limits, SetupError, Usage,
+    ContainerId, Limitation, LimitationReason, Limits, Usage,
     isolator::{Isolator, Kind, Subject, Watch},
     mutex::lock,
 };
@@ -20,17 +20,15 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use stdx::units::print_bytes;
 use tokio::sync::watch;
 
 pub const KIND: Kind = Kind {
     name: "disk/du",
     wanted: |isolation| isolation.disk,
-    limit: |limits| Some(format!("at most {} of disk", in_words(limits.disk?))),
+    limit: |limits| Some(format!("at most {} of disk", print_bytes(limits.disk?))),
     wish: no_wish,
-    make: |config, _| match Disk::start(config.disk_interval, config.enforce_disk) {
-        Ok(disk) => Ok(Box::new(disk)),
-        Err(error) => Err(error.to_string()),
-    },
+    make: |config, _| Ok(Box::new(Disk::start(config.disk_interval, config.enforce_disk)?)),
 };
 
 /// So many sandboxes are measured by turns; the others wait.
@@ -43,7 +41,6 @@ const REST_MIN: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 struct Disk {
-    enforce: bool,
     shared: Arc<Shared>,
 }
 
@@ -73,7 +70,7 @@ struct Sandbox {
 }
 
 impl Disk {
-    fn start(interval: Duration, enforce: bool) -> Result<Disk, SetupError> {
+    fn start(interval: Duration, enforce: bool) -> Result<Disk, String> {
         let (watched, closing) = (Mutex::default(), Condvar::new());
         let shared = Arc::new(Shared { enforce, interval, watched, closing });
         let of_thread = Arc::clone(&shared);
@@ -81,8 +78,8 @@ impl Disk {
             .name("disk".to_owned())
             .stack_size(128 << 10)
             .spawn(move || of_thread.run())
-            .map_err(|source| SetupError::Io { what: "start the thread that measures disk".to_owned(), source })?;
-        Ok(Disk { enforce, shared })
+            .map_err(|error| format!("cannot start the thread that measures disk: {error}"))?;
+        Ok(Disk { shared })
     }
 
     fn enter(&self, container: Subject<'_>, limits: &Limits) {
@@ -110,7 +107,7 @@ impl Drop for Disk {
 
 impl Isolator for Disk {
     fn enforces(&self) -> Result<(), String> {
-        match self.enforce {
+        match self.shared.enforce {
             true => Ok(()),
             false => Err("it is measured only: --enforce_container_disk_quota is not set".to_owned()),
         }
@@ -127,7 +124,7 @@ impl Isolator for Disk {
 
     fn watch<'a>(&'a self, container: Subject<'a>) -> Option<Watch<'a>> {
         let watched = lock(&self.shared.watched);
-        let mut broken = watched.sandboxes.get(container.id).filter(|_| self.enforce)?.broken.subscribe();
+        let mut broken = watched.sandboxes.get(container.id).filter(|_| self.shared.enforce)?.broken.subscribe();
         Some(Box::pin(async move {
             let found = broken.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
             match found {
@@ -222,7 +219,7 @@ impl Shared {
         let Some(limit) = sandbox.limit else { return };
         sandbox.used = Some(bytes);
         if self.enforce && bytes > limit {
-            let message = format!("Disk usage ({}) exceeds quota ({})", in_words(bytes), in_words(limit));
+            let message = format!("Disk usage ({}) exceeds quota ({})", print_bytes(bytes), print_bytes(limit));
             let limitation = Limitation { reason: LimitationReason::Disk, message, bytes: Some(limit) };
             sandbox.broken.send_replace(Some(limitation));
         }
@@ -231,17 +228,6 @@ impl Shared {
 
 fn begin(sandbox: &Path, limit: Option<u64>) -> io::Result<TreeUse> {
     TreeUse::of(files::open_directory(sandbox)?, limit.unwrap_or(u64::MAX))
-}
-
-/// In the largest unit that loses nothing, as Mesos has it.
-fn in_words(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
-    let mut unit = 0;
-    let mut count = bytes;
-    while count != 0 && count.is_multiple_of(1024) && unit + 1 < UNITS.len() {
-        (count, unit) = (count / 1024, unit + 1);
-    }
-    format!("{count}{}", UNITS[unit])
 }
 
 #[cfg(test)]
@@ -259,7 +245,7 @@ mod tests {
 
     #[test]
     fn amounts_are_told_as_mesos_tells_them() {
-        let told = [0, 1, 1024, 1536, 100 << 20, 3 << 30, (1 << 30) + 1024].map(in_words);
+        let told = [0, 1, 1024, 1536, 100 << 20, 3 << 30, (1 << 30) + 1024].map(print_bytes);
         assert_eq!(told, ["0B", "1B", "1KB", "1536B", "100MB", "3GB", "1048577KB"]);
     }
 

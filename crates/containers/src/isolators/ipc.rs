@@ -24,7 +24,6 @@ struct Ipc;
 
 impl Isolator for Ipc {
     fn prepare(&self, ask: &Ask<'_>, plan: &mut Plan) -> Result<(), LaunchError> {
-        plan.namespaces.in_use |= libc::CLONE_NEWIPC;
         let own = ask.spec.class != Class::Debug
             && match ask.spec.ipc {
                 IpcMode::Private => true,
@@ -32,8 +31,8 @@ impl Isolator for Ipc {
                 IpcMode::Unset => !ask.spec.id.is_nested() || ask.user_namespace,
                 IpcMode::ShareParent => false,
             };
+        plan.namespaces.add(libc::CLONE_NEWIPC, own);
         if own {
-            plan.namespaces.own |= libc::CLONE_NEWIPC;
             plan.own_shm = plan.namespaces.owns(libc::CLONE_NEWNS);
             let memory = MemoryShape::new(&ask.spec.limits).hard.filter(|bytes| *bytes != u64::MAX);
             plan.shm_bytes = ask.spec.shm_bytes.or(memory);

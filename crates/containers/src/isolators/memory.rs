@@ -92,8 +92,7 @@ impl Isolator for Memory {
     }
 
     fn usage(&self, container: Subject<'_>, usage: &mut Usage) {
-        if container.cgroups.limits() {
-            let directory = self.root.directory(container.id);
+        if let Some(directory) = container.limited_in(&self.root) {
             match self.root.version {
                 Version::One => read_first(&directory, usage),
                 Version::Two => read_second(&directory, usage),
@@ -105,10 +104,7 @@ impl Isolator for Memory {
 
 impl Memory {
     fn write(&self, container: Subject<'_>, limits: &Limits, fresh: bool) -> io::Result<()> {
-        if !container.cgroups.limits() {
-            return Ok(());
-        }
-        let directory = self.root.directory(container.id);
+        let Some(directory) = container.limited_in(&self.root) else { return Ok(()) };
         match self.root.version {
             Version::One => write_first(&directory, MemoryShape::new(limits), self.limit_swap, fresh),
             Version::Two => write_second(&directory, MemoryShape::new(limits), fresh),

@@ -20,10 +20,7 @@ struct Mounts;
 
 impl Isolator for Mounts {
     fn prepare(&self, ask: &Ask<'_>, plan: &mut Plan) -> Result<(), LaunchError> {
-        plan.namespaces.in_use |= libc::CLONE_NEWNS;
-        if ask.spec.class != Class::Debug {
-            plan.namespaces.own |= libc::CLONE_NEWNS;
-        }
+        plan.namespaces.add(libc::CLONE_NEWNS, ask.spec.class != Class::Debug);
         Ok(())
     }
 }

@@ -20,10 +20,8 @@ struct PidNamespace;
 
 impl Isolator for PidNamespace {
     fn prepare(&self, ask: &Ask<'_>, plan: &mut Plan) -> Result<(), LaunchError> {
-        plan.namespaces.in_use |= libc::CLONE_NEWPID;
-        if !ask.spec.share_pid_namespace && ask.spec.class != Class::Debug {
-            plan.namespaces.own |= libc::CLONE_NEWPID;
-        }
+        let own = !ask.spec.share_pid_namespace && ask.spec.class != Class::Debug;
+        plan.namespaces.add(libc::CLONE_NEWPID, own);
         Ok(())
     }
 }

@@ -35,8 +35,8 @@ impl Isolator for Pids {
     }
 
     fn isolate(&self, container: Subject<'_>, _: &Limits) -> io::Result<()> {
-        let Some(most) = self.most.filter(|_| container.cgroups.limits()) else { return Ok(()) };
+        let (Some(most), Some(directory)) = (self.most, container.limited_in(&self.root)) else { return Ok(()) };
         // Versions 1 and 2 have the same file.
-        files::write_control(&self.root.directory(container.id).join("pids.max"), &most.to_string())
+        files::write_control(&directory.join("pids.max"), &most.to_string())
     }
 }

@@ -21,10 +21,8 @@ struct Uts;
 impl Isolator for Uts {
     fn prepare(&self, ask: &Ask<'_>, plan: &mut Plan) -> Result<(), LaunchError> {
         let spec = ask.spec;
-        plan.namespaces.in_use |= libc::CLONE_NEWUTS;
-        if (!spec.id.is_nested() || spec.hostname.is_some()) && spec.class != Class::Debug {
-            plan.namespaces.own |= libc::CLONE_NEWUTS;
-        }
+        let own = (!spec.id.is_nested() || spec.hostname.is_some()) && spec.class != Class::Debug;
+        plan.namespaces.add(libc::CLONE_NEWUTS, own);
         plan.hostname = spec.hostname.clone();
         Ok(())
     }
