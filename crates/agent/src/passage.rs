@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn a_closed_directory_above_is_named_and_our_own_is_opened() {
         if !credentials::is_root() {
-            println!("skipped: needs root");
+            testkit::skip("it takes the rights of another user: run it as root");
             return;
         }
         let home = tempfile::tempdir().expect("a directory");

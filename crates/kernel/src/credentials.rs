@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn rights_over_files_are_the_users_and_come_back() {
         if !is_root() {
-            println!("skipped: needs root");
+            testkit::skip("it takes the rights of another user: run it as root");
             return;
         }
         let directory = tempfile::tempdir().unwrap();
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn the_first_directory_that_keeps_a_user_out_is_found() {
         if !is_root() {
-            println!("skipped: needs root");
+            testkit::skip("it takes the rights of another user: run it as root");
             return;
         }
         let open = std::os::unix::fs::PermissionsExt::from_mode;

@@ -277,9 +277,9 @@ impl Cluster {
 
     /// Waits until as many agents are registered as were started.
     pub fn wait_registered(&self) {
-        let wanted = self.agents.len();
+        let (leader, wanted) = (self.leader(), self.agents.len());
         let ready = wait_for(PATIENCE, || {
-            let metrics = self.ask(self.leader(), "GET", "/metrics/snapshot")?;
+            let metrics = self.ask(leader, "GET", "/metrics/snapshot")?;
             metric(&metrics.body, "master/slaves_connected").filter(|n| *n as usize >= wanted).map(drop)
         });
         assert!(ready.is_some(), "the agents did not register:\n{}", self.logs());

@@ -89,7 +89,7 @@ fn wait_for(pid: u32, deadline: Instant) -> Option<ExitStatus> {
 }
 
 /// Names all descendants and ends them. Only children of ours are signalled, whose ids nobody else can have before we
-/// reap them; whoever's parent ends so becomes a child of ours.
+/// reap them; those whose parent ends so become children of ours.
 fn end_all() {
     let mut named = BTreeSet::new();
     while kernel::process::has_children() {

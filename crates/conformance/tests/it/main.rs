@@ -5,6 +5,7 @@ mod crashes;
 mod libmesos;
 mod memory;
 mod pymesos;
+mod scheduler;
 mod scripts;
 mod survive;
 mod v0;

@@ -1,12 +1,14 @@
 //! What a master and an agent hold of those that are gone, or do not listen: memory comes back.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use conformance::http::Connection;
-use testkit::{Cluster, Options, http, processes};
+use testkit::{
+    Cluster, Options, http,
+    processes::{self, wait_for},
+};
+
+use crate::scheduler::Scheduler;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const MIB: u64 = 1 << 20;
@@ -63,22 +65,23 @@ fn schedulers_that_never_read_are_cut_off_and_leave_no_memory_behind() {
     let before = rss(pid);
     let mut highest = before;
     let mut deaf = Vec::new();
-    for i in 0..SCHEDULERS {
-        let (connection, framework, stream) = subscribe(&address, i);
-        deaf.push(connection);
+    for _ in 0..SCHEDULERS {
+        let scheduler = Scheduler::subscribe(&address);
         let tasks: Vec<String> = (0..TASKS).map(|task| format!("{{\"task_id\":{{\"value\":\"t{task}\"}}}}")).collect();
         let call = format!(
-            "{{\"type\":\"RECONCILE\",\"framework_id\":{{\"value\":\"{framework}\"}},\"reconcile\":{{\"tasks\":[{}]}}}}",
+            "{{\"type\":\"RECONCILE\",\"framework_id\":{{\"value\":\"{}\"}},\"reconcile\":{{\"tasks\":[{}]}}}}",
+            scheduler.framework,
             tasks.join(",")
         );
         for _ in 0..TIMES {
             let mut other = Connection::open(&address).expect("a connection");
-            other.send(post(&call, Some(&stream)).as_bytes()).expect("the master reads");
+            other.send(reconcile(&call, &scheduler.stream).as_bytes()).expect("the master reads");
             let head = other.read_head(Instant::now() + PATIENCE).expect("an answer");
             // Whoever was cut off meanwhile is refused.
             assert!(matches!(head.status, 202 | 400 | 403), "{}", head.status);
             highest = highest.max(rss(pid));
         }
+        deaf.push(scheduler);
     }
     println!("before {} KiB, at most {} KiB", before >> 10, highest >> 10);
     assert!(highest <= before + HELD_MAX, "it held {} MiB", (highest - before) / MIB);
@@ -88,27 +91,10 @@ fn schedulers_that_never_read_are_cut_off_and_leave_no_memory_behind() {
     assert!(after <= before + 32 * MIB, "{} MiB did not come back", (after - before) / MIB);
 }
 
-/// A scheduler that reads the first event and nothing more: its connection, id and stream.
-fn subscribe(address: &str, i: usize) -> (Connection, String, String) {
-    let call = format!(
-        "{{\"type\":\"SUBSCRIBE\",\"subscribe\":{{\"framework_info\":{{\"user\":\"root\",\"name\":\"deaf{i}\",\
-         \"roles\":[\"deaf\"],\"capabilities\":[{{\"type\":\"MULTI_ROLE\"}}]}}}}}}"
-    );
-    let mut connection = Connection::open(address).expect("a connection");
-    connection.send(post(&call, None).as_bytes()).expect("the master reads");
-    let head = connection.read_head(Instant::now() + PATIENCE).expect("an answer");
-    let stream = head.header("mesos-stream-id").expect("a stream").to_owned();
-    let first = connection.next_chunk(Instant::now() + PATIENCE).expect("an event").expect("SUBSCRIBED");
-    let text = String::from_utf8_lossy(&first).into_owned();
-    let (_, id) = text.split_once("\"framework_id\":{\"value\":\"").expect("an id");
-    (connection, id.split('"').next().unwrap_or_default().to_owned(), stream)
-}
-
-fn post(call: &str, stream: Option<&str>) -> String {
-    let stream = stream.map(|stream| format!("Mesos-Stream-Id: {stream}\r\n")).unwrap_or_default();
+fn reconcile(call: &str, stream: &str) -> String {
     format!(
-        "POST /api/v1/scheduler HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{stream}\
-         Content-Length: {}\r\n\r\n{call}",
+        "POST /api/v1/scheduler HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Mesos-Stream-Id: {stream}\r\nContent-Length: {}\r\n\r\n{call}",
         call.len()
     )
 }
@@ -119,9 +105,6 @@ fn rss(pid: u32) -> u64 {
 
 /// What it holds as soon as that is no more than `wanted`, or in the end.
 fn settled(pid: u32, wanted: u64) -> u64 {
-    let begun = Instant::now();
-    while rss(pid) > wanted && begun.elapsed() < PATIENCE {
-        thread::sleep(Duration::from_millis(100));
-    }
+    let _ = wait_for(PATIENCE, || (rss(pid) <= wanted).then_some(()));
     rss(pid)
 }

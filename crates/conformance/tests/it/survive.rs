@@ -5,7 +5,6 @@
 
 mod corpus;
 mod fuzzer;
-mod scheduler;
 
 use std::{
     fs,
@@ -15,9 +14,10 @@ use std::{
 
 use corpus::{Lane, Server};
 use fuzzer::{Fuzzer, Outcome};
-use scheduler::Scheduler;
 use stdx::Rng;
 use testkit::{Cluster, Options, http, processes};
+
+use crate::scheduler::Scheduler;
 
 /// For each lane, where `MESETA_DAMAGED_INPUTS` says nothing else.
 const INPUTS: usize = 20_000;

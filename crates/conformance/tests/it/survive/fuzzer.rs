@@ -11,10 +11,8 @@ use conformance::{
 };
 use stdx::Rng;
 
-use super::{
-    corpus::{self, Input, Lane},
-    scheduler::Scheduler,
-};
+use super::corpus::{self, Input, Lane};
+use crate::scheduler::Scheduler;
 
 const BATCH: usize = 100;
 /// How many batches go by between two damaged launches on a real offer, some of which start a task.
