@@ -85,7 +85,7 @@ impl Foreign {
                 Ok(line) => self.on_line(&line),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    end(&mut run);
+                    self.end(&mut run);
                     continue;
                 }
             }
@@ -99,12 +99,12 @@ impl Foreign {
                 while now.child.try_wait().is_ok_and(|status| status.is_none()) && begun.elapsed() < FAREWELL {
                     std::thread::sleep(LOOK);
                 }
-                end(&mut run);
+                self.end(&mut run);
                 return self.books.close();
             }
             let moved = self.master().is_some_and(|master| master != now.master);
             if moved {
-                end(&mut run);
+                self.end(&mut run);
             }
         }
     }
@@ -160,11 +160,14 @@ impl Foreign {
             _ => {}
         }
     }
-}
 
-fn end(run: &mut Option<Run>) {
-    if let Some(mut run) = run.take() {
+    /// What it said before its end counts: one that is started again must not launch the same tasks once more.
+    fn end(&mut self, run: &mut Option<Run>) {
+        let Some(mut run) = run.take() else { return };
         let _ = run.child.kill();
         let _ = run.child.wait();
+        for line in run.lines {
+            self.on_line(&line);
+        }
     }
 }

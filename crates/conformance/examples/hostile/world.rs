@@ -119,7 +119,6 @@ impl World<'_> {
 
     /// Runs a hostile task to its end; what went wrong.
     pub fn suffer(&mut self, kind: &Kind) -> Result<Vec<String>> {
-        let beats = self.beats();
         let socket = self.find("agent.sock").map(|path| path.display().to_string()).unwrap_or_default();
         let script = kind.script.replace("@HOST_PIDNS@", &fs::read_link("/proc/self/ns/pid")?.to_string_lossy());
         let script = script.replace("@AGENT@", &self.cluster.agent_address(0)).replace("@SOCKET@", &socket);
@@ -143,15 +142,14 @@ impl World<'_> {
             _ => {}
         }
         wrong.extend(self.escapes(kind.name));
-        wrong.extend(self.check(beats)?);
+        wrong.extend(self.check()?);
         Ok(wrong)
     }
 
     /// A peer attacks; what went wrong.
     pub fn bear(&mut self, attack: &Attack) -> Result<Vec<String>> {
-        let beats = self.beats();
         let mut wrong = attack(&self.cluster.master_address(), &self.cluster.agent_address(0));
-        wrong.extend(self.check(beats)?);
+        wrong.extend(self.check()?);
         Ok(wrong)
     }
 
@@ -202,8 +200,10 @@ impl World<'_> {
     }
 
     /// What must hold after every attack.
-    fn check(&mut self, beats: u64) -> Result<Vec<String>> {
+    fn check(&mut self) -> Result<Vec<String>> {
         let mut wrong = Vec::new();
+        // Counted from here: one that died in the middle of the attack has beaten since its beginning, too.
+        let beats = self.beats();
         for address in [self.cluster.master_address(), self.cluster.agent_address(0)] {
             let answers = processes::wait_for(PATIENCE, || http::ask(&address, "GET", "/health"));
             if answers.is_none_or(|answer| answer.status != 200) {
