@@ -100,6 +100,7 @@ static FLAGS: &[Flag] = &[
     Flag::new("root_submissions", Switch, Some("true"), "Whether frameworks may run as root."),
     Flag::new("max_framework_bytes", Bytes, Some("256KB"), "How large what a framework says about itself may be, its labels and offer constraints included; the registry keeps it.").within("4KB", "64MB"),
     Flag::new("max_task_bytes", Bytes, Some("512KB"), "How large a task with its executor may be, its labels included. The data of the task, which only passes by, does not count.").within("4KB", "64MB"),
+    Flag::new("max_reservation_bytes", Bytes, Some("1MB"), "How large the descriptions of all reservations and volumes of one agent may be together, their labels included; masters and the agent keep them.").within("64KB", "16MB"),
     Flag::new("roles", Text, None, "The only roles that frameworks may be in, separated by commas; without it any.").may_be_empty(),
     Flag::new("weights", Text, None, "Weights of roles, such as ads=2,web=3; a role that is not named weighs 1.").may_be_empty(),
     Flag::new("whitelist", Text, Some("*"), "A file with the hostnames of the agents that are offered, one a line, as /path or file:///path. It is read again every 5 seconds; while it cannot be read, what it said last holds. * offers all agents."),

@@ -92,6 +92,7 @@ impl Settings {
             root_submissions: values.switch("root_submissions"),
             framework_bytes_max: bytes("max_framework_bytes", defaults.framework_bytes_max),
             task_bytes_max: bytes("max_task_bytes", defaults.task_bytes_max),
+            reservation_bytes_max: bytes("max_reservation_bytes", defaults.reservation_bytes_max),
             max_completed_frameworks: count("max_completed_frameworks"),
             max_completed_tasks_per_framework: count("max_completed_tasks_per_framework"),
             max_unreachable_tasks_per_framework: count("max_unreachable_tasks_per_framework"),

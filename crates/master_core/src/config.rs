@@ -27,6 +27,8 @@ pub struct Config {
     pub framework_bytes_max: usize,
     /// How large a task with its executor may be, without the task's data.
     pub task_bytes_max: usize,
+    /// How large the descriptions of all reservations and volumes of one agent may be together.
+    pub reservation_bytes_max: usize,
     /// The only roles frameworks may use, if set.
     pub roles: Option<BTreeSet<String>>,
     pub max_completed_frameworks: usize,
@@ -57,6 +59,7 @@ impl Default for Config {
             root_submissions: true,
             framework_bytes_max: 256 << 10,
             task_bytes_max: 512 << 10,
+            reservation_bytes_max: 1 << 20,
             roles: None,
             max_completed_frameworks: 50,
             max_completed_tasks_per_framework: 1000,

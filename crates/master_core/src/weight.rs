@@ -8,6 +8,7 @@ use proto::{
     v1::{self, scheduler::OfferConstraints},
     wire,
 };
+use resources::Resources;
 
 use crate::{
     Config,
@@ -35,6 +36,12 @@ pub(crate) fn check_task(config: &Config, info: &v1::TaskInfo) -> Result<(), Str
 
 pub(crate) fn check_executor(config: &Config, info: &v1::ExecutorInfo) -> Result<(), String> {
     check("The executor's description", wire::len(info), config.task_bytes_max, "max_task_bytes")
+}
+
+/// All that is reserved on an agent, once `added` is, too.
+pub(crate) fn check_reservations(config: &Config, total: &Resources, added: &[v1::Resource]) -> Result<(), String> {
+    let bytes = total.checkpointed().to_protos().iter().chain(added).map(wire::len).sum();
+    check("What would be reserved on the agent", bytes, config.reservation_bytes_max, "max_reservation_bytes")
 }
 
 fn check(what: &str, bytes: usize, max: usize, flag: &str) -> Result<(), String> {
@@ -91,5 +98,29 @@ mod tests {
         assert!(check_executor(&config, &executor).is_err());
         let passing = v1::TaskInfo { data: Some(vec![0; 8 << 20].into()), ..Default::default() };
         assert_eq!(check_task(&config, &passing), Ok(()), "data is for the executor");
+    }
+
+    #[test]
+    fn reservations_of_an_agent_are_weighed_together() {
+        let config = Config { reservation_bytes_max: 16 << 10, ..Config::default() };
+        let reserved = |labels: usize| -> v1::Resource {
+            let of_role = v1::resource::ReservationInfo {
+                r#type: Some(v1::resource::reservation_info::Type::Dynamic.into()),
+                role: Some("r".into()),
+                labels: heavy_labels(labels),
+                ..Default::default()
+            };
+            v1::Resource {
+                name: "cpus".into(),
+                r#type: v1::value::Type::Scalar.into(),
+                scalar: Some(v1::value::Scalar { value: 1.0 }),
+                reservations: vec![of_role],
+                ..Default::default()
+            }
+        };
+        let total = Resources::from_protos(&[reserved(9 << 10)]).expect("resources");
+        assert_eq!(check_reservations(&config, &total, &[reserved(1 << 10)]), Ok(()));
+        let why = check_reservations(&config, &total, &[reserved(9 << 10)]).expect_err("too heavy");
+        assert!(why.contains("at most 16384 are allowed (--max_reservation_bytes of the master)"), "{why}");
     }
 }

@@ -3,7 +3,7 @@
 use model::parse::operation::{Asker, reservation, volume};
 use proto::v1::offer::{Operation, operation::Type};
 
-use crate::{Master, state::Agent};
+use crate::{Master, state::Agent, weight};
 
 impl Master {
     /// Why `operation`, one that converts resources of `agent`, is refused to `asker`.
@@ -16,11 +16,15 @@ impl Master {
         let capabilities = agent.capabilities;
         let checkpointed = || agent.total.checkpointed();
         match operation.r#type() {
-            Type::Reserve => operation.reserve.iter().try_for_each(|r| reservation::reserve(r, capabilities, asker)),
+            Type::Reserve => operation.reserve.iter().try_for_each(|r| {
+                reservation::reserve(r, capabilities, asker)?;
+                weight::check_reservations(&self.config, &agent.total, &r.resources)
+            }),
             Type::Unreserve => operation.unreserve.iter().try_for_each(reservation::unreserve),
-            Type::Create => {
-                operation.create.iter().try_for_each(|c| volume::create(c, &checkpointed(), capabilities, asker))
-            }
+            Type::Create => operation.create.iter().try_for_each(|c| {
+                volume::create(c, &checkpointed(), capabilities, asker)?;
+                weight::check_reservations(&self.config, &agent.total, &c.volumes)
+            }),
             Type::Destroy => {
                 operation.destroy.iter().try_for_each(|d| volume::destroy(d, &checkpointed(), &self.held_on(&agent.id)))
             }

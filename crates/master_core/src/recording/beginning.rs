@@ -37,7 +37,12 @@ impl Beginning {
         let info = wire::decode(from.bytes()?).ok()?;
         let seed = from.number()?;
         // Nothing was too large for the masters of older recordings, which do not say what is.
-        let mut config = Config { framework_bytes_max: usize::MAX, task_bytes_max: usize::MAX, ..Config::default() };
+        let mut config = Config {
+            framework_bytes_max: usize::MAX,
+            task_bytes_max: usize::MAX,
+            reservation_bytes_max: usize::MAX,
+            ..Config::default()
+        };
         each(&mut Fields::Read(from), &mut config)?;
         Some(Beginning { info, seed, config })
     }
@@ -60,6 +65,7 @@ fn each(fields: &mut Fields<'_>, config: &mut Config) -> Option<()> {
         root_submissions,
         framework_bytes_max,
         task_bytes_max,
+        reservation_bytes_max,
         roles,
         max_completed_frameworks,
         max_completed_tasks_per_framework,
@@ -138,7 +144,11 @@ fn each(fields: &mut Fields<'_>, config: &mut Config) -> Option<()> {
         .into_iter()
         .try_for_each(|switch| fields.switch(switch))?;
     fields.float(agent_recovery_factor)?;
-    fields.time(recovery_timeout)
+    fields.time(recovery_timeout)?;
+    if fields.are_over() {
+        return Some(());
+    }
+    fields.count(reservation_bytes_max)
 }
 
 /// Values that are written, or read into their places.
@@ -279,6 +289,7 @@ mod tests {
             root_submissions: false,
             framework_bytes_max: 10,
             task_bytes_max: 11,
+            reservation_bytes_max: 21,
             roles: Some(BTreeSet::from(["a".into(), "b".into()])),
             max_completed_frameworks: 12,
             max_completed_tasks_per_framework: 13,
