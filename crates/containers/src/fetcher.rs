@@ -496,7 +496,7 @@ mod tests {
     #[test]
     fn a_user_gets_only_what_it_may_read_and_owns_what_it_gets() {
         if !credentials::is_root() {
-            println!("skipped: needs root");
+            testkit::skip("needs root");
             return;
         }
         let (sandbox, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

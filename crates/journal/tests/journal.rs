@@ -351,7 +351,7 @@ fn a_second_process_a_foreign_file_and_a_newer_format_are_refused() {
 #[test]
 fn tasks_that_fill_the_disk_leave_the_journal_its_reserve() {
     if !kernel::credentials::is_root() {
-        println!("skipped: only root can mount a small disk");
+        testkit::skip("needs root, to mount a small disk");
         return;
     }
     const NAMESPACE_OF_MOUNTS: i32 = 0x2_0000;

@@ -147,8 +147,9 @@ mod tests {
     #[test]
     fn the_other_end_is_found_by_both_addresses() {
         for listen in ["127.0.0.1:0", "[::1]:0", "[::]:0"] {
+            // Not every machine has IPv6.
             let Ok(listener) = TcpListener::bind(listen) else {
-                eprintln!("skipped {listen}: no such address here");
+                assert_ne!(listen, "127.0.0.1:0");
                 continue;
             };
             let mut address = listener.local_addr().unwrap();

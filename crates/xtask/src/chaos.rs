@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::{
     prepare,
-    shell::{built, cargo, run, run_within},
+    shell::{build_debug, built, cargo, run, run_within},
 };
 
 #[derive(clap::Args)]
@@ -55,11 +55,15 @@ pub fn smoke() -> Result<()> {
 
 pub fn chaos(arguments: &Arguments) -> Result<()> {
     prepare::python()?;
-    let (profile, directory) = if arguments.release { ("release", "release") } else { ("dev", "debug") };
-    let build = ["build", "--quiet", "--profile", profile, "--package"];
-    run(cargo().args(build).arg("meseta"))?;
-    run(cargo().args(build).args(["conformance", "--example", "chaos"]))?;
-    let mut program = Command::new(built(directory, "examples/chaos"));
+    let profile = if arguments.release {
+        run(cargo().args(["build", "--quiet", "--release", "--package", "meseta"]))?;
+        run(cargo().args(["build", "--quiet", "--release", "--package", "conformance", "--example", "chaos"]))?;
+        "release"
+    } else {
+        build_debug()?;
+        "debug"
+    };
+    let mut program = Command::new(built(profile, "examples/chaos"));
     program.args(["--store", &arguments.store, "--tasks", &arguments.tasks.to_string()]);
     for (name, value) in [("--minutes", arguments.minutes), ("--rounds", arguments.rounds), ("--seed", arguments.seed)]
     {

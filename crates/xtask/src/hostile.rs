@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell::{built, cargo, find, is_root, run, run_within};
+use crate::shell::{build_debug, built, find, is_root, run_within};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -29,8 +29,7 @@ pub fn smoke() -> Result<()> {
 }
 
 pub fn hostile(arguments: &Arguments) -> Result<()> {
-    run(cargo().args(["build", "--quiet", "--package", "meseta"]))?;
-    run(cargo().args(["build", "--quiet", "--package", "conformance", "--example", "hostile"]))?;
+    build_debug()?;
     let mut failed = Vec::new();
     let mut suite = |whose: &str, mut command: Command| {
         println!("hostile: {whose}");

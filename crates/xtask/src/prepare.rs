@@ -13,7 +13,7 @@ struct Package {
     is_there: fn() -> bool,
 }
 
-const PACKAGES: [Package; 9] = [
+const PACKAGES: [Package; 10] = [
     Package { name: "gcc", is_there: || find("gcc").is_some() },
     Package { name: "python3", is_there: || find("python3").is_some() },
     Package { name: "python3-dev", is_there: has_python_headers },
@@ -25,6 +25,7 @@ const PACKAGES: [Package; 9] = [
     Package { name: "zookeeper", is_there: || testkit::services::Kind::ZooKeeper.missing().is_none() },
     Package { name: "etcd-server", is_there: || testkit::services::Kind::Etcd.missing().is_none() },
     Package { name: "iproute2", is_there: || find("ip").is_some() },
+    Package { name: "curl", is_there: || find("curl").is_some() },
     Package { name: "bzip2", is_there: || find("bzip2").is_some() },
 ];
 

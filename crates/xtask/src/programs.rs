@@ -2,8 +2,6 @@
 //! and what computes share the cores. Each one's output appears in one piece when it ends.
 
 use std::{
-    collections::BTreeSet,
-    fs,
     io::{Read, Seek},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -15,10 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{Message, TargetKind};
 
-use crate::{
-    shell::{cargo, root},
-    supervise::supervised,
-};
+use crate::{shell::cargo, supervise::supervised};
 
 /// One program, and where it must run.
 pub struct Program {
@@ -78,42 +73,6 @@ pub fn build(filter: Option<&str>) -> Result<Vec<Program>> {
     Ok(programs)
 }
 
-/// The crates whose public docs hold code, which rustdoc compiles and runs. The others are not asked, since that takes
-/// seconds each.
-pub fn crates_with_doc_tests() -> Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
-    for entry in fs::read_dir(root().join("crates"))? {
-        let path = entry?.path();
-        if has_doc_code(&path.join("src"))? {
-            found.insert(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
-        }
-    }
-    Ok(found)
-}
-
-fn has_doc_code(directory: &Path) -> Result<bool> {
-    let Ok(entries) = fs::read_dir(directory) else { return Ok(false) };
-    for entry in entries {
-        let path = entry?.path();
-        let found = if path.is_dir() {
-            has_doc_code(&path)?
-        } else {
-            path.extension().is_some_and(|e| e == "rs") && fs::read_to_string(&path)?.lines().any(opens_doc_code)
-        };
-        if found {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// A fence in a doc comment; one that says `text` is a drawing.
-fn opens_doc_code(line: &str) -> bool {
-    let line = line.trim_start();
-    let Some(text) = line.strip_prefix("///").or_else(|| line.strip_prefix("//!")) else { return false };
-    text.trim_start().strip_prefix("```").is_some_and(|language| language != "text")
-}
-
 /// Runs the programs, as many at a time as there are cores, and hands over each outcome as it comes. Tests that skip
 /// themselves write so in `skipped`.
 pub fn run_all(programs: Vec<Program>, skipped: &Path, mut on_outcome: impl FnMut(Outcome)) {
@@ -163,19 +122,4 @@ fn try_run(program: &Program, skipped: &Path) -> Result<(String, bool)> {
     output.rewind()?;
     output.read_to_end(&mut text)?;
     Ok((String::from_utf8_lossy(&text).into_owned(), succeeded))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::opens_doc_code;
-
-    #[test]
-    fn only_code_in_docs_is_a_doc_test() {
-        for line in ["/// ```", "    //! ```no_run", "/// ```rust"] {
-            assert!(opens_doc_code(line), "{line}");
-        }
-        for line in ["/// ```text", "// ```", "let fence = \"```\";"] {
-            assert!(!opens_doc_code(line), "{line}");
-        }
-    }
 }

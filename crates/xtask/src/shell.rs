@@ -27,6 +27,12 @@ pub fn cargo() -> Command {
     command(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
 }
 
+/// Builds every program of the workspace, the examples too, on the same crates as `cargo test --workspace` does. With
+/// `--package`, cargo unites the features of fewer crates: most of the house would be compiled once more for each.
+pub fn build_debug() -> Result<()> {
+    run(cargo().args(["build", "--quiet", "--workspace", "--bins", "--examples"]))
+}
+
 /// A command that will run in the workspace's root.
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);

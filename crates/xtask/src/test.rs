@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     chaos, check, hostile, prepare, programs,
-    shell::{cargo, is_root, run},
+    shell::{build_debug, built, cargo, is_root, run},
     sim,
     supervise::supervised,
     tally::Tally,
@@ -47,7 +47,7 @@ pub fn test(arguments: &Arguments) -> Result<()> {
     if !is_root() {
         println!("test: not root, so the tests of namespaces and cgroups will say what they leave out");
     }
-    run(cargo().args(["build", "--quiet", "--package", "meseta"]))?;
+    build_debug()?;
     let written = tempfile::NamedTempFile::new().context("no temporary file")?;
     let mut tally = Tally::default();
     programs::run_all(programs::build(arguments.filter.as_deref())?, written.path(), |outcome| {
@@ -68,10 +68,7 @@ const LIMIT_OF_DOCS: Duration = Duration::from_secs(15 * 60);
 
 fn doc_tests(tally: &mut Tally, filter: Option<&str>) -> Result<()> {
     let mut command = cargo();
-    command.args(["test", "--doc", "--quiet"]);
-    for name in programs::crates_with_doc_tests()? {
-        command.args(["--package", &name]);
-    }
+    command.args(["test", "--doc", "--quiet", "--workspace"]);
     println!("running docs");
     let output = supervised(command.args(filter), LIMIT_OF_DOCS).output().context("cannot start cargo test --doc")?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -122,9 +119,8 @@ fn close(tally: &Tally) -> Result<()> {
 
 pub fn conformance(arguments: &ConformanceArguments) -> Result<()> {
     prepare::prepare()?;
-    run(cargo().args(["build", "--quiet", "--package", "meseta"]))?;
-    let mut command: Command = cargo();
-    command.args(["run", "--quiet", "--package", "conformance", "--"]);
+    build_debug()?;
+    let mut command = Command::new(built("debug", "conformance"));
     if let Some(master) = &arguments.master {
         command.args(["--master", master]);
     }

@@ -2,10 +2,12 @@
 //! that gives back a line for each place that breaks it.
 
 mod circles;
+mod doc_tests;
 mod docs;
 mod floors;
 mod layout;
 mod pure;
+mod skips;
 mod sources;
 mod unused;
 
@@ -13,12 +15,14 @@ use anyhow::{Result, bail};
 
 pub fn tidy() -> Result<()> {
     let house = sources::House::read()?;
-    let laws: [(&str, Vec<String>); 6] = [
+    let laws: [(&str, Vec<String>); 8] = [
         ("floors", floors::broken()?),
         ("layout", layout::broken(&house)),
         ("circles", circles::broken(&house)),
         ("pure crates", pure::broken(&house)?),
+        ("skipped tests", skips::broken(&house)),
         ("unused pub", unused::broken(&house)),
+        ("doc tests", doc_tests::broken(&house)?),
         ("docs", docs::broken(&house)?),
     ];
     let mut broken = 0;

@@ -400,7 +400,7 @@ fn http_checks_follow_redirects_to_the_last_answer() {
 #[test]
 fn a_redirect_to_a_host_with_a_name_is_followed_by_curl() {
     if !can_run(&["curl", "--version"]) {
-        println!("skipped: no curl on this machine");
+        testkit::skip("needs curl (apt-get install curl)");
         return;
     }
     let port = serve(&[("/named", 302, "http://ip6-localhost.invalid/")]);
