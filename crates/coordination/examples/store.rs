@@ -101,7 +101,7 @@ fn rate(store: Box<dyn Store>) -> Result<f64, Error> {
     let registrar = Registrar::resume(store, Registry::default(), on_outcome)?;
     let begun = Instant::now();
     for n in 0..OPERATIONS {
-        registrar.persist(n, vec![admit(n)])?;
+        registrar.persist(Some(stdx::Ticket(n)), vec![admit(n)])?;
     }
     let stored = outcomes.iter().take(OPERATIONS as usize).filter(|outcome| *outcome == Outcome::Stored).count();
     assert_eq!(stored as u64, OPERATIONS);

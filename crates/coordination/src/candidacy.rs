@@ -1,29 +1,27 @@
-//! Standing for election among several masters: a member of the service from its start, a standby that follows the
-//! registry, the leader once all its seniors are gone. `reign` is what a leader does in the service.
-
-mod reign;
+//! Standing for election with a real service: carries out what `election::Candidate` wants, and tells it what came of
+//! it. Each question to the service is a task of its own; the candidate itself never waits.
 
 use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use election::{Answer, Ask, Candidate, Effect, Elected, Event, Input, Session, candidate::LEAVE_MAX};
 use proto::v1::MasterInfo;
 use registry::Registry;
-use stdx::WallTime;
-use tokio::sync::{mpsc, oneshot, watch};
+use stdx::{WallTime, clock::Clock};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::{AbortHandle, JoinSet},
+};
 
 use crate::{
-    announce,
-    layout::{Header, REIGN, Reign},
     lease::Lease,
-    replica::{Reader, Replica},
-    space::{Connect, Member, Space, SpaceError},
+    space::{Connect, Space, SpaceError},
     store::{StoreError, replicated::ReplicatedStore},
 };
 
-/// The reign a leader acts in. A later leader of the same cluster has a greater epoch.
-pub type Epoch = u64;
+pub use election::Epoch;
 
 /// What a candidate learns.
 pub enum Leadership {
@@ -62,15 +60,53 @@ pub struct Standing {
 impl Standing {
     /// The present reign and since when it lasts. A standby reads it off its copy, which hears of it after the members.
     pub fn reign(&self) -> (Option<Epoch>, Option<WallTime>) {
-        match self.replica.as_ref().and_then(Reader::reign) {
-            Some(reign) => (Some(reign.epoch), Some(began(&reign))),
+        match self.replica.as_ref().and_then(|replica| replica.with(|copy| copy.reign()).flatten()) {
+            Some(reign) => (Some(reign.epoch), Some(reign.began())),
             None => (self.epoch, self.since),
         }
     }
 }
 
-fn began(reign: &Reign) -> WallTime {
-    WallTime((reign.since * 1e9) as i64)
+/// Reads a standby's copy of the registry, for as long as it is one.
+#[derive(Clone)]
+pub struct Reader {
+    candidate: Shared,
+    clock: Clock,
+}
+
+type Shared = Arc<Mutex<Candidate>>;
+
+fn lock(candidate: &Shared) -> MutexGuard<'_, Candidate> {
+    candidate.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reader")
+    }
+}
+
+impl Reader {
+    fn with<R>(&self, read: impl FnOnce(&election::Copy) -> R) -> Option<R> {
+        lock(&self.candidate).copy().map(read)
+    }
+
+    /// `None` once it is no standby's any more.
+    pub fn registry(&self) -> Option<Result<Registry, StoreError>> {
+        let values = self.with(|copy| copy.values().clone())?;
+        Some(election::layout::assemble(&values))
+    }
+
+    /// The number of the last transaction.
+    pub fn commit(&self) -> u64 {
+        self.with(election::Copy::commit).unwrap_or_default()
+    }
+
+    /// How long nothing was heard of the leader.
+    pub fn silence(&self) -> Duration {
+        let now = self.clock.now();
+        self.with(|copy| copy.silence(now)).unwrap_or_default()
+    }
 }
 
 /// How a master stands for election.
@@ -92,7 +128,7 @@ pub struct Candidacy {
     /// The cluster whose registry was found, once it was.
     pub cluster: watch::Receiver<Option<String>>,
     orders: mpsc::Sender<oneshot::Sender<()>>,
-    task: tokio::task::AbortHandle,
+    task: AbortHandle,
 }
 
 impl Drop for Candidacy {
@@ -107,9 +143,27 @@ impl Candidacy {
         let (standing, standing_seen) = watch::channel(Standing::default());
         let (cluster, cluster_seen) = watch::channel(config.cluster.clone());
         let (orders, orders_taken) = mpsc::channel(4);
-        let candidate =
-            Candidate { connect, config, standing, cluster, news, orders: orders_taken, foreign: None, joined: false };
-        let task = tokio::spawn(candidate.run()).abort_handle();
+        let (say, arrivals) = mpsc::channel(ARRIVALS);
+        let Config { info, name, cluster: belongs, store_timeout, fetch_timeout } = config;
+        let place = connect.describe();
+        let seed = stdx::rng::system_seed();
+        let config = election::Config { info, name, cluster: belongs, store_timeout, fetch_timeout, place, seed };
+        let driver = Driver {
+            candidate: Arc::new(Mutex::new(Candidate::new(config))),
+            clock: Clock::start(),
+            connect,
+            sessions: 0,
+            session: None,
+            say,
+            arrivals,
+            orders: orders_taken,
+            leaving: Vec::new(),
+            lease: None,
+            standing,
+            cluster,
+            news,
+        };
+        let task = tokio::spawn(driver.run()).abort_handle();
         Candidacy { standing: standing_seen, cluster: cluster_seen, orders, task }
     }
 
@@ -122,249 +176,274 @@ impl Candidacy {
         }
         if self.standing.borrow().leading {
             let _ = wait.await;
-        } else if tokio::time::timeout(LEAVE_MAX, wait).await.is_err() {
-            // It waits for a service that does not answer, and has nothing to hand over.
+        } else if tokio::time::timeout(LEAVE_MAX * 2, wait).await.is_err() {
             self.task.abort();
         }
     }
 }
 
-struct Candidate {
+/// How many events may wait for the candidate; whoever has more waits.
+const ARRIVALS: usize = 1024;
+
+struct Driver {
+    candidate: Shared,
+    clock: Clock,
     connect: Arc<dyn Connect>,
-    config: Config,
+    /// How many there were.
+    sessions: u64,
+    session: Option<Live>,
+    say: mpsc::Sender<Arrival>,
+    arrivals: mpsc::Receiver<Arrival>,
+    orders: mpsc::Receiver<oneshot::Sender<()>>,
+    /// Who waits until this master has left.
+    leaving: Vec<oneshot::Sender<()>>,
+    lease: Option<Lease>,
     standing: watch::Sender<Standing>,
     cluster: watch::Sender<Option<String>>,
     news: mpsc::Sender<Leadership>,
-    orders: mpsc::Receiver<oneshot::Sender<()>>,
-    /// Masters of another program that are where ours meet.
-    foreign: Option<String>,
-    /// It was a member once.
-    joined: bool,
 }
 
-/// How a session came to its end.
-enum End {
-    /// Another one may follow.
-    Lost(String),
-    Deposed(String),
-    Failed(StoreError),
-    Resigned(oneshot::Sender<()>),
+/// A session, with the tasks that serve it. They end with it.
+struct Live {
+    space: Option<Arc<dyn Space>>,
+    tasks: JoinSet<()>,
+    following: Option<AbortHandle>,
+    watching: Option<AbortHandle>,
 }
 
-impl From<StoreError> for End {
-    fn from(error: StoreError) -> End {
-        match error.is_passing() {
-            true => End::Lost(error.to_string()),
-            false => End::Failed(error),
-        }
+/// What a session of that number says.
+struct Arrival {
+    session: u64,
+    what: Said,
+}
+
+enum Said {
+    Connected(Result<Arc<dyn Space>, SpaceError>),
+    Event(Event),
+}
+
+/// Where the tasks of one session say what they hear.
+#[derive(Clone)]
+struct Ear {
+    session: u64,
+    say: mpsc::Sender<Arrival>,
+}
+
+impl Ear {
+    /// False if nobody listens any more.
+    async fn say(&self, event: Event) -> bool {
+        self.say.send(Arrival { session: self.session, what: Said::Event(event) }).await.is_ok()
+    }
+
+    async fn answer(&self, number: u64, answer: Answer) -> bool {
+        self.say(Event::Answer { number, answer }).await
     }
 }
 
-impl From<SpaceError> for End {
-    fn from(error: SpaceError) -> End {
-        StoreError::from(error).into()
-    }
-}
-
-/// How long a candidate that does not lead may take to leave.
-const LEAVE_MAX: Duration = Duration::from_secs(1);
-const RETRY_MIN: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(2);
-
-impl Candidate {
+impl Driver {
     async fn run(mut self) {
-        let mut retry = RETRY_MIN;
-        let mut ever_reached = false;
+        let mut event = Event::Wake;
+        while self.handle(event).await {
+            event = self.next().await;
+        }
+    }
+
+    async fn next(&mut self) -> Event {
         loop {
-            let end = match self.connect.connect().await {
-                Ok(space) => {
-                    retry = RETRY_MIN;
-                    ever_reached = true;
-                    self.serve(space).await
+            let deadline = lock(&self.candidate).next_deadline().map(|at| self.clock.instant(at));
+            let sleep = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                    None => std::future::pending().await,
                 }
-                // At its start a master whose URL is wrong should say so and end.
-                Err(error) if !ever_reached => Err(End::Failed(error.into())),
-                Err(error) => Err(error.into()),
             };
-            let Err(end) = end else { return };
-            match end {
-                End::Lost(why) => {
-                    tracing::warn!(why, "not a candidate; trying again");
-                    self.standing.send_modify(|standing| standing.replica = None);
-                }
-                End::Deposed(why) => {
-                    self.standing.send_modify(|standing| standing.leading = false);
-                    let _ = self.news.send(Leadership::Deposed { why }).await;
-                    return;
-                }
-                End::Failed(why) => {
-                    let _ = self.news.send(Leadership::Failed { why }).await;
-                    return;
-                }
-                End::Resigned(done) => {
-                    let _ = done.send(());
-                    return;
-                }
-            }
             tokio::select! {
-                () = tokio::time::sleep(retry) => {}
                 Some(done) = self.orders.recv() => {
-                    let _ = done.send(());
-                    return;
+                    self.leaving.push(done);
+                    return Event::Resign;
                 }
+                Some(arrival) = self.arrivals.recv() => {
+                    if arrival.session == self.sessions && let Some(event) = self.hear(arrival.what) {
+                        return event;
+                    }
+                }
+                () = sleep => return Event::Wake,
             }
-            retry = (retry * 2).min(RETRY_MAX);
         }
     }
 
-    /// One session, from joining to its end.
-    async fn serve(&mut self, space: Arc<dyn Space>) -> Result<(), End> {
-        let begun = Instant::now();
-        let fetching = tokio::time::timeout(self.config.fetch_timeout, Replica::start(Arc::clone(&space)));
-        let replica = fetching.await.map_err(|_| End::Lost("reading the registry takes too long".into()))??;
-        let fetched = begun.elapsed();
-        self.check(&replica)?;
-        self.look_for_foreign(&*space).await?;
-        // Where another program's masters are and no registry of ours is, the URL is wrong.
-        if let Some(found) = &self.foreign
-            && !self.joined
-            && replica.header()?.is_none()
-        {
-            return Err(End::Failed(StoreError::ForeignMasters(found.clone())));
-        }
-        self.joined = true;
-        let member = space.join(announce::write(&self.config.info)).await?;
-        tracing::info!(name = member.name, "a candidate at {}", self.connect.describe());
-        self.standing.send_modify(|standing| standing.replica = Some(replica.reader()));
-        self.wait_for_turn(&*space, &member, &replica).await?;
-        self.lead(space, member, replica, fetched).await
-    }
-
-    /// Whether this registry is one we may lead with. Nothing was written yet.
-    fn check(&self, replica: &Replica) -> Result<(), StoreError> {
-        let Some(header) = replica.header()? else { return Ok(()) };
-        self.check_cluster(&header)?;
-        let registry = replica.registry()?;
-        let missing = registry.missing_capabilities();
-        if !missing.is_empty() {
-            return Err(StoreError::MissingCapabilities(missing.join(", ")));
-        }
-        Ok(())
-    }
-
-    fn check_cluster(&self, header: &Header) -> Result<(), StoreError> {
-        let other = |found: &str, expected: &str| StoreError::OtherCluster {
-            found: format!("'{found}'"),
-            expected: format!("'{expected}'"),
+    fn hear(&mut self, said: Said) -> Option<Event> {
+        let live = self.session.as_mut()?;
+        let space = match said {
+            Said::Event(event) => return Some(event),
+            Said::Connected(Err(error)) => return Some(Event::Connected(Err(error))),
+            Said::Connected(Ok(space)) => space,
         };
-        if let (Some(found), Some(expected)) = (&header.name, &self.config.name)
-            && found != expected
-        {
-            return Err(other(found, expected));
-        }
-        if let Some(expected) = self.cluster.borrow().as_deref()
-            && header.cluster != expected
-        {
-            return Err(other(&header.cluster, expected));
-        }
-        self.cluster.send_if_modified(|known| match known {
-            Some(_) => false,
-            None => {
-                *known = Some(header.cluster.clone());
-                true
-            }
+        let (ended, ear) = (space.ended(), Ear { session: self.sessions, say: self.say.clone() });
+        live.tasks.spawn(async move {
+            ear.say(Event::Ended(ended.await)).await;
         });
-        Ok(())
+        let session = Session { timeout: space.session_timeout(), limits: space.limits() };
+        live.space = Some(space);
+        Some(Event::Connected(Ok(session)))
     }
 
-    /// Waits until no senior member is left.
-    async fn wait_for_turn(&mut self, space: &dyn Space, member: &Member, replica: &Replica) -> Result<(), End> {
-        loop {
-            let (members, changed) = space.members().await?;
-            self.note(&members, replica);
-            self.look_for_foreign(space).await?;
-            match members.first() {
-                Some((first, _)) if first == member => return Ok(()),
-                _ if !members.iter().any(|(other, _)| other == member) => {
-                    return Err(End::Lost("our membership is gone".into()));
-                }
-                _ => {}
+    /// False once the candidacy is over.
+    async fn handle(&mut self, event: Event) -> bool {
+        let mut effects = Vec::new();
+        let input = Input { now: self.clock.now(), wall: stdx::clock::wall(), event };
+        lock(&self.candidate).handle(input, &mut effects);
+        for effect in effects {
+            if !self.carry_out(effect).await {
+                return false;
             }
-            tokio::select! {
-                () = changed => {}
-                why = space.ended() => return Err(End::Lost(why)),
-                Some(done) = self.orders.recv() => {
-                    let _ = space.leave(member).await;
-                    return Err(End::Resigned(done));
+        }
+        true
+    }
+
+    async fn carry_out(&mut self, effect: Effect) -> bool {
+        match effect {
+            Effect::Connect => self.begin_session(),
+            Effect::Disconnect => self.session = None,
+            Effect::Ask { number, ask } => self.ask(number, ask),
+            Effect::Unfollow => {
+                if let Some(following) = self.session.as_mut().and_then(|live| live.following.take()) {
+                    following.abort();
                 }
             }
-            // A leader of a newer version may have made the registry one that we cannot lead with.
-            if let Err(error) = self.check(replica) {
-                let _ = space.leave(member).await;
-                return Err(error.into());
+            Effect::Show => self.show(),
+            Effect::Belongs { cluster } => drop(self.cluster.send_replace(Some(cluster))),
+            Effect::Elected(elected) => return self.lead(*elected).await,
+            Effect::Renew { until } => {
+                if let Some(lease) = &self.lease {
+                    lease.renew(self.clock.instant(until));
+                }
+            }
+            Effect::EndLease => {
+                if let Some(lease) = &self.lease {
+                    lease.end();
+                }
+            }
+            Effect::Deposed { why } => {
+                self.show();
+                let _ = self.news.send(Leadership::Deposed { why }).await;
+                return false;
+            }
+            Effect::Failed { why } => {
+                let _ = self.news.send(Leadership::Failed { why }).await;
+                return false;
+            }
+            Effect::Resigned => {
+                for done in self.leaving.drain(..) {
+                    let _ = done.send(());
+                }
+                return false;
             }
         }
+        true
     }
 
-    /// They may come and go; whoever runs them should know what that does.
-    async fn look_for_foreign(&mut self, space: &dyn Space) -> Result<(), SpaceError> {
-        let found = space.find_foreign().await?;
-        match &found {
-            Some(who) if self.foreign != found => tracing::error!(
-                "{who} have joined where our masters meet, {}: whichever master is the most senior leads, and theirs knows \
-                 nothing of our agents, frameworks and quotas. Give them another path, and stop them here",
-                self.connect.describe()
-            ),
-            None if self.foreign.is_some() => tracing::warn!("no master of another program is left where ours meet"),
-            Some(_) | None => {}
-        }
-        self.foreign = found;
-        Ok(())
+    async fn lead(&mut self, elected: Elected) -> bool {
+        let Elected { epoch, registry, ledger, until, fetched } = elected;
+        let Some(space) = self.session.as_ref().and_then(|live| live.space.clone()) else { return true };
+        let lease = Lease::until(self.clock.instant(until));
+        self.lease = Some(lease.clone());
+        // Whoever hears of the election finds the standing as it is now.
+        self.show();
+        let store = Box::new(ReplicatedStore::new(space, ledger, registry.clone(), self.connect.describe()));
+        let elected = Leadership::Elected { epoch, registry: Box::new(registry), store, lease, fetched };
+        self.news.send(elected).await.is_ok()
     }
 
-    fn note(&self, members: &[(Member, bytes::Bytes)], replica: &Replica) {
-        let mut infos = members.iter().filter_map(|(_, info)| announce::read(info));
-        let leader = infos.next();
-        let standbys: Vec<MasterInfo> = infos.collect();
-        let reign = replica.reign();
-        self.standing.send_modify(|standing| {
-            let id = |info: &Option<Box<MasterInfo>>| info.as_ref().map(|info| info.id.clone());
-            let leader = leader.map(Box::new);
-            if id(&standing.leader) != id(&leader) {
-                standing.elections += u64::from(leader.is_some());
-                let name = leader.as_deref().map(announce::address).unwrap_or_else(|| "nobody".into());
-                tracing::info!(leader = name, "the leading master");
-            }
-            standing.leader = leader;
-            standing.standbys = standbys;
-            if let Some((reign, _)) = reign {
-                standing.epoch = Some(reign.epoch);
-                standing.since = Some(began(&reign));
-            }
+    fn begin_session(&mut self) {
+        self.sessions += 1;
+        let (connect, say, session) = (Arc::clone(&self.connect), self.say.clone(), self.sessions);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let what = Said::Connected(connect.connect().await);
+            let _ = say.send(Arrival { session, what }).await;
         });
+        self.session = Some(Live { space: None, tasks, following: None, watching: None });
+    }
+
+    fn show(&self) {
+        let standing = lock(&self.candidate).standing().clone();
+        let replica = standing.follows.then(|| Reader { candidate: Arc::clone(&self.candidate), clock: self.clock });
+        let election::Standing { leading, leader, epoch, since, standbys, elections, follows: _ } = standing;
+        self.standing.send_replace(Standing { leading, leader, epoch, since, standbys, elections, replica });
+    }
+
+    fn ask(&mut self, number: u64, ask: Ask) {
+        let ear = Ear { session: self.sessions, say: self.say.clone() };
+        let Some(live) = &mut self.session else { return };
+        let Some(space) = live.space.clone() else { return };
+        // What is done needs no place any more.
+        while live.tasks.try_join_next().is_some() {}
+        match ask {
+            Ask::Follow => {
+                let task = live.tasks.spawn(follow(space, number, ear));
+                if let Some(former) = live.following.replace(task) {
+                    former.abort();
+                }
+            }
+            Ask::Members => {
+                let task = live.tasks.spawn(watch_members(space, number, ear));
+                if let Some(former) = live.watching.replace(task) {
+                    former.abort();
+                }
+            }
+            ask => {
+                live.tasks.spawn(async move {
+                    let answer = answer(&*space, ask).await;
+                    ear.answer(number, answer).await;
+                });
+            }
+        }
     }
 }
 
-/// Waits, if the former leader may still believe it leads.
-async fn wait_out(space: &dyn Space, replica: &Replica) -> Result<(), SpaceError> {
-    let Some((reign, heard)) = replica.reign() else {
-        if space.get(REIGN).await?.is_some() {
-            // Who leads, and for how long, cannot be read: longer than a session nobody does.
-            tokio::time::sleep(space.session_timeout()).await;
+async fn follow(space: Arc<dyn Space>, number: u64, ear: Ear) {
+    let mut feed = match space.follow().await {
+        Ok((entries, feed)) => {
+            ear.answer(number, Answer::Follow(Ok(entries))).await;
+            feed
         }
-        return Ok(());
+        Err(error) => {
+            ear.answer(number, Answer::Follow(Err(error))).await;
+            return;
+        }
     };
-    // The copy may not have heard yet that the leader resigned.
-    let now: Option<Reign> = space.get(REIGN).await?.and_then(|stored| serde_json::from_slice(&stored.value).ok());
-    if reign.released || now.is_none_or(|now| now.released) {
-        return Ok(());
+    while let Some(entries) = feed.recv().await {
+        ear.say(Event::News(entries)).await;
     }
-    // A little more than the leader gives itself, for clocks that differ in speed.
-    let until = heard + Duration::from_millis(reign.lasting_ms + reign.lasting_ms / 50 + 5);
-    let left = until.saturating_duration_since(Instant::now());
-    if !left.is_zero() {
-        tracing::info!(?left, "waiting until the former leader has surely stopped");
-        tokio::time::sleep(left).await;
+    ear.say(Event::NewsLost).await;
+}
+
+async fn watch_members(space: Arc<dyn Space>, number: u64, ear: Ear) {
+    match space.members().await {
+        Ok((members, changed)) => {
+            ear.answer(number, Answer::Members(Ok(members))).await;
+            changed.await;
+            ear.say(Event::MembersChanged).await;
+        }
+        Err(error) => {
+            ear.answer(number, Answer::Members(Err(error))).await;
+        }
     }
-    Ok(())
+}
+
+async fn answer(space: &dyn Space, ask: Ask) -> Answer {
+    match ask {
+        // Who asks for these goes on being told, see above.
+        Ask::Follow => Answer::Follow(space.follow().await.map(|(entries, _)| entries)),
+        Ask::Members => Answer::Members(space.members().await.map(|(members, _)| members)),
+        Ask::Foreign => Answer::Foreign(space.find_foreign().await),
+        Ask::Join(info) => Answer::Join(space.join(info).await),
+        Ask::Leave(member) => Answer::Leave(space.leave(&member).await),
+        Ask::Get(key) => Answer::Get(space.get(key).await),
+        Ask::Transact { guards, writes } => Answer::Transact(space.transact(&guards, &writes).await),
+        Ask::InPlace => Answer::InPlace(space.is_in_place().await),
+        Ask::Move(guards) => Answer::Move(space.move_registry(&guards).await),
+        Ask::Tidy => Answer::Tidy(space.tidy().await),
+    }
 }

@@ -3,11 +3,14 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use election::{
+    announce,
+    layout::{self, EPOCH, FORMAT, HEADER, Header, Values},
+};
 use registry::{Change, Mutation, Registry};
 
 use crate::{
     EmbeddedStore, Store, StoreError,
-    layout::{self, EPOCH, FORMAT, HEADER, Header, Values},
     space::{Connect, Guard, Space, SpaceError, Write},
     store::replicated::ReplicatedStore,
 };
@@ -167,6 +170,6 @@ pub async fn seize(space: Arc<dyn Space>, describe: String) -> Result<Replicated
 async fn refuse_members(space: &dyn Space) -> Result<(), StoreError> {
     let (members, _) = space.members().await?;
     let Some((_, info)) = members.first() else { return Ok(()) };
-    let who = crate::announce::read(info).map(|info| crate::announce::address(&info)).unwrap_or_default();
+    let who = announce::read(info).map(|info| announce::address(&info)).unwrap_or_default();
     Err(StoreError::Write(format!("{} masters run there, {who} leads; stop them first", members.len())))
 }

@@ -2,18 +2,15 @@
 //!
 //! `store` is the trait of a registry's store with its implementations, and `registrar` the thread that stands between
 //! a master and a store. For several masters: `space` is what a service must give (ZooKeeper, etcd, a memory for
-//! tests), `candidacy` stands for election, `replica` follows the registry meanwhile, `lease` is a leader's right to
-//! act, `layout` how the registry lies there, `detector` who leads for everybody else, `url` where all this is. `keep`
-//! is for tools. `suite` holds what every store must pass.
+//! tests), `candidacy` stands for election with it (what is decided there, and how the registry lies in the service, is
+//! `election`'s), `lease` is a leader's right to act, `detector` who leads for everybody else, `url` where all this is.
+//! `keep` is for tools. `suite` holds what every store must pass.
 
-pub mod announce;
 pub mod candidacy;
 pub mod detector;
 pub mod keep;
-pub mod layout;
 pub mod lease;
 pub mod registrar;
-pub mod replica;
 pub mod space;
 pub mod store;
 #[cfg(feature = "suite")]
@@ -24,8 +21,9 @@ use std::{sync::Arc, time::Duration};
 
 pub use candidacy::{Candidacy, Epoch, Leadership, Standing};
 pub use detector::{Detected, Detector};
+pub use election::{Outcome, announce};
 pub use lease::Lease;
-pub use registrar::{Outcome, Registrar, Ticket};
+pub use registrar::{Registrar, Waiter};
 pub use store::{Store, StoreError, embedded::EmbeddedStore, memory::MemoryStore, replicated::ReplicatedStore};
 pub use url::Place;
 

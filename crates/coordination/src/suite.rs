@@ -5,7 +5,9 @@ use std::sync::mpsc::{Receiver, channel};
 use proto::v1;
 use registry::{Operation, Registry};
 
-use crate::{Outcome, Registrar, Store, Ticket};
+use stdx::Ticket;
+
+use crate::{Outcome, Registrar, Store};
 
 /// Runs every law against the store that `open` opens; each law gets its own name, so that it can have its own store.
 pub fn run(open: &dyn Fn(&str) -> Box<dyn Store>) {
@@ -24,7 +26,7 @@ fn what_was_stored_is_there_after_reopening(open: &dyn Fn(&str) -> Box<dyn Store
     let (registrar, registry, outcomes) = start(open("durable"));
     assert_eq!(registry, Registry::default());
     for n in 0..200 {
-        registrar.persist(n, vec![admit(n)]).expect("queue");
+        registrar.persist(Some(Ticket(n)), vec![admit(n)]).expect("queue");
     }
     assert!(outcomes.iter().take(200).all(|(_, outcome)| outcome == Outcome::Stored));
     drop(registrar);
@@ -34,27 +36,27 @@ fn what_was_stored_is_there_after_reopening(open: &dyn Fn(&str) -> Box<dyn Store
 
 fn a_refused_ticket_changes_nothing(open: &dyn Fn(&str) -> Box<dyn Store>) {
     let (registrar, _, outcomes) = start(open("refused"));
-    registrar.persist(1, vec![admit(1)]).expect("queue");
-    registrar.persist(2, vec![admit(2), admit(1)]).expect("queue");
+    registrar.persist(Some(Ticket(1)), vec![admit(1)]).expect("queue");
+    registrar.persist(Some(Ticket(2)), vec![admit(2), admit(1)]).expect("queue");
     let outcomes: Vec<_> = outcomes.iter().take(2).collect();
-    assert_eq!(outcomes[0], (1, Outcome::Stored));
-    assert!(matches!(outcomes[1], (2, Outcome::Refused(_))), "{outcomes:?}");
+    assert_eq!(outcomes[0], (Ticket(1), Outcome::Stored));
+    assert!(matches!(outcomes[1], (Ticket(2), Outcome::Refused(_))), "{outcomes:?}");
     drop(registrar);
     assert_eq!(start(open("refused")).1, document(1..2));
 }
 
 fn tickets_are_reported_in_order(open: &dyn Fn(&str) -> Box<dyn Store>) {
     let (registrar, _, outcomes) = start(open("order"));
-    (0..1_000).for_each(|n| registrar.persist(n, vec![admit(n)]).expect("queue"));
+    (0..1_000).for_each(|n| registrar.persist(Some(Ticket(n)), vec![admit(n)]).expect("queue"));
     let tickets: Vec<Ticket> = outcomes.iter().take(1_000).map(|(ticket, _)| ticket).collect();
-    assert_eq!(tickets, (0..1_000).collect::<Vec<_>>());
+    assert_eq!(tickets, (0..1_000).map(Ticket).collect::<Vec<_>>());
 }
 
 fn a_deleted_part_stays_deleted(open: &dyn Fn(&str) -> Box<dyn Store>) {
     let (registrar, _, outcomes) = start(open("deleted"));
-    registrar.persist(1, vec![admit(1)]).expect("queue");
-    registrar.persist(2, vec![admit(2)]).expect("queue");
-    registrar.persist(3, vec![Operation::RemoveAgent("agent-1".into())]).expect("queue");
+    registrar.persist(Some(Ticket(1)), vec![admit(1)]).expect("queue");
+    registrar.persist(Some(Ticket(2)), vec![admit(2)]).expect("queue");
+    registrar.persist(Some(Ticket(3)), vec![Operation::RemoveAgent("agent-1".into())]).expect("queue");
     assert_eq!(outcomes.iter().take(3).filter(|(_, outcome)| *outcome == Outcome::Stored).count(), 3);
     drop(registrar);
     assert_eq!(start(open("deleted")).1, document(2..3));

@@ -253,7 +253,7 @@ impl Endpoints {
     }
 
     async fn ask(&self, call: Call, principal: Option<String>) -> Option<Reply> {
-        let event = |req: RequestId| Event::FromOperator { req: req.0, principal, call: Box::new(call) };
+        let event = |req: RequestId| Event::FromOperator { req, principal, call: Box::new(call) };
         self.inbox.call(event, None).await
     }
 

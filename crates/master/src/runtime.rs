@@ -7,10 +7,7 @@ use std::{
 
 use master_core::{Actor, Effect, Effects, Event, Input, Lap, Master, State, Stopwatch, Ticket, recording};
 use observe::{flight::Flight, metrics};
-use stdx::{
-    ConnectionId, RequestId,
-    clock::{self, Clock},
-};
+use stdx::clock::{self, Clock};
 use transport::{
     Node,
     inbox::turns::{self, Owner, Peers},
@@ -73,12 +70,12 @@ impl Loop {
             Effect::Link { peer } => self.node.link(&peer),
             Effect::Unlink { peer } => self.node.unlink(&peer),
             Effect::ToScheduler { conn, event } => {
-                if !self.peers.tell(ConnectionId(conn), event) {
-                    tracing::warn!(conn, "a scheduler is gone or reads too slowly; its stream is cut");
+                if !self.peers.tell(conn, event) {
+                    tracing::warn!(%conn, "a scheduler is gone or reads too slowly; its stream is cut");
                 }
             }
-            Effect::Reply { req, reply } => self.peers.reply(RequestId(req), reply),
-            Effect::Close { conn } => self.peers.close(ConnectionId(conn)),
+            Effect::Reply { req, reply } => self.peers.reply(req, reply),
+            Effect::Close { conn } => self.peers.close(conn),
             Effect::Persist { ticket, operations } => {
                 self.writes.begin(ticket);
                 if let Err(why) = self.seat.persist(ticket, operations) {

@@ -7,21 +7,18 @@ use std::{
 };
 
 use coordination::{
-    Candidacy, Leadership, Lease, Outcome, Registrar, Standing, Store, Ticket,
+    Candidacy, Leadership, Lease, Outcome, Registrar, Standing, Store,
     candidacy::{Config, Epoch},
     registrar::OnOutcome,
     space::Connect,
 };
-use master_core::{Event, PersistError};
+use master_core::{Event, PersistError, Ticket};
 use observe::metrics;
 use proto::v1;
 use registry::{Operation, Registry};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{settings::Settings, traffic::Inbox};
-
-/// The ticket of a write that nobody waits for.
-const NO_TICKET: Ticket = Ticket::MAX;
 
 /// What loop, endpoints and program share. Clones are the same seat.
 #[derive(Clone)]
@@ -54,7 +51,7 @@ impl Seat {
 
     pub fn persist(&self, ticket: Ticket, operations: Vec<Operation>) -> Result<(), String> {
         match &*self.registrar() {
-            Some(registrar) => registrar.persist(ticket, operations),
+            Some(registrar) => registrar.persist(Some(ticket), operations),
             None => Err("this master gave its registry up".into()),
         }
     }
@@ -242,9 +239,6 @@ fn take_office(
 /// Turns what the registrar reports into events.
 fn on_outcome(inbox: Inbox) -> OnOutcome {
     Box::new(move |ticket, outcome| {
-        if ticket == NO_TICKET {
-            return;
-        }
         let outcome = match outcome {
             Outcome::Stored => Ok(()),
             Outcome::Refused(refusal) => Err(PersistError(refusal.to_string())),
@@ -268,7 +262,7 @@ fn apply_flags(first: &[Operation], mut registry: Registry, registrar: &Registra
     for operation in &operations {
         registry::apply(&mut registry, operation).map_err(|e| format!("a flag's first entry in the registry: {e}"))?;
     }
-    registrar.persist(NO_TICKET, operations)?;
+    registrar.persist(None, operations)?;
     Ok(registry)
 }
 

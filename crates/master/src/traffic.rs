@@ -26,7 +26,7 @@ impl Traffic for MasterTraffic {
     }
 
     fn closed(conn: ConnectionId) -> Event {
-        Event::Closed { conn: conn.0 }
+        Event::Closed { conn }
     }
 
     /// Offers are many and alike, so they are counted only.

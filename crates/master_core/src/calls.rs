@@ -20,14 +20,15 @@ use crate::{
     Master, Step,
     counters::Counter,
     effect::Reply,
-    event::{ConnId, ReqId},
+    event::{ConnectionId, RequestId},
     state::Link,
 };
 
 /// What came with a call.
 pub(crate) struct Request {
-    pub(crate) req: ReqId,
-    pub(crate) conn: ConnId,
+    pub(crate) req: RequestId,
+    /// The stream that the reply to a SUBSCRIBE opens.
+    pub(crate) conn: Option<ConnectionId>,
     pub(crate) principal: Option<String>,
     pub(crate) stream_id: Option<String>,
 }
@@ -67,7 +68,7 @@ impl Master {
         &mut self,
         id: &FrameworkId,
         mut call: Call,
-        req: Option<ReqId>,
+        req: Option<RequestId>,
         step: &mut Step<'_>,
     ) -> Option<Reply> {
         let reply = |step: &mut Step<'_>| {

@@ -10,7 +10,7 @@ use proto::{
 };
 use registry::Operation;
 
-use crate::event::{ConnId, ReqId, Ticket};
+use crate::event::{ConnectionId, RequestId, Ticket};
 
 #[derive(Debug)]
 pub enum Effect {
@@ -23,11 +23,11 @@ pub enum Effect {
     /// Drop the link without an `Exited`.
     Unlink { peer: Upid },
     /// An event on a scheduler's stream.
-    ToScheduler { conn: ConnId, event: Box<v1::scheduler::Event> },
+    ToScheduler { conn: ConnectionId, event: Box<v1::scheduler::Event> },
     /// The answer to a request; every request gets exactly one.
-    Reply { req: ReqId, reply: Reply },
+    Reply { req: RequestId, reply: Reply },
     /// End a scheduler's stream, after what was sent on it.
-    Close { conn: ConnId },
+    Close { conn: ConnectionId },
     /// Make `operations` durable, in order and all or none, then say `Event::Persisted`.
     Persist { ticket: Ticket, operations: Vec<Operation> },
     /// News for the subscribers of the operator event stream.
@@ -70,7 +70,7 @@ pub enum Reply {
     Accepted,
     /// 200, with a body if there is one.
     Ok(Option<Box<v1::master::Response>>),
-    /// 200 and the event stream of the request's `ConnId`, with this `Mesos-Stream-Id`.
+    /// 200 and the event stream of the request's `ConnectionId`, with this `Mesos-Stream-Id`.
     Stream {
         stream_id: String,
     },

@@ -4,16 +4,10 @@ use std::collections::BTreeSet;
 
 use proto::{driver::FromDriver, link::ToMaster, upid::Upid, v1};
 use registry::Registry;
+pub use stdx::{ConnectionId, RequestId, Ticket};
 use stdx::{Tick, WallTime};
 
 use crate::effect::Actor;
-
-/// Names a request until its reply. The adapter mints it and never uses one twice.
-pub type ReqId = u64;
-/// Names a scheduler's event stream, also before it is open.
-pub type ConnId = u64;
-/// Names a durable write until its outcome is known. The core mints it.
-pub type Ticket = u64;
 
 /// One step's input: what happened, and when.
 #[derive(Debug)]
@@ -43,21 +37,20 @@ pub enum Event {
     Authenticated { peer: Upid, principal: Option<String> },
     /// A link that `Effect::Link` asked for broke, or could not be made.
     Exited { peer: Upid },
-    /// A decoded scheduler call. `conn` is the stream that the reply to a SUBSCRIBE would open; other calls carry any
-    /// number there.
+    /// A decoded scheduler call. `conn` is the stream that the reply to a SUBSCRIBE would open; other calls have none.
     FromScheduler {
-        req: ReqId,
-        conn: ConnId,
+        req: RequestId,
+        conn: Option<ConnectionId>,
         principal: Option<String>,
         stream_id: Option<String>,
         call: Box<v1::scheduler::Call>,
     },
     /// An operator call that changes something; reads are answered from `Master::view`.
-    FromOperator { req: ReqId, principal: Option<String>, call: Box<v1::master::Call> },
+    FromOperator { req: RequestId, principal: Option<String>, call: Box<v1::master::Call> },
     /// Only agents with these hostnames are offered from now on; without any list, all are.
     Whitelist { hostnames: Option<BTreeSet<String>> },
     /// A scheduler's event stream ended: the peer left, or its outbox overflowed.
-    Closed { conn: ConnId },
+    Closed { conn: ConnectionId },
 }
 
 /// Why a durable write failed. A master cannot go on after one.

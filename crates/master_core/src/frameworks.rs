@@ -21,7 +21,7 @@ use resources::{Name, Quantities, Quantity};
 use crate::{
     Master, Step,
     effect::Effect,
-    event::ConnId,
+    event::ConnectionId,
     state::{Framework, Link},
     timers::Timer,
 };
@@ -59,12 +59,12 @@ impl Master {
     }
 
     /// Sends the first heartbeat or the next, and sets the timer for the one after.
-    pub(crate) fn heartbeat(&mut self, conn: ConnId, id: &FrameworkId, step: &mut Step<'_>) {
+    pub(crate) fn heartbeat(&mut self, conn: ConnectionId, id: &FrameworkId, step: &mut Step<'_>) {
         self.timers.set(step.now, self.config.heartbeat_interval, Timer::Heartbeat(conn));
         self.send_event(id, events::heartbeat(), step);
     }
 
-    pub(crate) fn on_heartbeat_timer(&mut self, conn: ConnId, step: &mut Step<'_>) {
+    pub(crate) fn on_heartbeat_timer(&mut self, conn: ConnectionId, step: &mut Step<'_>) {
         if let Some(id) = self.by_conn.get(&conn).cloned() {
             self.heartbeat(conn, &id, step);
         }

@@ -41,7 +41,7 @@ impl Ids {
     }
 
     pub(crate) fn ticket(&mut self) -> Ticket {
-        take(&mut self.tickets)
+        Ticket(take(&mut self.tickets))
     }
 
     pub(crate) fn observer(&mut self) -> u64 {

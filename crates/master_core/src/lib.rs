@@ -37,7 +37,7 @@ mod weight;
 
 pub use config::Config;
 pub use effect::{Actor, Effect, Effects, Reply};
-pub use event::{ConnId, Event, Input, PersistError, ReqId, Ticket};
+pub use event::{ConnectionId, Event, Input, PersistError, RequestId, Ticket};
 pub use state::State;
 pub use stopwatch::{Lap, Stopwatch};
 pub use tables::roles::Role;
@@ -66,7 +66,7 @@ pub struct Master {
     ids: Ids,
     rng: Rng,
     by_pid: tables::Index<Upid, AgentId>,
-    by_conn: BTreeMap<ConnId, FrameworkId>,
+    by_conn: BTreeMap<ConnectionId, FrameworkId>,
     by_driver: BTreeMap<Upid, FrameworkId>,
     authentication: authentication::Authentication,
     early: early::Early,
@@ -82,7 +82,7 @@ pub(crate) struct Step<'a> {
 }
 
 impl Step<'_> {
-    pub(crate) fn reply(&mut self, req: ReqId, reply: Reply) {
+    pub(crate) fn reply(&mut self, req: RequestId, reply: Reply) {
         self.out.push(Effect::Reply { req, reply });
     }
 

@@ -10,10 +10,16 @@ mod weights;
 use model::{AgentId, FrameworkId};
 use proto::v1::master::{Call, call::Type};
 
-use crate::{Master, Step, counters::Counter, effect::Reply, event::ReqId};
+use crate::{Master, Step, counters::Counter, effect::Reply, event::RequestId};
 
 impl Master {
-    pub(crate) fn on_operator_call(&mut self, req: ReqId, principal: Option<String>, call: Call, step: &mut Step<'_>) {
+    pub(crate) fn on_operator_call(
+        &mut self,
+        req: RequestId,
+        principal: Option<String>,
+        call: Call,
+        step: &mut Step<'_>,
+    ) {
         if !self.state.is_leading() {
             step.reply(req, Reply::Unavailable("Master has not finished recovery".to_owned()));
             return;
@@ -72,7 +78,7 @@ impl Master {
         }
     }
 
-    fn on_operator_teardown(&mut self, req: ReqId, id: Option<FrameworkId>, step: &mut Step<'_>) {
+    fn on_operator_teardown(&mut self, req: RequestId, id: Option<FrameworkId>, step: &mut Step<'_>) {
         let Some(id) = id.filter(|id| self.state.frameworks.contains(id)) else {
             step.reply(req, Reply::BadRequest("No framework found with specified ID".to_owned()));
             return;

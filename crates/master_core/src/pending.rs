@@ -8,7 +8,7 @@ use proto::{internal, upid::Upid, v1};
 use registry::{MachineKey, Operation};
 use stdx::WallTime;
 
-use crate::event::{ReqId, Ticket};
+use crate::event::{RequestId, Ticket};
 
 #[derive(Debug)]
 pub(crate) enum Continuation {
@@ -41,7 +41,7 @@ pub(crate) enum Continuation {
     },
     /// The agent shall be emptied.
     Draining {
-        req: ReqId,
+        req: RequestId,
         agent: AgentId,
     },
     /// It is empty.
@@ -49,11 +49,11 @@ pub(crate) enum Continuation {
         agent: AgentId,
     },
     Deactivated {
-        req: ReqId,
+        req: RequestId,
         agent: AgentId,
     },
     Reactivated {
-        req: ReqId,
+        req: RequestId,
         agent: AgentId,
     },
     /// Nothing waits for it.
@@ -66,28 +66,28 @@ pub(crate) enum Continuation {
     },
     /// The quotas of these roles changed.
     Quotas {
-        req: ReqId,
+        req: RequestId,
         roles: Vec<String>,
     },
     /// The resource groups changed.
     Groups {
-        req: ReqId,
+        req: RequestId,
     },
     Weights {
-        req: ReqId,
+        req: RequestId,
         roles: Vec<String>,
     },
     /// The maintenance schedule changed.
     Schedule {
-        req: ReqId,
+        req: RequestId,
     },
     /// Machines go out of service, and these agents with them.
     MachinesDown {
-        req: ReqId,
+        req: RequestId,
         agents: Vec<AgentId>,
     },
     MachinesUp {
-        req: ReqId,
+        req: RequestId,
         machines: Vec<MachineKey>,
     },
 }
@@ -113,7 +113,7 @@ pub(crate) struct Pending {
     pub(crate) reregistering: BTreeSet<AgentId>,
     pub(crate) marking_unreachable: BTreeSet<AgentId>,
     /// With the operator request that waits for it, unless it is the end of a drain.
-    pub(crate) marking_gone: BTreeMap<AgentId, Option<ReqId>>,
+    pub(crate) marking_gone: BTreeMap<AgentId, Option<RequestId>>,
     pub(crate) removing: BTreeSet<AgentId>,
     /// Unreachable for so long that they are forgotten.
     pub(crate) pruning: BTreeSet<AgentId>,

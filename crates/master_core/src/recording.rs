@@ -20,7 +20,7 @@ use stdx::{
 };
 
 pub use self::beginning::Beginning;
-use crate::{Actor, Event, Input, PersistError};
+use crate::{Actor, ConnectionId, Event, Input, PersistError, RequestId, Ticket};
 
 /// One input; `None` for a call that cannot be put into a driver's words, which is none of a driver's.
 pub fn encode(input: &Input) -> Option<Vec<u8>> {
@@ -33,7 +33,7 @@ pub fn encode(input: &Input) -> Option<Vec<u8>> {
         Event::Deposed => out.number(2),
         Event::Persisted { ticket, outcome } => {
             let error = outcome.as_ref().err().map(|error| error.0.as_str());
-            out.number(3).number(*ticket).maybe_text(error)
+            out.number(3).number(ticket.0).maybe_text(error)
         }
         Event::FromAgent { from, to, message } => {
             match to {
@@ -60,13 +60,17 @@ pub fn encode(input: &Input) -> Option<Vec<u8>> {
         }
         Event::Exited { peer } => out.number(8).text(&peer.to_string()),
         Event::FromScheduler { req, conn, principal, stream_id, call } => {
-            out.number(9).number(*req).number(*conn).maybe_text(principal.as_deref()).maybe_text(stream_id.as_deref());
+            out.number(9)
+                .number(req.0)
+                .number(conn.map_or(0, |conn| conn.0))
+                .maybe_text(principal.as_deref())
+                .maybe_text(stream_id.as_deref());
             out.bytes(&wire::encode(&**call))
         }
         Event::FromOperator { req, principal, call } => {
-            out.number(10).number(*req).maybe_text(principal.as_deref()).bytes(&wire::encode(&**call))
+            out.number(10).number(req.0).maybe_text(principal.as_deref()).bytes(&wire::encode(&**call))
         }
-        Event::Closed { conn } => out.number(11).number(*conn),
+        Event::Closed { conn } => out.number(11).number(conn.0),
         Event::Whitelist { hostnames } => {
             out.number(12).number(u64::from(hostnames.is_some()));
             let hostnames = hostnames.iter().flatten();
@@ -85,7 +89,7 @@ pub fn decode(bytes: &[u8]) -> Option<Input> {
         1 => Event::Elected { registry: Box::new(Registry::decode(from.bytes()?).ok()?) },
         2 => Event::Deposed,
         3 => {
-            let ticket = from.number()?;
+            let ticket = Ticket(from.number()?);
             let outcome = from.maybe_text()?.map_or(Ok(()), |why| Err(PersistError(why)));
             Event::Persisted { ticket, outcome }
         }
@@ -102,18 +106,19 @@ pub fn decode(bytes: &[u8]) -> Option<Input> {
         7 => Event::Authenticated { peer: peer(&mut from)?, principal: from.maybe_text()? },
         8 => Event::Exited { peer: peer(&mut from)? },
         9 => Event::FromScheduler {
-            req: from.number()?,
-            conn: from.number()?,
+            req: RequestId(from.number()?),
+            // No stream has the number 0.
+            conn: Some(from.number()?).filter(|conn| *conn != 0).map(ConnectionId),
             principal: from.maybe_text()?,
             stream_id: from.maybe_text()?,
             call: wire::decode(from.bytes()?).ok().map(Box::new)?,
         },
         10 => Event::FromOperator {
-            req: from.number()?,
+            req: RequestId(from.number()?),
             principal: from.maybe_text()?,
             call: wire::decode(from.bytes()?).ok().map(Box::new)?,
         },
-        11 => Event::Closed { conn: from.number()? },
+        11 => Event::Closed { conn: ConnectionId(from.number()?) },
         12 => {
             let (is_list, count) = (from.number()? != 0, from.number()?);
             let hostnames: BTreeSet<String> = (0..count).map(|_| from.text()).collect::<Option<_>>()?;
@@ -183,8 +188,8 @@ mod tests {
         let events = [
             Event::Wake,
             Event::Elected { registry: Box::default() },
-            Event::Persisted { ticket: 7, outcome: Err(PersistError("full".into())) },
-            Event::Persisted { ticket: 8, outcome: Ok(()) },
+            Event::Persisted { ticket: Ticket(7), outcome: Err(PersistError("full".into())) },
+            Event::Persisted { ticket: Ticket(8), outcome: Ok(()) },
             Event::FromAgent {
                 from: upid.clone(),
                 to: Actor::Observer(7),
@@ -213,17 +218,17 @@ mod tests {
             Event::Authenticated { peer: upid.clone(), principal: Some("p".into()) },
             Event::Exited { peer: upid },
             Event::FromScheduler {
-                req: 1,
-                conn: 2,
+                req: RequestId(1),
+                conn: Some(ConnectionId(2)),
                 principal: None,
                 stream_id: Some("s".into()),
                 call: Box::new(call),
             },
-            Event::FromOperator { req: 3, principal: Some("o".into()), call: Box::default() },
+            Event::FromOperator { req: RequestId(3), principal: Some("o".into()), call: Box::default() },
             Event::Whitelist { hostnames: None },
             Event::Whitelist { hostnames: Some(BTreeSet::new()) },
             Event::Whitelist { hostnames: Some(BTreeSet::from(["a".into(), "b".into()])) },
-            Event::Closed { conn: 9 },
+            Event::Closed { conn: ConnectionId(9) },
             Event::Deposed,
         ];
         for event in events {

@@ -5,7 +5,7 @@ use model::{AgentId, FrameworkId, OfferId};
 
 pub(crate) use stdx::timers::{TimerKey, Timers};
 
-use crate::event::ConnId;
+use crate::event::ConnectionId;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Timer {
@@ -17,7 +17,7 @@ pub(crate) enum Timer {
     Reregister(AgentId),
     /// The agents of the registry had their time to come back after the election.
     Recovery,
-    Heartbeat(ConnId),
+    Heartbeat(ConnectionId),
     /// A disconnected framework had its time to fail over.
     Failover(FrameworkId),
     Offer(OfferId),

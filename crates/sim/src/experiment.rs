@@ -125,14 +125,16 @@ pub fn run(experiment: &Experiment, on_sample: &mut dyn FnMut(&Sample)) -> Resul
     let begun = Instant::now();
     let mut world = World::new(scenario(experiment), None, false);
     world.policy = Some(experiment.allocator.clone());
-    world.store.registry.weights.clone_from(&experiment.weights);
+    let mut registry = world.service.registry().clone();
+    registry.weights.clone_from(&experiment.weights);
     for quota in &experiment.quotas {
-        world.store.registry.quotas.insert(quota.role.clone(), quota.clone());
+        registry.quotas.insert(quota.role.clone(), quota.clone());
     }
     for group in &experiment.groups {
         let operation = registry::Operation::SetGroup(Box::new(group.clone()));
-        registry::apply(&mut world.store.registry, &operation).map_err(|refusal| refusal.to_string())?;
+        registry::apply(&mut registry, &operation).map_err(|refusal| refusal.to_string())?;
     }
+    world.service.edit(|former| *former = registry);
     world.looks.clone_from(&experiment.looks);
     let mut rng = Rng::new(experiment.seed ^ 0x0e0e);
     for workload in &experiment.workloads {

@@ -109,6 +109,9 @@ pub struct Faults {
     pub pause_secs: f64,
     /// The leader is asked to let another one lead.
     pub hand_over_every: f64,
+    /// A master of another program joins where ours meet, and leaves again.
+    pub foreign_every: f64,
+    pub foreign_secs: f64,
     pub disk_slow: f64,
     pub disk_fail: f64,
     pub launch_fail: f64,

@@ -68,6 +68,7 @@ fn candidates(scenario: &Scenario) -> Vec<(String, Scenario)> {
         ("without a leader parted from the store".into(), |s| s.faults.store_parted_every = 0.0),
         ("without pauses".into(), |s| s.faults.pause_every = 0.0),
         ("without handing over".into(), |s| s.faults.hand_over_every = 0.0),
+        ("without foreign masters".into(), |s| s.faults.foreign_every = 0.0),
         ("with good disks".into(), |s| {
             s.faults.disk_slow = 0.0;
             s.faults.disk_fail = 0.0;

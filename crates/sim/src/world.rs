@@ -1,6 +1,7 @@
 //! The simulated world: virtual time, and everything the cores are connected to. `happening` is what can happen, `heap`
-//! keeps it by time, and each file below plays one part: `network`, `election`, `store`, `masters`, `agents` with their
-//! `machine`, `executor`, `schedulers`, `operators`, `faults`. What must hold is `checks`', what a run is `scenario`'s.
+//! keeps it by time, and each file below plays one part: `network`, `election`, `service`, `masters`, `agents` with
+//! their `machine`, `executor`, `schedulers`, `operators`, `faults`. What must hold is `checks`', what a run is
+//! `scenario`'s.
 
 pub(crate) mod agents;
 pub(crate) mod clock;
@@ -16,7 +17,7 @@ pub(crate) mod masters;
 pub(crate) mod network;
 pub(crate) mod operators;
 pub(crate) mod schedulers;
-pub(crate) mod store;
+pub(crate) mod service;
 
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ use masters::MasterHost;
 use network::Network;
 use operators::Operator;
 use schedulers::SchedulerHost;
-use store::Store;
+use service::Service;
 
 /// Each part draws from a generator of its own, so that one more draw here does not shift what happens there.
 pub(crate) struct Draws {
@@ -54,7 +55,7 @@ pub struct World {
     pub(crate) draws: Draws,
     pub(crate) network: Network,
     pub(crate) election: Election,
-    pub(crate) store: Store,
+    pub(crate) service: Service,
     pub(crate) masters: Vec<MasterHost>,
     /// The leader's core, while nobody looks at it.
     pub(crate) aside: Option<masters::Aside>,
@@ -101,7 +102,7 @@ impl World {
             draws,
             network: Network::default(),
             election: Election::default(),
-            store: Store::new(&scenario),
+            service: Service::new(&scenario),
             masters: Vec::new(),
             aside: None,
             agents: Vec::new(),
@@ -132,7 +133,6 @@ impl World {
             self.masters.push(MasterHost::new(master, clock));
             self.heap.put(Tick::ZERO, Happening::Start(Node::Master(master)));
         }
-        self.heap.put(Tick(1_000_000), Happening::Elect);
         for agent in 0..self.scenario.all_agents() {
             let clock = self.draw_clock();
             let full = agent < self.scenario.agents;
@@ -180,13 +180,14 @@ impl World {
             Happening::Start(Node::Agent(agent)) => self.start_agent(agent),
             Happening::Start(Node::Framework(framework)) => self.start_scheduler(framework),
             Happening::Detect { node, life, leader, epoch } => self.on_detection(node, life, leader, epoch),
-            Happening::Elect => self.elect(),
-            Happening::Elected { master, life, epoch } => self.on_elected(master, life, epoch),
             Happening::Deposed { master, life } => self.on_deposed(master, life),
-            Happening::SessionEnds { master, epoch, late } => self.on_session_end(master, epoch, late),
+            Happening::SessionExpires { session, late } => self.on_expiry(session, late),
+            Happening::Asked(asked) => self.on_asked(*asked),
+            Happening::Told(told) => self.on_told(*told),
+            Happening::WakeCandidate { master, life } => self.wake_candidate(master, life),
+            Happening::WakeLedger { master, life, serial } => self.wake_ledger(master, life, serial),
+            Happening::ForeignLeaves { number } => self.on_foreign_leaving(number),
             Happening::Resumes { master, life } => self.on_resumption(master, life),
-            Happening::Store(writing) => self.on_store(*writing),
-            Happening::Persisted { master, life, ticket, outcome } => self.on_persisted(master, life, ticket, outcome),
             Happening::StreamEnds { at, conn } => self.on_stream_end(at, conn),
             Happening::CallFails { framework, life, req } => self.on_call_failure(framework, life, req),
             Happening::Synced { agent, life, count, fails } => self.on_synced(agent, life, count, fails),
@@ -221,14 +222,14 @@ impl World {
         }
     }
 
-    pub(crate) fn mint_conn(&mut self) -> u64 {
+    pub(crate) fn mint_conn(&mut self) -> stdx::ConnectionId {
         self.conns += 1;
-        self.conns
+        stdx::ConnectionId(self.conns)
     }
 
-    pub(crate) fn mint_req(&mut self) -> u64 {
+    pub(crate) fn mint_req(&mut self) -> stdx::RequestId {
         self.reqs += 1;
-        self.reqs
+        stdx::RequestId(self.reqs)
     }
 
     fn on_exited(&mut self, node: Node, life: happening::Life, peer: Node) {
@@ -239,7 +240,7 @@ impl World {
         }
     }
 
-    fn on_stream_end(&mut self, at: Node, conn: u64) {
+    fn on_stream_end(&mut self, at: Node, conn: stdx::ConnectionId) {
         match at {
             Node::Master(master) => self.on_master_stream_end(master, conn),
             Node::Framework(framework) => self.on_scheduler_stream_end(framework, conn),

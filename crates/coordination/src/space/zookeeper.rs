@@ -16,6 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use election::layout::{self, EPOCH, HEADER};
 use tokio::sync::mpsc;
 use zookeeper_client::{
     Acl, Acls, AddWatchMode, AuthId, Client, CreateMode, Error, EventType, MultiReadResult, MultiWriteError,
@@ -23,10 +24,7 @@ use zookeeper_client::{
 };
 
 use super::{Connect, Entry, Feed, Guard, Limits, Member, Signal, Space, SpaceError, Stored, Work, Write};
-use crate::{
-    layout::{self, EPOCH, HEADER},
-    url::Place,
-};
+use crate::url::Place;
 
 /// What the names of members begin with. The second is of masters from before Mesos 0.24, whose value is protobuf.
 const MEMBER: &str = "json.info_";

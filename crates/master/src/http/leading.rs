@@ -52,8 +52,10 @@ impl Endpoints {
     /// The registry in Mesos's shape: the leader's own, or a standby's copy.
     pub(super) async fn registry(&self, request: &Request) -> Response {
         let copy = self.seat.standing.borrow().replica.clone();
-        let registry = match copy {
-            Some(copy) => tokio::task::block_in_place(|| copy.registry()).map_err(|e| e.to_string()),
+        // A standby that was elected just now has no copy any more.
+        let of_copy = copy.and_then(|copy| tokio::task::block_in_place(|| copy.registry()));
+        let registry = match of_copy {
+            Some(registry) => registry.map_err(|e| e.to_string()),
             None => match self.view().await {
                 Some(state) => Ok(registry::Registry::clone(&state.registry)),
                 None => return ending(),

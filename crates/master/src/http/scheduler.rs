@@ -24,7 +24,7 @@ impl Endpoints {
         if call.r#type() == call::Type::Subscribe {
             return self.subscribe(request, principal, stream_id, call).await;
         }
-        let event = |req: RequestId| Event::FromScheduler { req: req.0, conn: 0, principal, stream_id, call };
+        let event = |req: RequestId| Event::FromScheduler { req, conn: None, principal, stream_id, call };
         self.inbox.call(event, None).await.map_or_else(ending, answer)
     }
 
@@ -40,7 +40,7 @@ impl Endpoints {
             Err(mismatch) => return mismatch.into(),
         };
         let (conn, outbox, events) = self.inbox.open_stream(OUTBOX_CAPACITY, accept);
-        let event = |req: RequestId| Event::FromScheduler { req: req.0, conn: conn.0, principal, stream_id, call };
+        let event = |req: RequestId| Event::FromScheduler { req, conn: Some(conn), principal, stream_id, call };
         match self.inbox.call(event, Some((conn, outbox))).await {
             Some(Reply::Stream { stream_id }) => {
                 Response::events(negotiate::mime(accept), events).stream_id(&stream_id)

@@ -9,10 +9,10 @@ use proto::{
 };
 use registry::Operation;
 
-use crate::{Master, Step, effect::Reply, event::ReqId, pending::Continuation, state::Agent};
+use crate::{Master, Step, effect::Reply, event::RequestId, pending::Continuation, state::Agent};
 
 impl Master {
-    pub(crate) fn on_drain_agent(&mut self, req: ReqId, call: DrainAgent, step: &mut Step<'_>) {
+    pub(crate) fn on_drain_agent(&mut self, req: RequestId, call: DrainAgent, step: &mut Step<'_>) {
         let id = AgentId::from(&call.agent_id);
         if let Some(agent) = self.state.agents.get(&id)
             && let Err(why) = self.check_drainable(agent)
@@ -60,7 +60,7 @@ impl Master {
         Ok(())
     }
 
-    pub(crate) fn on_draining(&mut self, req: ReqId, id: &AgentId, step: &mut Step<'_>) {
+    pub(crate) fn on_draining(&mut self, req: RequestId, id: &AgentId, step: &mut Step<'_>) {
         self.take_standing(id, step);
         let wall = step.wall;
         if let Some(agent) = self.state.agents.get_mut(id)
@@ -73,7 +73,7 @@ impl Master {
         step.reply(req, Reply::Ok(None));
     }
 
-    pub(crate) fn on_deactivate_agent(&mut self, req: ReqId, id: AgentId, step: &mut Step<'_>) {
+    pub(crate) fn on_deactivate_agent(&mut self, req: RequestId, id: AgentId, step: &mut Step<'_>) {
         if let Err(reply) = self.check_stays(&id) {
             step.reply(req, reply);
             return;
@@ -82,12 +82,12 @@ impl Master {
         self.persist(vec![Operation::DeactivateAgent(id.clone())], Continuation::Deactivated { req, agent: id }, step);
     }
 
-    pub(crate) fn on_deactivated(&mut self, req: ReqId, id: &AgentId, step: &mut Step<'_>) {
+    pub(crate) fn on_deactivated(&mut self, req: RequestId, id: &AgentId, step: &mut Step<'_>) {
         self.take_standing(id, step);
         step.reply(req, Reply::Ok(None));
     }
 
-    pub(crate) fn on_reactivate_agent(&mut self, req: ReqId, id: AgentId, step: &mut Step<'_>) {
+    pub(crate) fn on_reactivate_agent(&mut self, req: RequestId, id: AgentId, step: &mut Step<'_>) {
         let registry = &self.state.registry;
         let admitted = registry.agents.get(&id).map(|row| (row.deactivated, row.drain_info));
         let standing = admitted.or_else(|| registry.unreachable.get(&id).map(|row| (row.deactivated, row.drain_info)));
@@ -106,7 +106,7 @@ impl Master {
         self.persist(vec![Operation::ReactivateAgent(id.clone())], Continuation::Reactivated { req, agent: id }, step);
     }
 
-    pub(crate) fn on_reactivated(&mut self, req: ReqId, id: &AgentId, step: &mut Step<'_>) {
+    pub(crate) fn on_reactivated(&mut self, req: RequestId, id: &AgentId, step: &mut Step<'_>) {
         self.take_standing(id, step);
         match self.state.agents.get_mut(id) {
             Some(agent) => {

@@ -8,13 +8,13 @@ use super::membership::{Departure, GONE, shutdown};
 use crate::{
     Master, Step,
     effect::Reply,
-    event::ReqId,
+    event::RequestId,
     pending::Continuation,
     tasks::status::{News, master_status, status_of},
 };
 
 impl Master {
-    pub(crate) fn on_mark_agent_gone(&mut self, req: ReqId, id: AgentId, step: &mut Step<'_>) {
+    pub(crate) fn on_mark_agent_gone(&mut self, req: RequestId, id: AgentId, step: &mut Step<'_>) {
         if self.state.registry.gone.contains_key(&id) {
             step.reply(req, Reply::Ok(None));
             return;
@@ -34,7 +34,7 @@ impl Master {
     }
 
     /// `req` waits for it, if anybody does.
-    pub(super) fn mark_gone(&mut self, id: AgentId, req: Option<ReqId>, step: &mut Step<'_>) {
+    pub(super) fn mark_gone(&mut self, id: AgentId, req: Option<RequestId>, step: &mut Step<'_>) {
         tracing::info!(agent = %id, "marking gone");
         self.pending.marking_gone.insert(id.clone(), req);
         let operation = Operation::MarkGone { agent: id.clone(), since: step.wall };

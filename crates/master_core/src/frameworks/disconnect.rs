@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use model::FrameworkId;
 
-use crate::{Master, Step, event::ConnId, state::Link, timers::Timer};
+use crate::{Master, Step, event::ConnectionId, state::Link, timers::Timer};
 
 impl Master {
-    pub(crate) fn on_closed(&mut self, conn: ConnId, step: &mut Step<'_>) {
-        if let Some(id) = self.by_conn.remove(&conn) {
+    pub(crate) fn on_closed(&mut self, conn: ConnectionId, step: &mut Step<'_>) {
+        let Some(id) = self.by_conn.remove(&conn) else { return };
+        // Who leads no longer ends nobody's framework: the next leader knows whether it came back.
+        if self.state.is_leading() {
             self.disconnect_framework(&id, step);
         }
     }

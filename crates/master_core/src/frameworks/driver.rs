@@ -117,7 +117,9 @@ impl Master {
     }
 
     pub(crate) fn on_driver_exited(&mut self, pid: &Upid, step: &mut Step<'_>) {
-        if let Some(id) = self.by_driver.remove(pid) {
+        let Some(id) = self.by_driver.remove(pid) else { return };
+        // As of a stream that ends, see `on_closed`.
+        if self.state.is_leading() {
             self.disconnect_framework(&id, step);
         }
     }

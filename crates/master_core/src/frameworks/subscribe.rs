@@ -19,7 +19,7 @@ use crate::{
     calls::Request,
     counters::Counter,
     effect::{Effect, Reply},
-    event::ConnId,
+    event::ConnectionId,
     publish,
     state::{Framework, Link, Operation},
     validate,
@@ -35,7 +35,7 @@ pub(crate) struct Subscription {
 /// Who subscribes.
 pub(crate) enum Subscriber {
     /// Events go on this stream.
-    Stream { conn: ConnId, stream_id: Arc<str> },
+    Stream { conn: ConnectionId, stream_id: Arc<str> },
     /// A v0 driver; `force` takes the framework over from another.
     Driver { pid: Upid, force: bool },
 }
@@ -65,7 +65,11 @@ impl Master {
             step.reply(request.req, Reply::BadRequest(why.to_owned()));
             return;
         }
-        let Request { req, conn, principal, .. } = request;
+        let Request { req, conn: Some(conn), principal, .. } = request else {
+            stdx::never!("a SUBSCRIBE without a stream to open");
+            step.reply(request.req, Reply::Unavailable("There is no stream to subscribe on; try again".to_owned()));
+            return;
+        };
         let mut subscription = Subscription::of_call(call);
         self.count_subscribe(&subscription.info);
         if subscription.info.principal.is_none() {

@@ -13,10 +13,10 @@ use proto::{
 };
 use registry::Operation;
 
-use crate::{Master, Step, effect::Reply, event::ReqId, pending::Continuation};
+use crate::{Master, Step, effect::Reply, event::RequestId, pending::Continuation};
 
 impl Master {
-    pub(super) fn on_get_groups(&mut self, req: ReqId, step: &mut Step<'_>) {
+    pub(super) fn on_get_groups(&mut self, req: RequestId, step: &mut Step<'_>) {
         let mut groups = self.group_statuses();
         for status in &mut groups {
             let (selected, held) = self.allocator.group_agents(&status.group.name);
@@ -31,7 +31,7 @@ impl Master {
         step.reply(req, Reply::Ok(Some(Box::new(answer))));
     }
 
-    pub(super) fn on_set_group(&mut self, req: ReqId, call: SetGroup, step: &mut Step<'_>) {
+    pub(super) fn on_set_group(&mut self, req: RequestId, call: SetGroup, step: &mut Step<'_>) {
         match self.check_group(&call) {
             Ok(()) => {
                 let operation = Operation::SetGroup(Box::new(call.group));
@@ -70,7 +70,7 @@ impl Master {
         all
     }
 
-    pub(super) fn on_remove_group(&mut self, req: ReqId, name: String, step: &mut Step<'_>) {
+    pub(super) fn on_remove_group(&mut self, req: RequestId, name: String, step: &mut Step<'_>) {
         if !self.coming_groups().contains_key(name.as_str()) {
             step.reply(req, Reply::NotFound(format!("there is no resource group '{name}'")));
             return;
@@ -79,7 +79,7 @@ impl Master {
     }
 
     /// The groups are as the registry now says.
-    pub(crate) fn on_groups(&mut self, req: ReqId, step: &mut Step<'_>) {
+    pub(crate) fn on_groups(&mut self, req: RequestId, step: &mut Step<'_>) {
         self.load_groups(step);
         let offers: Vec<_> = self.state.offers.keys().cloned().collect();
         for offer in offers {

@@ -12,7 +12,7 @@ use crate::{
     agents::membership::{Departure, shutdown},
     counters::Counter,
     effect::Reply,
-    event::ReqId,
+    event::RequestId,
     pending::Continuation,
     state::{Agent, State},
 };
@@ -20,7 +20,7 @@ use crate::{
 const DOWN: &str = "Operator initiated 'Machine DOWN'";
 
 impl Master {
-    pub(super) fn on_update_schedule(&mut self, req: ReqId, schedule: Schedule, step: &mut Step<'_>) {
+    pub(super) fn on_update_schedule(&mut self, req: RequestId, schedule: Schedule, step: &mut Step<'_>) {
         if let Err(why) = self.check_schedule(&schedule) {
             step.reply(req, Reply::BadRequest(why));
             return;
@@ -44,7 +44,7 @@ impl Master {
         Ok(())
     }
 
-    pub(crate) fn on_schedule(&mut self, req: ReqId, step: &mut Step<'_>) {
+    pub(crate) fn on_schedule(&mut self, req: RequestId, step: &mut Step<'_>) {
         let agents: Vec<AgentId> = self.state.agents.keys().cloned().collect();
         for id in agents {
             let Some(agent) = self.state.agents.get(&id) else { continue };
@@ -66,7 +66,7 @@ impl Master {
         self.allocator.set_unavailability(step.now, id, unavailability);
     }
 
-    pub(super) fn on_start_maintenance(&mut self, req: ReqId, machines: Vec<MachineId>, step: &mut Step<'_>) {
+    pub(super) fn on_start_maintenance(&mut self, req: RequestId, machines: Vec<MachineId>, step: &mut Step<'_>) {
         if let Err(why) = self.check_machines(&machines, Mode::Draining) {
             step.reply(req, Reply::BadRequest(why));
             return;
@@ -85,7 +85,7 @@ impl Master {
         self.persist(operations, Continuation::MachinesDown { req, agents }, step);
     }
 
-    pub(crate) fn on_machines_down(&mut self, req: ReqId, agents: &[AgentId], step: &mut Step<'_>) {
+    pub(crate) fn on_machines_down(&mut self, req: RequestId, agents: &[AgentId], step: &mut Step<'_>) {
         for id in agents {
             self.pending.removing.remove(id);
             let Some(agent) = self.state.agents.get(id) else { continue };
@@ -96,7 +96,7 @@ impl Master {
         step.reply(req, Reply::Ok(None));
     }
 
-    pub(super) fn on_stop_maintenance(&mut self, req: ReqId, machines: Vec<MachineId>, step: &mut Step<'_>) {
+    pub(super) fn on_stop_maintenance(&mut self, req: RequestId, machines: Vec<MachineId>, step: &mut Step<'_>) {
         if let Err(why) = self.check_machines(&machines, Mode::Down) {
             step.reply(req, Reply::BadRequest(why));
             return;
@@ -107,7 +107,7 @@ impl Master {
     }
 
     /// An agent that was being let in when its machine went down may still be there, told to end but not gone.
-    pub(crate) fn on_machines_up(&mut self, req: ReqId, machines: &[MachineKey], step: &mut Step<'_>) {
+    pub(crate) fn on_machines_up(&mut self, req: RequestId, machines: &[MachineKey], step: &mut Step<'_>) {
         let agents = machines.iter().flat_map(|machine| self.state.agents_on(machine));
         let agents: Vec<AgentId> = agents.map(|agent| agent.id.clone()).collect();
         for id in agents {

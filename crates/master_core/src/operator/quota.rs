@@ -15,13 +15,13 @@ use resources::{Quantities, Quantity, Resources, role};
 use crate::{
     Master, Step,
     effect::Reply,
-    event::ReqId,
+    event::RequestId,
     pending::Continuation,
     state::{Offer, State},
 };
 
 impl Master {
-    pub(super) fn on_update_quota(&mut self, req: ReqId, call: call::UpdateQuota, step: &mut Step<'_>) {
+    pub(super) fn on_update_quota(&mut self, req: RequestId, call: call::UpdateQuota, step: &mut Step<'_>) {
         match self.plan_quotas(&call.quota_configs, call.force()) {
             Ok(()) => self.persist_quotas(req, Operation::UpdateQuota(call.quota_configs), step),
             Err(why) => step.reply(req, Reply::BadRequest(why)),
@@ -76,7 +76,7 @@ impl Master {
     }
 
     /// The old form only sets what is not set, and answers too much of it with a conflict.
-    pub(super) fn on_set_quota(&mut self, req: ReqId, request: &QuotaRequest, step: &mut Step<'_>) {
+    pub(super) fn on_set_quota(&mut self, req: RequestId, request: &QuotaRequest, step: &mut Step<'_>) {
         let invalid = |why: String| Reply::BadRequest(format!("Failed to validate set quota request: {why}"));
         if let Err(why) = parse::quota::quota_request(request) {
             step.reply(req, invalid(why));
@@ -121,7 +121,7 @@ impl Master {
         }
     }
 
-    pub(super) fn on_remove_quota(&mut self, req: ReqId, role: &str, step: &mut Step<'_>) {
+    pub(super) fn on_remove_quota(&mut self, req: RequestId, role: &str, step: &mut Step<'_>) {
         if self.coming_quotas().get(role).is_none_or(Quota::is_default) {
             step.reply(req, Reply::BadRequest(format!("Failed to remove quota: Role '{role}' has no quota set")));
             return;
@@ -129,7 +129,7 @@ impl Master {
         self.persist_quotas(req, Operation::RemoveQuota(role.to_owned()), step);
     }
 
-    fn persist_quotas(&mut self, req: ReqId, operation: Operation, step: &mut Step<'_>) {
+    fn persist_quotas(&mut self, req: RequestId, operation: Operation, step: &mut Step<'_>) {
         let roles: Vec<String> = match &operation {
             Operation::UpdateQuota(configs) => configs.iter().map(|config| config.role.clone()).collect(),
             Operation::RemoveQuota(role) => vec![role.clone()],
@@ -142,7 +142,7 @@ impl Master {
     }
 
     /// The quotas of `roles` are as the registry now says.
-    pub(crate) fn on_quotas(&mut self, req: ReqId, roles: &[String], step: &mut Step<'_>) {
+    pub(crate) fn on_quotas(&mut self, req: RequestId, roles: &[String], step: &mut Step<'_>) {
         for role in roles {
             let config = self.state.registry.quotas.get(role);
             let quota = config.and_then(|config| read(config).ok()).unwrap_or_default();

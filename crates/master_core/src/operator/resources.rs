@@ -16,12 +16,18 @@ use proto::v1::{
 };
 use resources::{Resources, conversion};
 
-use crate::{Master, Step, calls::label, effect::Reply, event::ReqId, operations::unallocated, state::Agent};
+use crate::{Master, Step, calls::label, effect::Reply, event::RequestId, operations::unallocated, state::Agent};
 
 const UNKNOWN_AGENT: &str = "No agent found with specified ID";
 
 impl Master {
-    pub(super) fn on_resources_call(&mut self, req: ReqId, call: Call, principal: Option<&str>, step: &mut Step<'_>) {
+    pub(super) fn on_resources_call(
+        &mut self,
+        req: RequestId,
+        call: Call,
+        principal: Option<&str>,
+        step: &mut Step<'_>,
+    ) {
         let reply = match read(call).map_err(Reply::BadRequest) {
             Ok((agent, operation)) => self.operate(&agent, operation, principal, step),
             Err(refusal) => refusal,

@@ -5,10 +5,10 @@ use model::parse::weights;
 use proto::v1::WeightInfo;
 use registry::Operation;
 
-use crate::{Master, Step, effect::Reply, event::ReqId, pending::Continuation};
+use crate::{Master, Step, effect::Reply, event::RequestId, pending::Continuation};
 
 impl Master {
-    pub(super) fn on_update_weights(&mut self, req: ReqId, infos: &[WeightInfo], step: &mut Step<'_>) {
+    pub(super) fn on_update_weights(&mut self, req: RequestId, infos: &[WeightInfo], step: &mut Step<'_>) {
         let read = |info: &WeightInfo| match info.role().trim() {
             role if resources::role::check(role).is_ok() && !self.is_known_role(role) => {
                 Err(format!("Failed to validate update weights request JSON: Unknown role '{role}'"))
@@ -28,7 +28,7 @@ impl Master {
     }
 
     /// The weights of `roles` are as the registry now says.
-    pub(crate) fn on_weights(&mut self, req: ReqId, roles: &[String], step: &mut Step<'_>) {
+    pub(crate) fn on_weights(&mut self, req: RequestId, roles: &[String], step: &mut Step<'_>) {
         for role in roles {
             let weight = self.state.registry.weights.get(role).copied().unwrap_or(1.0);
             tracing::info!(role, weight, "weight");

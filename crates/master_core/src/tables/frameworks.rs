@@ -15,7 +15,7 @@ use super::{
     history::{History, Recent},
     tasks::Task,
 };
-use crate::{event::ConnId, timers::TimerKey};
+use crate::{event::ConnectionId, timers::TimerKey};
 
 #[derive(Clone, Debug)]
 pub struct Framework {
@@ -48,7 +48,7 @@ pub struct Framework {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
     /// Its stream is open.
-    Subscribed { conn: ConnId, stream_id: Arc<str> },
+    Subscribed { conn: ConnectionId, stream_id: Arc<str> },
     /// Its v0 driver (`Framework::pid`) is linked to. One that aborted is not active: it gets no offers.
     Driver { active: bool },
     /// Its stream ended or its driver went; it has its failover timeout to come back.
@@ -87,7 +87,7 @@ impl Framework {
         self.link == Link::Recovered
     }
 
-    pub fn conn(&self) -> Option<ConnId> {
+    pub fn conn(&self) -> Option<ConnectionId> {
         match self.link {
             Link::Subscribed { conn, .. } => Some(conn),
             Link::Driver { .. } | Link::Disconnected | Link::Recovered => None,

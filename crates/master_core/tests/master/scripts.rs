@@ -15,7 +15,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
-use master_core::{Actor, Effect, Event, PersistError};
+use master_core::{Actor, ConnectionId, Effect, Event, PersistError};
 use proto::{
     Message,
     driver::FromDriver,
@@ -127,6 +127,7 @@ impl Script {
         };
         let words: Vec<&str> = line.split_whitespace().collect();
         let number = |at: usize| words[at].parse::<u64>().unwrap();
+        let conn = |at: usize| ConnectionId(number(at));
         let agent = |at: usize| words[at].parse::<u16>().unwrap();
         let world = &mut self.world;
         Ok(match words[0] {
@@ -261,15 +262,15 @@ impl Script {
                     subscribe: Some(Box::new(subscribe)),
                     ..Default::default()
                 };
-                world.call(number(1), call, None)
+                world.call(conn(1), call, None)
             }
             "call" => {
                 let call = parse(body);
-                world.call(number(1), call, None)
+                world.call(conn(1), call, None)
             }
             "stream" => {
                 let call = parse(body);
-                world.call(number(1), call, Some(words[2].to_owned()))
+                world.call(conn(1), call, Some(words[2].to_owned()))
             }
             "launch" => {
                 let offer = &world.master.view().offers.get(words[2]).map(|offer| offer.agent.clone());
@@ -287,7 +288,7 @@ impl Script {
                     words[2],
                     json::to_string(&task)
                 );
-                world.call(number(1), parse(&call), None)
+                world.call(conn(1), parse(&call), None)
             }
             "ack" => {
                 let acknowledge = v1::scheduler::call::Acknowledge {
@@ -300,7 +301,7 @@ impl Script {
                     acknowledge: Some(acknowledge),
                     ..Default::default()
                 };
-                world.call(number(1), call, None)
+                world.call(conn(1), call, None)
             }
             "operator" => {
                 let call = parse(body);
@@ -310,7 +311,7 @@ impl Script {
                 let listed = words[1..].iter().map(|hostname| (*hostname).to_owned()).collect();
                 world.step(Event::Whitelist { hostnames: (words[1..] != ["*"]).then_some(listed) })
             }
-            "close" => world.step(Event::Closed { conn: number(1) }),
+            "close" => world.step(Event::Closed { conn: conn(1) }),
             "state" => return Err(render::state(world.master.view())),
             "metrics" => {
                 let all: BTreeMap<String, f64> = world.master.view().metrics(world.now);

@@ -7,7 +7,7 @@ mod operations;
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use master_core::{Config, Effect, Event, State};
+use master_core::{Config, ConnectionId, Effect, Event, State};
 use proto::{
     internal,
     v1::{self, TaskState, offer::operation, scheduler},
@@ -27,7 +27,7 @@ struct Walk {
     world: World,
     rng: Rng,
     next_conn: u64,
-    conns: Vec<u64>,
+    conns: Vec<ConnectionId>,
     next_task: u64,
     /// What the last master knew when it fell: agents remember it.
     before: State,
@@ -202,9 +202,9 @@ impl Walk {
         1 + self.rng.below(AGENTS) as u16
     }
 
-    fn conn(&mut self) -> u64 {
+    fn conn(&mut self) -> ConnectionId {
         match self.conns.len() as u64 {
-            0 => 0,
+            0 => ConnectionId(0),
             n => self.conns[self.rng.below(n) as usize],
         }
     }
@@ -286,7 +286,7 @@ impl Walk {
             subscribe: Some(Box::new(subscribe)),
             ..Default::default()
         };
-        let conn = self.next_conn;
+        let conn = ConnectionId(self.next_conn);
         self.next_conn += 1;
         if self.conns.len() as u64 >= CONNS {
             let old = self.conns.remove(0);

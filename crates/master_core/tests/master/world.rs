@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use master_core::{Actor, Config, Effect, Effects, Event, Input, Master, Reply};
+use master_core::{Actor, Config, ConnectionId, Effect, Effects, Event, Input, Master, Reply, RequestId, Ticket};
 use proto::{
     internal,
     link::{ToAgent, ToMaster},
@@ -22,21 +22,22 @@ pub struct World {
     pub master: Master,
     pub now: Tick,
     pub config: Config,
-    pub unwritten: VecDeque<u64>,
+    pub unwritten: VecDeque<Ticket>,
     /// Agents that answer no ping.
     pub silent: BTreeSet<u16>,
     /// Writes are durable at once.
     pub auto_persist: bool,
     /// Writes that are stored at once, whether others wait or not.
-    noted: Vec<u64>,
+    noted: Vec<Ticket>,
     /// By conn: the stream id of its reply.
-    pub streams: BTreeMap<u64, String>,
+    pub streams: BTreeMap<ConnectionId, String>,
     /// By conn: the framework it was told to be.
-    pub frameworks: BTreeMap<u64, String>,
+    pub frameworks: BTreeMap<ConnectionId, String>,
     pub stepped_down: bool,
     /// By agent: the number of the observer that pinged it last.
     observers: BTreeMap<u16, u64>,
-    reqs: BTreeMap<u64, u64>,
+    /// With the stream that a SUBSCRIBE would open.
+    reqs: BTreeMap<RequestId, Option<ConnectionId>>,
     next_req: u64,
 }
 
@@ -107,7 +108,7 @@ impl World {
             Effect::Reply { req, reply } => {
                 let conn = self.reqs.remove(req).expect("each request is answered once");
                 if let Reply::Stream { stream_id } = reply {
-                    self.streams.insert(conn, stream_id.clone());
+                    self.streams.insert(conn.expect("a stream to open"), stream_id.clone());
                 }
             }
             Effect::ToScheduler { conn, event } => {
@@ -178,24 +179,30 @@ impl World {
     }
 
     /// A call on stream `conn`, with the ids that belong to it unless the call has its own.
-    pub fn call(&mut self, conn: u64, mut call: v1::scheduler::Call, stream_id: Option<String>) -> Vec<Effect> {
+    pub fn call(
+        &mut self,
+        conn: ConnectionId,
+        mut call: v1::scheduler::Call,
+        stream_id: Option<String>,
+    ) -> Vec<Effect> {
         let is_subscribe = call.subscribe.is_some();
         if call.framework_id.is_none() && !is_subscribe {
             call.framework_id = self.frameworks.get(&conn).map(|id| v1::FrameworkId { value: id.clone() });
         }
         let own = self.streams.get(&conn).filter(|_| !is_subscribe).cloned();
-        let req = self.req(conn);
+        let opens = is_subscribe.then_some(conn);
+        let req = self.req(opens);
         let stream_id = stream_id.or(own);
-        self.step(Event::FromScheduler { req, conn, principal: None, stream_id, call: Box::new(call) })
+        self.step(Event::FromScheduler { req, conn: opens, principal: None, stream_id, call: Box::new(call) })
     }
 
     pub fn operator(&mut self, call: v1::master::Call) -> Vec<Effect> {
-        let req = self.req(0);
+        let req = self.req(None);
         self.step(Event::FromOperator { req, principal: None, call: Box::new(call) })
     }
 
-    fn req(&mut self, conn: u64) -> u64 {
-        let req = self.next_req;
+    fn req(&mut self, conn: Option<ConnectionId>) -> RequestId {
+        let req = RequestId(self.next_req);
         self.next_req += 1;
         self.reqs.insert(req, conn);
         req

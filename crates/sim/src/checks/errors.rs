@@ -4,7 +4,7 @@ use super::Check;
 use crate::observation::Fact;
 
 /// A core that ends because the world failed it says so.
-const FAIR: [&str; 2] = ["stepping down", "the journal cannot be written"];
+const FAIR: [&str; 3] = ["stepping down", "the journal cannot be written", "have joined where our masters meet"];
 
 pub(super) struct Errors;
 

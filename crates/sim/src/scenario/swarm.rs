@@ -113,6 +113,8 @@ fn faults(rng: &mut Rng) -> Faults {
         pause_every: maybe(rng, 60.0),
         pause_secs: *pick(rng, &[2.0, 12.0, 40.0]),
         hand_over_every: maybe(rng, 80.0),
+        foreign_every: maybe(rng, 200.0),
+        foreign_secs: *pick(rng, &[5.0, 30.0]),
     }
 }
 

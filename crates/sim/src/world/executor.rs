@@ -222,7 +222,7 @@ impl Actor<'_> {
     }
 
     fn subscribe(&mut self) {
-        let (req, conn) = (RequestId(self.world.mint_req()), ConnectionId(self.world.mint_conn()));
+        let (req, conn) = (self.world.mint_req(), self.world.mint_conn());
         let executor = &mut self.executor;
         executor.retry = None;
         executor.conn = Some(conn);
@@ -392,7 +392,7 @@ impl Actor<'_> {
     }
 
     fn send(&mut self, status: v1::TaskStatus) {
-        let req = RequestId(self.world.mint_req());
+        let req = self.world.mint_req();
         let call = Call { update: Some(call::Update { status }), ..self.executor.call(call::Type::Update) };
         self.request(req, None, call);
     }

@@ -37,9 +37,10 @@ pub(crate) enum Fault {
     StoreParted,
     Pause,
     HandOver,
+    ForeignMaster,
 }
 
-const ALL: [Fault; 17] = [
+const ALL: [Fault; 18] = [
     Fault::Partition,
     Fault::OneWay,
     Fault::BreakLink,
@@ -57,6 +58,7 @@ const ALL: [Fault; 17] = [
     Fault::StoreParted,
     Fault::Pause,
     Fault::HandOver,
+    Fault::ForeignMaster,
 ];
 
 impl Fault {
@@ -80,6 +82,7 @@ impl Fault {
             Fault::StoreParted => faults.store_parted_every,
             Fault::Pause => faults.pause_every,
             Fault::HandOver => faults.hand_over_every,
+            Fault::ForeignMaster => faults.foreign_every,
         }
     }
 }
@@ -93,7 +96,8 @@ impl World {
     pub(crate) fn end_faults(&mut self) {
         self.faults.calm = true;
         let now = self.now;
-        self.store.heal(now);
+        self.service.heal(now);
+        self.end_foreign_masters();
         self.network.heal();
         self.resume_all();
     }
@@ -143,7 +147,7 @@ impl World {
             }
             Fault::Depose => {
                 let late = self.draw_away(self.scenario.faults.deposed_late_secs);
-                self.end_session(Some(late));
+                self.lose_session_of_leader(late);
             }
             Fault::FrameworkCrash => {
                 let framework = self.draws.faults.below(self.schedulers.len().max(1) as u64) as u32;
@@ -167,21 +171,25 @@ impl World {
             Fault::WallStep => self.step_some_wall(),
             Fault::StoreOutage => {
                 let time = self.draw_away(self.scenario.faults.store_outage_secs);
-                self.take_store_away(time);
+                self.take_service_away(time);
             }
             Fault::StoreFull => {
                 let time = self.draw_away(self.scenario.faults.store_full_secs);
-                self.fill_store(time);
+                self.fill_service(time);
             }
             Fault::StoreParted => {
                 let time = self.draw_away(self.scenario.faults.store_parted_secs);
-                self.part_leader_from_store(time);
+                self.part_leader_from_service(time);
             }
             Fault::Pause => {
                 let (master, time) = (self.draw_master(), self.draw_away(self.scenario.faults.pause_secs));
                 self.pause_master(master, time);
             }
             Fault::HandOver => self.hand_over(),
+            Fault::ForeignMaster => {
+                let time = self.draw_away(self.scenario.faults.foreign_secs);
+                self.bring_foreign_master(time);
+            }
         }
         self.schedule(fault);
     }
@@ -219,12 +227,11 @@ impl World {
         let now = self.now;
         self.say(|| format!("parted until {}: {island:?}", until.0 as f64 / 1e9));
         self.network.forget_past(now);
-        // A leader that the ensemble does not see for long loses its session.
-        let leader = self.election.leader.filter(|leader| island.contains(&Node::Master(*leader)));
+        // A master that the ensemble does not see for long loses its session.
+        let masters = (0..self.masters.len() as u32).filter(|master| island.contains(&Node::Master(*master)));
+        let silent: Vec<u32> = masters.filter(|_| outward).collect();
         self.network.cut(Cut { island, inward, outward, until });
-        if let Some(leader) = leader.filter(|_| outward) {
-            self.end_session_of_the_silent(leader, until.since(now));
-        }
+        silent.into_iter().for_each(|master| self.fall_silent(master, until.since(now)));
     }
 
     fn crash_executor(&mut self) {

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use agent_core::{ConnectionId, ContainerId, RequestId, Termination};
+use agent_core::{ContainerId, Termination};
 use bytes::Bytes;
-use master_core::{Actor, ConnId, PersistError, ReqId, Ticket};
+use master_core::{Actor, ConnectionId, RequestId};
 use proto::{
     link::{FromExecutor, ToAgent, ToExecutor, ToMaster},
     upid::Upid,
     v1,
 };
 
-use super::{faults::Fault, store::Writing};
+use super::{
+    faults::Fault,
+    service::{Asked, Told},
+};
 
 /// A process on the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,46 +44,50 @@ pub(crate) enum Happening {
         leader: Option<u32>,
         epoch: u64,
     },
-    /// Somebody is elected, if nobody leads.
-    Elect,
-    Elected {
-        master: u32,
-        life: Life,
-        epoch: u64,
-    },
+    /// A deposed master's process ends.
     Deposed {
         master: u32,
         life: Life,
     },
-    /// A master's session ends, if it still leads in this epoch. `late`: how long after that it hears of it, if ever.
-    SessionEnds {
+    /// The service has not heard of a session for too long. `late`: how long after that the session hears of it.
+    SessionExpires {
+        session: u64,
+        late: Duration,
+    },
+    /// A question reaches the service.
+    Asked(Box<Asked>),
+    /// A word of the service reaches a master.
+    Told(Box<Told>),
+    /// A deadline of a master's candidate.
+    WakeCandidate {
         master: u32,
-        epoch: u64,
-        late: Option<Duration>,
+        life: Life,
+    },
+    /// A deadline of a leader's ledger.
+    WakeLedger {
+        master: u32,
+        life: Life,
+        serial: u64,
+    },
+    /// A master of another program leaves.
+    ForeignLeaves {
+        number: i64,
     },
     /// A paused process goes on.
     Resumes {
         master: u32,
         life: Life,
     },
-    /// A write reaches the registry's store.
-    Store(Box<Writing>),
-    Persisted {
-        master: u32,
-        life: Life,
-        ticket: Ticket,
-        outcome: Result<(), PersistError>,
-    },
     /// An event stream of a scheduler is cut off, as seen from one end.
     StreamEnds {
         at: Node,
-        conn: ConnId,
+        conn: ConnectionId,
     },
     /// A scheduler's call got no answer.
     CallFails {
         framework: u32,
         life: Life,
-        req: ReqId,
+        req: RequestId,
     },
     /// An agent's disk has written what was handed to it up to here.
     Synced {
@@ -184,17 +191,17 @@ pub(crate) enum Message {
     ToMaster(Upid, Actor, ToMaster),
     ToAgent(Upid, ToAgent),
     Call {
-        req: ReqId,
-        conn: ConnId,
+        req: RequestId,
+        conn: Option<ConnectionId>,
         stream_id: Option<String>,
         call: Box<v1::scheduler::Call>,
     },
     Reply {
-        req: ReqId,
+        req: RequestId,
         reply: master_core::Reply,
     },
     Event {
-        conn: ConnId,
+        conn: ConnectionId,
         event: Box<v1::scheduler::Event>,
     },
 }

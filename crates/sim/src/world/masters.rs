@@ -2,9 +2,11 @@
 
 mod aside;
 mod noted;
+mod office;
 mod pause;
 
 pub(crate) use aside::Aside;
+pub(crate) use office::Office;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,7 +14,7 @@ use std::{
 };
 
 use allocator::SorterKind;
-use master_core::{Actor, Config, ConnId, Effect, Effects, Event, Input, Master, Reply, ReqId};
+use master_core::{Actor, Config, ConnectionId, Effect, Effects, Event, Input, Master, Reply, RequestId};
 use model::{AgentId, FrameworkId, TaskId};
 use proto::{
     link::{ToAgent, ToMaster},
@@ -44,11 +46,19 @@ pub(crate) struct MasterHost {
     leads: bool,
     wake: Option<Tick>,
     links: BTreeSet<u32>,
-    streams: BTreeMap<ConnId, Stream>,
-    callers: HashMap<ReqId, Caller>,
+    streams: BTreeMap<ConnectionId, Stream>,
+    callers: HashMap<RequestId, Caller>,
     effects: Effects,
     /// To the registry, asked for and not heard of again.
     pub writes: u32,
+    pub candidate: Option<Box<election::Candidate>>,
+    pub candidate_wake: Option<Tick>,
+    /// With the service of the elections.
+    pub session: Option<u64>,
+    /// While it leads.
+    pub office: Option<Box<Office>>,
+    /// Its loop has ended, and it leaves once all is stored.
+    pub resigns: bool,
     pause: pause::Pause,
 }
 
@@ -74,7 +84,7 @@ enum Caller {
     Scheduler {
         framework: u32,
         life: Life,
-        opens: Option<ConnId>,
+        opens: Option<ConnectionId>,
     },
     Operator,
 }
@@ -95,6 +105,11 @@ impl MasterHost {
             callers: HashMap::new(),
             effects: Effects::new(),
             writes: 0,
+            candidate: None,
+            candidate_wake: None,
+            session: None,
+            office: None,
+            resigns: false,
             pause: pause::Pause::default(),
         }
     }
@@ -111,8 +126,9 @@ impl MasterHost {
         }
     }
 
-    pub fn is_candidate(&self) -> bool {
-        self.is_up() && self.epoch == 0 && !self.deposed && !self.is_paused()
+    /// Whether it leads and its right to do so has run out.
+    fn has_run_out(&self, now: Tick) -> bool {
+        !self.deposed && self.office.as_ref().is_some_and(|office| office.lease <= self.clock.local(now))
     }
 }
 
@@ -140,23 +156,21 @@ impl World {
         host.epoch = 0;
         host.deposed = false;
         host.leads = false;
-        host.core = Core::Here(Box::new(Master::new(config, info, seed)));
+        host.core = Core::Here(Box::new(Master::new(config, info.clone(), seed)));
         self.say(|| format!("master {master} starts"));
+        self.stand_for_election(master, info, seed);
     }
 
     /// The process is no more, and so is its session; another may come.
     pub(crate) fn end_master(&mut self, master: u32, away: Duration) {
-        if self.end_process(master, away) && self.election.leader == Some(master) {
-            self.end_session(None);
-        }
+        self.end_process(master, away);
     }
 
-    /// Whether there was a process to end.
-    pub(crate) fn end_process(&mut self, master: u32, away: Duration) -> bool {
+    fn end_process(&mut self, master: u32, away: Duration) {
         self.call_leader_home();
         let host = &mut self.masters[master as usize];
         if !host.is_up() {
-            return false;
+            return;
         }
         host.core = Core::Down;
         host.life += 1;
@@ -166,6 +180,7 @@ impl World {
         host.links.clear();
         host.callers.clear();
         let streams = std::mem::take(&mut host.streams);
+        self.forget_candidate(master);
         self.say(|| format!("master {master} ends"));
         for (conn, stream) in streams {
             let at = self.now + self.draw_latency();
@@ -179,7 +194,6 @@ impl World {
         self.fail_calls_to(master);
         let away = away + Duration::from_millis(self.draws.faults.below(1_000));
         self.heap.put(self.now + away, Happening::Start(Node::Master(master)));
-        true
     }
 
     /// A peer finds that nobody listens any more, at once or when a partition ends.
@@ -200,23 +214,23 @@ impl World {
         &mut self,
         master: u32,
         from: Node,
-        req: ReqId,
-        conn: ConnId,
+        req: RequestId,
+        conn: Option<ConnectionId>,
         stream_id: Option<String>,
         call: Box<v1::scheduler::Call>,
     ) {
         let Node::Framework(framework) = from else { return };
         let life = self.life_of(from);
         let host = &mut self.masters[master as usize];
-        let opens = call.subscribe.is_some().then_some(conn);
+        let opens = conn.filter(|_| call.subscribe.is_some());
         host.callers.insert(req, Caller::Scheduler { framework, life, opens });
-        if call.subscribe.is_some() {
+        if let Some(conn) = opens {
             host.streams.insert(conn, Stream { framework, unread: 0, turn: 0 });
         }
         let kind = call.r#type().as_str_name();
-        self.step_master(master, Event::FromScheduler { req, conn, principal: None, stream_id, call });
+        self.step_master(master, Event::FromScheduler { req, conn: opens, principal: None, stream_id, call });
         let host = &self.masters[master as usize];
-        if self.watched.is_some() && host.callers.contains_key(&req) && !host.is_paused() {
+        if self.watched.is_some() && host.callers.contains_key(&req) && !host.is_paused() && !host.resigns {
             self.fact(Fact::Unanswered { what: format!("master {master} did not answer {kind}") });
         }
     }
@@ -235,7 +249,7 @@ impl World {
         }
     }
 
-    pub(crate) fn on_master_stream_end(&mut self, master: u32, conn: ConnId) {
+    pub(crate) fn on_master_stream_end(&mut self, master: u32, conn: ConnectionId) {
         // The stream may have been cut already; the core must be able to hear of it all the same.
         self.masters[master as usize].streams.remove(&conn);
         self.step_master(master, Event::Closed { conn });
@@ -244,7 +258,7 @@ impl World {
     /// Every stream between the two is cut.
     pub(crate) fn break_streams(&mut self, master: u32, framework: u32, at: Tick) {
         let streams = &self.masters[master as usize].streams;
-        let conns: Vec<ConnId> =
+        let conns: Vec<ConnectionId> =
             streams.iter().filter(|(_, stream)| stream.framework == framework).map(|(conn, _)| *conn).collect();
         for conn in conns {
             self.heap.put(at, Happening::StreamEnds { at: Node::Master(master), conn });
@@ -253,7 +267,7 @@ impl World {
     }
 
     /// A scheduler has read one event.
-    pub(crate) fn note_read(&mut self, master: u32, conn: ConnId) {
+    pub(crate) fn note_read(&mut self, master: u32, conn: ConnectionId) {
         if let Some(stream) = self.masters[master as usize].streams.get_mut(&conn) {
             stream.unread = stream.unread.saturating_sub(1);
         }
@@ -269,7 +283,17 @@ impl World {
 
     pub(crate) fn step_master(&mut self, master: u32, event: Event) {
         let host = &mut self.masters[master as usize];
+        if host.resigns {
+            return;
+        }
         let Some(event) = host.hear(event) else { return };
+        // Whoever acted now could do so beside another leader.
+        if host.has_run_out(self.now) {
+            let epoch = host.epoch;
+            self.say(|| format!("the right of master {master} to lead has run out"));
+            self.fact(Fact::Deposed { master, epoch });
+            return self.end_master(master, secs(self.scenario.faults.master_away_secs));
+        }
         if let Event::Persisted { .. } = event {
             host.writes = host.writes.saturating_sub(1);
         }
@@ -350,13 +374,11 @@ impl World {
                 let away = secs(self.scenario.faults.master_away_secs);
                 let host = &mut self.masters[master as usize];
                 let epoch = host.epoch;
-                if std::mem::replace(&mut host.deposed, true) {
-                    // Its session is over, or ends when it has handed over.
-                    self.end_process(master, away);
-                } else {
+                if !std::mem::replace(&mut host.deposed, true) {
                     self.fact(Fact::Deposed { master, epoch });
                     self.end_master(master, away);
                 }
+                // Whoever was told before ends by itself, once it has handed over, or a little later.
             }
         }
     }
@@ -384,7 +406,7 @@ impl World {
     }
 
     /// A scheduler that has not read what earlier steps said is cut off, and the core hears of it a little later.
-    fn master_to_scheduler(&mut self, master: u32, conn: ConnId, event: Box<v1::scheduler::Event>) {
+    fn master_to_scheduler(&mut self, master: u32, conn: ConnectionId, event: Box<v1::scheduler::Event>) {
         let outbox = self.scenario.network.outbox;
         let host = &mut self.masters[master as usize];
         let Some(stream) = host.streams.get_mut(&conn) else { return };
@@ -405,7 +427,7 @@ impl World {
         self.send(Node::Master(master), Node::Framework(framework), Message::Event { conn, event });
     }
 
-    fn master_replies(&mut self, master: u32, req: ReqId, reply: Reply) {
+    fn master_replies(&mut self, master: u32, req: RequestId, reply: Reply) {
         match self.masters[master as usize].callers.remove(&req) {
             // Nobody waits for a word that all is well.
             Some(Caller::Scheduler { .. }) if reply == Reply::Accepted && self.watched.is_none() => {}

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use master_core::{ConnId, Reply, ReqId};
+use master_core::{ConnectionId, Reply, RequestId};
 use model::{FrameworkId, OfferId, TaskId};
 use proto::v1::{
     self,
@@ -40,13 +40,13 @@ pub(crate) struct SchedulerHost {
     wake: Option<Tick>,
     /// It reads nothing until then; what comes waits.
     reads_from: Tick,
-    unread: VecDeque<(u32, ConnId, Box<Event>)>,
+    unread: VecDeque<(u32, ConnectionId, Box<Event>)>,
 }
 
 struct Stream {
-    conn: ConnId,
+    conn: ConnectionId,
     master: u32,
-    asked: ReqId,
+    asked: RequestId,
     stream_id: Option<String>,
 }
 
@@ -164,7 +164,7 @@ impl World {
             subscribe: Some(Box::new(subscribe)),
             ..Call::default()
         };
-        let message = Message::Call { req, conn, stream_id: None, call: Box::new(call) };
+        let message = Message::Call { req, conn: Some(conn), stream_id: None, call: Box::new(call) };
         self.send(Node::Framework(framework), Node::Master(master), message);
     }
 
@@ -175,7 +175,7 @@ impl World {
         self.arm_scheduler(framework);
     }
 
-    pub(crate) fn on_reply(&mut self, framework: u32, req: ReqId, reply: Reply) {
+    pub(crate) fn on_reply(&mut self, framework: u32, req: RequestId, reply: Reply) {
         let host = self.host(framework);
         if let Some(stream) = host.stream.as_mut().filter(|stream| stream.asked == req) {
             match reply {
@@ -194,7 +194,7 @@ impl World {
         self.retry_later(framework);
     }
 
-    pub(crate) fn on_call_failure(&mut self, framework: u32, life: Life, req: ReqId) {
+    pub(crate) fn on_call_failure(&mut self, framework: u32, life: Life, req: RequestId) {
         let host = self.host(framework);
         if host.life == life && host.stream.as_ref().is_some_and(|stream| stream.asked == req) {
             self.on_call_failed_subscribe(framework);
@@ -214,7 +214,7 @@ impl World {
         }
     }
 
-    pub(crate) fn on_scheduler_stream_end(&mut self, framework: u32, conn: ConnId) {
+    pub(crate) fn on_scheduler_stream_end(&mut self, framework: u32, conn: ConnectionId) {
         let host = self.host(framework);
         if host.up && host.stream.as_ref().is_some_and(|stream| stream.conn == conn) {
             self.say(|| format!("framework {framework} lost its stream {conn}"));
@@ -225,7 +225,7 @@ impl World {
         }
     }
 
-    pub(crate) fn on_scheduler_event(&mut self, framework: u32, master: u32, conn: ConnId, event: Box<Event>) {
+    pub(crate) fn on_scheduler_event(&mut self, framework: u32, master: u32, conn: ConnectionId, event: Box<Event>) {
         let now = self.now;
         let host = self.host(framework);
         if host.reads_from > now || !host.unread.is_empty() {
@@ -235,7 +235,7 @@ impl World {
         self.read(framework, master, conn, &event);
     }
 
-    fn read(&mut self, framework: u32, master: u32, conn: ConnId, event: &Event) {
+    fn read(&mut self, framework: u32, master: u32, conn: ConnectionId, event: &Event) {
         self.note_read(master, conn);
         let now = self.now;
         let host = self.host(framework);
@@ -335,7 +335,7 @@ impl World {
         for say in said {
             let host = self.host(framework);
             let Some(stream) = &host.stream else { return };
-            let (master, conn, stream_id) = (stream.master, stream.conn, stream.stream_id.clone());
+            let (master, stream_id) = (stream.master, stream.stream_id.clone());
             let id = host.id.as_ref().map(FrameworkId::to_proto);
             let (mut call, stream_id) = match say {
                 Say::Call(call) => (call, stream_id),
@@ -351,7 +351,7 @@ impl World {
             call.framework_id = id;
             self.note_said(framework, &call);
             let req = self.mint_req();
-            let message = Message::Call { req, conn, stream_id, call };
+            let message = Message::Call { req, conn: None, stream_id, call };
             self.send(Node::Framework(framework), Node::Master(master), message);
         }
         self.arm_scheduler(framework);

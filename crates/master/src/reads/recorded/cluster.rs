@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
-use master_core::{Actor, Config, Effect, Effects, Event, Input, Master, Reply, State};
+use master_core::{Actor, Config, ConnectionId, Effect, Effects, Event, Input, Master, Reply, RequestId, State};
 use proto::{internal, json, link::ToMaster, upid::Upid, v1};
 use serde_json::{Value, json};
 use stdx::{Tick, WallTime};
@@ -75,7 +75,7 @@ impl Cluster {
         for effect in effects {
             match effect {
                 Effect::Persist { ticket, .. } => self.step(Event::Persisted { ticket, outcome: Ok(()) }),
-                Effect::ToScheduler { conn, event } => self.tell(conn, &event),
+                Effect::ToScheduler { conn, event } => self.tell(conn.0, &event),
                 Effect::Reply { reply: Reply::Stream { stream_id }, .. } => {
                     let last = self.schedulers.values_mut().last().expect("who subscribes is there");
                     last.stream_id = stream_id;
@@ -113,7 +113,13 @@ impl Cluster {
         }
         self.req += 1;
         let call = Box::new(read(&call));
-        self.step(Event::FromScheduler { req: self.req, conn, principal: None, stream_id, call });
+        self.step(Event::FromScheduler {
+            req: RequestId(self.req),
+            conn: Some(ConnectionId(conn)),
+            principal: None,
+            stream_id,
+            call,
+        });
     }
 
     fn hear(&mut self, message: impl Into<ToMaster>) {
@@ -201,7 +207,7 @@ impl Cluster {
             "role": "solo"});
         self.launch(2, info, "solo", vec![task("c1", "sleep 1000")]);
         self.update(2, "c1", &["TASK_STARTING", "TASK_RUNNING"], None);
-        self.step(Event::Closed { conn: 2 });
+        self.step(Event::Closed { conn: ConnectionId(2) });
     }
 
     fn run_main(&mut self) {

@@ -19,8 +19,8 @@ impl World {
         let leads = core.view().is_leading();
         let looks = leads && steps.is_multiple_of(u64::from(every.max(1)));
         let broken = if looks { core.check_invariants().err() } else { None };
-        let settled = looks && host.writes == 0 && epoch == self.election.epoch;
-        if settled && *core.view().registry != self.store.registry {
+        let settled = looks && host.writes == 0 && epoch == self.service.epoch();
+        if settled && *core.view().registry != *self.service.registry() {
             let why = "what it takes for the registry is not what the store has".to_owned();
             self.fact(Fact::Broken { who: format!("master {master}"), why });
         }
@@ -43,8 +43,8 @@ impl World {
 
     /// Whether an agent that is told it is in stands in the registry. A former leader's agents may be gone from it.
     pub(super) fn note_let_in(&mut self, master: u32, id: AgentId) {
-        if self.masters[master as usize].epoch == self.election.epoch {
-            let recorded = self.store.registry.agents.contains_key(&id);
+        if self.watched.is_some() && self.masters[master as usize].epoch == self.service.epoch() {
+            let recorded = self.service.registry().agents.contains_key(&id);
             self.fact(Fact::LetIn { master, id, recorded });
         }
     }

@@ -14,6 +14,7 @@ pub(super) struct Pause {
     until: Option<Tick>,
     /// In the order in which it came.
     held: Vec<Event>,
+    held_as_candidate: Vec<election::Event>,
 }
 
 impl MasterHost {
@@ -33,6 +34,15 @@ impl MasterHost {
         }
         Some(event)
     }
+
+    /// The same for its candidate.
+    pub fn hear_as_candidate(&mut self, event: election::Event) -> Option<election::Event> {
+        if self.is_paused() {
+            self.pause.held_as_candidate.push(event);
+            return None;
+        }
+        Some(event)
+    }
 }
 
 impl World {
@@ -47,9 +57,7 @@ impl World {
         let life = host.life;
         self.say(|| format!("master {master} is paused for {time:?}"));
         self.heap.put(until, Happening::Resumes { master, life });
-        if self.election.leader == Some(master) {
-            self.end_session_of_the_silent(master, time);
-        }
+        self.fall_silent(master, time);
     }
 
     pub(crate) fn on_resumption(&mut self, master: u32, life: Life) {
@@ -58,7 +66,13 @@ impl World {
             return;
         }
         self.say(|| format!("master {master} goes on"));
-        let held = std::mem::take(&mut self.masters[master as usize].pause).held;
+        let Pause { held, held_as_candidate, .. } = std::mem::take(&mut self.masters[master as usize].pause);
+        // A candidate looks at its deadlines first, and so does a program before each step of its core.
+        for event in held_as_candidate {
+            if self.masters[master as usize].life == life {
+                self.step_candidate(master, event);
+            }
+        }
         for event in held {
             if self.masters[master as usize].life == life {
                 self.step_master(master, event);

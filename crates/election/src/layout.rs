@@ -15,8 +15,8 @@ use registry::{Change, DecodeError, Registry};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    StoreError,
     space::{Limits, Write},
-    store::StoreError,
 };
 
 pub const HEADER: &str = "_header";
