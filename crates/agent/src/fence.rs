@@ -2,6 +2,7 @@
 //! of its own; what the process before it left on older ones may come late, and must not count any more.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
@@ -10,33 +11,42 @@ use proto::upid::Upid;
 
 /// Copies share what they know.
 #[derive(Clone, Debug, Default)]
-pub struct Fence(Arc<Mutex<Option<Leader>>>);
+pub struct Fence(Arc<Mutex<VecDeque<Leader>>>);
 
+/// A process that was said to lead: the last one at its address.
 #[derive(Debug)]
 struct Leader {
     /// `MasterInfo.id`, which every process makes up anew.
     id: String,
-    upid: Upid,
+    host: Arc<str>,
+    port: u16,
+    /// When it was heard of first.
     since: Instant,
 }
 
+/// As many addresses of masters are remembered, those heard of last.
+const LEADERS: usize = 64;
+
 impl Fence {
-    /// Another process leads. It says nothing to an agent that has not registered with it, so this comes before
-    /// the core hears of it.
+    /// This process leads. One that leads for the first time says nothing to an agent that has not registered with it,
+    /// so this comes before the core hears of it.
     pub fn detected(&self, upid: &Upid, id: &str) {
-        let mut leader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if leader.as_ref().is_none_or(|leader| leader.id != id || leader.upid != *upid) {
-            *leader = Some(Leader { id: id.to_owned(), upid: upid.clone(), since: Instant::now() });
+        let mut leaders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = leaders.iter().position(|leader| leader.host == upid.host && leader.port == upid.port);
+        // A process that leads once more, with another one between, still has its old connections.
+        let former = known.and_then(|place| leaders.remove(place)).filter(|leader| leader.id == id);
+        let new = || Leader { id: id.to_owned(), host: upid.host.clone(), port: upid.port, since: Instant::now() };
+        leaders.push_back(former.unwrap_or_else(new));
+        if leaders.len() > LEADERS {
+            leaders.pop_front();
         }
     }
 
-    /// Whether a message on a connection from `connected` on is of a process that was at the leader's address before
-    /// it.
+    /// Whether a message on a connection from `connected` on is of a process that was at its address before one that
+    /// led there.
     pub fn shuts_out(&self, from: &Upid, connected: Instant) -> bool {
-        let leader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        leader.as_ref().is_some_and(|leader| {
-            leader.upid.host == from.host && leader.upid.port == from.port && connected < leader.since
-        })
+        let leaders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        leaders.iter().any(|leader| leader.host == from.host && leader.port == from.port && connected < leader.since)
     }
 }
 
@@ -58,6 +68,11 @@ mod tests {
         // Told once more of the same process, its connections go on.
         fence.detected(&upid("master", 5050), "a");
         assert!(!fence.shuts_out(&upid("master", 5050), new));
+        // Nor do they end because another one led meanwhile.
+        fence.detected(&upid("master", 5051), "b");
+        fence.detected(&upid("master", 5050), "a");
+        assert!(!fence.shuts_out(&upid("master", 5050), new));
+        assert!(fence.shuts_out(&upid("master", 5051), old));
         std::thread::sleep(std::time::Duration::from_millis(2));
         fence.detected(&upid("master", 5050), "b");
         assert!(fence.shuts_out(&upid("master", 5050), new));

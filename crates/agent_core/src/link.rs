@@ -25,6 +25,8 @@ pub(crate) struct Link {
     /// The upper bound of the next wait between attempts.
     pub backoff: Duration,
     pub register: Option<TimerKey>,
+    /// Registrations that nobody has answered.
+    pub unanswered: u32,
     /// Set while we prove who we are.
     pub authentication: Option<TimerKey>,
     pub authentication_backoff: Duration,
@@ -38,6 +40,7 @@ impl Link {
         Link {
             backoff: Duration::ZERO,
             register: None,
+            unanswered: 0,
             authentication: None,
             authentication_backoff: Duration::ZERO,
             ping: None,

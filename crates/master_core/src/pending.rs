@@ -137,19 +137,16 @@ impl Pending {
         self.writes.values().flat_map(|(operations, _)| operations)
     }
 
-    /// What an agent said that waits to be let in again.
+    /// What an agent said that waits to be let in again, and from where.
     pub(crate) fn find_reregistration(
         &mut self,
-        peer: &Upid,
         id: &AgentId,
-    ) -> Option<&mut internal::ReregisterSlaveMessage> {
+    ) -> Option<(&mut Upid, &mut internal::ReregisterSlaveMessage)> {
         if !self.reregistering.contains(id) {
             return None;
         }
         self.writes.values_mut().find_map(|(_, then)| match then {
-            Continuation::Reregister { from, agent, message, .. } if from == peer && agent == id => {
-                Some(&mut **message)
-            }
+            Continuation::Reregister { from, agent, message, .. } if agent == id => Some((from, &mut **message)),
             _ => None,
         })
     }

@@ -112,6 +112,8 @@ pub struct Faults {
     /// A master of another program joins where ours meet, and leaves again.
     pub foreign_every: f64,
     pub foreign_secs: f64,
+    /// Two agents come back at each other's addresses.
+    pub swap_every: f64,
     pub disk_slow: f64,
     pub disk_fail: f64,
     pub launch_fail: f64,
@@ -152,6 +154,8 @@ pub struct Tuning {
     pub executor_reregister_secs: f64,
     /// How long a master waits for a write to the registry.
     pub store_timeout_secs: f64,
+    /// Agents must prove who they are.
+    pub authenticate: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -256,6 +260,7 @@ impl Default for Tuning {
             backoff_secs: 1.0,
             executor_reregister_secs: 2.0,
             store_timeout_secs: 20.0,
+            authenticate: false,
         }
     }
 }

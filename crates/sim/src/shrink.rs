@@ -69,6 +69,8 @@ fn candidates(scenario: &Scenario) -> Vec<(String, Scenario)> {
         ("without pauses".into(), |s| s.faults.pause_every = 0.0),
         ("without handing over".into(), |s| s.faults.hand_over_every = 0.0),
         ("without foreign masters".into(), |s| s.faults.foreign_every = 0.0),
+        ("without swapped addresses".into(), |s| s.faults.swap_every = 0.0),
+        ("without authentication".into(), |s| s.tuning.authenticate = false),
         ("with good disks".into(), |s| {
             s.faults.disk_slow = 0.0;
             s.faults.disk_fail = 0.0;

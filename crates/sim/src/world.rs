@@ -3,7 +3,9 @@
 //! their `machine`, `executor`, `schedulers`, `operators`, `faults`. What must hold is `checks`', what a run is
 //! `scenario`'s.
 
+pub(crate) mod addresses;
 pub(crate) mod agents;
+mod authentication;
 pub(crate) mod clock;
 mod driver;
 pub(crate) mod election;
@@ -25,6 +27,7 @@ use model::{FrameworkId, TaskId};
 use stdx::{Rng, Tick};
 
 use crate::{observation::Fact, scenario::Scenario, trace::Trace};
+use addresses::Addresses;
 use agents::AgentHost;
 pub use agents::Look;
 use election::Election;
@@ -60,6 +63,7 @@ pub struct World {
     /// The leader's core, while nobody looks at it.
     pub(crate) aside: Option<masters::Aside>,
     pub(crate) agents: Vec<AgentHost>,
+    pub(crate) addresses: Addresses,
     pub(crate) schedulers: Vec<SchedulerHost>,
     pub(crate) operator: Operator,
     pub(crate) faults: Faults,
@@ -106,6 +110,7 @@ impl World {
             masters: Vec::new(),
             aside: None,
             agents: Vec::new(),
+            addresses: Addresses::new(scenario.all_agents()),
             schedulers: Vec::new(),
             operator: Operator::default(),
             faults: Faults::default(),
@@ -136,7 +141,7 @@ impl World {
         for agent in 0..self.scenario.all_agents() {
             let clock = self.draw_clock();
             let full = agent < self.scenario.agents;
-            self.agents.push(AgentHost::new(agent, clock, full));
+            self.agents.push(AgentHost::new(self.addresses.of_agent(agent), clock, full));
             let spread = Duration::from_millis(self.draws.machines.below(5_000));
             self.heap.put(Tick::ZERO + spread, Happening::Start(Node::Agent(agent)));
         }
@@ -182,8 +187,9 @@ impl World {
             Happening::Detect { node, life, leader, epoch } => self.on_detection(node, life, leader, epoch),
             Happening::Deposed { master, life } => self.on_deposed(master, life),
             Happening::SessionExpires { session, late } => self.on_expiry(session, late),
-            Happening::Asked(asked) => self.on_asked(*asked),
-            Happening::Told(told) => self.on_told(*told),
+            Happening::Asked { session } => self.on_asked(session),
+            Happening::Told { session } => self.on_told(session),
+            Happening::HeardOut { master, life, agent, peer } => self.on_heard_out(master, life, agent, peer),
             Happening::WakeCandidate { master, life } => self.wake_candidate(master, life),
             Happening::WakeLedger { master, life, serial } => self.wake_ledger(master, life, serial),
             Happening::ForeignLeaves { number } => self.on_foreign_leaving(number),

@@ -14,6 +14,10 @@ use model::AgentId;
 use proto::{internal, v1};
 use std::{sync::Arc, time::Duration};
 
+/// After so many registrations that nobody answered, who must prove who it is does so once more. A master that hears
+/// late of a link that broke long ago forgets a newer proof with it, and says nothing to who has none.
+const ATTEMPTS_ON_ONE_PROOF: u32 = 4;
+
 impl Agent {
     /// Begins anew to register with the detected master.
     pub(crate) fn start_registration(&mut self, out: &mut Effects) {
@@ -34,6 +38,7 @@ impl Agent {
 
     pub(crate) fn begin_registration(&mut self) {
         self.link.backoff = self.config.registration_backoff_factor;
+        self.link.unanswered = 0;
         self.arm_registration();
     }
 
@@ -52,6 +57,11 @@ impl Agent {
         let Some(peer) = self.state.master.clone() else { return };
         // A broken link is made anew with every attempt.
         out.push(Effect::Link { peer });
+        if self.config.authenticate && self.link.unanswered >= ATTEMPTS_ON_ONE_PROOF {
+            tracing::warn!("the master does not answer; proving once more who we are");
+            return self.start_authentication(out);
+        }
+        self.link.unanswered += 1;
         if self.state.agent_id.is_some() {
             let message = self.reregistration();
             self.to_master(message, out);

@@ -365,6 +365,10 @@ impl Candidate {
         match reigning.on_beat_answer(number, answer, &mut self.questions, out) {
             None => self.phase = Phase::TakesOver(Step::Begins(inherited, reigning)),
             Some(Err(error)) => return Err(error.into()),
+            // This process was stopped meanwhile, say: by now another one may lead.
+            Some(Ok(())) if reigning.lease() <= now => {
+                return Err(End::Lost("the answer to the first heartbeat came too late".into()));
+            }
             Some(Ok(())) => {
                 let Inherited { taken, registry, ledger } = *inherited;
                 tracing::info!(epoch = taken.epoch, "elected");

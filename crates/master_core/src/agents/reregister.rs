@@ -27,7 +27,7 @@ impl Master {
             return;
         };
         if self.pending.is_in_transition(&id) {
-            self.renew_reregistration(&from, &id, message);
+            self.renew_reregistration(from, &id, message);
             return;
         }
         if self.state.registry.gone.contains_key(&id) {
@@ -86,13 +86,18 @@ impl Master {
         self.persist(vec![operation], Continuation::Reregister { from, agent: id, message, was }, step);
     }
 
-    /// An agent that waits to be let in says anew what it runs: it may have restarted meanwhile.
-    fn renew_reregistration(&mut self, from: &Upid, id: &AgentId, mut message: Box<ReregisterSlaveMessage>) {
+    /// An agent that waits to be let in says anew what it runs: it may have restarted meanwhile, at another address, too.
+    /// If it counted as being at the former one, and another agent is there by now, neither would be heard any more.
+    fn renew_reregistration(&mut self, from: Upid, id: &AgentId, mut message: Box<ReregisterSlaveMessage>) {
         upgrade(&mut message);
-        let waiting = self.pending.find_reregistration(from, id);
-        if let Some(waiting) = waiting.filter(|waiting| waiting.agent == message.agent)
+        // One whose row stands keeps its host, see `on_reregister`.
+        let bound = self.state.agents.get(id).map(|agent| agent.pid.host.clone());
+        let Some((waits_at, waiting)) = self.pending.find_reregistration(id) else { return };
+        if waiting.agent == message.agent
+            && bound.is_none_or(|host| host == from.host)
             && model::parse::registration::reregister(&message).is_ok()
         {
+            *waits_at = from;
             *waiting = *message;
         }
     }

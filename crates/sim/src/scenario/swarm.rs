@@ -34,6 +34,8 @@ impl Scenario {
             frameworks: Vec::new(),
             ..Scenario::default()
         };
+        // Light agents prove nothing.
+        scenario.tuning.authenticate &= scenario.light_agents == 0;
         let mut of_frameworks = rng.fork("frameworks");
         scenario.frameworks = (0..frameworks).map(|_| framework(&mut of_frameworks, &scenario)).collect();
         if rng.below(3) == 0 {
@@ -115,6 +117,7 @@ fn faults(rng: &mut Rng) -> Faults {
         hand_over_every: maybe(rng, 80.0),
         foreign_every: maybe(rng, 200.0),
         foreign_secs: *pick(rng, &[5.0, 30.0]),
+        swap_every: maybe(rng, 60.0),
     }
 }
 
@@ -170,6 +173,7 @@ fn tuning(rng: &mut Rng) -> Tuning {
         backoff_secs: *pick(rng, &[0.1, 1.0]),
         executor_reregister_secs: *pick(rng, &[0.5, 2.0, 10.0]),
         store_timeout_secs: *pick(rng, &[3.0, 20.0]),
+        authenticate: rng.below(3) == 0,
     }
 }
 

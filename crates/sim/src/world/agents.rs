@@ -18,7 +18,7 @@ use super::{
     happening::{Happening, Life, Message, Node},
     light::Light,
     machine::Machine,
-    network::{agent_upid, host_of, master_upid, node_at},
+    network::{host_of, master_upid},
 };
 use crate::{
     observation::Fact,
@@ -27,7 +27,7 @@ use crate::{
 
 pub(crate) struct AgentHost {
     pub life: Life,
-    upid: Upid,
+    pub upid: Upid,
     pub core: Core,
     pub clock: Clock,
     /// The master whose link it keeps.
@@ -64,19 +64,9 @@ pub(crate) enum Core {
 }
 
 impl AgentHost {
-    pub fn new(agent: u32, clock: Clock, full: bool) -> AgentHost {
+    pub fn new(upid: Upid, clock: Clock, full: bool) -> AgentHost {
         let machine = full.then(Box::default);
-        AgentHost {
-            life: 0,
-            upid: agent_upid(agent),
-            core: Core::Down,
-            clock,
-            link: None,
-            epoch: 0,
-            leader: None,
-            wake: None,
-            machine,
-        }
+        AgentHost { life: 0, upid, core: Core::Down, clock, link: None, epoch: 0, leader: None, wake: None, machine }
     }
 
     /// Whether a message is of a process that was at the leader's address before it.
@@ -103,7 +93,7 @@ impl World {
             return;
         }
         let seed = self.draws.seeds.next_u64();
-        let mut config = config(&self.scenario, agent);
+        let mut config = config(&self.scenario, agent, self.agents[index].upid.clone());
         if let Some(look) = self.looks.get(index) {
             look.put_on(&mut config.info);
         }
@@ -158,7 +148,7 @@ impl World {
             _ => return,
         };
         let Some(framework) = framework.as_ref().map(FrameworkId::from) else { return };
-        let Some(Node::Master(master)) = node_at(from) else { return };
+        let Some(Node::Master(master)) = self.node_at(from) else { return };
         let Some(state) = self.masters[master as usize].core().map(|core| core.view().clone()) else { return };
         for task in tasks.into_iter().filter(|task| state.find_task(&framework, task).is_none()) {
             self.late.insert((framework.clone(), task.clone()));
@@ -236,21 +226,22 @@ impl World {
         match effect {
             Effect::ToMaster { to, message } => self.agent_to_master(agent, &to, message),
             Effect::Link { peer } => {
-                let Some(node @ Node::Master(master)) = node_at(&peer) else { return };
+                let Some(node @ Node::Master(master)) = self.node_at(&peer) else { return };
                 self.agents[agent as usize].link = Some(master);
                 if !self.is_up(node) {
                     self.break_link_to_dead(Node::Agent(agent), node);
                 }
             }
-            Effect::Unlink { peer } if node_at(&peer).is_none() => {}
+            Effect::Unlink { peer } if self.node_at(&peer).is_none() => {}
             Effect::Unlink { .. } => self.agents[agent as usize].link = None,
+            Effect::Authenticate { master } => self.agent_proves_itself(agent, &master),
             Effect::Exit { code, why } => self.on_agent_exit(agent, code, &why),
             local => self.carry_out_on_machine(agent, local),
         }
     }
 
     fn agent_to_master(&mut self, agent: u32, to: &Upid, message: ToMaster) {
-        let Some(node) = node_at(to) else { return };
+        let Some(node) = self.node_at(to) else { return };
         if self.watched.is_some()
             && let ToMaster::StatusUpdate(said) = &message
         {
@@ -293,7 +284,7 @@ fn pool_of(scenario: &Scenario, agent: u32) -> Option<v1::Attribute> {
     })
 }
 
-fn config(scenario: &Scenario, agent: u32) -> Config {
+fn config(scenario: &Scenario, agent: u32, upid: Upid) -> Config {
     let scalar = |name: &str, value: f64| v1::Resource {
         name: name.to_owned(),
         r#type: v1::value::Type::Scalar as i32,
@@ -310,9 +301,10 @@ fn config(scenario: &Scenario, agent: u32) -> Config {
         attributes: pool_of(scenario, agent).into_iter().collect(),
         ..Default::default()
     };
-    let mut config = Config::new(agent_upid(agent), info, "/srv/agent");
+    let mut config = Config::new(upid, info, "/srv/agent");
     config.registration_backoff_factor = secs(scenario.tuning.backoff_secs);
     config.executor_reregistration_timeout = secs(scenario.tuning.executor_reregister_secs);
     config.recover = Recover::Reconnect;
+    config.authenticate = scenario.tuning.authenticate;
     config
 }

@@ -60,7 +60,7 @@ impl World {
             Said::Answer(Whom::Candidate(number), answer) => {
                 self.step_candidate(master, Event::Answer { number, answer });
             }
-            Said::Answer(Whom::Ledger(serial), answer) => self.on_ledger_answer(master, serial, answer),
+            Said::Answer(Whom::Ledger { serial, .. }, answer) => self.on_ledger_answer(master, serial, answer),
             Said::News(entries) => self.step_candidate(master, Event::News(entries)),
             Said::MembersChanged => self.step_candidate(master, Event::MembersChanged),
             Said::Ended(why) => self.step_candidate(master, Event::Ended(why)),

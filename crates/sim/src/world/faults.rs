@@ -38,9 +38,10 @@ pub(crate) enum Fault {
     Pause,
     HandOver,
     ForeignMaster,
+    SwapAddresses,
 }
 
-const ALL: [Fault; 18] = [
+const ALL: [Fault; 19] = [
     Fault::Partition,
     Fault::OneWay,
     Fault::BreakLink,
@@ -59,6 +60,7 @@ const ALL: [Fault; 18] = [
     Fault::Pause,
     Fault::HandOver,
     Fault::ForeignMaster,
+    Fault::SwapAddresses,
 ];
 
 impl Fault {
@@ -83,6 +85,7 @@ impl Fault {
             Fault::Pause => faults.pause_every,
             Fault::HandOver => faults.hand_over_every,
             Fault::ForeignMaster => faults.foreign_every,
+            Fault::SwapAddresses => faults.swap_every,
         }
     }
 }
@@ -186,6 +189,7 @@ impl World {
                 self.pause_master(master, time);
             }
             Fault::HandOver => self.hand_over(),
+            Fault::SwapAddresses => self.swap_addresses(),
             Fault::ForeignMaster => {
                 let time = self.draw_away(self.scenario.faults.foreign_secs);
                 self.bring_foreign_master(time);
@@ -202,7 +206,7 @@ impl World {
         }
     }
 
-    fn draw_agent(&mut self) -> u32 {
+    pub(super) fn draw_agent(&mut self) -> u32 {
         self.draws.faults.below(self.agents.len() as u64) as u32
     }
 

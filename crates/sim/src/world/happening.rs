@@ -11,10 +11,7 @@ use proto::{
     v1,
 };
 
-use super::{
-    faults::Fault,
-    service::{Asked, Told},
-};
+use super::faults::Fault;
 
 /// A process on the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,10 +51,21 @@ pub(crate) enum Happening {
         session: u64,
         late: Duration,
     },
-    /// A question reaches the service.
-    Asked(Box<Asked>),
-    /// A word of the service reaches a master.
-    Told(Box<Told>),
+    /// The next question of a session reaches the service.
+    Asked {
+        session: u64,
+    },
+    /// The next word of the service reaches a master.
+    Told {
+        session: u64,
+    },
+    /// A master has heard out an agent that proves who it is.
+    HeardOut {
+        master: u32,
+        life: Life,
+        agent: u32,
+        peer: Upid,
+    },
     /// A deadline of a master's candidate.
     WakeCandidate {
         master: u32,
@@ -190,6 +198,10 @@ pub(crate) enum Message {
     /// With the sender and the actor it goes to.
     ToMaster(Upid, Actor, ToMaster),
     ToAgent(Upid, ToAgent),
+    /// An agent wants to prove who it is.
+    Prove(Upid),
+    /// How that went, says the master at this address.
+    Proof(Upid, bool),
     Call {
         req: RequestId,
         conn: Option<ConnectionId>,
@@ -211,6 +223,8 @@ impl Message {
         match self {
             Message::ToMaster(_, _, message) => message.name(),
             Message::ToAgent(_, message) => message.name(),
+            Message::Prove(_) => "prove",
+            Message::Proof(..) => "proof",
             Message::Call { call, .. } => call.r#type().as_str_name(),
             Message::Reply { .. } => "reply",
             Message::Event { event, .. } => event.r#type().as_str_name(),
@@ -237,7 +251,7 @@ impl Message {
                 Message::Call { req, conn, stream_id, call: Box::new(again(&*call)) }
             }
             Message::Event { conn, event } => Message::Event { conn, event: Box::new(again(&*event)) },
-            Message::Reply { .. } => self,
+            Message::Reply { .. } | Message::Prove(_) | Message::Proof(..) => self,
         }
     }
 }

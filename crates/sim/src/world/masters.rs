@@ -9,7 +9,7 @@ pub(crate) use aside::Aside;
 pub(crate) use office::Office;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     time::Duration,
 };
 
@@ -27,7 +27,7 @@ use super::{
     World,
     clock::Clock,
     happening::{Happening, Life, Message, Node},
-    network::{agent_upid, host_of, master_upid, node_at},
+    network::{host_of, master_upid},
 };
 use crate::{
     observation::Fact,
@@ -45,7 +45,8 @@ pub(crate) struct MasterHost {
     pub deposed: bool,
     leads: bool,
     wake: Option<Tick>,
-    links: BTreeSet<u32>,
+    /// By the address that was asked for, the agent that was there.
+    links: BTreeMap<Upid, u32>,
     streams: BTreeMap<ConnectionId, Stream>,
     callers: HashMap<RequestId, Caller>,
     effects: Effects,
@@ -100,7 +101,7 @@ impl MasterHost {
             deposed: false,
             leads: false,
             wake: None,
-            links: BTreeSet::new(),
+            links: BTreeMap::new(),
             streams: BTreeMap::new(),
             callers: HashMap::new(),
             effects: Effects::new(),
@@ -243,9 +244,13 @@ impl World {
 
     pub(crate) fn on_master_lost_agent(&mut self, master: u32, life: Life, agent: u32) {
         let host = &mut self.masters[master as usize];
-        if host.life == life && host.links.remove(&agent) {
-            self.say(|| format!("master {master} lost its link to agent {agent}"));
-            self.step_master(master, Event::Exited { peer: agent_upid(agent) });
+        if host.life != life {
+            return;
+        }
+        let broken: Vec<Upid> = host.links.extract_if(.., |_, peer| *peer == agent).map(|(upid, _)| upid).collect();
+        for peer in broken {
+            self.say(|| format!("master {master} lost its link to agent {agent} at {peer}"));
+            self.step_master(master, Event::Exited { peer });
         }
     }
 
@@ -339,17 +344,15 @@ impl World {
                 self.master_to_agent(master, from_actor, &to, message);
             }
             Effect::Link { peer } => {
-                if let Some(Node::Agent(agent)) = node_at(&peer) {
-                    self.masters[master as usize].links.insert(agent);
+                if let Some(Node::Agent(agent)) = self.node_at(&peer) {
+                    self.masters[master as usize].links.insert(peer, agent);
                     if !self.is_up(Node::Agent(agent)) {
                         self.break_link_to_dead(Node::Master(master), Node::Agent(agent));
                     }
                 }
             }
             Effect::Unlink { peer } => {
-                if let Some(Node::Agent(agent)) = node_at(&peer) {
-                    self.masters[master as usize].links.remove(&agent);
-                }
+                self.masters[master as usize].links.remove(&peer);
             }
             Effect::ToScheduler { conn, event } => {
                 self.spoke(master, deposed, "an event to a scheduler");
@@ -384,7 +387,7 @@ impl World {
     }
 
     fn master_to_agent(&mut self, master: u32, from_actor: Actor, to: &Upid, message: ToAgent) {
-        let Some(node @ Node::Agent(agent)) = node_at(to) else { return };
+        let Some(node @ Node::Agent(agent)) = self.node_at(to) else { return };
         match &message {
             _ if self.watched.is_none() => {}
             ToAgent::StatusUpdateAcknowledgement(ack) => {
@@ -464,6 +467,7 @@ fn config(scenario: &Scenario) -> Config {
         agent_removal_rate_limit: (tuning.removals_per_minute > 0)
             .then_some((tuning.removals_per_minute, Duration::from_secs(60))),
         registry_gc_interval: secs(tuning.registry_gc_secs),
+        authenticate_agents: tuning.authenticate,
         registry_max_agent_count: tuning.registry_max_agents as usize,
         max_completed_frameworks: tuning.history as usize,
         max_completed_tasks_per_framework: tuning.history as usize,

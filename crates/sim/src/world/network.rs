@@ -115,24 +115,6 @@ pub(crate) fn master_upid(master: u32) -> Upid {
     Upid::new("master", host_of(Node::Master(master)), 5050)
 }
 
-pub(crate) fn agent_upid(agent: u32) -> Upid {
-    Upid::new("slave(1)", host_of(Node::Agent(agent)), 5051)
-}
-
-/// Which node listens at an address.
-pub(crate) fn node_at(peer: &Upid) -> Option<Node> {
-    let mut parts = [0u32; 4];
-    let mut texts = peer.host.split('.');
-    for part in &mut parts {
-        *part = texts.next()?.parse().ok()?;
-    }
-    match parts {
-        [10, 0, 0, n] if n > 0 => Some(Node::Master(n - 1)),
-        [10, a, b, c] if a >= 128 => Some(Node::Agent((a - 128) << 16 | b << 8 | c)),
-        _ => None,
-    }
-}
-
 impl World {
     /// How long the next message takes.
     pub(crate) fn draw_latency(&mut self) -> Duration {
@@ -231,6 +213,12 @@ impl World {
                 self.call_master(master, from, req, conn, stream_id, call);
             }
             (Node::Agent(agent), Message::ToAgent(sender, message)) => self.tell_agent(agent, sender, message),
+            (Node::Master(master), Message::Prove(peer)) => {
+                if let Node::Agent(agent) = from {
+                    self.hear_out(master, agent, peer);
+                }
+            }
+            (Node::Agent(agent), Message::Proof(master, taken)) => self.hear_proof(agent, master, taken),
             (Node::Framework(framework), Message::Reply { req, reply }) => self.on_reply(framework, req, reply),
             (Node::Framework(framework), Message::Event { conn, event }) => {
                 let Node::Master(master) = from else { return };
@@ -287,6 +275,6 @@ fn describe(message: &Message) -> String {
         },
         Message::Call { req, .. } => format!("{name} as request {req}"),
         Message::Reply { req, reply } => format!("{name} {reply:?} to {req}"),
-        Message::ToMaster(..) => name.to_owned(),
+        Message::ToMaster(..) | Message::Prove(_) | Message::Proof(..) => name.to_owned(),
     }
 }

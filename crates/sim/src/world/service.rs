@@ -2,7 +2,10 @@
 //! news in order. It answers what `election` asks, sometimes slowly; now and then an answer is lost, it has no quorum,
 //! no room, or one master does not reach it, and a session that was silent for too long is over.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use election::{
@@ -52,9 +55,11 @@ struct Session {
     follows: bool,
     watches: bool,
     over: bool,
-    /// What is said on one session stays in order.
-    last_in: Tick,
-    last_out: Tick,
+    /// What is on its way, in order: each `Happening::Asked` and `Happening::Told` is the next one's arrival.
+    asked: VecDeque<(Whom, Ask)>,
+    told: VecDeque<Said>,
+    last_asked: Tick,
+    last_told: Tick,
 }
 
 struct Seat {
@@ -68,20 +73,11 @@ struct Seat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Whom {
     Candidate(u64),
-    Ledger(u64),
-}
-
-/// A question on its way.
-pub(crate) struct Asked {
-    session: u64,
-    whom: Whom,
-    ask: Ask,
-}
-
-/// A word of the service on its way.
-pub(crate) struct Told {
-    session: u64,
-    pub said: Said,
+    /// Of the reign in this epoch.
+    Ledger {
+        serial: u64,
+        epoch: u64,
+    },
 }
 
 pub(crate) enum Said {
@@ -236,8 +232,17 @@ impl World {
     pub(crate) fn connect_to_service(&mut self, master: u32) {
         self.service.counted += 1;
         let (session, life) = (self.service.counted, self.masters[master as usize].life);
-        let (now, off) = (self.now, false);
-        let row = Session { master, life, follows: off, watches: off, over: off, last_in: now, last_out: now };
+        let row = Session {
+            master,
+            life,
+            follows: false,
+            watches: false,
+            over: false,
+            asked: VecDeque::new(),
+            told: VecDeque::new(),
+            last_asked: self.now,
+            last_told: self.now,
+        };
         self.service.sessions.insert(session, row);
         self.masters[master as usize].session = Some(session);
         self.tell_session(session, Said::Connected, Duration::ZERO);
@@ -340,45 +345,51 @@ impl World {
             wait = secs(self.draws.store.unit() * self.scenario.faults.store_slow_secs);
         }
         let mut at = self.arrival(master, wait);
-        if let Some(row) = self.service.sessions.get_mut(&session) {
-            at = at.max(row.last_in);
-            row.last_in = at;
-        }
-        self.heap.put(at, Happening::Asked(Box::new(Asked { session, whom, ask })));
+        let Some(row) = self.service.sessions.get_mut(&session) else { return };
+        at = at.max(row.last_asked);
+        row.last_asked = at;
+        row.asked.push_back((whom, ask));
+        self.heap.put(at, Happening::Asked { session });
     }
 
     fn tell_session(&mut self, session: u64, said: Said, after: Duration) {
         let Some(master) = self.service.sessions.get(&session).map(|row| row.master) else { return };
         let mut at = self.arrival(master, after);
-        if let Some(row) = self.service.sessions.get_mut(&session) {
-            at = at.max(row.last_out);
-            row.last_out = at;
-        }
-        self.heap.put(at, Happening::Told(Box::new(Told { session, said })));
+        let Some(row) = self.service.sessions.get_mut(&session) else { return };
+        at = at.max(row.last_told);
+        row.last_told = at;
+        row.told.push_back(said);
+        self.heap.put(at, Happening::Told { session });
     }
 
-    pub(crate) fn on_told(&mut self, told: Told) {
-        let Some(row) = self.service.sessions.get(&told.session) else { return };
+    /// The next word of the service arrives.
+    pub(crate) fn on_told(&mut self, session: u64) {
+        let Some(row) = self.service.sessions.get_mut(&session) else { return };
         let (master, life) = (row.master, row.life);
         let host = &self.masters[master as usize];
-        if host.life != life || host.session != Some(told.session) {
+        if host.life != life || host.session != Some(session) {
             return;
         }
         if let Some(until) = self.service_silent_until(Node::Master(master)) {
-            self.heap.put(until, Happening::Told(Box::new(told)));
+            self.heap.put(until, Happening::Told { session });
             return;
         }
-        self.hear_service(master, told.said);
+        let said = self.service.sessions.get_mut(&session).and_then(|row| row.told.pop_front());
+        if let Some(said) = said {
+            self.hear_service(master, said);
+        }
     }
 
-    pub(crate) fn on_asked(&mut self, asked: Asked) {
-        let Some(row) = self.service.sessions.get(&asked.session) else { return };
+    /// The next question arrives.
+    pub(crate) fn on_asked(&mut self, session: u64) {
+        let Some(row) = self.service.sessions.get(&session) else { return };
         let (master, over) = (row.master, row.over);
         if let Some(until) = self.service_silent_until(Node::Master(master)) {
-            self.heap.put(until, Happening::Asked(Box::new(asked)));
+            self.heap.put(until, Happening::Asked { session });
             return;
         }
-        let Asked { session, whom, ask } = asked;
+        let asked = self.service.sessions.get_mut(&session).and_then(|row| row.asked.pop_front());
+        let Some((whom, ask)) = asked else { return };
         let answer = match over {
             true => refusal(&ask, SpaceError::Ended("expired".into())),
             false => self.answer(session, whom, ask),
@@ -441,9 +452,8 @@ impl World {
             return Err(SpaceError::Failed("no space left on device".into()));
         }
         let entries = self.service.transact(guards, writes)?;
-        if let (Whom::Ledger(_), Some(row)) = (whom, self.service.sessions.get(&session)) {
+        if let (Whom::Ledger { epoch, .. }, Some(row)) = (whom, self.service.sessions.get(&session)) {
             let (master, current) = (row.master, self.service.epoch());
-            let epoch = self.masters[master as usize].epoch;
             self.fact(Fact::Stored { master, epoch, current });
         }
         let versions = entries.iter().map(|(_, stored)| stored.as_ref().map_or(0, |stored| stored.version)).collect();

@@ -86,7 +86,8 @@ impl World {
         let at = host.clock.moment(until).max(self.now).max(self.heap.now());
         self.heap.put(at, Happening::WakeLedger { master, life, serial });
         if let Some(ask) = ask {
-            self.ask_service(master, Whom::Ledger(serial), ask);
+            let epoch = self.masters[master as usize].epoch;
+            self.ask_service(master, Whom::Ledger { serial, epoch }, ask);
         }
     }
 
