@@ -14,7 +14,7 @@ use proto::{
     v1::{self, scheduler::call::Type},
 };
 
-use crate::{Event, Master, Step, counters::Counter, effect::Effect, state::Phase};
+use crate::{Event, Master, Step, agents::membership::shutdown, counters::Counter, effect::Effect, state::Phase};
 
 #[derive(Debug, Default)]
 pub(crate) struct Authentication {
@@ -92,11 +92,14 @@ impl Master {
     }
 
     /// Whether this agent may register. One that may not hears nothing: it tries again.
-    pub(crate) fn is_agent_authentic(&mut self, from: &Upid) -> bool {
+    pub(crate) fn is_agent_authentic(&mut self, from: &Upid, step: &mut Step<'_>) -> bool {
         let may = !self.config.authenticate_agents || self.authentication.principal(from).is_some();
         if !may {
             tracing::warn!(%from, "refusing the registration of an agent that is not authenticated");
             self.state.counters.add(Counter::DroppedMessages);
+            if stdx::bug!("unproved_agents_ended") {
+                step.send(from, shutdown("Agent is not authenticated"));
+            }
         }
         may
     }

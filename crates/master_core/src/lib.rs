@@ -42,10 +42,10 @@ pub use state::State;
 pub use stopwatch::{Lap, Stopwatch};
 pub use tables::roles::Role;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use allocator::Allocator;
-use model::{AgentId, FrameworkId};
+use model::{AgentId, FrameworkId, TaskId};
 use proto::{link::ToMaster, upid::Upid, v1};
 use stdx::{Rng, Tick, WallTime};
 
@@ -71,6 +71,8 @@ pub struct Master {
     authentication: authentication::Authentication,
     early: early::Early,
     removals: agents::unreachable::Removals,
+    /// Kills of tasks on agents that are unreachable: should the agent return, it hears of them.
+    absent_kills: BTreeMap<AgentId, BTreeSet<(FrameworkId, TaskId)>>,
     stopwatch: Option<Stopwatch>,
 }
 
@@ -118,6 +120,7 @@ impl Master {
             authentication: Default::default(),
             early: early::Early::default(),
             removals: agents::unreachable::Removals::default(),
+            absent_kills: BTreeMap::new(),
             stopwatch: None,
             config,
         }
@@ -197,7 +200,7 @@ impl Master {
             return;
         }
         match message {
-            ToMaster::RegisterSlave(_) | ToMaster::ReregisterSlave(_) if !self.is_agent_authentic(&from) => {}
+            ToMaster::RegisterSlave(_) | ToMaster::ReregisterSlave(_) if !self.is_agent_authentic(&from, step) => {}
             ToMaster::RegisterSlave(m) => self.on_register(from, m, step),
             ToMaster::ReregisterSlave(m) => self.on_reregister(from, m, step),
             ToMaster::UnregisterSlave(m) => self.on_unregister(&from, &m, step),

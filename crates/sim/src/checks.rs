@@ -5,6 +5,7 @@ mod acknowledgements;
 mod answers;
 mod books;
 mod capacity;
+mod causes;
 mod containers;
 mod durable;
 mod errors;
@@ -13,6 +14,7 @@ pub mod guarantees;
 pub mod healing;
 mod hunger;
 mod ids;
+mod kills;
 mod leadership;
 mod names;
 mod offers;
@@ -57,6 +59,7 @@ impl Checks {
             Box::new(answers::Answers),
             Box::new(books::Books),
             Box::new(capacity::Capacity::new(scenario)),
+            Box::new(causes::Causes::new(scenario)),
             Box::new(containers::Containers),
             Box::new(durable::Durable),
             Box::new(errors::Errors),
@@ -64,6 +67,7 @@ impl Checks {
             Box::new(guarantees::Guarantees::default()),
             Box::new(hunger::Hunger::new(scenario)),
             Box::new(ids::Ids::default()),
+            Box::new(kills::Kills::default()),
             Box::new(leadership::Leadership::default()),
             Box::new(offers::Offers::default()),
             Box::new(once::Once::default()),

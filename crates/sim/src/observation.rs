@@ -229,5 +229,20 @@ pub enum Fact {
         who: String,
         why: String,
     },
+    /// A master took a KILL of a task whose agent is back with it now, and still runs it.
+    KillOwed {
+        framework: FrameworkId,
+        task: TaskId,
+    },
+    /// A master told an agent to kill a task.
+    KillSent {
+        framework: FrameworkId,
+        task: TaskId,
+    },
+    /// A master told an agent to end.
+    ShutDown {
+        agent: u32,
+        why: String,
+    },
     At(Tick),
 }

@@ -51,6 +51,9 @@ pub(crate) struct Draws {
     pub seeds: Rng,
 }
 
+/// Which master took it, in which life, and where the task is.
+pub(crate) type Kill = (u32, happening::Life, model::AgentId);
+
 pub struct World {
     pub(crate) now: Tick,
     pub(crate) scenario: Scenario,
@@ -80,6 +83,10 @@ pub struct World {
     pub(crate) steps: u64,
     /// Launches that arrived after their master had given the tasks up: what they started, no master knows of.
     pub(crate) late: std::collections::BTreeSet<(FrameworkId, TaskId)>,
+    /// Kills that masters took.
+    pub(crate) kills: std::collections::BTreeMap<(FrameworkId, TaskId), Kill>,
+    /// The last request that a master accepted.
+    pub(crate) accepted: Option<stdx::RequestId>,
     /// All is healed, and frameworks go on working.
     pub(crate) at_work: bool,
     /// The frameworks that wanted more when faults were over.
@@ -122,6 +129,8 @@ impl World {
             facts: Vec::new(),
             steps: 0,
             late: Default::default(),
+            kills: Default::default(),
+            accepted: None,
             at_work: false,
             hungry: Default::default(),
             conns: 1,

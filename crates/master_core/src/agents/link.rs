@@ -50,12 +50,17 @@ impl Master {
     /// What a framework without checkpoints had on the agent dies with the agent's process.
     fn end_framework_on(&mut self, id: &AgentId, framework: &FrameworkId, step: &mut Step<'_>) {
         let Some(agent) = self.state.agents.get(id) else { return };
+        // The agent may bring the tasks back, and then they are still to be killed.
+        let killed = agent.killed.clone();
         let message = format!("Agent {} disconnected", agent.info.hostname);
         let tasks: Vec<_> = agent.tasks.iter().filter(|(f, _)| f == framework).map(|(_, t)| t.clone()).collect();
         let executors: Vec<_> = agent.executors_of(framework).map(|(e, _)| e.clone()).collect();
         for task in tasks {
             let news = News::of(Refusal::AgentDisconnected, false, message.as_str());
             self.end_task(framework, &task, news, false, step);
+        }
+        if let Some(agent) = self.state.agents.get_mut(id).filter(|_| !killed.is_empty()) {
+            agent.killed = killed;
         }
         for executor in executors {
             self.remove_executor(id, framework, &executor, step);

@@ -133,6 +133,9 @@ impl Master {
     pub(crate) fn remove_agent(&mut self, id: &AgentId, departure: &Departure, step: &mut Step<'_>) {
         let Some(agent) = self.state.agents.get(id) else { return };
         let (hostname, pid) = (agent.info.hostname.clone(), agent.pid.clone());
+        if matches!(departure, Departure::Unreachable { .. }) && !agent.killed.is_empty() {
+            self.absent_kills.insert(id.clone(), agent.killed.clone());
+        }
         for (framework, task) in agent.tasks.clone() {
             let aware = self.state.frameworks.get(&framework).is_some_and(|f| f.capabilities.partition_aware);
             let (mut news, unreachable) = match departure {

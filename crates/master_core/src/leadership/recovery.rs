@@ -89,6 +89,7 @@ impl Master {
     /// Tasks on forgotten agents are forgotten too: asked about, they are unknown.
     pub(crate) fn on_pruned(&mut self, unreachable: &BTreeSet<AgentId>) {
         self.pending.pruning.retain(|agent| !unreachable.contains(agent));
+        self.absent_kills.retain(|agent, _| !unreachable.contains(agent));
         let ids: Vec<_> = self.state.frameworks.keys().cloned().collect();
         for id in ids {
             let Some(framework) = self.state.frameworks.get(&id) else { continue };

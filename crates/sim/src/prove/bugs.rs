@@ -19,6 +19,8 @@ pub const BUGS: &[Bug] = &[
     bug("more_than_offered", "a task may use more than was offered", "offers (30)"),
     bug("offer_stays_with_agent", "a taken offer stays in its agent's row", "offers (30)"),
     bug("disconnected_agent_offered", "a disconnected agent is offered", "agents (73)"),
+    bug("kills_of_the_absent_forgotten", "a KILL of a task whose agent is away is forgotten", "tasks (48)"),
+    bug("unproved_agents_ended", "an agent that is not authenticated is told to end", "authentication"),
     bug("disconnected_framework_offered", "a disconnected framework is offered something", "failover (19)"),
     bug("task_id_taken_twice", "a task may have the id of one that lives", "tasks (47)"),
     bug("task_forgotten_at_its_first_update", "the master forgets a task when it starts", "tasks (49)"),

@@ -132,6 +132,10 @@ impl World {
 
     pub(crate) fn tell_agent(&mut self, agent: u32, from: Upid, message: ToAgent) {
         self.note_late_launches(&from, &message);
+        if let ToAgent::Shutdown(shutdown) = &message {
+            let why = shutdown.message.clone().unwrap_or_default();
+            self.fact(Fact::ShutDown { agent, why });
+        }
         self.step_agent(agent, Event::FromMaster { from, message });
     }
 

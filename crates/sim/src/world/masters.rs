@@ -229,7 +229,11 @@ impl World {
             host.streams.insert(conn, Stream { framework, unread: 0, turn: 0 });
         }
         let kind = call.r#type().as_str_name();
+        let kill = self.find_kill(master, &call);
         self.step_master(master, Event::FromScheduler { req, conn: opens, principal: None, stream_id, call });
+        if self.accepted == Some(req) {
+            self.kills.extend(kill);
+        }
         let host = &self.masters[master as usize];
         if self.watched.is_some() && host.callers.contains_key(&req) && !host.is_paused() && !host.resigns {
             self.fact(Fact::Unanswered { what: format!("master {master} did not answer {kind}") });
@@ -397,6 +401,10 @@ impl World {
             ToAgent::ShutdownFramework(over) => {
                 self.fact(Fact::FrameworkShutDown { agent, id: FrameworkId::from(&over.framework_id) });
             }
+            ToAgent::KillTask(kill) => {
+                let (framework, task) = (FrameworkId::from(&kill.framework_id), TaskId::from(&kill.task_id));
+                self.fact(Fact::KillSent { framework, task });
+            }
             ToAgent::SlaveRegistered(m) => self.note_let_in(master, AgentId::from(&m.agent_id)),
             ToAgent::SlaveReregistered(m) => self.note_let_in(master, AgentId::from(&m.agent_id)),
             _ => {}
@@ -431,6 +439,9 @@ impl World {
     }
 
     fn master_replies(&mut self, master: u32, req: RequestId, reply: Reply) {
+        if reply == Reply::Accepted {
+            self.accepted = Some(req);
+        }
         match self.masters[master as usize].callers.remove(&req) {
             // Nobody waits for a word that all is well.
             Some(Caller::Scheduler { .. }) if reply == Reply::Accepted && self.watched.is_none() => {}

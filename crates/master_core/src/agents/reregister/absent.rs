@@ -53,6 +53,10 @@ impl Master {
                 (Reported::TakenIn | Reported::Double(..) | Reported::Homeless, _) => {}
             }
         }
+        // Whatever became of its agent meanwhile, a task that was to be killed is.
+        let mut killed = self.absent_kills.remove(id).unwrap_or_default();
+        killed.retain(|key| agent.tasks.contains(key));
+        agent.killed.clone_from(&killed);
         self.state.counters.add(Counter::AgentReregistrations);
         tracing::info!(agent = %id, %from, ?was, tasks = agent.tasks.len(), "reregistered");
         self.add_agent(agent, step);
@@ -62,6 +66,10 @@ impl Master {
         let reply = internal::SlaveReregisteredMessage { agent_id: id.to_proto(), reconciliations: vec![], connection };
         step.send(&from, reply);
         self.tell_frameworks(&from, &m.frameworks, step);
+        for (framework, task) in killed {
+            let (framework_id, task_id) = (framework.to_proto(), task.to_proto());
+            step.send(&from, internal::KillTaskMessage { framework_id, task_id, kill_policy: None });
+        }
         for (framework, task) in doubles {
             self.end_double(id, &framework, &task, step);
         }

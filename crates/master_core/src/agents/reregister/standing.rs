@@ -43,6 +43,7 @@ impl Master {
 
         self.send_reconciled(&from, id, &m.tasks, step);
         self.drop_unreported_executors(id, &m.executor_infos, step);
+        self.forget_kills_of_the_ended(id, &m.tasks);
         self.resend_kills(&from, id, &m.tasks, step);
         self.readd_unknown(id, m.tasks, m.executor_infos, step);
 
@@ -113,6 +114,18 @@ impl Master {
         for (framework, executor) in gone {
             self.remove_executor(id, &framework, &executor, step);
         }
+    }
+
+    /// A task that neither side has any more needs no kill.
+    fn forget_kills_of_the_ended(&mut self, id: &AgentId, reported: &[v1::Task]) {
+        let Some(agent) = self.state.agents.get_mut(id).filter(|agent| !agent.killed.is_empty()) else { return };
+        let runs = |(framework, task): &(FrameworkId, TaskId)| {
+            let named =
+                |row: &&v1::Task| row.framework_id.value == framework.as_str() && row.task_id.value == task.as_str();
+            reported.iter().any(|row| named(&row))
+        };
+        let tasks = agent.tasks.clone();
+        agent.killed.retain(|key| tasks.contains(key) || runs(key));
     }
 
     fn resend_kills(&self, to: &Upid, id: &AgentId, reported: &[v1::Task], step: &mut Step<'_>) {

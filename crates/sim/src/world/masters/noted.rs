@@ -2,11 +2,11 @@
 
 mod groups;
 
-use model::{AgentId, FrameworkId, OfferId};
+use model::{AgentId, FrameworkId, OfferId, TaskId};
 use proto::v1;
 
 use super::{Core, World};
-use crate::observation::Fact;
+use crate::{observation::Fact, world::Kill};
 
 impl World {
     /// The core's own laws, now and then, and whether it leads.
@@ -45,7 +45,47 @@ impl World {
     pub(super) fn note_let_in(&mut self, master: u32, id: AgentId) {
         if self.watched.is_some() && self.masters[master as usize].epoch == self.service.epoch() {
             let recorded = self.service.registry().agents.contains_key(&id);
+            self.note_owed_kills(master, &id);
             self.fact(Fact::LetIn { master, id, recorded });
+        }
+    }
+
+    /// What a KILL will mean if the master takes it: the task is one that it knows.
+    pub(super) fn find_kill(&self, master: u32, call: &v1::scheduler::Call) -> Option<((FrameworkId, TaskId), Kill)> {
+        let (kill, framework) = (call.kill.as_ref()?, FrameworkId::from(call.framework_id.as_ref()?));
+        let host = self.masters.get(master as usize).filter(|_| self.watched.is_some())?;
+        let task = TaskId::from(&kill.task_id);
+        let row = host.core()?.view().find_task(&framework, &task)?;
+        let named = kill.agent_id.as_ref().is_none_or(|agent| row.agent == *agent);
+        let lives = !model::task_state::is_terminal(row.state());
+        (named && lives).then(|| ((framework, task), (master, host.life, row.agent.clone())))
+    }
+
+    /// An agent is back: which tasks it should have been told to kill.
+    fn note_owed_kills(&mut self, master: u32, id: &AgentId) {
+        let host = &self.masters[master as usize];
+        let Some(state) = host.core().map(|core| core.view()) else { return };
+        let agents = self.agents.iter().filter_map(|agent| agent.full());
+        let Some(agent) = agents.map(|core| core.view()).find(|view| view.agent_id.as_ref() == Some(id)) else {
+            return;
+        };
+        let runs = |framework: &FrameworkId, task: &TaskId| {
+            let row = agent
+                .executors()
+                .find_map(|executor| executor.tasks.get(task).filter(|_| executor.framework == *framework));
+            row.is_some_and(|row| !model::task_state::is_terminal(row.row.state()))
+        };
+        let taken = self.kills.iter().filter(|(_, (by, life, at))| *by == master && *life == host.life && at == id);
+        let owed: Vec<(FrameworkId, TaskId)> = taken
+            .map(|(key, _)| key)
+            .filter(|(framework, task)| {
+                let known = state.find_task(framework, task);
+                known.is_some_and(|row| !model::task_state::is_terminal(row.state())) && runs(framework, task)
+            })
+            .cloned()
+            .collect();
+        for (framework, task) in owed {
+            self.fact(Fact::KillOwed { framework, task });
         }
     }
 
