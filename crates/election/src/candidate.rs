@@ -335,11 +335,11 @@ impl Candidate {
     pub fn handle(&mut self, input: Input, out: &mut Vec<Effect>) {
         let Input { now, wall, event } = input;
         let outcome = match event {
-            Event::Wake => self.on_wake(now, wall, out),
+            Event::Wake => self.on_wake(now, out),
             Event::Connected(outcome) => self.on_connected(now, outcome, out),
             Event::Ended(why) => self.on_ended(why),
             Event::MembersChanged => self.on_members_changed(now, out),
-            Event::News(entries) => self.on_news(now, wall, entries, out),
+            Event::News(entries) => self.on_news(now, entries, out),
             Event::NewsLost => {
                 self.on_news_lost(now);
                 Ok(())
@@ -355,7 +355,7 @@ impl Candidate {
         }
     }
 
-    fn on_wake(&mut self, now: Tick, wall: WallTime, out: &mut Vec<Effect>) -> Result<(), End> {
+    fn on_wake(&mut self, now: Tick, out: &mut Vec<Effect>) -> Result<(), End> {
         if let Some(live) = &mut self.live
             && matches!(live.again, Again::At(at) if at <= now)
         {
@@ -370,7 +370,7 @@ impl Candidate {
             Phase::Reads(_) if self.next_deadline().is_some_and(|at| at <= now) => {
                 Err(End::Lost("reading the registry takes too long".into()))
             }
-            Phase::TakesOver(step) if step.deadline().is_some_and(|at| at <= now) => self.on_wait_over(now, wall, out),
+            Phase::TakesOver(step) if step.deadline().is_some_and(|at| at <= now) => self.on_wait_over(now, out),
             Phase::Leads(_) => self.on_reign_wake(now, out),
             Phase::HandsOver(handing) if handing.until <= now => Err(End::Resigned),
             Phase::Leaves { until, .. } if *until <= now => self.on_left(),
@@ -412,10 +412,10 @@ impl Candidate {
         }
     }
 
-    fn on_news(&mut self, now: Tick, wall: WallTime, entries: Vec<Entry>, out: &mut Vec<Effect>) -> Result<(), End> {
+    fn on_news(&mut self, now: Tick, entries: Vec<Entry>, out: &mut Vec<Effect>) -> Result<(), End> {
         let Some(live) = &mut self.live else { return Ok(()) };
         live.copy.take(now, entries);
-        self.on_copy(now, wall, out)
+        self.on_copy(now, out)
     }
 
     fn on_news_lost(&mut self, now: Tick) {
@@ -443,7 +443,7 @@ impl Candidate {
                 }
                 _ => Again::At(now + FOLLOW_AGAIN),
             };
-            return self.on_copy(now, wall, out);
+            return self.on_copy(now, out);
         }
         match (&self.phase, answer) {
             (Phase::Reads(asked), Answer::Follow(read)) if *asked == number => self.on_read(now, read?, out),
@@ -452,7 +452,7 @@ impl Candidate {
                 self.join(out)
             }
             (Phase::Joins(asked), Answer::Join(joined)) if *asked == number => self.on_joined(joined?, out),
-            (Phase::Waits(_), answer) => self.on_look(now, number, answer, out),
+            (Phase::Waits(_), answer) => self.on_look(number, answer, out),
             (Phase::TakesOver(_), answer) => self.on_step(now, wall, number, answer, out),
             (Phase::Leads(_), answer) => self.on_reign_answer(now, number, answer, out),
             (Phase::HandsOver(_), answer) => self.on_hand_over_answer(now, number, answer, out),

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use election::{Ledger, Next, Order, layout::Values};
 use registry::{Change, Registry};
-use stdx::clock::Clock;
+use stdx::{Tick, clock::Clock};
 use tokio::runtime::Handle;
 
 use super::{Store, StoreError};
-use crate::space::{Guard, Limits, Space, SpaceError};
+use crate::space::{Guard, Limits, Space, SpaceError, Work};
 
 /// The store of one reign. It stores nothing any more once a later reign has begun.
 pub struct ReplicatedStore {
@@ -59,17 +59,13 @@ impl ReplicatedStore {
     }
 
     async fn carry_out(&mut self, order: Order) -> Next {
-        let late = |_| Err(SpaceError::Unsure("no answer in time".into()));
         match order {
             Order::Transact { guards, writes, until } => {
-                let outcome =
-                    tokio::time::timeout_at(self.clock.instant(until).into(), self.space.transact(&guards, &writes));
-                let outcome = outcome.await.unwrap_or_else(late);
+                let outcome = self.answered_by(until, self.space.transact(&guards, &writes)).await;
                 self.ledger.wrote(self.clock.now(), outcome)
             }
             Order::Get { key, until } => {
-                let outcome = tokio::time::timeout_at(self.clock.instant(until).into(), self.space.get(key));
-                let outcome = outcome.await.unwrap_or_else(|_| Err(SpaceError::Unsure("no answer in time".into())));
+                let outcome = self.answered_by(until, self.space.get(key)).await;
                 self.ledger.got(self.clock.now(), outcome)
             }
             Order::Wait { until } => {
@@ -77,6 +73,13 @@ impl ReplicatedStore {
                 self.ledger.go_on(self.clock.now())
             }
         }
+    }
+}
+
+impl ReplicatedStore {
+    async fn answered_by<T>(&self, until: Tick, work: Work<'_, T>) -> Result<T, SpaceError> {
+        let answered = tokio::time::timeout_at(self.clock.instant(until).into(), work).await;
+        answered.unwrap_or_else(|_| Err(SpaceError::Unsure("no answer in time".into())))
     }
 }
 

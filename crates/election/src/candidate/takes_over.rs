@@ -78,7 +78,7 @@ impl Candidate {
         self.live.as_ref().and_then(|live| live.member.clone())
     }
 
-    pub(super) fn begin_to_take_over(&mut self, _now: Tick, out: &mut Vec<Effect>) {
+    pub(super) fn begin_to_take_over(&mut self, out: &mut Vec<Effect>) {
         self.phase = Phase::TakesOver(Step::Heartbeat(self.questions.ask(Ask::Get(REIGN), out)));
     }
 
@@ -109,13 +109,13 @@ impl Candidate {
             }
             (Step::Epoch(asked), Answer::Get(stored)) if asked == number => self.on_epoch(stored?, out),
             (Step::Takes(asked, epoch), Answer::Transact(versions)) if asked == number => {
-                self.on_taken(now, wall, epoch, &versions?, out)
+                self.on_taken(now, epoch, &versions?, out)
             }
             (Step::Rereads(asked, taken), Answer::Follow(read)) if asked == number => {
-                self.on_reread(now, wall, taken, read?, out)
+                self.on_reread(now, taken, read?, out)
             }
             (Step::Settles(settling), answer) if settling.asked == Some(number) => {
-                self.on_settled(now, wall, settling, answer, out)
+                self.on_settled(now, settling, answer, out)
             }
             (Step::Moves(asked, inherited), Answer::Move(moved)) if asked == number => match moved {
                 Ok(true) => {
@@ -141,7 +141,7 @@ impl Candidate {
     }
 
     /// A time that was waited for has come.
-    pub(super) fn on_wait_over(&mut self, now: Tick, wall: WallTime, out: &mut Vec<Effect>) -> Result<(), End> {
+    pub(super) fn on_wait_over(&mut self, now: Tick, out: &mut Vec<Effect>) -> Result<(), End> {
         let Phase::TakesOver(step) = std::mem::replace(&mut self.phase, Phase::Over) else { return Ok(()) };
         match step {
             Step::WaitsOut(_) => self.look_in_place(now, out),
@@ -160,7 +160,7 @@ impl Candidate {
                     Some(_) => ledger.wrote(now, Err(SpaceError::Unsure("no answer in time".into()))),
                     None => ledger.go_on(now),
                 };
-                self.settle(now, wall, settling.inherited, next, out)
+                self.settle(settling.inherited, next, out)
             }
             step => {
                 self.phase = Phase::TakesOver(step);
@@ -170,11 +170,11 @@ impl Candidate {
     }
 
     /// The copy has changed.
-    pub(super) fn on_copy(&mut self, now: Tick, wall: WallTime, out: &mut Vec<Effect>) -> Result<(), End> {
+    pub(super) fn on_copy(&mut self, now: Tick, out: &mut Vec<Effect>) -> Result<(), End> {
         let Some(live) = &self.live else { return Ok(()) };
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::TakesOver(Step::CatchesUp(taken, _)) if live.copy.is_at(taken.version) => {
-                self.inherit(now, wall, taken, out)
+                self.inherit(now, taken, out)
             }
             phase => {
                 self.phase = phase;
@@ -247,54 +247,33 @@ impl Candidate {
         Ok(())
     }
 
-    fn on_taken(
-        &mut self,
-        now: Tick,
-        wall: WallTime,
-        epoch: Epoch,
-        versions: &[i64],
-        out: &mut Vec<Effect>,
-    ) -> Result<(), End> {
+    fn on_taken(&mut self, now: Tick, epoch: Epoch, versions: &[i64], out: &mut Vec<Effect>) -> Result<(), End> {
         let version = versions.first().copied().ok_or_else(|| End::Lost("no version of the epoch".into()))?;
         let member = self.own_member().map(Guard::Member);
         let guards = [Guard::Version(EPOCH.to_owned(), version)].into_iter().chain(member).collect();
         let taken = Taken { epoch, version, guards, at: now };
         self.phase = Phase::TakesOver(Step::CatchesUp(taken, now + CATCH_UP));
-        self.on_copy(now, wall, out)
+        self.on_copy(now, out)
     }
 
-    fn on_reread(
-        &mut self,
-        now: Tick,
-        wall: WallTime,
-        taken: Taken,
-        entries: Vec<Entry>,
-        out: &mut Vec<Effect>,
-    ) -> Result<(), End> {
+    fn on_reread(&mut self, now: Tick, taken: Taken, entries: Vec<Entry>, out: &mut Vec<Effect>) -> Result<(), End> {
         if let Some(live) = &mut self.live {
             live.copy.replace(now, entries);
         }
-        self.inherit(now, wall, taken, out)
+        self.inherit(now, taken, out)
     }
 
     /// What is there at the end of the reigns before the epoch that was taken.
-    fn inherit(&mut self, now: Tick, wall: WallTime, taken: Taken, out: &mut Vec<Effect>) -> Result<(), End> {
+    fn inherit(&mut self, now: Tick, taken: Taken, out: &mut Vec<Effect>) -> Result<(), End> {
         let Some(live) = &self.live else { return Ok(()) };
         let (guards, limits) = (taken.guards.clone(), live.session.limits);
         let (patience, place) = (self.config.store_timeout, self.config.place.clone());
         let (ledger, registry, next) = Ledger::take_over(now, live.copy.values(), guards, limits, patience, place)?;
-        self.settle(now, wall, Box::new(Inherited { taken, registry, ledger }), next, out)
+        self.settle(Box::new(Inherited { taken, registry, ledger }), next, out)
     }
 
-    fn settle(
-        &mut self,
-        now: Tick,
-        wall: WallTime,
-        inherited: Box<Inherited>,
-        next: Next,
-        out: &mut Vec<Effect>,
-    ) -> Result<(), End> {
-        let _ = (now, wall);
+    /// Does what the ledger wants next.
+    fn settle(&mut self, inherited: Box<Inherited>, next: Next, out: &mut Vec<Effect>) -> Result<(), End> {
         let (asked, until) = match next {
             Next::Failed(error) => return Err(error.into()),
             Next::Done => {
@@ -315,7 +294,6 @@ impl Candidate {
     fn on_settled(
         &mut self,
         now: Tick,
-        wall: WallTime,
         mut settling: Settling,
         answer: Answer,
         out: &mut Vec<Effect>,
@@ -329,7 +307,7 @@ impl Candidate {
                 return Ok(());
             }
         };
-        self.settle(now, wall, settling.inherited, next, out)
+        self.settle(settling.inherited, next, out)
     }
 
     fn begin_reign(
@@ -391,5 +369,125 @@ impl Candidate {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use proto::v1::MasterInfo;
+    use stdx::{Tick, WallTime};
+
+    use crate::{
+        Answer, Ask, Candidate, Config, Effect, Event, Input, Session,
+        layout::{self, EPOCH, FORMAT, HEADER, Header, REIGN, Reign},
+        space::{Limits, Member, Stored},
+    };
+
+    /// A candidate, and a service that answers at once.
+    struct World {
+        candidate: Candidate,
+        now: Tick,
+        effects: Vec<Effect>,
+    }
+
+    fn config() -> Config {
+        Config {
+            info: MasterInfo { id: "m".into(), ..Default::default() },
+            name: None,
+            cluster: None,
+            store_timeout: Duration::from_secs(10),
+            fetch_timeout: Duration::from_secs(10),
+            place: "here".into(),
+            seed: 1,
+        }
+    }
+
+    fn reign(released: bool) -> Bytes {
+        let (epoch, lasting_ms, since, master) = (4, 6_000, 1.5, "former".into());
+        layout::to_json(&Reign { epoch, lasting_ms, released, since, master })
+    }
+
+    fn stored(value: impl Into<Bytes>) -> Stored {
+        Stored { value: value.into(), version: 1 }
+    }
+
+    impl World {
+        fn tell(&mut self, event: Event) {
+            let input = Input { now: self.now, wall: WallTime(0), event };
+            self.candidate.handle(input, &mut self.effects);
+        }
+
+        /// The question that is asked now.
+        fn asked(&mut self) -> (u64, Ask) {
+            let asked = self.effects.drain(..).filter_map(|effect| match effect {
+                Effect::Ask { number, ask } => Some((number, ask)),
+                _ => None,
+            });
+            asked.last().expect("a question")
+        }
+
+        fn answer(&mut self, answer: Answer) {
+            let (number, _) = self.asked();
+            self.tell(Event::Answer { number, answer });
+        }
+
+        /// The most senior member, whose copy has this heartbeat.
+        fn first(heard: &Bytes) -> World {
+            let (candidate, now) = (Candidate::new(config()), Tick(1_000_000_000));
+            let mut world = World { candidate, now, effects: Vec::new() };
+            world.tell(Event::Wake);
+            let limits = Limits { writes: 10, bytes: 1 << 20 };
+            world.tell(Event::Connected(Ok(Session { timeout: Duration::from_secs(9), limits })));
+            let header = Header { format: FORMAT, cluster: "c".into(), name: None };
+            let entries =
+                [(HEADER, layout::to_json(&header)), (EPOCH, Bytes::from_static(b"4")), (REIGN, heard.clone())];
+            let entries = entries.map(|(key, value)| (key.to_owned(), Some(stored(value))));
+            world.answer(Answer::Follow(Ok(entries.into())));
+            world.answer(Answer::Foreign(Ok(None)));
+            let member = Member { name: "m".into(), number: 1 };
+            world.answer(Answer::Join(Ok(member.clone())));
+            world.answer(Answer::Members(Ok(vec![(member, Bytes::new())])));
+            world.answer(Answer::Foreign(Ok(None)));
+            world
+        }
+
+        fn waits_until(&self) -> Option<Tick> {
+            self.candidate.next_deadline()
+        }
+    }
+
+    /// The former leader has resigned, says the copy; the service knows of another one since.
+    #[test]
+    fn the_heartbeat_that_is_stored_counts_and_not_the_one_that_was_heard() {
+        let mut world = World::first(&reign(true));
+        world.now = world.now + Duration::from_secs(1);
+        world.answer(Answer::Get(Ok(Some(stored(reign(false))))));
+        let least = world.now + Duration::from_secs(6);
+        assert!(world.waits_until().is_some_and(|until| until > least), "{:?}", world.waits_until());
+        world.now = least + Duration::from_secs(1);
+        world.tell(Event::Wake);
+        assert!(matches!(world.asked(), (_, Ask::InPlace)));
+    }
+
+    #[test]
+    fn who_resigned_or_was_silent_for_long_is_not_waited_for() {
+        let mut world = World::first(&reign(false));
+        world.answer(Answer::Get(Ok(Some(stored(reign(true))))));
+        assert!(matches!(world.asked(), (_, Ask::InPlace)));
+        let mut world = World::first(&reign(false));
+        world.now = world.now + Duration::from_secs(7);
+        world.answer(Answer::Get(Ok(Some(stored(reign(false))))));
+        assert!(matches!(world.asked(), (_, Ask::InPlace)));
+    }
+
+    #[test]
+    fn a_heartbeat_that_cannot_be_read_is_one_of_a_whole_session() {
+        let mut world = World::first(&reign(true));
+        world.answer(Answer::Get(Ok(Some(stored("gibberish")))));
+        let least = world.now + Duration::from_secs(9);
+        assert!(world.waits_until().is_some_and(|until| until > least));
     }
 }

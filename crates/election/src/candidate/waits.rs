@@ -49,7 +49,7 @@ impl Candidate {
         Ok(())
     }
 
-    pub(super) fn on_look(&mut self, now: Tick, number: u64, answer: Answer, out: &mut Vec<Effect>) -> Result<(), End> {
+    pub(super) fn on_look(&mut self, number: u64, answer: Answer, out: &mut Vec<Effect>) -> Result<(), End> {
         let Phase::Waits(look) = &self.phase else { return Ok(()) };
         match (look, answer) {
             (Look::Members(asked), Answer::Members(members)) if *asked == number => {
@@ -62,7 +62,7 @@ impl Candidate {
                 let turn = *turn;
                 self.note_foreign(found?);
                 match turn {
-                    Turn::Ours => self.begin_to_take_over(now, out),
+                    Turn::Ours => self.begin_to_take_over(out),
                     Turn::NotYet => self.phase = Phase::Waits(Look::Done),
                     Turn::Gone => return Err(End::Lost("our membership is gone".into())),
                 }
