@@ -6,6 +6,7 @@ use crate::{
     fetcher::Fetcher, host::Host, isolators::Isolators, launcher::zygote::MARKER, mutex::lock, shelf::Shelf,
     users::Users, workers::Workers, zygote::Zygote,
 };
+use kernel::procfs;
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -111,6 +112,12 @@ impl Engine {
             gaps.extend(self.isolators.limit_gaps(&lock(&container.limits)));
         }
         gaps
+    }
+
+    /// What a process's marker says, if it has one of a container of this agent.
+    pub fn find_marker(&self, pid: u32) -> Option<Vec<u8>> {
+        let value = procfs::find_environment(pid, MARKER)?;
+        value.ends_with(format!("@{}", self.place).as_bytes()).then_some(value)
     }
 
     /// The part of a container's environment that names it to whoever looks for its processes. Another agent's

@@ -1,7 +1,8 @@
 //! Which container somebody speaks from who reached us over a socket. A process belongs to the innermost container
 //! whose first process is it or an ancestor of it. Nobody can leave that tree: the first process of a container
-//! inherits whatever loses its parent. Names and variables that a process sets itself prove nothing and are not looked
-//! at.
+//! inherits whatever loses its parent. Names and variables that a process sets itself give it no rights; but one that
+//! names a container takes them: while a container without a PID namespace ends, its first process may die before the
+//! others, and these would look like processes of nobody.
 
 use crate::{ContainerId, Containers, State, container::Live, engine::Engine};
 use kernel::{pidfd, procfs, tcp};
@@ -48,7 +49,7 @@ impl Containers {
             Ok(Place::Container(id)) => Origin::Container(id),
             Ok(Place::Outside) => Origin::Machine { uid },
             Ok(Place::Launching) => Origin::Launching,
-            Err(_) => Origin::Unclear(GONE),
+            Ok(Place::Orphan) | Err(_) => Origin::Unclear(GONE),
         };
         match held {
             Some(held) if pidfd::has_ended(&held) => Origin::Unclear(GONE),
@@ -83,7 +84,7 @@ impl Containers {
                 },
                 Ok(Place::Outside) => outside = true,
                 Ok(Place::Launching) => return Origin::Launching,
-                Err(_) => {}
+                Ok(Place::Orphan) | Err(_) => {}
             }
         }
         match (found, outside) {
@@ -100,6 +101,8 @@ enum Place {
     Outside,
     /// A child of ours that may yet turn out to be a container.
     Launching,
+    /// It names a container that is over.
+    Orphan,
 }
 
 /// Climbs from `pid` to the first process that begins a container.
@@ -111,7 +114,7 @@ fn place_of(engine: &Engine, pid: u32) -> io::Result<Place> {
             return Ok(Place::Container(id));
         }
         if child.pid == own || child.parent == 0 {
-            return Ok(Place::Outside);
+            return Ok(outside(engine, pid));
         }
         let parent = procfs::stat(child.parent);
         // Whoever is still its parent was so while we looked.
@@ -125,6 +128,16 @@ fn place_of(engine: &Engine, pid: u32) -> io::Result<Place> {
             return Ok(Place::Launching);
         }
         child = parent;
+    }
+}
+
+/// Where a process is that has no container above it.
+fn outside(engine: &Engine, pid: u32) -> Place {
+    let Some(named) = engine.find_marker(pid) else { return Place::Outside };
+    let table = engine.table();
+    match table.values().find(|container| engine.marker(&container.id).1.as_bytes() == named) {
+        Some(container) => Place::Container(container.id.clone()),
+        None => Place::Orphan,
     }
 }
 

@@ -111,6 +111,15 @@ pub fn own_children() -> Vec<u32> {
     }
 }
 
+/// The value of a variable in the environment of `pid`; `None` without it, and where that may not be read.
+pub fn find_environment(pid: u32, name: &str) -> Option<Vec<u8>> {
+    let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let of_name =
+        |variable: &&[u8]| variable.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'='));
+    let variable = environ.split(|&byte| byte == 0).find(of_name)?;
+    variable.get(name.len() + 1..).map(<[u8]>::to_vec)
+}
+
 /// Whether the environment of `pid` holds exactly `entry` (`NAME=value`).
 pub fn has_environment(pid: u32, entry: &str) -> bool {
     fs::read(format!("/proc/{pid}/environ"))

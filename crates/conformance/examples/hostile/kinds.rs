@@ -241,8 +241,24 @@ pub const KINDS: &[Kind] = &[
          {'Content-Type': 'application/json', 'Accept': 'application/json'}), timeout=5).read()\n\
          try:\n found = json.loads(post({'type': 'GET_CONTAINERS'}))['get_containers']['containers']\n\
          except OSError:\n raise SystemExit(0)\n\
-         for one in found:\n  if 'neighbour' in one['executor_id']['value']:\n   for kind in ('KILL_CONTAINER', 'KILL_NESTED_CONTAINER'):\n    \
+         for one in found:\n  if one['executor_id']['value'].startswith('neighbour'):\n   for kind in ('KILL_CONTAINER', 'KILL_NESTED_CONTAINER'):\n    \
          try:\n     post({'type': kind, kind.lower(): {'container_id': one['container_id']}}); print('ESCAPED:', kind)\n    \
          except OSError:\n     pass\nP",
+    ),
+    // Its first process dies before the others, which must not be taken for somebody outside then.
+    kind(
+        "ends_itself_and_then_its_neighbour",
+        Nothing,
+        Somehow,
+        "python3 - <<'P'\nimport json, time, urllib.request\n\
+         def post(call):\n return urllib.request.urlopen(urllib.request.Request('http://@AGENT@/api/v1', json.dumps(call).encode(), \
+         {'Content-Type': 'application/json', 'Accept': 'application/json'}), timeout=5).read()\n\
+         def end(one):\n try:\n  post({'type': 'KILL_CONTAINER', 'kill_container': {'container_id': one['container_id']}}); return True\n \
+         except OSError:\n  return False\n\
+         try:\n found = json.loads(post({'type': 'GET_CONTAINERS'}))['get_containers']['containers']\n\
+         except OSError:\n raise SystemExit(0)\n\
+         named = lambda name: [one for one in found if one['executor_id']['value'].startswith(name)]\n\
+         for one in named('ends_itself'): end(one)\n\
+         for one in named('neighbour') * 100:\n  if end(one): print('ESCAPED: KILL_CONTAINER', flush=True); break\nP",
     ),
 ];
