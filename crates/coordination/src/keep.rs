@@ -3,9 +3,10 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use election::{
     announce,
-    layout::{self, EPOCH, FORMAT, HEADER, Header, Values},
+    layout::{self, EPOCH, FORMAT, HEADER, Header, REIGN, Reign, Values},
 };
 use registry::{Change, Mutation, Registry};
 
@@ -77,7 +78,7 @@ impl Keep {
         let header = match values.get(HEADER) {
             Some(bytes) => Some(Header::read(bytes)?),
             None if values.is_empty() => None,
-            None => return Err(StoreError::Foreign("there are values, and no header of a registry".into())),
+            None => return Err(no_header()),
         };
         let sizes = values.iter().map(|(key, value)| (key.clone(), value.len())).collect();
         let unfinished = values.keys().any(|key| key.starts_with("_redo"));
@@ -122,10 +123,15 @@ async fn values(space: &dyn Space) -> Result<Values, SpaceError> {
     Ok(entries.into_iter().filter_map(|(key, stored)| Some((key, stored?.value))).collect())
 }
 
-/// Masters must have been stopped; damaged parts, and what hangs on them, are gone afterwards.
+/// Masters must have been stopped; damaged parts, and what hangs on them, are gone afterwards, and header and epoch can
+/// be read. What is not ours, or a newer version's, is left alone.
 async fn remove_unreadable(space: &dyn Space) -> Result<(), StoreError> {
     refuse_members(space).await?;
     let values = values(space).await?;
+    let mended = mend_own(&values)?;
+    if !mended.is_empty() {
+        space.transact(&[], &mended).await?;
+    }
     if layout::assemble(&values).is_ok() {
         return Ok(());
     }
@@ -133,6 +139,41 @@ async fn remove_unreadable(space: &dyn Space) -> Result<(), StoreError> {
         space.transact(&[], &run).await?;
     }
     Ok(())
+}
+
+/// A damaged epoch goes on this far above the last heartbeat's: above any reign that there can have been.
+const EPOCHS_SKIPPED: u64 = 1_000_000;
+
+/// New ones of header and epoch, where they are damaged. The epoch's key stays, as its version fences former leaders.
+fn mend_own(values: &Values) -> Result<Vec<Write>, StoreError> {
+    let mut writes = Vec::new();
+    let header = match values.get(HEADER).map(|header| Header::read(header)) {
+        None if values.is_empty() => return Ok(writes),
+        None if !values.contains_key(EPOCH) => return Err(no_header()),
+        None => Some(Write::Create(HEADER.to_owned(), new_header())),
+        Some(Err(StoreError::Foreign(_))) => Some(Write::Set(HEADER.to_owned(), new_header())),
+        Some(Err(other)) => return Err(other),
+        Some(Ok(_)) => None,
+    };
+    writes.extend(header);
+    let heartbeat = values.get(REIGN).and_then(|reign| serde_json::from_slice::<Reign>(reign).ok());
+    let next = heartbeat.map_or(0, |reign| reign.epoch).saturating_add(EPOCHS_SKIPPED).to_string().into();
+    match values.get(EPOCH).map(|epoch| layout::epoch(epoch)) {
+        None => writes.push(Write::Create(EPOCH.to_owned(), next)),
+        Some(Err(_)) => writes.push(Write::Set(EPOCH.to_owned(), next)),
+        Some(Ok(_)) => {}
+    }
+    Ok(writes)
+}
+
+fn no_header() -> StoreError {
+    StoreError::Foreign("there are values, and no header of a registry".into())
+}
+
+/// Of a registry that belongs to nobody yet.
+fn new_header() -> Bytes {
+    let cluster = stdx::Rng::new(stdx::rng::system_seed()).uuid_text();
+    layout::to_json(&Header { format: FORMAT, cluster, name: None })
 }
 
 /// What turns one document into another.
@@ -148,12 +189,7 @@ pub async fn seize(space: Arc<dyn Space>, describe: String) -> Result<Replicated
     let former = match space.get(EPOCH).await? {
         Some(former) => former,
         None => {
-            let cluster = stdx::Rng::new(stdx::rng::system_seed()).uuid_text();
-            let header = Header { format: FORMAT, cluster, name: None };
-            let writes = [
-                Write::Create(HEADER.to_owned(), layout::to_json(&header)),
-                Write::Create(EPOCH.to_owned(), "0".into()),
-            ];
+            let writes = [Write::Create(HEADER.to_owned(), new_header()), Write::Create(EPOCH.to_owned(), "0".into())];
             space.transact(&[], &writes).await?;
             space.get(EPOCH).await?.ok_or(StoreError::Fenced)?
         }

@@ -3,9 +3,10 @@
 //! `store` is the trait of a registry's store with its implementations, and `registrar` the thread that stands between
 //! a master and a store. For several masters: `space` is what a service must give (ZooKeeper, etcd, a memory for
 //! tests), `candidacy` stands for election with it (what is decided there, and how the registry lies in the service, is
-//! `election`'s), `lease` is a leader's right to act, `detector` who leads for everybody else, `url` where all this is.
-//! `keep` is for tools. `suite` holds what every store must pass.
+//! `election`'s), `lease` is a leader's right to act, `detector` who leads for everybody else, `url` where all this is,
+//! `belonging` which cluster a master is of. `keep` is for tools. `suite` holds what every store must pass.
 
+pub mod belonging;
 pub mod candidacy;
 pub mod detector;
 pub mod keep;

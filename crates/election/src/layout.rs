@@ -66,7 +66,11 @@ impl Header {
             format: u32,
             moved: Option<String>,
         }
-        let foreign = || StoreError::Foreign("the header there is not one of ours".into());
+        let foreign = || {
+            let why = "the header there is not one of ours, or damaged (then `meseta registry restore --replace` puts \
+                       back what `meseta registry dump` wrote)";
+            StoreError::Foreign(why.into())
+        };
         let any: Any = serde_json::from_slice(bytes).map_err(|_| foreign())?;
         if let Some(to) = any.moved {
             return Err(StoreError::Moved(to));

@@ -7,7 +7,7 @@ use std::{
 };
 
 use coordination::{
-    Candidacy, Leadership, Lease, Outcome, Registrar, Standing, Store,
+    Candidacy, Leadership, Lease, Outcome, Registrar, Standing, Store, belonging,
     candidacy::{Config, Epoch},
     registrar::OnOutcome,
     space::Connect,
@@ -145,17 +145,18 @@ pub fn candidate(
 ) -> Result<(Seat, Failure), String> {
     let described = connect.describe();
     tracing::info!(registry = described, "standing for election");
-    let belongs = settings.cluster_file();
+    let note = settings.cluster_file();
+    let belongs = note.as_deref().map(belonging::read).transpose().map_err(|e| e.to_string())?;
     let config = Config {
         info: info.clone(),
         name: settings.values.text("cluster").map(str::to_owned),
-        cluster: belongs.as_ref().and_then(|path| std::fs::read_to_string(path).ok()).map(|id| id.trim().to_owned()),
+        cluster: belongs.flatten(),
         store_timeout: settings.values.needed_duration("registry_store_timeout")?,
         fetch_timeout: settings.values.needed_duration("registry_fetch_timeout")?,
     };
     let (sender, news) = mpsc::channel(4);
     let candidacy = Candidacy::start(connect, config, sender);
-    if let Some(path) = belongs {
+    if let Some(path) = note {
         tokio::spawn(remember_cluster(candidacy.cluster.clone(), path));
     }
     let seat = seat(info, described, candidacy.standing.clone(), None);
@@ -269,15 +270,7 @@ fn apply_flags(first: &[Operation], mut registry: Registry, registrar: &Registra
 /// Notes which cluster this master belongs to, so that a wrong URL is noticed at its next start.
 async fn remember_cluster(mut cluster: watch::Receiver<Option<String>>, path: PathBuf) {
     let Ok(id) = cluster.wait_for(Option::is_some).await.map(|id| id.clone().unwrap_or_default()) else { return };
-    if std::fs::read_to_string(&path).is_ok_and(|known| known.trim() == id) {
-        return;
-    }
-    if let Some(directory) = path.parent()
-        && let Err(error) = std::fs::create_dir_all(directory)
-    {
-        tracing::warn!(%error, path = %path.display(), "cannot note the cluster");
-    }
-    if let Err(error) = std::fs::write(&path, format!("{id}\n")) {
+    if let Err(error) = belonging::write(&path, &id) {
         tracing::warn!(%error, path = %path.display(), "cannot note the cluster");
     }
 }

@@ -314,6 +314,8 @@ mod tests {
             ("--allocation_interval=0secs", "0secs is not between 1ms and"),
             ("--offer_timeout=0secs", "0secs is not between 1ms and"),
             ("--max_task_bytes=0B", "0B is not between 4KB and"),
+            ("--max_outbox_bytes=0B", "0B is not between 64KB and"),
+            ("--registry_max_agent_count=0", "0 is not between 1 and"),
             ("--hostname=", "--hostname: the value is empty"),
             ("--work_dir=", "--work_dir: the value is empty"),
             ("--zk=", "--zk: the value is empty"),

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use coordination::{
     Candidacy, Detected, Detector, Leadership, Lease, Place, ReplicatedStore, Store, StoreError,
     candidacy::Config,
+    keep::Keep,
     space::{Connect, Limits, memory::Memory},
 };
 use proto::v1;
@@ -359,5 +360,54 @@ fn a_candidate_can_leave_while_the_service_does_not_answer() {
         let (news, _seen) = mpsc::channel(4);
         let candidacy = Candidacy::start(Arc::new(Nowhere), config("a"), news);
         tokio::time::timeout(PATIENCE, candidacy.resign()).await.unwrap();
+    });
+}
+
+/// Whatever of header and epoch is damaged, and whether their keys are there; what newer versions or others left stays.
+#[test]
+fn a_registry_with_a_damaged_header_or_epoch_is_replaced_when_it_is_asked_for() {
+    const HEADER: &str = r#"{"format":1,"cluster":"c"}"#;
+    const REIGN: &str = r#"{"epoch":7,"lasting_ms":10,"released":true,"since":1.5,"master":"x"}"#;
+    let mut registry = Registry::default();
+    let id = Some(v1::AgentId { value: "agent".into() });
+    let agent = v1::AgentInfo { id, hostname: "host".into(), ..Default::default() };
+    registry::apply(&mut registry, &Operation::AdmitAgent(Box::new(agent))).unwrap();
+    let filled = |header: Option<&str>, epoch: Option<&str>| {
+        let memory = Memory::default();
+        let ours = [("_header", header), ("_epoch", epoch), ("_reign", Some(REIGN))];
+        ours.into_iter().for_each(|(key, value)| value.iter().for_each(|value| memory.put(key, value.to_string())));
+        registry.entries().for_each(|(key, value)| memory.put(&key.to_string(), value));
+        memory
+    };
+    Runtime::new().unwrap().block_on(async {
+        for (header, epoch) in [
+            (Some(r#"{"fornat":1}"#), Some("7")),
+            (Some("rubbish"), Some("rubbish")),
+            (Some(HEADER), Some("w")),
+            (Some(HEADER), None),
+            (None, Some("7")),
+        ] {
+            let memory = filled(header, epoch);
+            let mut keep = Keep::connect(&memory).await.unwrap();
+            assert!(keep.write(&registry, false).await.is_err(), "{header:?} {epoch:?}: without being asked for");
+            keep.write(&registry, true).await.unwrap_or_else(|e| panic!("{header:?} {epoch:?}: {e}"));
+            let content = keep.read().await.unwrap();
+            assert_eq!(content.registry, registry, "{header:?} {epoch:?}");
+            drop(keep);
+            let connect: Arc<dyn Connect> = Arc::new(memory);
+            let mut master = stand(&connect, config("m"));
+            let reign = master.elected().await;
+            assert!(reign.epoch > 8 && reign.registry == registry, "{header:?} {epoch:?}: epoch {}", reign.epoch);
+            if header == Some(HEADER) {
+                assert_eq!(content.cluster.map(|header| header.cluster).as_deref(), Some("c"));
+            }
+        }
+        for (header, epoch) in [(Some(r#"{"format":9}"#), Some("w")), (None, None)] {
+            let memory = filled(header, epoch);
+            memory.put("agents/x", "rubbish");
+            let before = memory.keys();
+            assert!(Keep::connect(&memory).await.unwrap().write(&registry, true).await.is_err(), "{header:?}");
+            assert_eq!(memory.keys(), before, "{header:?}");
+        }
     });
 }

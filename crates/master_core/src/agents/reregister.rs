@@ -86,8 +86,8 @@ impl Master {
         self.persist(vec![operation], Continuation::Reregister { from, agent: id, message, was }, step);
     }
 
-    /// An agent that waits to be let in says anew what it runs: it may have restarted meanwhile, at another address, too.
-    /// If it counted as being at the former one, and another agent is there by now, neither would be heard any more.
+    /// An agent that waits to be let in says anew what it runs: it may have restarted meanwhile, at another address,
+    /// too. If it counted as being at the former one, and another agent is there by now, neither would be heard.
     fn renew_reregistration(&mut self, from: Upid, id: &AgentId, mut message: Box<ReregisterSlaveMessage>) {
         upgrade(&mut message);
         // One whose row stands keeps its host, see `on_reregister`.

@@ -1,5 +1,6 @@
 //! A KILL that a master took reaches the task's agent, whatever was away meanwhile: when the agent is back with that
-//! master, the master says it again.
+//! master, the master says it again. Not so if the registry has forgotten the agent (`--registry_max_agent_count`,
+//! `--registry_max_agent_age`): its tasks and their kills are then forgotten, too.
 
 use std::collections::BTreeSet;
 

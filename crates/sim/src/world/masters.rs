@@ -371,7 +371,7 @@ impl World {
             }
             Effect::Persist { ticket, operations } => {
                 self.spoke(master, deposed, "a write");
-                self.note_minted(master, &operations);
+                self.note_stored(master, &operations);
                 self.persist(master, ticket, operations);
             }
             // No v0 driver takes part.

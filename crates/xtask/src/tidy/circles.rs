@@ -21,7 +21,7 @@ const KNOWN: [(&str, usize); 8] = [
     ("cli", 4),
     ("master_core", 2),
     ("registry", 4),
-    ("sim", 9),
+    ("sim", 8),
     ("transport", 2),
 ];
 

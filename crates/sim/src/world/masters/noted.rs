@@ -89,11 +89,15 @@ impl World {
         }
     }
 
-    pub(super) fn note_minted(&mut self, master: u32, operations: &[registry::Operation]) {
+    pub(super) fn note_stored(&mut self, master: u32, operations: &[registry::Operation]) {
         if self.watched.is_none() {
             return;
         }
         for operation in operations {
+            // With an agent that is away and forgotten, its kills are.
+            if let registry::Operation::Prune { unreachable, .. } = operation {
+                self.kills.retain(|_, (by, _, at)| *by != master || !unreachable.contains(at));
+            }
             if let registry::Operation::AdmitAgent(info) = operation
                 && let Some(id) = &info.id
             {
