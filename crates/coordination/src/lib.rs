@@ -22,7 +22,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use candidacy::{Candidacy, Epoch, Leadership, Standing};
 pub use detector::{Detected, Detector};
-pub use election::{Outcome, announce};
+pub use election::{Outcome, announce, layout};
 pub use lease::Lease;
 pub use registrar::{Registrar, Waiter};
 pub use store::{Store, StoreError, embedded::EmbeddedStore, memory::MemoryStore, replicated::ReplicatedStore};
