@@ -234,6 +234,11 @@ pub enum Fact {
         framework: FrameworkId,
         task: TaskId,
     },
+    /// A framework wants a task killed.
+    KillAsked {
+        framework: u32,
+        task: TaskId,
+    },
     /// A master told an agent to kill a task.
     KillSent {
         framework: FrameworkId,

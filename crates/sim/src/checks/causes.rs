@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use model::TaskId;
 use proto::v1::TaskState;
 
 use super::Check;
@@ -14,6 +15,8 @@ use crate::{
 pub(super) struct Causes {
     /// Frameworks whose tasks nothing and nobody ends early.
     unharmed: BTreeSet<u32>,
+    /// Tasks that their framework wants killed; it does so with those that take too long.
+    doomed: BTreeSet<(u32, TaskId)>,
 }
 
 impl Causes {
@@ -26,7 +29,7 @@ impl Causes {
                 && matches!(plan.temper, Temper::Greedy | Temper::Picky | Temper::Slow | Temper::Steady)
         };
         let gentle = scenario.frameworks.iter().enumerate().filter(|(_, plan)| is_quiet && is_gentle(plan));
-        Causes { unharmed: gentle.map(|(index, _)| index as u32).collect() }
+        Causes { unharmed: gentle.map(|(index, _)| index as u32).collect(), doomed: BTreeSet::new() }
     }
 }
 
@@ -43,10 +46,15 @@ impl Check for Causes {
             Fact::ShutDown { agent, why } if !FAIR.iter().any(|fair| why.contains(fair)) => {
                 Err(format!("agent {agent} and all it runs is told to end: '{why}'"))
             }
+            Fact::KillAsked { framework, task } => {
+                self.doomed.insert((*framework, task.clone()));
+                Ok(())
+            }
             Fact::FrameworkHeard { framework, task, state, reconciled: false, .. }
                 if self.unharmed.contains(framework)
                     && model::task_state::is_terminal(*state)
-                    && *state != TaskState::TaskFinished =>
+                    && *state != TaskState::TaskFinished
+                    && !self.doomed.contains(&(*framework, task.clone())) =>
             {
                 Err(format!("task {task} of framework {framework} ends as {state:?}, and nothing was wrong"))
             }

@@ -365,6 +365,9 @@ impl World {
             let task = TaskId::from(&ack.task_id);
             self.fact(Fact::FrameworkAcknowledged { framework, task, uuid: ack.uuid.clone() });
         }
+        if let Some(kill) = &call.kill {
+            self.fact(Fact::KillAsked { framework, task: TaskId::from(&kill.task_id) });
+        }
         let operations = call.accept.iter().flat_map(|accept| &accept.operations);
         for operation in operations {
             let single = operation.launch.iter().flat_map(|launch| &launch.task_infos);

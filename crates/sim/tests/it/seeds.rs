@@ -37,9 +37,12 @@ fn a_cluster_without_faults_is_well() {
         FrameworkPlan { executor: ExecutorStyle::Group, ..FrameworkPlan::default() },
         FrameworkPlan { executor: ExecutorStyle::Custom, ..FrameworkPlan::default() },
     ];
-    let scenario =
-        Scenario { fault_secs: 20.0, agent_disk_mb: 100.0, light_agents: 2, frameworks, ..Scenario::default() };
-    assert_eq!(run(&scenario, Watch::default()).failure, None);
+    let quiet = Scenario { fault_secs: 20.0, agent_disk_mb: 100.0, ..Scenario::default() };
+    // Light agents know nothing but commands.
+    let light = Scenario { light_agents: 2, ..quiet.clone() };
+    for scenario in [Scenario { frameworks, ..quiet }, light] {
+        assert_eq!(run(&scenario, Watch::default()).failure, None);
+    }
 }
 
 #[test]
