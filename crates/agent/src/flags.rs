@@ -177,8 +177,8 @@ static FLAGS: &[Flag] = &[
     Flag::new(
         "require_peer_address_ip_match",
         Switch,
-        Some("false"),
-        "Whether messages of masters and executors are dropped whose sender's address is not that of the connection. LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH sets it too, as in Mesos. Not behind proxies or address translation.",
+        Some("true"),
+        "Whether messages of masters of Mesos and of executors are dropped whose sender says it is at another machine than the connection comes from. LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH sets it too, as in Mesos, where the default is false. Turn it off if they come through proxies or address translation.",
     ),
     Flag::new(
         "allowed_hosts",

@@ -13,7 +13,9 @@ use bytes::Bytes;
 use endpoints::{Coalescer, Common, Door, help};
 use observe::metrics::{Kind, Snapshot};
 use proto::{
+    Message as _,
     content::ContentType,
+    internal,
     link::{FromExecutor, LinkError, ToAgent},
     upid::Upid,
     v1::{agent::call, agent_info::Capability},
@@ -249,6 +251,11 @@ impl Handler for Endpoints {
         }
     }
 
+    /// Whom an executor's messages come from `access` finds out.
+    fn needs_sender(&self, message: &Message) -> bool {
+        is_masters_alone(&message.name)
+    }
+
     /// A message that is neither a master's nor an executor's is answered as delivered, as libprocess does, and
     /// dropped.
     async fn deliver(&self, message: Message) -> bool {
@@ -273,8 +280,8 @@ impl Handler for Endpoints {
             }
         }
         let decoded = ToAgent::decode(&message.name, &message.body);
-        if let Ok(order) = &decoded
-            && !may_come_from_drivers(order)
+        if decoded.is_ok()
+            && is_masters_alone(&message.name)
             && let Caller::Container(container) = self.access.caller_at(&message.caller).await
         {
             tracing::warn!(from = %message.from, %container, message.name, "a container sends what only a master may; dropping it");
@@ -286,9 +293,12 @@ impl Handler for Endpoints {
     }
 }
 
-/// A framework's driver says these to an agent itself, and may run in a container.
-fn may_come_from_drivers(message: &ToAgent) -> bool {
-    matches!(message, ToAgent::FrameworkToExecutor(_) | ToAgent::StatusUpdateAcknowledgement(_))
+/// Whether only masters send messages of this name to an agent. Two of them a framework's driver sends as well, which
+/// may run in a container.
+fn is_masters_alone(name: &str) -> bool {
+    let drivers =
+        [internal::FrameworkToExecutorMessage::full_name(), internal::StatusUpdateAcknowledgementMessage::full_name()];
+    ToAgent::is_named(name) && !drivers.contains(&name)
 }
 
 fn json(request: &Request, body: Option<Bytes>) -> Response {

@@ -32,7 +32,10 @@ use proto::{
 };
 use stdx::flags::Values;
 use tokio::task::JoinHandle;
-use transport::{Node, Server, inbox, libprocess::NodeConfig};
+use transport::{
+    Node, Server, inbox,
+    libprocess::{NodeConfig, senders::Senders},
+};
 
 use crate::{
     access::Access,
@@ -86,6 +89,11 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
         tracing::warn!("{sentence}");
     }
     let (isolation, enforcements) = (containers.isolation(), containers.enforcements());
+    if isolation.ipc_namespace && isolation.mount_namespace {
+        [("--work_dir", &settings.work_dir), ("--runtime_dir", &settings.runtime_dir)]
+            .iter()
+            .try_for_each(|(flag, path)| look_at_shared_memory(flag, path))?;
+    }
     (config.cpu_limits, config.mem_limits) = (isolation.cpu, isolation.memory);
     let seed = stdx::rng::system_seed();
     let beginning = || Beginning { seed, config: config.clone(), journal: records.clone() }.encode();
@@ -105,7 +113,10 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
     let world = World::new(Arc::new(containers), sandboxes, inbox.clone());
     let recovered = Event::Recovered { state: Box::new(state), found: world.take_up(found), boot_id: boot_id() };
 
-    let (node, mut exits) = Node::new(NodeConfig::new(advertised));
+    let senders = endpoints::serving::senders(advertised)?;
+    let server = server.knowing(senders.clone());
+    let common = common(&settings, log_file, senders.clone());
+    let (node, mut exits) = Node::new(NodeConfig { senders: Some(senders), ..NodeConfig::new(advertised) });
     let about = About {
         pid: config.upid.clone(),
         capabilities: config.capabilities.iter().map(|kind| Capability { r#type: Some(*kind as i32) }).collect(),
@@ -120,7 +131,6 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
     let authenticatee = credential.map(|one| authentication::authenticatee(one, node.clone(), inbox.clone()));
     let core = Agent::new(config, seed);
     let fence = Fence::default();
-    let common = common(&settings, log_file);
     let core =
         Loop::new(core, journal, node, world.clone(), authenticatee.clone()).recorded_by(flight).signing_with(key);
     let ended = tokio::spawn(core.run(arrivals));
@@ -140,6 +150,18 @@ pub async fn start(values: Values, log_file: Option<&Path>) -> Result<Running, S
     let running = server.serve(Endpoints::new(inbox.clone(), common, world, about, access, authenticatee, fence));
     tracing::info!(%address, master = shown_master, version = endpoints::OWN_VERSION, "the agent listens");
     Ok(Running { address, inbox, ended, _server: running })
+}
+
+/// Each container has a `/dev/shm` of its own, in which it would not find its sandbox.
+fn look_at_shared_memory(flag: &str, path: &Path) -> Result<(), String> {
+    if !path.starts_with("/dev/shm") {
+        return Ok(());
+    }
+    Err(format!(
+        "{flag}={}: containers have a /dev/shm of their own, so nothing of the agent's may lie there; choose another place \
+         (mount a tmpfs for one in memory), or leave namespaces/ipc out of --isolation",
+        path.display()
+    ))
 }
 
 /// Users that tasks run as must come to their sandboxes, and to us.
@@ -294,7 +316,7 @@ fn containers_config(settings: &Settings) -> containers::Config {
 }
 
 /// Sandboxes are readable under their real paths, which the state documents name.
-fn common(settings: &Settings, log_file: Option<&Path>) -> Common {
+fn common(settings: &Settings, log_file: Option<&Path>, senders: Arc<Senders>) -> Common {
     let files = Files::default();
     let sandboxes = settings.work_dir.join("slaves");
     files.attach(&sandboxes.to_string_lossy(), sandboxes.clone());
@@ -303,7 +325,7 @@ fn common(settings: &Settings, log_file: Option<&Path>) -> Common {
     }
     let metrics = Arc::new(metrics::Registry::default());
     observe::system::register(&metrics);
-    Common { flags: Arc::new(settings.values.shown()), metrics, files }
+    Common { flags: Arc::new(settings.values.shown()), metrics, files, senders }
 }
 
 /// Which boot of the machine this is; containers do not survive into the next one.

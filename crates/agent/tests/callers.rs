@@ -5,6 +5,8 @@
 
 use std::{
     fs,
+    io::{Read, Write},
+    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -269,6 +271,7 @@ fn a_task_speaks_for_no_master_and_no_v0_executor() {
     let framework = internal::ShutdownFrameworkMessage { framework_id };
     let messages = [
         ("ShutdownMessage", scene.cluster.master_address(), "master", wire::encode(&shutdown)),
+        ("ShutdownMessage", master_of_mesos(), "master", wire::encode(&shutdown)),
         ("ShutdownFrameworkMessage", scene.cluster.master_address(), "master", wire::encode(&framework)),
         ("RegisterExecutorMessage", "127.0.0.1:1".into(), "executor(1)", wire::encode(&register)),
     ];
@@ -284,10 +287,27 @@ fn a_task_speaks_for_no_master_and_no_v0_executor() {
     }
     scene.run_as_nobody("hostile", &script);
     let log = || fs::read_to_string(scene.cluster.agents[0].log()).unwrap_or_default();
-    for refused in ["a container sends what only a master may", "Not allowed to speak for executor"] {
+    for refused in [
+        "dropped a message that may not come from the process it names",
+        "a container sends what only a master may",
+        "Not allowed to speak for executor",
+    ] {
         assert!(wait_for(PATIENCE, || log().contains(refused).then_some(())).is_some(), "{refused}:\n{}", log());
     }
     assert_eq!(scene.victims_state().unwrap().0, "TASK_RUNNING");
+}
+
+/// The address of a server that knows nothing of what it is asked, as a master of Mesos knows nothing of keys.
+fn master_of_mesos() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let _ = (&stream).read(&mut [0; 4096]);
+            let _ = (&stream).write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    address
 }
 
 #[test]

@@ -78,6 +78,7 @@ fn start_to_first_offer(conditions: &str) {
     let mut scheduler = loop {
         match Scheduler::try_subscribe(&address) {
             Some(scheduler) => break scheduler,
+            None if started.elapsed() > Duration::from_secs(30) => panic!("{address} lets nobody subscribe"),
             None => std::thread::sleep(Duration::from_millis(1)),
         }
     };
@@ -359,7 +360,7 @@ impl Scheduler {
 fn post(stream: &mut TcpStream, body: &[u8], stream_id: Option<&str>) -> std::io::Result<()> {
     let id = stream_id.map(|id| format!("Mesos-Stream-Id: {id}\r\n")).unwrap_or_default();
     let head = format!(
-        "POST /api/v1/scheduler HTTP/1.1\r\nHost: master\r\nContent-Type: application/x-protobuf\r\n\
+        "POST /api/v1/scheduler HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\n\
          Accept: application/x-protobuf\r\n{id}Content-Length: {}\r\n\r\n",
         body.len()
     );

@@ -189,14 +189,15 @@ pub(crate) fn refusal(error: &FileError) -> Response {
 mod tests {
     use std::{fs, sync::Arc};
 
-    use transport::{HeaderMap, Method};
+    use transport::{HeaderMap, Method, libprocess::senders::Senders};
 
     use super::*;
 
     fn common(home: &tempfile::TempDir) -> Common {
         let files = Files::default();
         files.attach("/a", home.path().to_owned());
-        Common { flags: Arc::default(), metrics: Arc::default(), files }
+        let senders = Senders::new(([127, 0, 0, 1], 5051).into()).unwrap();
+        Common { flags: Arc::default(), metrics: Arc::default(), files, senders: Arc::new(senders) }
     }
 
     async fn ask(common: &Common, verb: Verb, uri: &str) -> Response {

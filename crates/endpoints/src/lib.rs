@@ -24,7 +24,7 @@ use observe::{
     system::System,
 };
 use proto::json::Writer;
-use transport::{Request, Response, jsonp, refuse, route::Table};
+use transport::{Request, Response, jsonp, libprocess::senders::Senders, refuse, route::Table};
 
 pub use coalesce::Coalescer;
 pub use doors::{Door, Doors, Locked, Realms};
@@ -46,12 +46,14 @@ pub enum Endpoint {
     SystemStats,
     LoggingToggle,
     Files(Verb),
+    /// Whether a message was this process's: `transport::libprocess::senders`.
+    Sender,
 }
 
 impl Endpoint {
     pub fn door(self) -> Door {
         match self {
-            Endpoint::Health | Endpoint::Version => Door::Open,
+            Endpoint::Health | Endpoint::Version | Endpoint::Sender => Door::Open,
             Endpoint::Flags | Endpoint::Metrics | Endpoint::Prometheus | Endpoint::SystemStats | Endpoint::Files(_) => {
                 Door::Readonly
             }
@@ -69,6 +71,7 @@ impl Endpoint {
             | Endpoint::Metrics
             | Endpoint::Prometheus
             | Endpoint::SystemStats
+            | Endpoint::Sender
             | Endpoint::Files(_) => false,
         }
     }
@@ -102,6 +105,11 @@ impl Endpoint {
             ),
             Endpoint::Files(Verb::Download) => ("Sends a whole file.", "`path`: which."),
             Endpoint::Files(Verb::Debug) => ("Which directories can be browsed, and where they are.", "JSON."),
+            Endpoint::Sender => (
+                "Says whether a message was sent by this process.",
+                "Other masters and agents ask. `key`: what the message carries as `Meseta-Sender-Key`; `at`: an address \
+                 of who asks, once for each. JSON; `mine`.",
+            ),
         };
         help::Page { summary, more, door: self.door() }
     }
@@ -121,6 +129,7 @@ pub fn routes<T>(table: Table<T>, wrap: impl Fn(Endpoint) -> T) -> Table<T> {
         .of("files", "read", wrap(Endpoint::Files(Verb::Read)))
         .of("files", "download", wrap(Endpoint::Files(Verb::Download)))
         .of("files", "debug", wrap(Endpoint::Files(Verb::Debug)))
+        .of("meseta", "sender", wrap(Endpoint::Sender))
 }
 
 /// What the answers are made of.
@@ -130,6 +139,7 @@ pub struct Common {
     pub flags: Arc<BTreeMap<String, String>>,
     pub metrics: Arc<metrics::Registry>,
     pub files: Files,
+    pub senders: Arc<Senders>,
 }
 
 impl Common {
@@ -155,6 +165,7 @@ impl Common {
             Endpoint::SystemStats => jsonp::json(request, System::read().stats_json()),
             Endpoint::LoggingToggle => logging::toggle(request),
             Endpoint::Files(verb) => self.answer_files(verb, request).await,
+            Endpoint::Sender => self.senders.answer(request),
         }
     }
 

@@ -1,7 +1,9 @@
 //! From the flags that masters and agents have alike to what their servers put up with.
 
+use std::{net::SocketAddr, sync::Arc};
+
 use stdx::flags::Values;
-use transport::{Limits, WebPolicy, inbox::Bounds};
+use transport::{Limits, WebPolicy, inbox::Bounds, libprocess::senders::Senders};
 
 /// Descriptors that connections leave to the store, logs, files that are read.
 const RESERVE: u64 = 128;
@@ -27,6 +29,12 @@ pub fn limits(values: &Values) -> Result<Limits, String> {
         connections: connections(),
         ..Limits::default()
     })
+}
+
+/// What tells apart who sends a message and who only says so, for a server that its peers reach at `advertised`.
+pub fn senders(advertised: SocketAddr) -> Result<Arc<Senders>, String> {
+    let senders = Senders::new(advertised).map_err(|e| format!("cannot read random bytes from /dev/urandom: {e}"))?;
+    Ok(Arc::new(senders))
 }
 
 /// As many as there can be descriptors for, half of them for connections of our own to the same peers.

@@ -5,7 +5,6 @@ mod leading;
 mod maintenance;
 mod operator;
 mod quota;
-mod reach;
 #[cfg(test)]
 mod realms;
 mod resources;
@@ -325,11 +324,13 @@ impl Handler for Endpoints {
         }
     }
 
+    /// A driver gives no keys, and which of them are no drivers is not to be seen before they have registered.
+    fn needs_sender(&self, message: &Message) -> bool {
+        ToMaster::is_named(&message.name)
+    }
+
     /// A message that is none of an agent's or a driver's is answered as delivered, as libprocess does, and dropped.
     async fn deliver(&self, message: Message) -> bool {
-        if !reach::is_answerable(&message) {
-            return true;
-        }
         if self.peers.deliver(&message) {
             return true;
         }

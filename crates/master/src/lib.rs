@@ -24,7 +24,10 @@ use stdx::{
     flags::Values,
 };
 use tokio::task::JoinHandle;
-use transport::{Node, Server, inbox, libprocess::NodeConfig};
+use transport::{
+    Node, Server, inbox,
+    libprocess::{NodeConfig, senders::Senders},
+};
 
 use crate::{
     authentication::Authentication,
@@ -92,7 +95,6 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
     let settings = Settings::new(values)?;
     let config = settings.core()?;
     let authentication = Authentication::new(&settings.values)?;
-    let common = common(&settings, log_file);
     let place = settings.place()?;
     let store = if place.is_none() { Some(settings.store()?) } else { None };
 
@@ -109,7 +111,10 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
     let hostname = info.hostname.clone().unwrap_or_else(|| advertised.ip().to_string());
 
     let (inbox, arrivals) = inbox::inbox(endpoints::serving::bounds(&settings.values));
-    let (node, mut exits) = Node::new(NodeConfig::new(advertised));
+    let senders = endpoints::serving::senders(advertised)?;
+    let server = server.knowing(senders.clone());
+    let common = common(&settings, log_file, senders.clone());
+    let (node, mut exits) = Node::new(NodeConfig { senders: Some(senders), ..NodeConfig::new(advertised) });
     let beginning = || Beginning { info: info.clone(), seed, config: config.clone() }.encode();
     let flight = Flight::open(settings.values.text("flight_recorder"), beginning)?;
     let core = Master::new(config, info.clone(), seed);
@@ -144,12 +149,12 @@ pub async fn start(values: Values, log_file: Option<&std::path::Path>) -> Result
     Ok(Running { address, ended, failure, seat, inbox, _server: running })
 }
 
-fn common(settings: &Settings, log_file: Option<&std::path::Path>) -> Common {
+fn common(settings: &Settings, log_file: Option<&std::path::Path>, senders: Arc<Senders>) -> Common {
     let files = Files::default();
     if let Some(path) = log_file {
         files.attach("/master/log", path.to_owned());
     }
     let metrics = Arc::new(metrics::Registry::default());
     observe::system::register(&metrics);
-    Common { flags: Arc::new(settings.values.shown()), metrics, files }
+    Common { flags: Arc::new(settings.values.shown()), metrics, files, senders }
 }

@@ -41,6 +41,10 @@ macro_rules! link {
                 }
             }
 
+            pub fn is_named(name: &str) -> bool {
+                false $(|| name == internal::$message::full_name())*
+            }
+
             pub fn decode(name: &str, body: &[u8]) -> Result<Self, LinkError> {
                 $(if name == internal::$message::full_name() {
                     return match wire::decode(body) {

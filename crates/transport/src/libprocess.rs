@@ -1,9 +1,12 @@
 //! Messages between actors of different processes, as libprocess frames them: `POST /<actor>/<message>`, answered 202
 //! and never waited for. Inbound messages arrive at the HTTP server's port (`inbound`); outbound ones go through a
-//! `Node`, over one socket per peer (`outbound`). What the messages mean is `proto::link`'s and the programs' business.
+//! `Node`, over one socket per peer (`outbound`). Whether a message comes from the machine and from the process that it
+//! names is `reach`'s and `senders`' to find out; what the messages mean is `proto::link`'s and the programs' business.
 
 pub(crate) mod inbound;
 mod outbound;
+pub(crate) mod reach;
+pub mod senders;
 
 use std::{
     collections::HashMap,
@@ -21,6 +24,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::caller::Caller;
 use outbound::Peer;
+use senders::{Key, Senders};
 
 /// A message that arrived.
 #[derive(Clone, Debug)]
@@ -33,6 +37,8 @@ pub struct Message {
     pub body: Bytes,
     /// When the connection was made that it came on.
     pub connected: Instant,
+    /// What the sender shows for being who it says; whether it is true is `senders`' to know.
+    pub key: Option<Key>,
     /// Who sent it, as far as the kernel tells; `from` is what the sender says.
     pub caller: Arc<Caller>,
 }
@@ -51,6 +57,8 @@ pub struct NodeConfig {
     pub connect_timeout: Duration,
     /// How long a socket to a peer that nobody linked to stays open unused.
     pub idle: Duration,
+    /// Makes the keys of our messages; without it they carry none.
+    pub senders: Option<Arc<Senders>>,
 }
 
 impl NodeConfig {
@@ -62,6 +70,7 @@ impl NodeConfig {
             stall: Duration::from_secs(120),
             connect_timeout: Duration::from_secs(10),
             idle: Duration::from_secs(60),
+            senders: None,
         }
     }
 }
@@ -147,8 +156,8 @@ impl Node {
         };
         inner.counters.sent.fetch_add(1, Ordering::Relaxed);
         let written = inner.with_peer(address, |peer| {
-            peer.push(inner.config.queue, |buffer| {
-                outbound::write_message(buffer, from_actor, &inner.address, &to.id, name, body);
+            peer.push(inner.config.queue, |buffer, key| {
+                outbound::write_message(buffer, from_actor, &inner.address, key, &to.id, name, body);
             })
         });
         if !written {
@@ -198,7 +207,8 @@ impl Inner {
             let (peer, is_new) = self.with_peers(|peers| match peers.get(&address) {
                 Some(peer) => (peer.clone(), false),
                 None => {
-                    let peer = Arc::new(Peer::new(self.waiting.clone()));
+                    let key = self.config.senders.as_ref().map(|senders| senders.key_for(address).to_string());
+                    let peer = Arc::new(Peer::new(self.waiting.clone(), key));
                     peers.insert(address, peer.clone());
                     (peer, true)
                 }

@@ -31,7 +31,13 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use crate::{caller::Caller, libprocess::Message, request::Request, response::Response, web::WebPolicy};
+use crate::{
+    caller::Caller,
+    libprocess::{Message, senders::Senders},
+    request::Request,
+    response::Response,
+    web::WebPolicy,
+};
 use answers::Answers;
 use connection::ConnState;
 
@@ -45,6 +51,12 @@ pub trait Handler: Send + Sync + 'static {
     fn deliver(&self, message: Message) -> impl Future<Output = bool> + Send {
         drop(message);
         std::future::ready(false)
+    }
+
+    /// Whether a message has to come from a process that was asked, even if it carries no key: see `Server::knowing`.
+    fn needs_sender(&self, message: &Message) -> bool {
+        let _ = message;
+        false
     }
 }
 
@@ -70,7 +82,8 @@ pub struct Limits {
     pub stall: Duration,
     /// How long a request is worked on after its sender closed its side.
     pub half_closed: Duration,
-    /// Drop libprocess messages whose sender claims another address than the connection's.
+    /// Drop libprocess messages without a key (see `libprocess::senders`) whose sender claims to be at another machine
+    /// than the connection's.
     pub match_peer_address: bool,
     /// Which web pages may call.
     pub web: WebPolicy,
@@ -88,7 +101,7 @@ impl Default for Limits {
             arrival: Duration::from_secs(60),
             stall: Duration::from_secs(60),
             half_closed: Duration::from_secs(5),
-            match_peer_address: false,
+            match_peer_address: true,
             web: WebPolicy::default(),
         }
     }
@@ -113,6 +126,7 @@ pub struct Server {
     listener: TcpListener,
     local: Option<UnixListener>,
     limits: Limits,
+    senders: Option<Arc<Senders>>,
 }
 
 /// What stands for the address of a peer on the domain socket.
@@ -125,7 +139,7 @@ impl Server {
 
     /// A server on a socket that is already listening.
     pub fn from_listener(listener: TcpListener, limits: Limits) -> Server {
-        Server { listener, local: None, limits }
+        Server { listener, local: None, limits, senders: None }
     }
 
     /// Serves processes of this machine at `path`, too: cheaper for both sides than loopback. Takes the place of a
@@ -140,6 +154,11 @@ impl Server {
         Ok(Server { local: Some(local), ..self })
     }
 
+    /// Drops messages that do not come from the process they name, as far as `senders` finds out.
+    pub fn knowing(self, senders: Arc<Senders>) -> Server {
+        Server { senders: Some(senders), ..self }
+    }
+
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -147,7 +166,7 @@ impl Server {
     /// Starts to serve, on the current runtime.
     pub fn serve<H: Handler>(self, handler: Arc<H>) -> Running {
         let (stop, stopped) = watch::channel(None);
-        let shared = Arc::new(Shared::new(handler, self.limits));
+        let shared = Arc::new(Shared::new(handler, self.limits, self.senders));
         let counters = shared.counters.clone();
         let task = tokio::spawn(accept_loop(self.listener, self.local, shared, stopped));
         Running { stop, task, counters }
@@ -199,6 +218,9 @@ impl Drop for Running {
 struct Shared<H> {
     handler: Arc<H>,
     limits: Limits,
+    senders: Option<Arc<Senders>>,
+    /// Tells of messages whose sender is elsewhere.
+    elsewhere: Seldom,
     counters: Arc<Counters>,
     answers: Arc<Answers>,
     /// Bytes of bodies being collected or worked on.
@@ -209,9 +231,11 @@ struct Shared<H> {
 }
 
 impl<H> Shared<H> {
-    fn new(handler: Arc<H>, limits: Limits) -> Shared<H> {
+    fn new(handler: Arc<H>, limits: Limits, senders: Option<Arc<Senders>>) -> Shared<H> {
         Shared {
             handler,
+            senders,
+            elsewhere: Seldom::new(Duration::from_secs(10)),
             answers: Answers::new(limits.answers),
             limits,
             counters: Arc::default(),

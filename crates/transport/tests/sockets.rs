@@ -6,6 +6,7 @@ mod sockets {
     mod client;
     mod harness;
     mod libprocess;
+    mod senders;
     mod server;
     mod stream;
 }

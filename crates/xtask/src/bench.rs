@@ -70,9 +70,9 @@ fn run_suite(suite: &str) -> Result<Vec<Figure>> {
     let mut program = Command::new(built(profile, &format!("examples/{suite}")));
     // On disk, what is measured is mostly the file system: its syncs, and on ext4 its search for inodes after many
     // deletions. TMPDIR chooses another place; the conditions name it.
-    let in_memory = std::path::Path::new("/dev/shm");
-    if std::env::var_os("TMPDIR").is_none() && in_memory.is_dir() {
-        program.env("TMPDIR", in_memory);
+    let in_memory = if std::env::var_os("TMPDIR").is_none() { InMemory::new()? } else { None };
+    if let Some(InMemory(directory)) = &in_memory {
+        program.env("TMPDIR", directory.path());
     }
     let output = program.stderr(std::process::Stdio::inherit()).output().context("cannot start the suite")?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -81,6 +81,27 @@ fn run_suite(suite: &str) -> Result<Vec<Figure>> {
     }
     let figures = text.lines().filter(|line| line.starts_with('{'));
     figures.map(|line| serde_json::from_str(line).with_context(|| format!("not a figure: {line}"))).collect()
+}
+
+/// A directory whose files are in memory, for as long as it is there. Not `/dev/shm`, of which each container has its
+/// own.
+struct InMemory(tempfile::TempDir);
+
+impl InMemory {
+    /// None for who may not mount anything.
+    fn new() -> Result<Option<InMemory>> {
+        let directory = tempfile::tempdir()?;
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(directory.path()).output();
+        let is_mounted = mounted.is_ok_and(|output| output.status.success());
+        Ok(is_mounted.then_some(InMemory(directory)))
+    }
+}
+
+impl Drop for InMemory {
+    fn drop(&mut self) {
+        // Lazily: a container that ends just now may still hold it.
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
 }
 
 fn print(figures: &[Figure]) {

@@ -338,3 +338,26 @@ fn who_asks_is_shown_and_what_the_master_forgot_agents_know() {
     let logs = meseta(&["logs", "nothing"]);
     assert!(stderr(&logs).contains("no task has the id or the name 'nothing'"), "{}", stderr(&logs));
 }
+
+/// Containers have a `/dev/shm` of their own: an agent whose files lie there says so, instead of failing each task.
+#[test]
+fn an_agent_below_shared_memory_is_refused_by_name() {
+    if !processes::is_root() || !Path::new("/dev/shm").is_dir() {
+        testkit::skip("it needs /dev/shm, and an agent that gives its containers one of their own: run it as root");
+        return;
+    }
+    let home = tempfile::tempdir_in("/dev/shm").expect("a directory");
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    for (flag, work_dir, runtime_dir) in
+        [("--work_dir", home.path(), elsewhere.path()), ("--runtime_dir", elsewhere.path(), home.path())]
+    {
+        let mut agent = Command::new(processes::meseta());
+        agent.args(["agent", "--master=127.0.0.1:1", "--port=0", "--isolation=filesystem/linux,namespaces/ipc"]);
+        agent.arg(format!("--work_dir={}", work_dir.display()));
+        agent.arg(format!("--runtime_dir={}", runtime_dir.display()));
+        processes::ends_with_its_thread(&mut agent);
+        let output = agent.stdin(Stdio::null()).output().expect("meseta starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(&format!("{flag}=/dev/shm/")), "{said}");
+    }
+}

@@ -7,6 +7,10 @@ use std::{
     time::Duration,
 };
 
+use proto::{Message, internal, v1, wire};
+use serde_json::Value;
+use testkit::http;
+
 /// Is given the master's and the agent's address.
 pub type Attack = fn(&str, &str) -> Vec<String>;
 
@@ -19,7 +23,8 @@ pub const ATTACKS: &[(&str, Attack)] = &[
     ("json_nested_a_hundred_thousand_deep", deep_json),
     ("a_page_of_another_site_posts", cross_site),
     ("a_name_that_somebody_else_points_here", foreign_host),
-    ("an_update_that_its_sender_may_not_tell", foreign_update),
+    ("the_end_of_a_task_in_the_name_of_its_agent", foreign_update),
+    ("a_kill_in_the_name_of_the_master", foreign_kill),
 ];
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -137,16 +142,99 @@ fn foreign_host(master: &str, agent: &str) -> Vec<String> {
     })
 }
 
-/// As libprocess would send it; the body is not even a message, and nobody may send one.
-fn foreign_update(master: &str, _: &str) -> Vec<String> {
-    let answer = ask(
-        master,
-        &format!(
-            "POST /master/mesos.internal.StatusUpdateMessage HTTP/1.1\r\nHost: {master}\r\n\
-             Libprocess-From: evil@127.0.0.1:1\r\nContent-Length: 4\r\n\r\nevil"
-        ),
+/// The end of each task that runs, told by others and in the name of the very agent.
+fn foreign_update(master: &str, agent: &str) -> Vec<String> {
+    let tasks = running(master);
+    for task in &tasks {
+        let status = internal::StatusUpdate {
+            framework_id: v1::FrameworkId { value: task.framework.clone() },
+            agent_id: Some(v1::AgentId { value: task.agent.clone() }),
+            status: v1::TaskStatus {
+                task_id: v1::TaskId { value: task.id.clone() },
+                state: v1::TaskState::TaskFinished.into(),
+                uuid: Some(vec![7; 16].into()),
+                ..Default::default()
+            },
+            timestamp: 1.0,
+            uuid: Some(vec![7; 16].into()),
+            ..Default::default()
+        };
+        let update = internal::StatusUpdateMessage { update: status, ..Default::default() };
+        for from in ["evil@127.0.0.1:1", "evil@192.0.2.1:1", &format!("slave(1)@{agent}")] {
+            say(master, "master", from, &update);
+        }
+        say(
+            master,
+            "master",
+            &format!("slave(1)@{agent}"),
+            &internal::UnregisterSlaveMessage { agent_id: v1::AgentId { value: task.agent.clone() } },
+        );
+    }
+    still_running(master, &tasks)
+}
+
+/// The end of each task that runs, as if the master wanted it.
+fn foreign_kill(master: &str, agent: &str) -> Vec<String> {
+    let tasks = running(master);
+    for task in &tasks {
+        for from in ["evil@127.0.0.1:1", "master@192.0.2.1:5050", &format!("master@{master}")] {
+            say(
+                agent,
+                "slave(1)",
+                from,
+                &internal::KillTaskMessage {
+                    framework_id: v1::FrameworkId { value: task.framework.clone() },
+                    task_id: v1::TaskId { value: task.id.clone() },
+                    ..Default::default()
+                },
+            );
+            say(agent, "slave(1)", from, &internal::ShutdownMessage::default());
+        }
+    }
+    still_running(master, &tasks)
+}
+
+/// Sends a message as libprocess would.
+fn say<M: Message>(address: &str, actor: &str, from: &str, message: &M) {
+    let body = wire::encode(message);
+    let head = format!(
+        "POST /{actor}/{} HTTP/1.1\r\nHost: {address}\r\nLibprocess-From: {from}\r\nContent-Length: {}\r\n\r\n",
+        M::full_name(),
+        body.len()
     );
-    if answer.contains(" 200") { vec![format!("taken: {answer}")] } else { Vec::new() }
+    let Some(mut stream) = connect(address) else { return };
+    let _ = stream.write_all(&[head.as_bytes(), &body].concat());
+    let _ = stream.read(&mut [0; 512]);
+}
+
+#[derive(PartialEq)]
+struct Task {
+    id: String,
+    framework: String,
+    agent: String,
+}
+
+/// The tasks that the master says run.
+fn running(master: &str) -> Vec<Task> {
+    let answer = http::ask(master, "GET", "/tasks?limit=1000").map(|answer| answer.body).unwrap_or_default();
+    let document: Value = serde_json::from_str(&answer).unwrap_or_default();
+    let tasks = document["tasks"].as_array().into_iter().flatten();
+    let text = |task: &Value, name: &str| task[name].as_str().unwrap_or_default().to_owned();
+    tasks
+        .filter(|task| task["state"] == "TASK_RUNNING")
+        .map(|task| Task { id: text(task, "id"), framework: text(task, "framework_id"), agent: text(task, "slave_id") })
+        .collect()
+}
+
+/// Looks for a while, as a task does not end at once.
+fn still_running(master: &str, tasks: &[Task]) -> Vec<String> {
+    if tasks.is_empty() {
+        return vec!["no task runs that could be harmed".into()];
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let now = running(master);
+    let gone = tasks.iter().filter(|task| !now.contains(task));
+    gone.map(|task| format!("{} does not run any more", task.id)).collect()
 }
 
 fn refused(addresses: &[&str], request: impl Fn(&str) -> String) -> Vec<String> {

@@ -9,10 +9,14 @@ use hyper::{
 };
 use proto::upid::Upid;
 
-use super::Message;
+use super::{
+    Message,
+    senders::{self, Key},
+};
 use crate::{caller::Caller, request::percent_decode};
 
 const LIBPROCESS_FROM: HeaderName = HeaderName::from_static("libprocess-from");
+const SENDER_KEY: HeaderName = HeaderName::from_static(senders::HEADER);
 const AGENT_PREFIX: &str = "libprocess/";
 
 /// Whether a POST with these headers is a message and not a call.
@@ -25,7 +29,7 @@ pub(crate) fn is_from_libprocess(headers: &HeaderMap) -> bool {
     user_agent(headers).is_some()
 }
 
-/// The message on a connection made at `connected`; `None` if it has no proper sender or name.
+/// The message on a connection made at `connected`; `None` if it has no proper sender, name or key.
 pub(crate) fn parse(
     path: &str,
     headers: &HeaderMap,
@@ -37,7 +41,12 @@ pub(crate) fn parse(
     let from: Upid = claimed.or_else(|| user_agent(headers))?.parse().ok()?;
     let (actor, name) = path.strip_prefix('/')?.split_once('/')?;
     let to = percent_decode(actor).into_owned();
-    (!to.is_empty() && !name.is_empty()).then(|| Message { from, to, name: name.to_owned(), body, connected, caller })
+    let key = match headers.get(SENDER_KEY) {
+        Some(key) => Some(Key::parse(key.to_str().ok()?)?),
+        None => None,
+    };
+    let name = name.to_owned();
+    (!to.is_empty() && !name.is_empty()).then_some(Message { from, to, name, body, connected, key, caller })
 }
 
 fn user_agent(headers: &HeaderMap) -> Option<&str> {

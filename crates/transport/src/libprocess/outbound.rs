@@ -21,7 +21,7 @@ use tokio::{
     sync::Notify,
 };
 
-use super::{Inner, NodeConfig};
+use super::{Inner, NodeConfig, senders::HEADER as KEY};
 
 /// A buffer that grew beyond this is given back after use.
 const KEEP: usize = 256 * 1024;
@@ -31,6 +31,8 @@ const KEEP: usize = 256 * 1024;
 pub(super) struct Peer {
     /// Bytes that wait for all peers.
     all: Arc<AtomicUsize>,
+    /// What shows this peer that our messages are ours.
+    key: Option<String>,
     state: Mutex<State>,
     ready: Notify,
     cut: Notify,
@@ -51,8 +53,8 @@ struct State {
 }
 
 impl Peer {
-    pub(super) fn new(all: Arc<AtomicUsize>) -> Peer {
-        Peer { all, state: Mutex::default(), ready: Notify::new(), cut: Notify::new() }
+    pub(super) fn new(all: Arc<AtomicUsize>, key: Option<String>) -> Peer {
+        Peer { all, key, state: Mutex::default(), ready: Notify::new(), cut: Notify::new() }
     }
 
     /// Bytes that wait for this peer.
@@ -65,7 +67,7 @@ impl Peer {
     }
 
     /// Adds a message; `Some(false)` if the queue is full, which cuts the link; `None` if this socket is broken.
-    pub(super) fn push(&self, limit: usize, write: impl FnOnce(&mut Vec<u8>)) -> Option<bool> {
+    pub(super) fn push(&self, limit: usize, write: impl FnOnce(&mut Vec<u8>, Option<&str>)) -> Option<bool> {
         let pushed = self.with(|state| {
             if state.broken {
                 return None;
@@ -74,7 +76,7 @@ impl Peer {
             if before + state.leaving > limit {
                 return Some(false);
             }
-            write(&mut state.buffer);
+            write(&mut state.buffer, self.key.as_deref());
             self.all.fetch_add(state.buffer.len() - before, Ordering::Relaxed);
             state.waiting += 1;
             Some(true)
@@ -208,8 +210,16 @@ pub(super) fn is_sendable(part: &str) -> bool {
     !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Appends one message, framed exactly as libprocess does it.
-pub(super) fn write_message(out: &mut Vec<u8>, from_actor: &str, our_address: &str, to: &str, name: &str, body: &[u8]) {
+/// Appends one message, framed exactly as libprocess does it, but for the key.
+pub(super) fn write_message(
+    out: &mut Vec<u8>,
+    from_actor: &str,
+    our_address: &str,
+    key: Option<&str>,
+    to: &str,
+    name: &str,
+    body: &[u8],
+) {
     out.reserve(body.len() + 2 * (from_actor.len() + our_address.len()) + to.len() + name.len() + 160);
     for part in [
         "POST /",
@@ -228,6 +238,11 @@ pub(super) fn write_message(out: &mut Vec<u8>, from_actor: &str, our_address: &s
     ] {
         out.extend_from_slice(part.as_bytes());
     }
+    if let Some(key) = key {
+        for part in [KEY, ": ", key, "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
     if body.is_empty() {
         out.extend_from_slice(b"\r\n");
         return;
@@ -243,8 +258,12 @@ mod tests {
     use super::*;
 
     fn framed(body: &[u8]) -> String {
+        framed_with(None, body)
+    }
+
+    fn framed_with(key: Option<&str>, body: &[u8]) -> String {
         let mut out = Vec::new();
-        write_message(&mut out, "master", "127.0.0.1:5050", "slave(1)", "mesos.internal.RunTaskMessage", body);
+        write_message(&mut out, "master", "127.0.0.1:5050", key, "slave(1)", "mesos.internal.RunTaskMessage", body);
         String::from_utf8(out).unwrap()
     }
 
@@ -256,6 +275,7 @@ mod tests {
                     Connection: Keep-Alive\r\n\
                     Host: \r\n";
         assert_eq!(framed(b""), format!("{head}\r\n"));
+        assert_eq!(framed_with(Some("k"), b""), format!("{head}meseta-sender-key: k\r\n\r\n"));
         assert_eq!(
             framed(b"0123456789"),
             format!("{head}Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n")

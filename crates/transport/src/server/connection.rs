@@ -31,7 +31,7 @@ use super::{
 use crate::{
     caller::Caller,
     gzip,
-    libprocess::inbound,
+    libprocess::{inbound, reach},
     negotiate, refuse,
     request::Request,
     response::{Body, Response},
@@ -365,8 +365,17 @@ async fn deliver<H: Handler>(
         tracing::debug!(%peer, path = head.uri.path(), "dropped a message from nobody");
         return Response::accepted();
     };
-    if shared.limits.match_peer_address && message.from.host.parse() != Ok(peer.ip().to_canonical()) {
-        tracing::debug!(%peer, from = %message.from, "dropped a message whose sender is elsewhere");
+    // Who gives a key is asked; who gives none has to be where it says.
+    let matches = shared.limits.match_peer_address && (shared.senders.is_none() || message.key.is_none());
+    if let Some(why) = reach::why_not(&message, matches) {
+        if let Some(others) = shared.elsewhere.due() {
+            tracing::error!(from = %message.from, message.name, others, "dropped a message: {why}");
+        }
+        return Response::accepted();
+    }
+    if let Some(senders) = &shared.senders
+        && !senders.vouch_for(&message, shared.handler.needs_sender(&message)).await
+    {
         return Response::accepted();
     }
     if shared.handler.deliver(message).await { Response::accepted() } else { refuse::not_found() }

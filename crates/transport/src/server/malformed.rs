@@ -177,7 +177,7 @@ fn malformed_requests_leave_nothing_behind() {
     let limits = Limits { body: 4096, bodies: 8192, head: 4096, ..Limits::default() };
     let period = limits.period();
     let table = Table::new("master").at("state", 1).at("api/v1/scheduler", 1).at("events", 2).at("big", 3).index(1);
-    let shared = Arc::new(Shared::new(Arc::new(Inquisitive(table)), limits));
+    let shared = Arc::new(Shared::new(Arc::new(Inquisitive(table)), limits, None));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let _inside = runtime.enter();
     let mut rng = Rng::new(0x6d65_7365);

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -15,7 +15,9 @@ use tokio::{
     sync::{Notify, mpsc},
 };
 use transport::{
-    EventStream, Handler, Limits, Message, Outbox, Request, Response, Running, Server, StatusCode, jsonp, refuse,
+    EventStream, Handler, Limits, Message, Outbox, Request, Response, Running, Server, StatusCode, jsonp,
+    libprocess::senders::{PATH, Senders},
+    refuse,
     stream::{self, Capacity},
 };
 
@@ -52,6 +54,8 @@ pub struct World {
     /// How many streams are over.
     pub closed: Arc<AtomicUsize>,
     pub messages: Mutex<Option<mpsc::UnboundedSender<Message>>>,
+    /// Set if the senders of all messages are asked.
+    pub senders: OnceLock<Arc<Senders>>,
 }
 
 struct Waiting<'a>(&'a AtomicUsize);
@@ -92,6 +96,7 @@ impl Handler for World {
                 });
                 Response::flow("application/octet-stream", flow)
             }
+            PATH => self.senders.get().map_or_else(refuse::not_found, |senders| senders.answer(&request)),
             "/redirect" => Response::redirect("10.0.0.1:5050", "/api/v1"),
             _ => refuse::not_found(),
         }
@@ -104,6 +109,10 @@ impl Handler for World {
             let _ = sender.send(message);
         }
         known
+    }
+
+    fn needs_sender(&self, _: &Message) -> bool {
+        self.senders.get().is_some()
     }
 }
 
@@ -152,6 +161,17 @@ impl Site {
         let address = server.local_addr().unwrap();
         let world = Arc::new(World::default());
         Site { running: server.serve(world.clone()), world, address }
+    }
+
+    /// One that asks the senders of all messages.
+    pub async fn knowing(address: SocketAddr, limits: Limits) -> Site {
+        let server = Server::bind(address, limits).await.unwrap();
+        let address = server.local_addr().unwrap();
+        let senders = Arc::new(Senders::new(address).unwrap());
+        let world = World::default();
+        world.senders.set(senders.clone()).unwrap();
+        let world = Arc::new(world);
+        Site { running: server.knowing(senders).serve(world.clone()), world, address }
     }
 
     pub fn connections(&self) -> usize {

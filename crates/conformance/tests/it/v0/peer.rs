@@ -43,14 +43,16 @@ impl Peer {
         Peer::at(actor, Ipv4Addr::LOCALHOST).await
     }
 
-    /// One that says it is at another address of loopback than it sends from. It hears what is sent there.
+    /// One that says it is at another machine than it sends from (an address that only documentation uses). It hears
+    /// nothing.
     pub async fn elsewhere(actor: &str) -> Peer {
-        Peer::at(actor, Ipv4Addr::new(127, 0, 0, 2)).await
+        Peer::at(actor, Ipv4Addr::new(192, 0, 2, 1)).await
     }
 
     async fn at(actor: &str, address: Ipv4Addr) -> Peer {
-        let server = Server::bind((address, 0), Limits::default()).await.unwrap();
-        let (node, _exits) = Node::new(NodeConfig::new(server.local_addr().unwrap()));
+        let server = Server::bind((Ipv4Addr::LOCALHOST, 0), Limits::default()).await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        let (node, _exits) = Node::new(NodeConfig::new((address, port).into()));
         let (sender, heard) = mpsc::unbounded_channel();
         Peer { upid: node.upid(actor), node, heard, _server: server.serve(Arc::new(Ear(sender))) }
     }
