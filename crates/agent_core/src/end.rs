@@ -14,7 +14,7 @@ use crate::{
     effect::{Effect, Effects},
     event::Termination,
     recovery::{Record, record},
-    state::{ExecutorPhase, FrameworkPhase, Phase, Stage, TaskPhase},
+    state::{Executor, ExecutorPhase, FrameworkPhase, Phase, Stage, TaskPhase},
     timers::cancel,
     updates::Verdict,
 };
@@ -58,8 +58,7 @@ impl Agent {
         let pending = row.pending_termination.take();
         let sandbox = row.sandbox.as_ref().to_owned();
         let known_to_master = row.is_known_to_master();
-        let unfinished: Vec<TaskId> =
-            row.tasks.iter().filter(|(_, task)| task.phase != TaskPhase::Ended).map(|(id, _)| id.clone()).collect();
+        let unfinished = unfinished(row);
 
         cancel(&mut self.timers, timer);
         self.roots.remove(&container);
@@ -74,7 +73,7 @@ impl Agent {
         let active = self.state.frameworks.get(framework).is_some_and(|row| row.phase == FrameworkPhase::Active);
         if active {
             let verdict = verdict_of(&termination, pending.as_ref());
-            for task in unfinished.into_iter().filter(|_| !stdx::bug!("end_kept_silent")) {
+            for task in unfinished {
                 self.tell(framework, Some(id.clone()), &task, verdict.clone(), out);
             }
         } else {
@@ -167,6 +166,12 @@ fn verdict_of(termination: &Termination, pending: Option<&Termination>) -> Verdi
         message: if messages.is_empty() { "Executor terminated".into() } else { messages.join("; ") },
         limitation: termination.limitation.clone(),
     }
+}
+
+/// Tasks of an executor that nobody has yet said to have ended.
+fn unfinished(row: &Executor) -> Vec<TaskId> {
+    stdx::bug!("end_kept_silent", return Vec::new());
+    row.tasks.iter().filter(|(_, task)| task.phase != TaskPhase::Ended).map(|(id, _)| id.clone()).collect()
 }
 
 #[cfg(test)]

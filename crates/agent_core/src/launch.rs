@@ -102,7 +102,8 @@ impl Agent {
 
     /// Whether a task lives here, or its end is not yet acknowledged.
     pub(crate) fn is_known(&self, framework: &FrameworkId, task: &TaskId) -> bool {
-        self.streams.contains_key(&(framework.clone(), task.clone())) && !stdx::bug!("known_task_taken_again")
+        stdx::bug!("known_task_taken_again", return false);
+        self.streams.contains_key(&(framework.clone(), task.clone()))
     }
 
     /// Notes who has these tasks.

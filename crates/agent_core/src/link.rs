@@ -109,7 +109,7 @@ impl Agent {
     }
 
     pub(crate) fn on_master_message(&mut self, from: Upid, message: ToAgent, out: &mut Effects) {
-        if !self.may_say(&from, &message) && !stdx::bug!("any_master_obeyed") {
+        if !self.may_say(&from, &message) {
             tracing::warn!(%from, message = message.name(), "ignoring a message of somebody who has no business to say it");
             return;
         }
@@ -156,6 +156,7 @@ impl Agent {
     /// Whose word counts: the leading master's, of pings its observer's, and of what v0 drivers say to an agent
     /// directly, the framework's own.
     fn may_say(&self, from: &Upid, message: &ToAgent) -> bool {
+        stdx::bug!("any_master_obeyed", return true);
         let master = self.state.master.as_ref();
         let is_driver_of = |framework: &v1::FrameworkId| {
             let row = self.state.frameworks.get(framework.value.as_str());

@@ -27,6 +27,20 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 /// Mesos's own bound on how long executors may take to come back.
 const REREGISTRATION_MAX: Duration = Duration::from_secs(15);
 
+/// What an executor's container is taken for.
+fn as_found(life: Life) -> Life {
+    stdx::bug!("running_taken_for_ended", return ended(life));
+    life
+}
+
+/// What has ended as it did, and what runs for ended, nobody knows how.
+fn ended(life: Life) -> Life {
+    match life {
+        Life::Running { .. } => Life::Ended(Termination::default()),
+        Life::Ended(termination) => Life::Ended(termination),
+    }
+}
+
 impl Agent {
     pub(crate) fn on_recovered(
         &mut self,
@@ -134,15 +148,12 @@ impl Agent {
         let known: Vec<(FrameworkId, ExecutorId, ContainerId)> =
             self.state.executors().map(|row| (row.framework.clone(), row.id.clone(), row.container.clone())).collect();
         for (framework, id, container) in known {
-            let life = found.remove(&container).map(|found| found.life);
+            let life = found.remove(&container).map(|found| as_found(found.life));
             let terminating =
                 self.state.frameworks.get(&framework).is_some_and(|row| row.phase == FrameworkPhase::Terminating);
             let Some(row) = self.state.executor_mut(&framework, &id) else { continue };
             row.stage = Stage::Up;
             match life {
-                Some(Life::Running { .. }) if stdx::bug!("running_taken_for_ended") => {
-                    self.executor_gone(&framework, &id, Termination::default(), out);
-                }
                 Some(Life::Running { pid }) => {
                     row.pid = pid;
                     self.roots.insert(container, (framework.clone(), id.clone()));

@@ -9,7 +9,7 @@ use crate::{
     effect::Effects,
     pending::Pending,
     recovery::{Record, record},
-    state::{ExecutorPhase, FrameworkPhase, TaskPhase},
+    state::{Executor, ExecutorPhase, FrameworkPhase, TaskPhase},
     timers::{Timer, cancel},
 };
 use bytes::Bytes;
@@ -107,22 +107,29 @@ impl Agent {
         if ended {
             self.state.metrics.count_end(state);
         }
-        let checkpoints = self.state.frameworks.get(&framework).is_some_and(|row| row.checkpoints())
-            && !stdx::bug!("updates_not_recorded");
+        let recorded = self.records_updates(&framework);
         let uuid = update.uuid.clone().unwrap_or_default();
         let update = Arc::new(update);
         let key = (framework, task);
-        self.streams.entry(key.clone()).or_default().push(update.clone(), checkpoints);
-        if checkpoints {
-            let record = Record::Update(record::UpdateRecord { update: (*update).clone() });
-            let (framework, task) = key;
-            if stdx::bug!("acknowledged_before_durable") {
-                self.on_update_durable((framework.clone(), task.clone()), &uuid, out);
-            }
-            self.record_then(record, Pending::Update { framework, task, uuid }, out);
+        self.streams.entry(key.clone()).or_default().push(update.clone(), recorded);
+        if recorded {
+            self.record_update(key, &update, uuid, out);
         } else {
             self.on_update_durable(key, &uuid, out);
         }
+    }
+
+    /// Whether what a framework's tasks say shall survive us.
+    fn records_updates(&self, framework: &FrameworkId) -> bool {
+        stdx::bug!("updates_not_recorded", return false);
+        self.state.frameworks.get(framework).is_some_and(|row| row.checkpoints())
+    }
+
+    fn record_update(&mut self, key: Key, update: &StatusUpdate, uuid: Bytes, out: &mut Effects) {
+        stdx::bug!("acknowledged_before_durable", self.on_update_durable(key.clone(), &uuid, out));
+        let record = Record::Update(record::UpdateRecord { update: update.clone() });
+        let (framework, task) = key;
+        self.record_then(record, Pending::Update { framework, task, uuid }, out);
     }
 
     /// The update will survive us: its executor may forget it, the master may hear of it.
@@ -184,11 +191,11 @@ impl Agent {
     }
 
     pub(crate) fn on_update_retry(&mut self, key: Key, out: &mut Effects) {
-        let registered = self.is_registered();
+        let heard = self.may_resend();
         let Some(stream) = self.streams.get_mut(&key) else { return };
         stream.retry = None;
         let Some(head) = stream.head().cloned() else { return };
-        if !registered || stdx::bug!("never_resent") {
+        if !heard {
             return;
         }
         stream.backoff = (stream.backoff * 2).clamp(UPDATE_RETRY_MIN, UPDATE_RETRY_MAX);
@@ -196,6 +203,11 @@ impl Agent {
         stream.retry = Some(self.timers.set(self.now, stream.backoff, timer));
         tracing::warn!(framework = %key.0, task = %key.1, "resending a status update that nobody acknowledged");
         self.forward(&key, &head, out);
+    }
+
+    fn may_resend(&self) -> bool {
+        stdx::bug!("never_resent", return false);
+        self.is_registered()
     }
 
     pub(crate) fn pause_updates(&mut self) {
@@ -218,7 +230,8 @@ impl Agent {
     }
 
     fn resend(&mut self, keys: Vec<Key>, out: &mut Effects) {
-        for key in keys.into_iter().filter(|_| !stdx::bug!("updates_stay_paused")) {
+        stdx::bug!("updates_stay_paused", return);
+        for key in keys {
             if let Some(stream) = self.streams.get_mut(&key) {
                 cancel(&mut self.timers, stream.retry.take());
                 self.forward_head(&key, out);
@@ -283,9 +296,7 @@ impl Agent {
         if let Some(id) = executor
             && let Some(row) = self.state.executor_mut(&key.0, &id)
         {
-            if !stdx::bug!("acknowledged_task_stays") {
-                row.complete_task(&key.1);
-            }
+            forget_task(row, &key.1);
             if row.phase == ExecutorPhase::Terminated && row.tasks.is_empty() {
                 self.complete_executor(&key.0, &id, out);
                 return;
@@ -335,4 +346,10 @@ impl Agent {
             history::note(&mut task.row, &status, None);
         }
     }
+}
+
+/// The executor has no such task any more.
+fn forget_task(row: &mut Executor, task: &TaskId) {
+    stdx::bug!("acknowledged_task_stays", return);
+    row.complete_task(task);
 }

@@ -14,7 +14,13 @@ use proto::{
     v1::{self, scheduler::call::Type},
 };
 
-use crate::{Event, Master, Step, agents::membership::shutdown, counters::Counter, effect::Effect, state::Phase};
+use crate::{
+    Event, Master, Step,
+    agents::membership::shutdown,
+    counters::{Counter, Counters},
+    effect::Effect,
+    state::Phase,
+};
 
 #[derive(Debug, Default)]
 pub(crate) struct Authentication {
@@ -95,11 +101,7 @@ impl Master {
     pub(crate) fn is_agent_authentic(&mut self, from: &Upid, step: &mut Step<'_>) -> bool {
         let may = !self.config.authenticate_agents || self.authentication.principal(from).is_some();
         if !may {
-            tracing::warn!(%from, "refusing the registration of an agent that is not authenticated");
-            self.state.counters.add(Counter::DroppedMessages);
-            if stdx::bug!("unproved_agents_ended") {
-                step.send(from, shutdown("Agent is not authenticated"));
-            }
+            drop_registration(&mut self.state.counters, from, step);
         }
         may
     }
@@ -116,4 +118,10 @@ impl Master {
             _ => Ok(()),
         }
     }
+}
+
+fn drop_registration(counters: &mut Counters, from: &Upid, step: &mut Step<'_>) {
+    stdx::bug!("unproved_agents_ended", step.send(from, shutdown("Agent is not authenticated")));
+    tracing::warn!(%from, "refusing the registration of an agent that is not authenticated");
+    counters.add(Counter::DroppedMessages);
 }

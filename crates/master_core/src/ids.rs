@@ -27,8 +27,8 @@ impl Ids {
     }
 
     pub(crate) fn framework(&mut self) -> FrameworkId {
-        let prefix = if stdx::bug!("ids_without_master") { "m" } else { &self.prefix };
-        FrameworkId::from(format!("{prefix}-{:04}", take(&mut self.frameworks)))
+        let number = take(&mut self.frameworks);
+        FrameworkId::from(format!("{}-{number:04}", self.prefix_of_frameworks()))
     }
 
     pub(crate) fn agent(&mut self) -> AgentId {
@@ -36,12 +36,22 @@ impl Ids {
     }
 
     pub(crate) fn offer(&mut self) -> OfferId {
-        let prefix = if stdx::bug!("offers_of_all_masters_alike") { "m" } else { &self.prefix };
-        OfferId::from(format!("{prefix}-O{}", take(&mut self.offers)))
+        let number = take(&mut self.offers);
+        OfferId::from(format!("{}-O{number}", self.prefix_of_offers()))
     }
 
     pub(crate) fn ticket(&mut self) -> Ticket {
         Ticket(take(&mut self.tickets))
+    }
+
+    fn prefix_of_frameworks(&self) -> &str {
+        stdx::bug!("ids_without_master", return "m");
+        &self.prefix
+    }
+
+    fn prefix_of_offers(&self) -> &str {
+        stdx::bug!("offers_of_all_masters_alike", return "m");
+        &self.prefix
     }
 
     pub(crate) fn observer(&mut self) -> u64 {

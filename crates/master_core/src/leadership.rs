@@ -40,24 +40,26 @@ impl Master {
         }
         self.state.registry = Arc::new(registry);
         self.recover_quotas(step);
-        if !stdx::bug!("groups_forgotten_at_failover") {
-            self.load_groups(step);
-        }
+        self.recover_groups(step);
         self.state.phase = Phase::Recovering;
         self.state.elected = Some(step.wall);
         let info = Box::new(v1::MasterInfo::clone(&self.state.info));
         self.persist(vec![Operation::RecordMaster(info)], Continuation::Lead, step);
     }
 
+    fn recover_groups(&mut self, step: &mut Step<'_>) {
+        stdx::bug!("groups_forgotten_at_failover", return);
+        self.load_groups(step);
+    }
+
     pub(crate) fn on_deposed(&mut self, step: &mut Step<'_>) {
-        if matches!(self.state.phase, Phase::Recovering | Phase::Leading { .. }) && !stdx::bug!("deposed_leads_on") {
+        stdx::bug!("deposed_leads_on", return);
+        if matches!(self.state.phase, Phase::Recovering | Phase::Leading { .. }) {
             // Whoever said so knows why, and tells.
             tracing::info!("this master decides nothing any more");
             self.end_reign("another master leads".to_owned(), step);
         }
-        if !stdx::bug!("deposed_leads_on") {
-            self.state.phase = Phase::Deposed;
-        }
+        self.state.phase = Phase::Deposed;
     }
 
     /// Asks for a durable write; `then` goes on when it is there.
@@ -67,7 +69,8 @@ impl Master {
         step.out.push(Effect::Persist { ticket, operations });
     }
 
-    pub(crate) fn on_persisted(&mut self, ticket: Ticket, outcome: Result<(), PersistError>, step: &mut Step<'_>) {
+    pub(crate) fn on_persisted(&mut self, ticket: Ticket, mut outcome: Result<(), PersistError>, step: &mut Step<'_>) {
+        stdx::bug!("failed_write_ignored", outcome = Ok(()));
         if self.state.phase == Phase::Deposed {
             return;
         }
@@ -75,9 +78,7 @@ impl Master {
             never!("nobody waits for ticket {ticket}");
             return;
         };
-        if let Err(error) = outcome
-            && !stdx::bug!("failed_write_ignored")
-        {
+        if let Err(error) = outcome {
             self.step_down(format!("the registry cannot be written: {error}"), step);
             return;
         }

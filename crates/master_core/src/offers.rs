@@ -9,7 +9,12 @@ use allocator::{Budget, Grant};
 use model::{FrameworkId, OfferId};
 use proto::v1;
 
-use crate::{Master, Step, frameworks::events, state::Offer, timers::Timer};
+use crate::{
+    Master, Step,
+    frameworks::events,
+    state::{Agent, Offer},
+    timers::Timer,
+};
 
 /// How much the allocator may do in one step; the next one goes on.
 const BUDGET: Budget = Budget { steps: 20_000 };
@@ -67,10 +72,8 @@ impl Master {
         if let Some(framework) = self.state.frameworks.get_mut(&offer.framework) {
             framework.offers.remove(id);
         }
-        if let Some(agent) = self.state.agents.get_mut(&offer.agent)
-            && !stdx::bug!("offer_stays_with_agent")
-        {
-            agent.offers.remove(id);
+        if let Some(agent) = self.state.agents.get_mut(&offer.agent) {
+            forget_offer(agent, id);
         }
         if let Some(timeout) = offer.timeout {
             self.timers.cancel(timeout);
@@ -114,4 +117,9 @@ impl Master {
     pub(crate) fn on_offer_timeout(&mut self, id: &OfferId, step: &mut Step<'_>) {
         self.rescind_offer(id, None, step);
     }
+}
+
+fn forget_offer(agent: &mut Agent, id: &OfferId) {
+    stdx::bug!("offer_stays_with_agent", return);
+    agent.offers.remove(id);
 }

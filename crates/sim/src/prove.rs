@@ -56,8 +56,8 @@ pub fn seeds_of(table: &str, bug: &str) -> Option<u64> {
 pub fn table(found: &[Found]) -> String {
     let mut text = format!(
         "# Mistakes that the simulator finds\n\n\
-         Each is one line in a core behind `stdx::bug!(\"name\")`, built in by the feature `mistakes` only. `cargo xtask sim --prove` switches\n\
-         them on one at a time, runs seeds from 0 on until one fails, and writes this table. \"Seeds\" is how many that took; the\n\
+         Each is one line in a core, `stdx::bug!(\"name\", MISTAKE);` at the head of a function, built in by the feature `mistakes` only.\n\
+         `cargo xtask sim --prove` switches them on one at a time, runs seeds from 0 on until one fails, and writes this table. \"Seeds\" is how many that took; the\n\
          bound is {SEEDS_MAX}.\n\n\
          | name | mistake | kind | seeds | found by |\n|---|---|---|---|---|\n",
     );

@@ -34,10 +34,16 @@ pub const fn is_on(_: &str) -> bool {
     false
 }
 
-/// Whether the mistake of this name is to be made: never, outside the proof of the simulator.
+/// Makes the mistake of this name: never, outside the proof of the simulator.
+///
+/// It has one form, `bug!("name", MISTAKE);`, and stands before everything else in a function, so that what the
+/// function does without it can be read past it. MISTAKE goes back early (`return false`), takes something else for an
+/// argument (`outcome = Ok(())`) or does one thing too many (`self.on_durable(key)`).
 #[macro_export]
 macro_rules! bug {
-    ($name:literal) => {
-        $crate::bug::is_on($name)
+    ($name:literal, $mistake:expr) => {
+        if $crate::bug::is_on($name) {
+            $mistake;
+        }
     };
 }

@@ -6,6 +6,7 @@ mod doc_tests;
 mod docs;
 mod floors;
 mod layout;
+mod mistakes;
 mod pure;
 mod skips;
 mod sources;
@@ -15,10 +16,11 @@ use anyhow::{Result, bail};
 
 pub fn tidy() -> Result<()> {
     let house = sources::House::read()?;
-    let laws: [(&str, Vec<String>); 8] = [
+    let laws: [(&str, Vec<String>); 9] = [
         ("floors", floors::broken()?),
         ("layout", layout::broken(&house)),
         ("circles", circles::broken(&house)),
+        ("mistakes", mistakes::broken(&house)),
         ("pure crates", pure::broken(&house)?),
         ("skipped tests", skips::broken(&house)),
         ("unused pub", unused::broken(&house)),

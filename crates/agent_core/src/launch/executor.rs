@@ -24,6 +24,12 @@ use std::{
     time::Duration,
 };
 
+/// Whether a container starts only when its executor's record is durable.
+fn awaits_record(checkpoints: bool) -> bool {
+    stdx::bug!("started_before_recorded", return false);
+    checkpoints
+}
+
 impl Agent {
     pub(crate) fn start_executor(&mut self, framework: FrameworkId, id: ExecutorId, order: Order, out: &mut Effects) {
         let (Some(agent), Some(row)) = (self.state.agent_id.clone(), self.state.frameworks.get(&framework)) else {
@@ -86,7 +92,7 @@ impl Agent {
         if let Some(row) = self.state.framework_mut(&framework) {
             row.executors.insert(id, Arc::new(executor));
         }
-        if !checkpoints || stdx::bug!("started_before_recorded") {
+        if !awaits_record(checkpoints) {
             self.launch_executor(&container, out);
         }
     }

@@ -3,7 +3,7 @@
 use crate::{
     agent::Agent,
     effect::Effects,
-    state::{ExecutorPhase, FrameworkPhase, Phase, is_partition_aware},
+    state::{Executor, ExecutorPhase, FrameworkPhase, Phase, is_partition_aware},
     updates::Verdict,
 };
 use model::{AgentId, FrameworkId, Refusal, TaskId};
@@ -19,6 +19,15 @@ fn as_launched(info: &v1::ExecutorInfo) -> v1::ExecutorInfo {
     info
 }
 
+/// Names an executor and its tasks to the master.
+fn report(executor: &Executor, message: &mut internal::ReregisterSlaveMessage) {
+    stdx::bug!("tasks_not_reported", return);
+    if executor.is_known_to_master() && executor.phase != ExecutorPhase::Terminated {
+        message.executor_infos.push(as_launched(&executor.info));
+    }
+    message.tasks.extend(executor.tasks.values().map(|task| task.row.clone()));
+}
+
 impl Agent {
     pub(crate) fn reregistration(&self) -> internal::ReregisterSlaveMessage {
         let mut message = internal::ReregisterSlaveMessage {
@@ -31,11 +40,8 @@ impl Agent {
         };
         for framework in self.state.frameworks.values() {
             message.frameworks.push((*framework.info).clone());
-            for executor in framework.executors.values().filter(|_| !stdx::bug!("tasks_not_reported")) {
-                if executor.is_known_to_master() && executor.phase != ExecutorPhase::Terminated {
-                    message.executor_infos.push(as_launched(&executor.info));
-                }
-                message.tasks.extend(executor.tasks.values().map(|task| task.row.clone()));
+            for executor in framework.executors.values() {
+                report(executor, &mut message);
             }
         }
         for framework in self.state.completed_frameworks.iter() {
@@ -68,6 +74,7 @@ impl Agent {
 
     /// Says of each task the master believes here, and that is not, that it never was.
     fn reconcile_tasks(&mut self, message: internal::ReconcileTasksMessage, out: &mut Effects) {
+        stdx::bug!("silent_about_the_unknown", return);
         let framework = FrameworkId::from(&message.framework_id);
         let aware = match (self.state.frameworks.get(&framework), &message.framework) {
             (Some(row), _) => row.is_partition_aware(),
@@ -77,7 +84,7 @@ impl Agent {
         if self.state.frameworks.get(&framework).is_some_and(|row| row.phase == FrameworkPhase::Terminating) {
             return;
         }
-        for status in message.statuses.into_iter().filter(|_| !stdx::bug!("silent_about_the_unknown")) {
+        for status in message.statuses {
             let task = TaskId::from(&status.task_id);
             if self.is_known(&framework, &task) {
                 continue;

@@ -76,8 +76,12 @@ impl Stream {
 
     /// What may be sent now.
     pub fn head(&self) -> Option<&Arc<StatusUpdate>> {
-        let next = if stdx::bug!("newest_first") { self.open.back() } else { self.open.front() };
-        next.filter(|open| open.durable).map(|open| &open.update)
+        self.next().filter(|open| open.durable).map(|open| &open.update)
+    }
+
+    fn next(&self) -> Option<&OpenUpdate> {
+        stdx::bug!("newest_first", return self.open.back());
+        self.open.front()
     }
 
     /// Whether what comes next is the task's end.

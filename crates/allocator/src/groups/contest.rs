@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use stdx::{Rng, Tick};
 
 use super::{
+    Group,
     competition::{Competition, Contender, Eligible, Outcome, Owner, Supply},
     membership::{Entry, Purse, Row},
 };
@@ -215,8 +216,7 @@ impl Allocator {
                 unit_share = f64::max(unit_share, *amount as f64 / total as f64);
             }
         }
-        let max = group.max.filter(|_| !stdx::bug!("group_without_end"));
-        let most = max.map_or(u64::from(u32::MAX), |max| max.saturating_sub(held));
+        let most = end_of(group).map_or(u64::from(u32::MAX), |max| max.saturating_sub(held));
         Contender {
             unit: entry.unit.to_vec(),
             weight: group.weight,
@@ -335,4 +335,10 @@ impl Allocator {
         };
         run.wins.insert(agent.id.clone(), purses.iter().map(units).collect());
     }
+}
+
+/// How many units a group may hold.
+fn end_of(group: &Group) -> Option<u64> {
+    stdx::bug!("group_without_end", return None);
+    group.max
 }

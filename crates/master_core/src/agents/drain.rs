@@ -130,15 +130,18 @@ impl Master {
         agent.deactivated = deactivated;
         agent.drain_info = drain;
         match (was_active, agent.is_active()) {
-            (true, false) if stdx::bug!("deactivated_agent_offered") => {}
-            (true, false) => {
-                self.allocator.deactivate_agent(step.now, id);
-                self.rescind_all_on(id, step);
-                self.rescind_inverse_offers_on(id, step);
-            }
+            (true, false) => self.withdraw(id, step),
             (false, true) => self.allocator.activate_agent(step.now, id),
             (true, true) | (false, false) => {}
         }
+    }
+
+    /// Nobody is offered anything of this agent any more.
+    fn withdraw(&mut self, id: &AgentId, step: &mut Step<'_>) {
+        stdx::bug!("deactivated_agent_offered", return);
+        self.allocator.deactivate_agent(step.now, id);
+        self.rescind_all_on(id, step);
+        self.rescind_inverse_offers_on(id, step);
     }
 
     /// Tells a returning agent that it drains. One that is drained may have been given tasks back that it could not end

@@ -1,7 +1,9 @@
 //! The link to an agent breaks. The agent is not lost yet: it has its time to come back, and its tasks go on.
 
+use allocator::Allocator;
 use model::{AgentId, FrameworkId, Refusal};
 use proto::{internal, upid::Upid};
+use stdx::Tick;
 
 use crate::{
     Master, Step,
@@ -24,9 +26,7 @@ impl Master {
         tracing::warn!(agent = %id, "disconnected");
         agent.connected = false;
         agent.reregister_timer = Some(self.timers.set(step.now, timeout, Timer::Reregister(id.clone())));
-        if !stdx::bug!("disconnected_agent_offered") {
-            self.allocator.deactivate_agent(step.now, &id);
-        }
+        stop_offering(&mut self.allocator, step.now, &id);
         // If only the link broke, the agent reregisters as soon as it hears that.
         step.out.push(Effect::ToAgent {
             from_actor: Actor::Observer(agent.observer.number),
@@ -66,4 +66,9 @@ impl Master {
             self.remove_executor(id, framework, &executor, step);
         }
     }
+}
+
+fn stop_offering(allocator: &mut Allocator, now: Tick, agent: &AgentId) {
+    stdx::bug!("disconnected_agent_offered", return);
+    allocator.deactivate_agent(now, agent);
 }

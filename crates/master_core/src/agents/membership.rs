@@ -119,6 +119,12 @@ impl Master {
         }
     }
 
+    /// A removed agent is not at `pid` any more.
+    fn vacate(&mut self, pid: &Upid, id: &AgentId, step: &mut Step<'_>) {
+        stdx::bug!("address_stays_taken", return);
+        self.leave_address(pid, id, step);
+    }
+
     pub(crate) fn profile_of(&self, agent: &Agent) -> allocator::AgentProfile {
         allocator::AgentProfile {
             hostname: agent.info.hostname.clone(),
@@ -172,9 +178,7 @@ impl Master {
                 self.timers.cancel(timer);
             }
         }
-        if !stdx::bug!("address_stays_taken") {
-            self.leave_address(&pid, id, step);
-        }
+        self.vacate(&pid, id, step);
         self.broadcast(|| events::failure_of_agent(id), step);
         if matches!(departure, Departure::Removed { .. }) {
             publish::agent_removed(&self.config, id, step);

@@ -7,7 +7,12 @@ use registry::Operation;
 use stdx::{Tick, WallTime, units::print_duration};
 
 use super::membership::Departure;
-use crate::{Master, Step, counters::Counter, pending::Continuation, timers::Timer};
+use crate::{
+    Master, Step,
+    counters::Counter,
+    pending::{Continuation, Pending},
+    timers::Timer,
+};
 
 const SILENT: &str = "health check timed out";
 
@@ -27,11 +32,17 @@ impl Removals {
     }
 }
 
+/// Whether another transition of the agent is under way.
+fn is_in_transition(pending: &Pending, id: &AgentId) -> bool {
+    stdx::bug!("transitions_overlap", return false);
+    pending.is_in_transition(id)
+}
+
 impl Master {
     /// The agent answered none of the last pings.
     pub(crate) fn schedule_removal(&mut self, id: &AgentId, step: &mut Step<'_>) {
         let Some(agent) = self.state.agents.get(id) else { return };
-        let busy = self.pending.is_in_transition(id) && !stdx::bug!("transitions_overlap");
+        let busy = is_in_transition(&self.pending, id);
         if agent.observer.removal.is_some() || busy {
             return;
         }
@@ -95,7 +106,7 @@ impl Master {
     }
 
     fn mark_unreachable(&mut self, id: &AgentId, why: String, step: &mut Step<'_>) {
-        let busy = self.pending.is_in_transition(id) && !stdx::bug!("transitions_overlap");
+        let busy = is_in_transition(&self.pending, id);
         if !self.state.agents.contains(id) || busy {
             return;
         }

@@ -1,7 +1,11 @@
 //! ACKNOWLEDGE: on its way to the agent, the acknowledgement of a terminal update lets the master forget the task.
 
-use model::FrameworkId;
-use proto::{internal::StatusUpdateAcknowledgementMessage, v1::scheduler::call::Acknowledge};
+use model::{FrameworkId, task_state};
+use proto::{
+    internal::StatusUpdateAcknowledgementMessage,
+    upid::Upid,
+    v1::{TaskState, scheduler::call::Acknowledge},
+};
 
 use crate::{Master, Step, counters::Counter};
 
@@ -20,25 +24,29 @@ impl Master {
                 self.state.counters.add(Counter::InvalidStatusUpdateAcknowledgements);
                 return;
             };
-            let ended = model::task_state::is_terminal(state) || stdx::bug!("any_acknowledgement_ends_a_task");
-            if ended && *uuid == call.uuid {
+            if is_end(state) && *uuid == call.uuid {
                 let task = row.id.clone();
                 self.remove_task(id, &task, false, step);
             }
         }
         self.state.counters.add(Counter::ValidStatusUpdateAcknowledgements);
-        step.send(
-            &pid,
-            StatusUpdateAcknowledgementMessage {
-                agent_id: call.agent_id,
-                framework_id: id.to_proto(),
-                task_id: call.task_id,
-                uuid: if stdx::bug!("acknowledgement_made_up") {
-                    bytes::Bytes::from_static(&[7; 16])
-                } else {
-                    call.uuid
-                },
-            },
-        );
+        pass_on(id, call, &pid, step);
     }
+}
+
+/// Whether an acknowledged state is the last of its task.
+fn is_end(state: TaskState) -> bool {
+    stdx::bug!("any_acknowledgement_ends_a_task", return true);
+    task_state::is_terminal(state)
+}
+
+fn pass_on(framework: &FrameworkId, mut call: Acknowledge, to: &Upid, step: &mut Step<'_>) {
+    stdx::bug!("acknowledgement_made_up", call.uuid = bytes::Bytes::from_static(&[7; 16]));
+    let message = StatusUpdateAcknowledgementMessage {
+        agent_id: call.agent_id,
+        framework_id: framework.to_proto(),
+        task_id: call.task_id,
+        uuid: call.uuid,
+    };
+    step.send(to, message);
 }

@@ -1,12 +1,16 @@
 //! KILL: passed on to the task's agent, and remembered until the task is gone. A task nobody knows is reconciled.
 
-use model::{FrameworkId, TaskId};
+use model::{AgentId, FrameworkId, TaskId};
 use proto::{
     internal::KillTaskMessage,
     v1::scheduler::call::{Kill, reconcile},
 };
 
-use crate::{Master, Step, counters::Counter};
+use crate::{
+    Master, Step,
+    counters::Counter,
+    state::{Agent, State},
+};
 
 impl Master {
     pub(crate) fn on_kill(&mut self, id: &FrameworkId, call: Kill, step: &mut Step<'_>) {
@@ -22,10 +26,7 @@ impl Master {
             return;
         }
         let agent = row.agent.clone();
-        let Some(agent) = self.state.agents.get_mut(&agent) else { return };
-        if stdx::bug!("kills_of_the_absent_forgotten") && !agent.connected {
-            return;
-        }
+        let Some(agent) = find_agent(&mut self.state, &agent) else { return };
         agent.killed.insert((id.clone(), task));
         if agent.connected {
             let message =
@@ -33,4 +34,10 @@ impl Master {
             step.tell(agent, message);
         }
     }
+}
+
+/// The agent that is to hear of a kill: at once, or when it is back.
+fn find_agent<'a>(state: &'a mut State, id: &AgentId) -> Option<&'a mut Agent> {
+    stdx::bug!("kills_of_the_absent_forgotten", return state.agents.get_mut(id).filter(|agent| agent.connected));
+    state.agents.get_mut(id)
 }

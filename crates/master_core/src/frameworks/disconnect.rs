@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use allocator::Allocator;
 use model::FrameworkId;
+use stdx::Tick;
 
 use crate::{Master, Step, event::ConnectionId, state::Link, timers::Timer};
 
@@ -33,9 +35,7 @@ impl Master {
 
     /// The framework gets no more offers, and those it has hold no longer.
     pub(crate) fn end_offers(&mut self, id: &FrameworkId, step: &mut Step<'_>) {
-        if !stdx::bug!("disconnected_framework_offered") {
-            self.allocator.deactivate_framework(step.now, id);
-        }
+        stop_offering(&mut self.allocator, step.now, id);
         self.rescind_offers_of(id, step);
     }
 
@@ -51,4 +51,9 @@ impl Master {
 /// Subscription checks that the value is a duration.
 pub(super) fn failover_timeout(secs: f64) -> Duration {
     Duration::try_from_secs_f64(secs).unwrap_or(Duration::ZERO)
+}
+
+fn stop_offering(allocator: &mut Allocator, now: Tick, framework: &FrameworkId) {
+    stdx::bug!("disconnected_framework_offered", return);
+    allocator.deactivate_framework(now, framework);
 }

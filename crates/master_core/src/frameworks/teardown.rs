@@ -13,7 +13,7 @@ use crate::{
     Master, Step,
     effect::Effect,
     publish,
-    state::Link,
+    state::{Link, State},
     tasks::status::{News, status_of},
 };
 
@@ -26,9 +26,7 @@ impl Master {
         let executors = framework.executors.clone();
         self.discard_offers_of(id, step);
         self.adopt_operations_of(id, step);
-        for agent in self.state.agents.values().filter(|_| !stdx::bug!("framework_lives_on")) {
-            step.tell(agent, ShutdownFrameworkMessage { framework_id: id.to_proto() });
-        }
+        shut_down_everywhere(&self.state, id, step);
         let news = || News::of(Refusal::FrameworkRemoved, true, format!("Framework {id} removed"));
         // Nobody is left to tell.
         for task in tasks {
@@ -76,5 +74,12 @@ impl Master {
         publish::framework_removed(&self.config, &framework, step);
         let cap = self.config.max_completed_frameworks;
         self.state.completed_frameworks.push(id.clone(), framework.into(), cap);
+    }
+}
+
+fn shut_down_everywhere(state: &State, framework: &FrameworkId, step: &mut Step<'_>) {
+    stdx::bug!("framework_lives_on", return);
+    for agent in state.agents.values() {
+        step.tell(agent, ShutdownFrameworkMessage { framework_id: framework.to_proto() });
     }
 }

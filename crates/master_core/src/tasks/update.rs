@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use model::{FrameworkId, TaskId};
+use allocator::Allocator;
+use model::{AgentId, FrameworkId, TaskId};
 use proto::{
     internal::StatusUpdateMessage,
     v1::{self, TaskState, task_status::Source},
 };
+use resources::Resources;
+use stdx::Tick;
 
 use super::status::{News, status_of};
-use crate::{Master, Step, counters::Counter, frameworks::events, publish};
+use crate::{Master, Step, counters::Counter, frameworks::events, publish, state::Task};
 
 impl Master {
     pub(crate) fn on_status_update(&mut self, message: StatusUpdateMessage, step: &mut Step<'_>) {
@@ -60,21 +63,18 @@ impl Master {
             publish::task_updated(&self.config, task, &status, step);
         }
         let (id, state) = (task.id.clone(), task.state());
-        let is_unacknowledged_end = uuid.is_none() && task.is_terminal();
+        let is_over = is_over(task, uuid.is_some());
         if applied.released {
             let resources = task.resources.clone();
             let reason = status.reason.is_some().then(|| status.reason());
             *row.counters.terminal_tasks.entry(state.into()).or_default() += 1;
             self.state.counters.add_end(state, status.source(), reason);
-            if !stdx::bug!("ended_task_keeps_resources") {
-                self.allocator.recover(step.now, &framework, &agent, &resources, None);
-            }
+            give_back(&mut self.allocator, step.now, (&framework, &agent), &resources);
         }
         let counter = if connected { Counter::ValidStatusUpdates } else { Counter::InvalidStatusUpdates };
         self.state.counters.add(counter);
         self.send_event(&framework, events::update(status), step);
-        if is_unacknowledged_end || stdx::bug!("task_forgotten_at_its_first_update") && state == TaskState::TaskStarting
-        {
+        if is_over {
             self.remove_task(&framework, &id, false, step);
         }
     }
@@ -157,8 +157,30 @@ impl Master {
                 self.pending.emptied.insert(task.agent.clone());
             }
         }
-        if task.holds_resources() || stdx::bug!("resources_recovered_twice") {
+        if still_holds(&task) {
             self.allocator.recover(step.now, framework, &task.agent, &task.resources, None);
         }
     }
+}
+
+/// Whether nobody needs the task any more: it ended by a word that no framework acknowledges.
+fn is_over(task: &Task, acknowledged: bool) -> bool {
+    stdx::bug!("task_forgotten_at_its_first_update", return !acknowledged && task.is_terminal() || has_begun(task));
+    !acknowledged && task.is_terminal()
+}
+
+fn has_begun(task: &Task) -> bool {
+    task.state() == TaskState::TaskStarting
+}
+
+/// What a task held until its end is free.
+fn give_back(allocator: &mut Allocator, now: Tick, (framework, agent): (&FrameworkId, &AgentId), held: &Resources) {
+    stdx::bug!("ended_task_keeps_resources", return);
+    allocator.recover(now, framework, agent, held, None);
+}
+
+/// Whether a task that leaves the tables has not given its resources back before.
+fn still_holds(task: &Task) -> bool {
+    stdx::bug!("resources_recovered_twice", return true);
+    task.holds_resources()
 }

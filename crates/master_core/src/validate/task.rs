@@ -31,9 +31,7 @@ pub(crate) fn check(
         Some(of_executor) => &resources + of_executor,
         None => resources.clone(),
     };
-    if !available.contains(&total) && !stdx::bug!("more_than_offered") {
-        return Err(parse::task::too_much(&total, available));
-    }
+    check_fits(&total, available)?;
     parse::task::outside_group(task)?;
     Ok(Checked { resources, new_executor })
 }
@@ -42,7 +40,7 @@ pub(crate) fn check(
 pub(super) fn check_identity(task: &TaskInfo, framework: &Framework, agent: &Agent) -> Result<(), String> {
     parse::task::task_id(task)?;
     let id = TaskId::from(&task.task_id);
-    if framework.tasks.contains(&id) && !stdx::bug!("task_id_taken_twice") {
+    if is_taken(framework, &id) {
         return Err(format!("Task has duplicate ID: {id}"));
     }
     if framework.unreachable_tasks.get(&id).is_some() {
@@ -52,4 +50,15 @@ pub(super) fn check_identity(task: &TaskInfo, framework: &Framework, agent: &Age
         return Err(format!("Task uses invalid agent {} while agent {} is expected", task.agent_id.value, agent.id));
     }
     Ok(())
+}
+
+fn check_fits(total: &Resources, available: &Resources) -> Result<(), String> {
+    stdx::bug!("more_than_offered", return Ok(()));
+    if available.contains(total) { Ok(()) } else { Err(parse::task::too_much(total, available)) }
+}
+
+/// Whether a task of the framework has this id.
+fn is_taken(framework: &Framework, id: &TaskId) -> bool {
+    stdx::bug!("task_id_taken_twice", return false);
+    framework.tasks.contains(id)
 }

@@ -4,10 +4,11 @@ use model::{AgentId, FrameworkId, TaskId};
 use proto::{
     internal::{self, ReregisterSlaveMessage},
     upid::Upid,
+    v1,
 };
 
 use super::reported::Reported;
-use crate::{Master, Step, agents::membership::Newcomer, counters::Counter, pending::Was};
+use crate::{Master, Step, agents::membership::Newcomer, counters::Counter, pending::Was, state::Agent};
 
 impl Master {
     pub(super) fn return_agent(
@@ -41,18 +42,7 @@ impl Master {
         for executor in m.executor_infos {
             self.add_reported_executor(&mut agent, executor);
         }
-        let mut doubles = Vec::new();
-        for task in m.tasks.into_iter().filter(|_| !stdx::bug!("failover_forgets_tasks")) {
-            let named = news.map(|why| (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id), why));
-            let lives = !model::task_state::is_terminal(task.state());
-            match (self.add_reported_task(&mut agent, task, step), named) {
-                (Reported::TakenIn, Some((framework, task, why))) => {
-                    self.tell_reregistered(&framework, &task, why, step);
-                }
-                (Reported::Double(framework, task), _) if lives => doubles.push((framework, task)),
-                (Reported::TakenIn | Reported::Double(..) | Reported::Homeless, _) => {}
-            }
-        }
+        let doubles = self.take_in_tasks(&mut agent, m.tasks, news, step);
         // Whatever became of its agent meanwhile, a task that was to be killed is.
         let mut killed = self.absent_kills.remove(id).unwrap_or_default();
         killed.retain(|key| agent.tasks.contains(key));
@@ -88,5 +78,30 @@ impl Master {
                 }
             }
         }
+    }
+
+    /// Takes in the tasks that an agent reports, and tells their frameworks if they were given up. Gives back those
+    /// that run elsewhere, too.
+    fn take_in_tasks(
+        &mut self,
+        agent: &mut Agent,
+        tasks: Vec<v1::Task>,
+        news: Option<&str>,
+        step: &mut Step<'_>,
+    ) -> Vec<(FrameworkId, TaskId)> {
+        stdx::bug!("failover_forgets_tasks", return Vec::new());
+        let mut doubles = Vec::new();
+        for task in tasks {
+            let named = news.map(|why| (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id), why));
+            let lives = !model::task_state::is_terminal(task.state());
+            match (self.add_reported_task(agent, task, step), named) {
+                (Reported::TakenIn, Some((framework, task, why))) => {
+                    self.tell_reregistered(&framework, &task, why, step);
+                }
+                (Reported::Double(framework, task), _) if lives => doubles.push((framework, task)),
+                (Reported::TakenIn | Reported::Double(..) | Reported::Homeless, _) => {}
+            }
+        }
+        doubles
     }
 }

@@ -24,6 +24,12 @@ pub(super) enum Reported {
     Double(FrameworkId, TaskId),
 }
 
+fn tell_killed(agent: &Agent, framework: &FrameworkId, task: &TaskId, step: &mut Step<'_>) {
+    stdx::bug!("doubles_live_on", return);
+    let (framework_id, task_id) = (framework.to_proto(), task.to_proto());
+    step.tell(agent, internal::KillTaskMessage { framework_id, task_id, kill_policy: None });
+}
+
 impl Master {
     /// Takes in an executor the agent reports, unless it is known or its framework is not.
     pub(super) fn add_reported_executor(&mut self, agent: &mut Agent, info: v1::ExecutorInfo) {
@@ -73,9 +79,8 @@ impl Master {
     pub(super) fn end_double(&mut self, on: &AgentId, framework: &FrameworkId, task: &TaskId, step: &mut Step<'_>) {
         let Some(agent) = self.state.agents.get_mut(on) else { return };
         // If it was to end before, it has just been told again.
-        if agent.killed.insert((framework.clone(), task.clone())) && !stdx::bug!("doubles_live_on") {
-            let (framework_id, task_id) = (framework.to_proto(), task.to_proto());
-            step.tell(agent, internal::KillTaskMessage { framework_id, task_id, kill_policy: None });
+        if agent.killed.insert((framework.clone(), task.clone())) {
+            tell_killed(agent, framework, task, step);
         }
     }
 

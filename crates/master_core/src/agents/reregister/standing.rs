@@ -10,7 +10,19 @@ use proto::{
 };
 
 use super::reported::Reported;
-use crate::{Master, Step, agents::membership::total_resources};
+use crate::{Master, Step, agents::membership::total_resources, state::Agent};
+
+/// Whether the agent named this task.
+fn is_among(reported: &BTreeSet<(&str, &str)>, framework: &FrameworkId, task: &TaskId) -> bool {
+    stdx::bug!("lost_launches_forgotten", return true);
+    reported.contains(&(framework.as_str(), task.as_str()))
+}
+
+/// Whether a task that the agent runs is one that its row lacks.
+fn is_news(agent: &Agent, key: &(FrameworkId, TaskId), task: &v1::Task) -> bool {
+    stdx::bug!("unknown_tasks_left_out", return false);
+    !agent.tasks.contains(key) && !model::task_state::is_terminal(task.state())
+}
 
 impl Master {
     pub(super) fn resume_agent(&mut self, from: Upid, id: &AgentId, m: ReregisterSlaveMessage, step: &mut Step<'_>) {
@@ -72,7 +84,7 @@ impl Master {
             reported.iter().map(|t| (t.framework_id.value.as_str(), t.task_id.value.as_str())).collect();
         let mut reconciliations: Vec<internal::ReconcileTasksMessage> = Vec::new();
         for (framework, task) in &agent.tasks {
-            if stdx::bug!("lost_launches_forgotten") || reported.contains(&(framework.as_str(), task.as_str())) {
+            if is_among(&reported, framework, task) {
                 continue;
             }
             let (Some(row), Some(task)) = (self.state.frameworks.get(framework), self.state.find_task(framework, task))
@@ -157,10 +169,7 @@ impl Master {
         let mut doubles = Vec::new();
         for task in tasks {
             let key = (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id));
-            if agent.tasks.contains(&key)
-                || model::task_state::is_terminal(task.state())
-                || stdx::bug!("unknown_tasks_left_out")
-            {
+            if !is_news(&agent, &key, &task) {
                 continue;
             }
             match self.add_reported_task(&mut agent, task, step) {
