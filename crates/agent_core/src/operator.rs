@@ -241,7 +241,6 @@ fn not_built(kind: call::Type) -> Reply {
         Type::AttachContainerInput | Type::AttachContainerOutput => {
             "read the output in the sandbox with READ_FILE, or run what needs a terminal with LAUNCH_NESTED_CONTAINER_SESSION"
         }
-        Type::SetLoggingLevel => "start the agent with --logging_level",
         Type::PruneImages => "it keeps no images",
         Type::AddResourceProviderConfig
         | Type::UpdateResourceProviderConfig

@@ -50,6 +50,8 @@ pages! {
     "sim": "work on a simulated cluster",
     "flags-master": "flags of the master",
     "flags-agent": "flags of the agent",
+    "adr/0001-agent-checkpoints-in-one-journal": "why an agent's checkpoints are one journal",
+    "adr/0006-registry-in-small-values-behind-an-epoch": "why the registry is many small values",
 }
 
 pub fn help<C: CommandFactory>(arguments: &HelpArguments) -> ExitCode {
@@ -111,6 +113,20 @@ mod tests {
             [include_str!("../../client/examples/framework.rs"), include_str!("../../client/examples/framework.py")]
         {
             assert!(text.contains(example), "copy it anew: {}", example.lines().next().unwrap_or_default());
+        }
+    }
+
+    #[test]
+    fn pages_link_to_pages() {
+        for from in PAGES {
+            for link in from.text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                let target = link.split('#').next().unwrap_or_default();
+                // Pictures are not for terminals.
+                if target.is_empty() || target.contains("://") || target.ends_with(".svg") {
+                    continue;
+                }
+                assert!(page(target).is_some(), "{} links to {link}, which is no page", from.name);
+            }
         }
     }
 

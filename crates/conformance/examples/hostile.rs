@@ -25,8 +25,9 @@ struct Arguments {
     user: String,
     /// Only kinds whose names contain this.
     filter: Option<String>,
-    /// Every n-th kind only.
+    /// Every n-th kind only, beginning after so many.
     every: usize,
+    after: usize,
 }
 
 fn main() -> Result<()> {
@@ -35,7 +36,7 @@ fn main() -> Result<()> {
     let mut world = World::start(&runtime, &arguments.user)?;
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     let wanted = |name: &str| arguments.filter.as_deref().is_none_or(|filter| name.contains(filter));
-    for kind in KINDS.iter().filter(|kind| wanted(kind.name)).step_by(arguments.every) {
+    for kind in KINDS.iter().filter(|kind| wanted(kind.name)).skip(arguments.after).step_by(arguments.every) {
         if let Some(why) = passed_over(kind, &arguments.user) {
             println!("test {} ... skipped: {why}", kind.name);
             skipped += 1;
@@ -44,7 +45,9 @@ fn main() -> Result<()> {
         let wrong = world.suffer(kind).unwrap_or_else(|error| vec![format!("{error:#}")]);
         tell(kind.name, &wrong, &mut passed, &mut failed);
     }
-    for (name, attack) in peers::ATTACKS.iter().filter(|(name, _)| wanted(name)).step_by(arguments.every) {
+    for (name, attack) in
+        peers::ATTACKS.iter().filter(|(name, _)| wanted(name)).skip(arguments.after).step_by(arguments.every)
+    {
         let wrong = world.bear(attack).unwrap_or_else(|error| vec![format!("{error:#}")]);
         tell(name, &wrong, &mut passed, &mut failed);
     }
@@ -83,10 +86,13 @@ fn passed_over(kind: &Kind, user: &str) -> Option<&'static str> {
 fn arguments() -> Result<Arguments> {
     let given: Vec<String> = std::env::args().skip(1).collect();
     let value = |name: &str| given.iter().position(|arg| arg == name).and_then(|at| given.get(at + 1)).cloned();
-    let every = value("--every").map(|text| text.parse().with_context(|| format!("--every {text}"))).transpose()?;
+    let number = |name: &str| -> Result<Option<usize>> {
+        value(name).map(|text| text.parse().with_context(|| format!("{name} {text}"))).transpose()
+    };
     Ok(Arguments {
         user: value("--user").unwrap_or_else(|| "root".into()),
         filter: value("--filter"),
-        every: every.unwrap_or(1).max(1),
+        every: number("--every")?.unwrap_or(1).max(1),
+        after: number("--after")?.unwrap_or(0),
     })
 }

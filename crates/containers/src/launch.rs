@@ -248,6 +248,12 @@ fn user_gap(engine: &Engine, spec: &LaunchSpec) -> Option<Gap> {
 
 fn plan_record(engine: &Engine, spec: &LaunchSpec, user: Option<UserIds>, setup: Setup, plan: Plan) -> Launch {
     let mut env = spec.command.env.clone();
+    let name = spec.command.user.as_deref().filter(|_| engine.config.switch_user);
+    for (variable, value) in engine.users.environment(name) {
+        if !env.iter().any(|(known, _)| *known == variable) {
+            env.push((variable, value));
+        }
+    }
     if !setup.own_pid {
         env.push(engine.marker(&spec.id));
     }

@@ -942,7 +942,7 @@ async fn ids_are_taken_once() -> Result<(), Skip> {
 async fn the_program_gets_user_directory_environment_and_limits() -> Result<(), Skip> {
     let world = World::new();
     let id = id(&name("c"));
-    let mut spec = world.spec(&id, shell("id -u; id -g; pwd; echo $A; ulimit -n; env | wc -l; stat -c '%u %a' . stdout; ls -l /proc/self/fd | grep -c -v -e pipe -e null -e std -e /proc; umask"));
+    let mut spec = world.spec(&id, shell("id -u; id -g; pwd; echo $A $USER $HOME; ulimit -n; env | wc -l; stat -c '%u %a' . stdout; ls -l /proc/self/fd | grep -c -v -e pipe -e null -e std -e /proc; umask"));
     spec.command.user = Some("nobody".into());
     spec.command.env.push(("A".into(), "x y".into()));
     spec.rlimits = vec![Rlimit { resource: libc::RLIMIT_NOFILE, soft: 77, hard: 78 }];
@@ -951,9 +951,9 @@ async fn the_program_gets_user_directory_environment_and_limits() -> Result<(), 
     let output = world.output(&id);
     let lines: Vec<&str> = output.lines().collect();
     let sandbox = world.sandbox(&id);
-    assert_eq!(lines[..5], ["65534", "65534", sandbox.to_str().unwrap(), "x y", "77"]);
-    // PATH, A and what the shell adds.
-    assert!(lines[5].trim().parse::<u32>().unwrap() <= 5, "{output}");
+    assert_eq!(lines[..5], ["65534", "65534", sandbox.to_str().unwrap(), "x y nobody /nonexistent", "77"]);
+    // PATH, A, USER, HOME and what the shell adds.
+    assert!(lines[5].trim().parse::<u32>().unwrap() <= 7, "{output}");
     assert_eq!(lines[6..8], ["65534 700", "65534 600"]);
     assert_eq!(lines[8], "1", "descriptors: {output}");
     Ok(())

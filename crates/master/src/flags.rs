@@ -68,7 +68,7 @@ static FLAGS: &[Flag] = &[
     Flag::new("etcd_ca_file", Text, None, "Whom to trust as etcd's servers, certificates in PEM, for --etcd=https://…; else Mozilla's authorities. The URL may say the same: ?ca=FILE&cert=FILE&key=FILE."),
     Flag::new("etcd_cert_file", Text, None, "The certificate that this master shows to etcd, in PEM."),
     Flag::new("etcd_key_file", Text, None, "The private key of that certificate, in PEM."),
-    Flag::new("quorum", Integer, None, "Read for compatibility and not needed: the registry is kept by ZooKeeper or etcd, which have quorums of their own."),
+    Flag::new("quorum", Integer, None, "Read for compatibility and not needed: the registry is kept by ZooKeeper or etcd, which have quorums of their own.").within("1", "1000000"),
     Flag::new("log_auto_initialize", Switch, Some("true"), "Read for compatibility and not needed: an empty registry is begun by the first leader."),
     Flag::new("registry", Text, Some("embedded"), "Where the cluster's state is kept: embedded (a file in --work_dir, safe through crashes) or in_memory (for tests). replicated_log, Mesos's default, is read as embedded. With --zk or --etcd the registry is kept there."),
     Flag::new("registry_fetch_timeout", Duration, Some("1mins"), "How long reading the registry may take.").within("1ms", "1weeks"),
@@ -86,10 +86,10 @@ static FLAGS: &[Flag] = &[
     Flag::new("allocation_compatibility", Switch, Some("false"), "Allocate exactly as Mesos does, its known flaws included: freed resources wait for the next interval, only roles of the top level have quotas, agents that cannot be offered count for the room that guarantees need, and reservations that nobody uses count for no share."),
     Flag::new("role_sorter", Text, Some("drf"), "The order of roles: drf (who has least of what it needs most comes first) or random.").alias("user_sorter"),
     Flag::new("framework_sorter", Text, Some("drf"), "The order of the frameworks of a role: drf or random."),
-    Flag::new("allocator_agent_recovery_factor", Number, Some("0.8"), "After a failover with quotas, offers wait until this part of the agents is back."),
+    Flag::new("allocator_agent_recovery_factor", Number, Some("0.8"), "After a failover with quotas, offers wait until this part of the agents is back.").within("0", "1"),
     Flag::new("allocator_recovery_timeout", Duration, Some("10mins"), "And for no longer than this.").within("0ns", "1000weeks"),
     Flag::new("offer_constraints_re2_max_mem", Bytes, Some("64KB"), "How large a regular expression of an offer constraint may get when it is compiled.").within("1KB", "1GB"),
-    Flag::new("offer_constraints_re2_max_program_size", Integer, Some("100"), "Read for compatibility and not needed: --offer_constraints_re2_max_mem bounds what is compiled."),
+    Flag::new("offer_constraints_re2_max_program_size", Integer, Some("100"), "Read for compatibility and not needed: --offer_constraints_re2_max_mem bounds what is compiled.").within("1", "100000000"),
     Flag::new("domain", Text, None, "The fault domain of this master, as JSON or as the path of a file with it: {\"fault_domain\":{\"region\":{\"name\":\"eu\"},\"zone\":{\"name\":\"a\"}}}. Agents of other regions are offered to region-aware frameworks only."),
     Flag::new("require_agent_domain", Switch, Some("false"), "Whether agents without a --domain are turned away."),
     Flag::new("agent_removal_rate_limit", Text, None, "At most so many silent agents are given up in such a time, as in 1/10mins.").alias("slave_removal_rate_limit"),
@@ -138,5 +138,10 @@ mod tests {
         };
         let unknown: Vec<_> = mesos::MASTER_FLAGS.iter().filter(|name| !known(name)).collect();
         assert!(unknown.is_empty(), "{unknown:?}");
+    }
+
+    #[test]
+    fn every_measure_has_its_bounds() {
+        assert_eq!(TABLE.unbounded_measures(), [""; 0]);
     }
 }

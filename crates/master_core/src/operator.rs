@@ -93,7 +93,6 @@ impl Master {
 fn not_built(kind: Type) -> Reply {
     let instead = match kind {
         Type::Subscribe => "ask again and again with GET_STATE or GET_TASKS",
-        Type::SetLoggingLevel => "start the master with --logging_level",
         _ => "docs/compat.md tells how this version differs from Mesos",
     };
     Reply::NotImplemented(format!("{} is not implemented; {instead}", kind.as_str_name()))

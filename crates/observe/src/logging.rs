@@ -4,6 +4,7 @@
 use std::{
     fs::{File, OpenOptions},
     io,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, OnceLock},
@@ -136,7 +137,7 @@ fn open(config: &LogConfig) -> Result<(Option<PathBuf>, BoxMakeWriter, bool), Lo
     if let Some(dir) = &config.dir {
         let path = dir.join(format!("{}.log", config.name));
         let file = std::fs::create_dir_all(dir)
-            .and_then(|()| OpenOptions::new().create(true).append(true).open(&path))
+            .and_then(|()| OpenOptions::new().create(true).append(true).mode(0o640).open(&path))
             .map_err(|source| LogError::File { path: path.clone(), source })?;
         return Ok((Some(path), BoxMakeWriter::new(Appender(Arc::new(file))), false));
     }

@@ -82,6 +82,39 @@ pub struct Table {
     pub elsewhere: &'static [&'static str],
 }
 
+impl Table {
+    /// How this table breaks the law that each measure has bounds, refuses what is none, and takes its own default: a
+    /// sentence each. For the tests of the programs.
+    pub fn unbounded_measures(&'static self) -> Vec<String> {
+        let read = |flag: String| parse(self, "", [flag], []);
+        let mut broken = Vec::new();
+        for flag in self.flags {
+            let (name, unit) = match flag.kind {
+                Kind::Integer | Kind::Number => (flag.name, ""),
+                Kind::Duration => (flag.name, "secs"),
+                Kind::Bytes => (flag.name, "B"),
+                Kind::Switch | Kind::Text | Kind::Path | Kind::Url | Kind::Secret => continue,
+            };
+            if flag.bounds.is_none() {
+                broken.push(format!("--{name} has no bounds"));
+            }
+            for wrong in ["-1", "-inf", "inf", "NaN", "1e300", "99999999999999999999999", "", "x"] {
+                match read(format!("--{name}={wrong}{unit}")) {
+                    Ok(_) => broken.push(format!("--{name}={wrong}{unit} is taken")),
+                    Err(error) if !error.contains(name) => broken.push(format!("'{error}' does not name --{name}")),
+                    Err(_) => {}
+                }
+            }
+            if let Some(default) = flag.default
+                && let Err(error) = read(format!("--{name}={default}"))
+            {
+                broken.push(format!("--{name} refuses its own default: {error}"));
+            }
+        }
+        broken
+    }
+}
+
 /// An environment variable that is read by its whole name.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {

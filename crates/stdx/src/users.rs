@@ -13,6 +13,8 @@ pub struct Ids {
     pub gid: u32,
     /// All groups, the user's own first.
     pub groups: Vec<u32>,
+    /// Where the user is at home; nothing needs to be there.
+    pub home: String,
 }
 
 /// The name of the user with this number, if it has one.
@@ -31,18 +33,18 @@ pub fn find(name: &str) -> Result<Ids, String> {
         return Err("this is no name of a user".to_owned());
     }
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    if let Some((uid, gid)) = find_ids(&passwd, name) {
+    if let Some(ids) = find_ids(&passwd, name) {
         let groups = fs::read_to_string("/etc/group").unwrap_or_default();
-        return Ok(Ids { uid, gid, groups: find_groups(&groups, name, gid) });
+        return Ok(Ids { groups: find_groups(&groups, name, ids.gid), ..ids });
     }
     let unknown = || "no such user on this host".to_owned();
-    let (uid, gid) = find_ids(&ask("getent", &["passwd", name]).ok_or_else(unknown)?, name).ok_or_else(unknown)?;
+    let ids = find_ids(&ask("getent", &["passwd", name]).ok_or_else(unknown)?, name).ok_or_else(unknown)?;
     let groups = ask("id", &["-G", name]).unwrap_or_default();
     let mut groups: Vec<u32> = groups.split_ascii_whitespace().filter_map(|group| group.parse().ok()).collect();
     if groups.is_empty() {
-        groups.push(gid);
+        groups.push(ids.gid);
     }
-    Ok(Ids { uid, gid, groups })
+    Ok(Ids { groups, ..ids })
 }
 
 fn ask(program: &str, arguments: &[&str]) -> Option<String> {
@@ -50,15 +52,16 @@ fn ask(program: &str, arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The ids in lines of passwd(5).
-fn find_ids(passwd: &str, name: &str) -> Option<(u32, u32)> {
+/// What stands in lines of passwd(5), which is all but the groups.
+fn find_ids(passwd: &str, name: &str) -> Option<Ids> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         if fields.next() != Some(name) {
             return None;
         }
         let mut fields = fields.skip(1);
-        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+        let (uid, gid) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        Some(Ids { uid, gid, groups: Vec::new(), home: fields.nth(1).unwrap_or_default().to_owned() })
     })
 }
 
@@ -100,7 +103,8 @@ mod tests {
     #[test]
     fn ids_and_groups_are_read_from_the_files() {
         let passwd = "root:x:0:0::/root:/bin/sh\nann:x:1000:1001:Ann:/home/ann:/bin/sh\nbad:x:y\n";
-        assert_eq!(find_ids(passwd, "ann"), Some((1000, 1001)));
+        let ann = Ids { uid: 1000, gid: 1001, groups: Vec::new(), home: "/home/ann".to_owned() };
+        assert_eq!(find_ids(passwd, "ann"), Some(ann));
         assert_eq!(find_ids(passwd, "bad"), None);
         assert_eq!(find_ids(passwd, "an"), None);
         assert_eq!(name_with(passwd, 1000).as_deref(), Some("ann"));

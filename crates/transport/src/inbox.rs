@@ -172,6 +172,10 @@ impl<T: Traffic> Inbox<T> {
                 if self.post_message(event, bytes) {
                     return;
                 }
+                if self.posts.is_closed() {
+                    // Its peers will notice that this process has ended.
+                    return;
+                }
                 "too much waits already".to_owned()
             }
             Err(error) => error.to_string(),

@@ -6,14 +6,16 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, backends::FileBackend,
+};
 use registry::{Change, DecodeError, Registry};
 
 use super::{Store, StoreError};
@@ -57,6 +59,8 @@ impl EmbeddedStore {
             }
             Err(error) => return Err(cannot(error)),
         }
+        // Labels of frameworks stand in it. One of a former version could be read by everybody.
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(cannot)?;
         let database = open_file(&path)?;
         let commits = read_commits(&database).map_err(|e| damaged(e.to_string()))?;
         if let Some(lost) = promised.and_then(|promised| promised.checked_sub(commits)).filter(|lost| *lost > 0) {
@@ -125,7 +129,8 @@ fn create(path: &Path, directory: &Path) -> Result<(), StoreError> {
     let new_path = directory.join("registry.new");
     let make = || -> Result<(), redb::Error> {
         let _ = fs::remove_file(&new_path);
-        let database = Database::create(&new_path)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&new_path)?;
+        let database = Database::builder().create_with_backend(FileBackend::new(file)?)?;
         let transaction = database.begin_write()?;
         transaction.open_table(NUMBERS)?.insert(COMMITS, 0)?;
         transaction.commit()?;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    os::unix::fs::PermissionsExt,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -76,6 +77,27 @@ fn a_second_master_on_one_work_dir_is_told_so() {
     let _first = EmbeddedStore::open(home.path()).unwrap();
     let error = EmbeddedStore::open(home.path()).err().unwrap();
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
+}
+
+#[test]
+fn nobody_else_reads_a_registry() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.redb");
+    let check = || {
+        for entry in std::fs::read_dir(directory.path()).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{:?}: {mode:o}", entry.path());
+        }
+    };
+    drop(EmbeddedStore::open(directory.path()).unwrap());
+    check();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    drop(EmbeddedStore::open(directory.path()).unwrap());
+    check();
+    std::fs::write(&path, b"damaged").unwrap();
+    drop(EmbeddedStore::open_to_replace(directory.path()).unwrap());
+    check();
 }
 
 #[test]
