@@ -84,12 +84,13 @@ impl Master {
             Type::Acknowledge => {
                 reply(step);
                 if let Some(acknowledge) = call.acknowledge.take() {
-                    self.on_acknowledge(id, acknowledge, step);
+                    self.tasks().on_acknowledge(id, acknowledge, step);
                 }
             }
             Type::Decline => {
                 reply(step);
-                self.on_decline(id, &call.decline.take().unwrap_or_default(), step);
+                self.state.counters.add(Counter::MessagesDeclineOffers);
+                self.offers().on_decline(id, &call.decline.take().unwrap_or_default(), step);
             }
             Type::Revive => {
                 reply(step);
@@ -108,7 +109,7 @@ impl Master {
             Type::Shutdown => {
                 reply(step);
                 if let Some(shutdown) = call.shutdown.take() {
-                    self.on_shutdown(id, shutdown, step);
+                    self.tasks().on_shutdown(id, shutdown, step);
                 }
             }
             Type::Reconcile => {
@@ -123,7 +124,7 @@ impl Master {
             Type::Message => {
                 reply(step);
                 if let Some(message) = call.message.take() {
-                    self.on_message(id, message, step);
+                    self.tasks().on_message(id, message, step);
                 }
             }
             Type::Request => {
@@ -143,17 +144,29 @@ impl Master {
             Type::AcceptInverseOffers => {
                 reply(step);
                 let accept = call.accept_inverse_offers.take().unwrap_or_default();
-                self.on_inverse_answer(id, &accept.inverse_offer_ids, InverseAnswer::Accept, accept.filters, step);
+                self.offers().on_inverse_answer(
+                    id,
+                    &accept.inverse_offer_ids,
+                    InverseAnswer::Accept,
+                    accept.filters,
+                    step,
+                );
             }
             Type::DeclineInverseOffers => {
                 reply(step);
                 let decline = call.decline_inverse_offers.take().unwrap_or_default();
-                self.on_inverse_answer(id, &decline.inverse_offer_ids, InverseAnswer::Decline, decline.filters, step);
+                self.offers().on_inverse_answer(
+                    id,
+                    &decline.inverse_offer_ids,
+                    InverseAnswer::Decline,
+                    decline.filters,
+                    step,
+                );
             }
             Type::AcknowledgeOperationStatus => {
                 reply(step);
                 if let Some(acknowledge) = call.acknowledge_operation_status.take() {
-                    self.on_acknowledge_operation(id, *acknowledge, step);
+                    self.operations().on_acknowledge_operation(id, *acknowledge, step);
                 }
             }
             Type::Unknown | Type::Subscribe => {

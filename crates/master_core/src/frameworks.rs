@@ -1,10 +1,11 @@
 //! Frameworks subscribe, fail over, leave and end. `events` builds what they are told, `validate/framework` judges what
-//! they say about themselves; this file sends.
+//! they say about themselves, `send` sends.
 
 mod disconnect;
 mod driver;
 pub(crate) mod events;
 mod recover;
+pub(crate) mod send;
 mod subscribe;
 mod teardown;
 mod update;
@@ -17,51 +18,23 @@ use allocator::{FrameworkProfile, OfferConstraints};
 use model::FrameworkId;
 use proto::v1::{self, scheduler::Event};
 use resources::{Name, Quantities, Quantity};
+use send::send_event;
 
-use crate::{
-    Master, Step,
-    effect::Effect,
-    event::ConnectionId,
-    state::{Framework, Link},
-    timers::Timer,
-};
+use crate::{Master, Step, event::ConnectionId, state::Framework, timers::Timer};
 
 impl Master {
-    /// Sends `event` if the framework is connected; whether it was.
-    pub(crate) fn send_event(&mut self, id: &FrameworkId, event: Event, step: &mut Step<'_>) -> bool {
-        let Some(framework) = self.state.frameworks.get_mut(id) else { return false };
-        if !framework.is_connected() {
-            return false;
-        }
-        *framework.counters.events.entry(event.r#type().into()).or_default() += 1;
-        match (&framework.link, framework.pid.clone()) {
-            (Link::Subscribed { conn, .. }, _) => {
-                step.out.push(Effect::ToScheduler { conn: *conn, event: Box::new(event) });
-            }
-            (_, Some(to)) => {
-                if let Some(framework) = self.state.frameworks.get(id)
-                    && let Some(message) = driver::message(&self.state, framework, event)
-                {
-                    step.out.push(Effect::ToDriver { to, message });
-                }
-            }
-            (_, None) => stdx::never!("framework {id} is connected, but nobody knows where"),
-        }
-        true
-    }
-
     /// Sends an event to every connected framework.
     pub(crate) fn broadcast(&mut self, event: impl Fn() -> Event, step: &mut Step<'_>) {
         let connected: Vec<FrameworkId> = self.by_conn.values().chain(self.by_driver.values()).cloned().collect();
         for id in connected {
-            self.send_event(&id, event(), step);
+            send_event(&mut self.state.frameworks, &self.state.agents, &id, event(), step);
         }
     }
 
     /// Sends the first heartbeat or the next, and sets the timer for the one after.
     pub(crate) fn heartbeat(&mut self, conn: ConnectionId, id: &FrameworkId, step: &mut Step<'_>) {
         self.timers.set(step.now, self.config.heartbeat_interval, Timer::Heartbeat(conn));
-        self.send_event(id, events::heartbeat(), step);
+        send_event(&mut self.state.frameworks, &self.state.agents, id, events::heartbeat(), step);
     }
 
     pub(crate) fn on_heartbeat_timer(&mut self, conn: ConnectionId, step: &mut Step<'_>) {

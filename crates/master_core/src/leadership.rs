@@ -149,8 +149,8 @@ impl Master {
                 Timer::Recovery => self.on_recovery_timeout(step),
                 Timer::Heartbeat(conn) => self.on_heartbeat_timer(conn, step),
                 Timer::Failover(framework) => self.on_failover_timeout(&framework, step),
-                Timer::Offer(offer) => self.on_offer_timeout(&offer, step),
-                Timer::InverseOffer(offer) => self.rescind_inverse_offer(&offer, step),
+                Timer::Offer(offer) => self.offers().rescind(&offer, None, step),
+                Timer::InverseOffer(offer) => self.offers().rescind_inverse(&offer, step),
                 Timer::RegistryGc => self.on_registry_gc(step),
             }
         }

@@ -204,12 +204,12 @@ impl Master {
             ToMaster::RegisterSlave(m) => self.on_register(from, m, step),
             ToMaster::ReregisterSlave(m) => self.on_reregister(from, m, step),
             ToMaster::UnregisterSlave(m) => self.on_unregister(&from, &m, step),
-            ToMaster::StatusUpdate(m) => self.on_status_update(*m, step),
-            ToMaster::ExecutorToFramework(m) => self.on_executor_message(*m, step),
-            ToMaster::ExitedExecutor(m) => self.on_exited_executor(&m, step),
+            ToMaster::StatusUpdate(m) => self.tasks().on_status_update(*m, step),
+            ToMaster::ExecutorToFramework(m) => self.tasks().on_executor_message(*m, step),
+            ToMaster::ExitedExecutor(m) => self.tasks().on_exited_executor(&m, step),
             ToMaster::UpdateSlave(m) => self.on_update_agent(&m, step),
             ToMaster::PongSlave(_) => self.on_pong(&from),
-            ToMaster::UpdateOperationStatus(m) => self.on_operation_status(*m, step),
+            ToMaster::UpdateOperationStatus(m) => self.operations().on_status(*m, step),
         }
     }
 }

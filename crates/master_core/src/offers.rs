@@ -5,21 +5,42 @@ pub(crate) mod render;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use allocator::{Budget, Grant};
-use model::{FrameworkId, OfferId};
+use allocator::{Allocator, Budget, Grant};
+use model::{AgentId, FrameworkId, OfferId};
 use proto::v1;
 
 use crate::{
     Master, Step,
-    frameworks::events,
-    state::{Agent, Offer},
-    timers::Timer,
+    frameworks::{events, send::send_event},
+    state::{Agent, Framework, InverseOffer, Offer, Table},
+    timers::{Timer, Timers},
 };
 
 /// How much the allocator may do in one step; the next one goes on.
 const BUDGET: Budget = Budget { steps: 20_000 };
 
+/// The end of offers, and all that it may change.
+pub(crate) struct Offers<'a> {
+    pub(crate) frameworks: &'a mut Table<FrameworkId, Framework>,
+    pub(crate) agents: &'a mut Table<AgentId, Agent>,
+    pub(crate) offers: &'a mut Table<OfferId, Offer>,
+    pub(crate) inverse_offers: &'a mut Table<OfferId, InverseOffer>,
+    pub(crate) timers: &'a mut Timers<Timer>,
+    pub(crate) allocator: &'a mut Allocator,
+}
+
 impl Master {
+    pub(crate) fn offers(&mut self) -> Offers<'_> {
+        Offers {
+            frameworks: &mut self.state.frameworks,
+            agents: &mut self.state.agents,
+            offers: &mut self.state.offers,
+            inverse_offers: &mut self.state.inverse_offers,
+            timers: &mut self.timers,
+            allocator: &mut self.allocator,
+        }
+    }
+
     /// Lets the allocator run if it wants to, and sends what it grants.
     pub(crate) fn make_offers(&mut self, step: &mut Step<'_>) {
         if !self.state.is_leading() {
@@ -40,7 +61,7 @@ impl Master {
             if let Some(row) = self.state.frameworks.get_mut(&framework) {
                 row.counters.offers_sent += offers.len() as u64;
             }
-            self.send_event(&framework, events::offers(offers), step);
+            send_event(&mut self.state.frameworks, &self.state.agents, &framework, events::offers(offers), step);
         }
         self.make_inverse_offers(step);
         self.note_groups();
@@ -65,14 +86,16 @@ impl Master {
         self.state.offers.insert(id, offer);
         rendered
     }
+}
 
+impl Offers<'_> {
     /// Takes an offer out of the tables. What becomes of its resources is the caller's to tell the allocator.
-    pub(crate) fn take_offer(&mut self, id: &OfferId) -> Option<Arc<Offer>> {
-        let offer = self.state.offers.take(id)?;
-        if let Some(framework) = self.state.frameworks.get_mut(&offer.framework) {
+    pub(crate) fn take(&mut self, id: &OfferId) -> Option<Arc<Offer>> {
+        let offer = self.offers.take(id)?;
+        if let Some(framework) = self.frameworks.get_mut(&offer.framework) {
             framework.offers.remove(id);
         }
-        if let Some(agent) = self.state.agents.get_mut(&offer.agent) {
+        if let Some(agent) = self.agents.get_mut(&offer.agent) {
             forget_offer(agent, id);
         }
         if let Some(timeout) = offer.timeout {
@@ -82,40 +105,44 @@ impl Master {
     }
 
     /// Takes an offer back without a word.
-    pub(crate) fn discard_offer(&mut self, id: &OfferId, filter: Option<Duration>, step: &mut Step<'_>) {
-        if let Some(offer) = self.take_offer(id) {
+    pub(crate) fn discard(&mut self, id: &OfferId, filter: Option<Duration>, step: &mut Step<'_>) {
+        if let Some(offer) = self.take(id) {
             self.allocator.recover(step.now, &offer.framework, &offer.agent, &offer.resources, filter);
         }
     }
 
-    pub(crate) fn discard_offers_of(&mut self, framework: &FrameworkId, step: &mut Step<'_>) {
-        let offers = self.state.frameworks.get(framework).map(|f| f.offers.clone()).unwrap_or_default();
+    pub(crate) fn discard_of(&mut self, framework: &FrameworkId, step: &mut Step<'_>) {
+        let offers = self.frameworks.get(framework).map(|f| f.offers.clone()).unwrap_or_default();
         for offer in offers {
-            self.discard_offer(&offer, None, step);
+            self.discard(&offer, None, step);
         }
-        self.discard_inverse_offers_of(framework, step);
+        self.discard_inverse_of(framework, step);
     }
 
     /// Takes an offer back and says so.
-    pub(crate) fn rescind_offer(&mut self, id: &OfferId, filter: Option<Duration>, step: &mut Step<'_>) {
-        let Some(offer) = self.take_offer(id) else { return };
-        if let Some(framework) = self.state.frameworks.get_mut(&offer.framework) {
+    pub(crate) fn rescind(&mut self, id: &OfferId, filter: Option<Duration>, step: &mut Step<'_>) {
+        let Some(offer) = self.take(id) else { return };
+        if let Some(framework) = self.frameworks.get_mut(&offer.framework) {
             framework.counters.offers_rescinded += 1;
         }
-        self.send_event(&offer.framework, events::rescind(id), step);
+        send_event(self.frameworks, self.agents, &offer.framework, events::rescind(id), step);
         self.allocator.recover(step.now, &offer.framework, &offer.agent, &offer.resources, filter);
     }
 
-    pub(crate) fn rescind_offers_of(&mut self, framework: &FrameworkId, step: &mut Step<'_>) {
-        let offers = self.state.frameworks.get(framework).map(|f| f.offers.clone()).unwrap_or_default();
+    pub(crate) fn rescind_of(&mut self, framework: &FrameworkId, step: &mut Step<'_>) {
+        let offers = self.frameworks.get(framework).map(|f| f.offers.clone()).unwrap_or_default();
         for offer in offers {
-            self.rescind_offer(&offer, None, step);
+            self.rescind(&offer, None, step);
         }
-        self.discard_inverse_offers_of(framework, step);
+        self.discard_inverse_of(framework, step);
     }
 
-    pub(crate) fn on_offer_timeout(&mut self, id: &OfferId, step: &mut Step<'_>) {
-        self.rescind_offer(id, None, step);
+    /// Takes back every offer of the agent: what they promise may not be there any more.
+    pub(crate) fn rescind_on(&mut self, id: &AgentId, step: &mut Step<'_>) {
+        let offers = self.agents.get(id).map(|agent| agent.offers.clone()).unwrap_or_default();
+        for offer in offers {
+            self.rescind(&offer, None, step);
+        }
     }
 }
 

@@ -7,6 +7,8 @@ mod check;
 mod outcome;
 mod reported;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use model::{AgentId, FrameworkId, OperationId};
 use proto::{
@@ -17,17 +19,56 @@ use resources::{
     ResourceError, Resources,
     conversion::{self, Conversion},
 };
+use stdx::Rng;
 
-use crate::{Master, Step, state::Operation};
+use crate::{
+    Master, Step,
+    counters::Counters,
+    state::{Agent, Framework, Operation, Phase, Recent, Table},
+};
 
 /// The same conversions, of resources that nobody holds.
 pub(crate) fn unallocated(conversions: &[Conversion]) -> Vec<Conversion> {
     conversions.iter().map(Conversion::unallocate).collect()
 }
 
+/// Operations under way, and all that they may change.
+pub(crate) struct Operations<'a> {
+    pub(crate) frameworks: &'a mut Table<FrameworkId, Framework>,
+    pub(crate) agents: &'a mut Table<AgentId, Agent>,
+    pub(crate) operations: &'a mut Table<Bytes, Operation>,
+    pub(crate) counters: &'a mut Counters,
+    /// Draining agents that may have become empty.
+    pub(crate) emptied: &'a mut BTreeSet<AgentId>,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) completed_frameworks: &'a Recent<FrameworkId, Framework>,
+    pub(crate) phase: Phase,
+}
+
 impl Master {
+    pub(crate) fn operations(&mut self) -> Operations<'_> {
+        Operations {
+            frameworks: &mut self.state.frameworks,
+            agents: &mut self.state.agents,
+            operations: &mut self.state.operations,
+            counters: &mut self.state.counters,
+            emptied: &mut self.pending.emptied,
+            rng: &mut self.rng,
+            completed_frameworks: &self.state.completed_frameworks,
+            phase: self.state.phase,
+        }
+    }
+
+    /// What tasks and executors hold on an agent, for the question whether a volume is in use.
+    pub(crate) fn held_on(&self, agent: &AgentId) -> Vec<Resources> {
+        let agent = self.state.agents.get(agent);
+        agent.map(|agent| self.state.used_on(agent).into_values().collect()).unwrap_or_default()
+    }
+}
+
+impl Operations<'_> {
     /// Puts the outcome of `conversions` into the agent's total and tells the agent. The allocator is the caller's.
-    pub(crate) fn begin_operation(
+    pub(crate) fn begin(
         &mut self,
         framework: Option<&FrameworkId>,
         agent: &AgentId,
@@ -35,10 +76,10 @@ impl Master {
         conversions: &[Conversion],
         step: &mut Step<'_>,
     ) -> Result<(), ResourceError> {
-        let Some(row) = self.state.agents.get_mut(agent) else { return Ok(()) };
+        let Some(row) = self.agents.get_mut(agent) else { return Ok(()) };
         row.total = conversion::apply_all(&row.total, &unallocated(conversions))?;
         if row.capabilities.resource_provider {
-            self.send_operation(framework, agent, info, step);
+            self.send(framework, agent, info, step);
         } else {
             let mut resources = row.total.checkpointed().to_protos();
             if !row.capabilities.reservation_refinement {
@@ -49,15 +90,9 @@ impl Master {
         Ok(())
     }
 
-    fn send_operation(
-        &mut self,
-        framework: Option<&FrameworkId>,
-        agent: &AgentId,
-        info: offer::Operation,
-        step: &mut Step<'_>,
-    ) {
+    fn send(&mut self, framework: Option<&FrameworkId>, agent: &AgentId, info: offer::Operation, step: &mut Step<'_>) {
         let uuid = Bytes::copy_from_slice(&self.rng.uuid());
-        let Some(row) = self.state.agents.get(agent) else { return };
+        let Some(row) = self.agents.get(agent) else { return };
         let version = row.resource_version.clone().unwrap_or_default();
         let message = ApplyOperationMessage {
             framework_id: framework.map(FrameworkId::to_proto),
@@ -72,7 +107,7 @@ impl Master {
             agent_id: Some(agent.to_proto()),
             ..Default::default()
         };
-        self.add_operation(Operation {
+        self.add(Operation {
             uuid: uuid.clone(),
             id: info.id.as_ref().map(OperationId::from),
             framework: framework.cloned(),
@@ -88,33 +123,27 @@ impl Master {
         });
     }
 
-    pub(crate) fn add_operation(&mut self, operation: Operation) {
+    pub(crate) fn add(&mut self, operation: Operation) {
         let uuid = operation.uuid.clone();
-        if let Some(agent) = self.state.agents.get_mut(&operation.agent) {
+        if let Some(agent) = self.agents.get_mut(&operation.agent) {
             agent.operations.insert(uuid.clone());
         }
-        if let Some(framework) = operation.framework.as_ref().and_then(|id| self.state.frameworks.get_mut(id)) {
+        if let Some(framework) = operation.framework.as_ref().and_then(|id| self.frameworks.get_mut(id)) {
             framework.operations.insert(uuid.clone());
         }
-        self.state.operations.insert(uuid, operation);
+        self.operations.insert(uuid, operation);
     }
 
-    pub(crate) fn remove_operation(&mut self, uuid: &Bytes) {
-        let Some(operation) = self.state.operations.take(uuid) else { return };
-        if let Some(agent) = self.state.agents.get_mut(&operation.agent) {
+    pub(crate) fn remove(&mut self, uuid: &Bytes) {
+        let Some(operation) = self.operations.take(uuid) else { return };
+        if let Some(agent) = self.agents.get_mut(&operation.agent) {
             agent.operations.remove(uuid);
             if agent.is_draining() {
-                self.pending.emptied.insert(operation.agent.clone());
+                self.emptied.insert(operation.agent.clone());
             }
         }
-        if let Some(framework) = operation.framework.as_ref().and_then(|id| self.state.frameworks.get_mut(id)) {
+        if let Some(framework) = operation.framework.as_ref().and_then(|id| self.frameworks.get_mut(id)) {
             framework.operations.remove(uuid);
         }
-    }
-
-    /// What tasks and executors hold on an agent, for the question whether a volume is in use.
-    pub(crate) fn held_on(&self, agent: &AgentId) -> Vec<Resources> {
-        let agent = self.state.agents.get(agent);
-        agent.map(|agent| self.state.used_on(agent).into_values().collect()).unwrap_or_default()
     }
 }

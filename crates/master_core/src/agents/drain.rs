@@ -9,7 +9,7 @@ use proto::{
 };
 use registry::Operation;
 
-use crate::{Master, Step, effect::Reply, event::RequestId, pending::Continuation, state::Agent};
+use crate::{Master, Step, effect::Reply, event::RequestId, offers::Offers, pending::Continuation, state::Agent};
 
 impl Master {
     pub(crate) fn on_drain_agent(&mut self, req: RequestId, call: DrainAgent, step: &mut Step<'_>) {
@@ -130,18 +130,10 @@ impl Master {
         agent.deactivated = deactivated;
         agent.drain_info = drain;
         match (was_active, agent.is_active()) {
-            (true, false) => self.withdraw(id, step),
+            (true, false) => self.offers().withdraw(id, step),
             (false, true) => self.allocator.activate_agent(step.now, id),
             (true, true) | (false, false) => {}
         }
-    }
-
-    /// Nobody is offered anything of this agent any more.
-    fn withdraw(&mut self, id: &AgentId, step: &mut Step<'_>) {
-        stdx::bug!("deactivated_agent_offered", return);
-        self.allocator.deactivate_agent(step.now, id);
-        self.rescind_all_on(id, step);
-        self.rescind_inverse_offers_on(id, step);
     }
 
     /// Tells a returning agent that it drains. One that is drained may have been given tasks back that it could not end
@@ -181,6 +173,16 @@ impl Master {
         if drain.config.mark_gone() && !self.pending.is_in_transition(id) {
             self.mark_gone(id.clone(), None, step);
         }
+    }
+}
+
+impl Offers<'_> {
+    /// Nobody is offered anything of this agent any more.
+    fn withdraw(&mut self, id: &AgentId, step: &mut Step<'_>) {
+        stdx::bug!("deactivated_agent_offered", return);
+        self.allocator.deactivate_agent(step.now, id);
+        self.rescind_on(id, step);
+        self.rescind_inverse_on(id, step);
     }
 }
 

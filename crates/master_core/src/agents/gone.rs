@@ -10,6 +10,7 @@ use crate::{
     effect::Reply,
     event::RequestId,
     pending::Continuation,
+    tasks::Tasks,
     tasks::status::{News, master_status, status_of},
 };
 
@@ -47,19 +48,21 @@ impl Master {
             step.tell(agent, shutdown(GONE));
             self.remove_agent(id, &Departure::Gone, step);
         } else if self.state.recovered_agents.take(id).is_none() {
-            self.end_unreachable_tasks(id, step);
+            self.tasks().end_unreachable_tasks(id, step);
         }
         if let Some(Some(req)) = waiting {
             step.reply(req, Reply::Ok(None));
         }
     }
+}
 
+impl Tasks<'_> {
     /// An agent that was given up before it came back after a failover brings tasks that nobody knew then: their
     /// frameworks learn of it now.
     pub(crate) fn tell_of_gone_tasks(&mut self, id: &AgentId, tasks: &[v1::Task], step: &mut Step<'_>) {
         for task in tasks.iter().filter(|task| !is_terminal(task.state())) {
             let (framework, task_id) = (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id));
-            let Some(row) = self.state.frameworks.get(&framework) else { continue };
+            let Some(row) = self.frameworks.get(&framework) else { continue };
             if row.completed_tasks.iter().any(|done| done.id == task_id) {
                 continue;
             }
@@ -72,15 +75,15 @@ impl Master {
 
     /// The tasks that were unreachable with the agent end with it.
     fn end_unreachable_tasks(&mut self, id: &AgentId, step: &mut Step<'_>) {
-        let frameworks: Vec<_> = self.state.frameworks.keys().cloned().collect();
+        let frameworks: Vec<_> = self.frameworks.keys().cloned().collect();
         let cap = self.config.max_completed_tasks_per_framework;
         for framework in frameworks {
-            let Some(row) = self.state.frameworks.get(&framework) else { continue };
+            let Some(row) = self.frameworks.get(&framework) else { continue };
             let aware = row.capabilities.partition_aware;
             let tasks: Vec<TaskId> =
                 row.unreachable_tasks.iter().filter(|t| t.agent == *id).map(|t| t.id.clone()).collect();
             for task in tasks {
-                let Some(row) = self.state.frameworks.get_mut(&framework) else { break };
+                let Some(row) = self.frameworks.get_mut(&framework) else { break };
                 let Some(task) = row.unreachable_tasks.take(&task) else { continue };
                 let mut task = std::sync::Arc::unwrap_or_clone(task);
                 let news = News::of(Refusal::AgentGone, aware, GONE);
@@ -88,7 +91,7 @@ impl Master {
                 let status = status_of(&task, news, step.wall);
                 task.apply(&status, None);
                 row.remember(task.into(), cap);
-                self.state.counters.add_end(state, Source::Master, Some(reason));
+                self.counters.add_end(state, Source::Master, Some(reason));
                 self.forward(&framework, status, step);
             }
         }

@@ -8,6 +8,7 @@ use stdx::Tick;
 use crate::{
     Master, Step,
     effect::{Actor, Effect},
+    tasks::Tasks,
     tasks::status::News,
     timers::Timer,
 };
@@ -36,20 +37,22 @@ impl Master {
         let offers = agent.offers.clone();
         let frameworks = agent.frameworks();
         for offer in offers {
-            self.rescind_offer(&offer, None, step);
+            self.offers().rescind(&offer, None, step);
         }
-        self.rescind_inverse_offers_on(&id, step);
+        self.offers().rescind_inverse_on(&id, step);
         for framework in frameworks {
             let checkpoints = self.state.frameworks.get(&framework).is_some_and(|f| f.info.checkpoint());
             if !checkpoints {
-                self.end_framework_on(&id, &framework, step);
+                self.tasks().end_framework_on(&id, &framework, step);
             }
         }
     }
+}
 
+impl Tasks<'_> {
     /// What a framework without checkpoints had on the agent dies with the agent's process.
     fn end_framework_on(&mut self, id: &AgentId, framework: &FrameworkId, step: &mut Step<'_>) {
-        let Some(agent) = self.state.agents.get(id) else { return };
+        let Some(agent) = self.agents.get(id) else { return };
         // The agent may bring the tasks back, and then they are still to be killed.
         let killed = agent.killed.clone();
         let message = format!("Agent {} disconnected", agent.info.hostname);
@@ -57,9 +60,9 @@ impl Master {
         let executors: Vec<_> = agent.executors_of(framework).map(|(e, _)| e.clone()).collect();
         for task in tasks {
             let news = News::of(Refusal::AgentDisconnected, false, message.as_str());
-            self.end_task(framework, &task, news, false, step);
+            self.end(framework, &task, news, false, step);
         }
-        if let Some(agent) = self.state.agents.get_mut(id).filter(|_| !killed.is_empty()) {
+        if let Some(agent) = self.agents.get_mut(id).filter(|_| !killed.is_empty()) {
             agent.killed = killed;
         }
         for executor in executors {

@@ -156,21 +156,21 @@ impl Master {
             if let Departure::Unreachable { since, .. } = departure {
                 news.unreachable_since = Some(*since);
             }
-            self.end_task(&framework, &task, news, unreachable, step);
+            self.tasks().end(&framework, &task, news, unreachable, step);
         }
         let executors: Vec<_> =
             self.state.agents.get(id).map(|a| a.executors.keys().cloned().collect()).unwrap_or_default();
         for (framework, executor) in executors {
-            self.remove_executor(id, &framework, &executor, step);
+            self.tasks().remove_executor(id, &framework, &executor, step);
         }
         let (state, why) = match departure {
             Departure::Unreachable { why, .. } => (OperationState::OperationUnreachable, why.as_str()),
             Departure::Gone => (OperationState::OperationGoneByOperator, GONE),
             Departure::Removed { why } => (OperationState::OperationUnreachable, *why),
         };
-        self.end_operations_on(id, state, why, step);
-        self.rescind_all_on(id, step);
-        self.rescind_inverse_offers_on(id, step);
+        self.operations().end_on(id, state, why, step);
+        self.offers().rescind_on(id, step);
+        self.offers().rescind_inverse_on(id, step);
         self.allocator.remove_agent(step.now, id);
         if let Some(agent) = self.state.agents.take(id) {
             let timers = [agent.observer.timer, agent.observer.removal, agent.reregister_timer];

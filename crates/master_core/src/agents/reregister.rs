@@ -31,7 +31,7 @@ impl Master {
             return;
         }
         if self.state.registry.gone.contains_key(&id) {
-            self.tell_of_gone_tasks(&id, &message.tasks, step);
+            self.tasks().tell_of_gone_tasks(&id, &message.tasks, step);
             step.send(&from, shutdown(GONE));
             return;
         }

@@ -16,7 +16,7 @@ impl Master {
             return;
         }
         if let Some(operations) = &message.operations {
-            self.compare_operations(&id, &operations.operations, step);
+            self.operations().compare(&id, &operations.operations, step);
         }
         if let Some(agent) = self.state.agents.get_mut(&id)
             && std::mem::take(&mut agent.awaits_operations)
@@ -47,15 +47,7 @@ impl Master {
         if !changed {
             return;
         }
-        self.rescind_all_on(&id, step);
+        self.offers().rescind_on(&id, step);
         self.allocator.update_agent_total(step.now, &id, total);
-    }
-
-    /// Takes back every offer of the agent: what they promise may not be there any more.
-    pub(crate) fn rescind_all_on(&mut self, id: &AgentId, step: &mut Step<'_>) {
-        let offers = self.state.agents.get(id).map(|agent| agent.offers.clone()).unwrap_or_default();
-        for offer in offers {
-            self.rescind_offer(&offer, None, step);
-        }
     }
 }

@@ -23,8 +23,10 @@ use resources::{Resources, conversion::Conversion};
 use crate::{
     Master, Step,
     counters::Counter,
-    frameworks::events,
+    frameworks::{events, send::send_event},
+    offers::Offers,
     state::Link,
+    tasks::Tasks,
     tasks::status::{News, master_status},
     validate,
 };
@@ -69,7 +71,7 @@ impl Master {
             self.refuse_accept(id, call, &why, step);
             return;
         }
-        let Some(mut basket) = self.fill_basket(id, &call.offer_ids) else { return };
+        let Some(mut basket) = self.offers().fill_basket(id, &call.offer_ids) else { return };
         let wire_id = id.to_proto();
         let by_driver = self.state.frameworks.get(id).is_some_and(|row| matches!(row.link, Link::Driver { .. }));
         let mut valid = Vec::with_capacity(call.operations.len());
@@ -79,19 +81,19 @@ impl Master {
                     complete(&mut operation, &basket.role, &wire_id);
                     valid.push(operation);
                 }
-                Err(why) => self.refuse_operation(id, operation, &why, step),
+                Err(why) => self.tasks().refuse_operation(id, operation, &why, step),
             }
         }
         for operation in valid {
             match operation.r#type() {
                 Type::Launch => {
                     for task in operation.launch.map(|launch| launch.task_infos).unwrap_or_default() {
-                        self.launch_task(id, task, &mut basket, step);
+                        self.tasks().launch_task(id, task, &mut basket, step);
                     }
                 }
                 Type::LaunchGroup => {
                     if let Some(group) = operation.launch_group {
-                        self.launch_group(id, *group, &mut basket, step);
+                        self.tasks().launch_group(id, *group, &mut basket, step);
                     }
                 }
                 _ => self.convert(id, operation, &mut basket, step),
@@ -106,38 +108,13 @@ impl Master {
         self.allocator.settle(step.now, id, &basket.agent, settlement);
     }
 
-    /// Takes the offers, which have been checked, out of the tables.
-    fn fill_basket(&mut self, id: &FrameworkId, offers: &[v1::OfferId]) -> Option<Basket> {
-        let mut basket: Option<Basket> = None;
-        for offer in offers {
-            let Some(offer) = self.take_offer(&OfferId::from(offer)) else { continue };
-            let basket = basket.get_or_insert_with(|| Basket {
-                agent: offer.agent.clone(),
-                role: Arc::clone(&offer.role),
-                offered: Resources::default(),
-                remaining: Resources::default(),
-                shared: Resources::default(),
-                used: Resources::default(),
-                conversions: Vec::new(),
-            });
-            basket.offered += &offer.resources;
-        }
-        let mut basket = basket?;
-        basket.remaining = basket.offered.clone();
-        basket.shared = basket.offered.shared();
-        if let Some(framework) = self.state.frameworks.get_mut(id) {
-            framework.counters.offers_accepted += offers.len() as u64;
-        }
-        Some(basket)
-    }
-
     /// One wrong offer spoils them all: those that are there go back unfiltered, and nothing is launched.
     fn refuse_accept(&mut self, id: &FrameworkId, call: Accept, why: &str, step: &mut Step<'_>) {
         tracing::warn!(framework = %id, why, "ACCEPT with invalid offers");
         for offer in &call.offer_ids {
             let offer = OfferId::from(offer);
             if self.state.offers.get(&offer).is_some_and(|offer| offer.framework == *id) {
-                self.discard_offer(&offer, None, step);
+                self.offers().discard(&offer, None, step);
             }
         }
         for operation in call.operations {
@@ -145,17 +122,19 @@ impl Master {
                 Type::Launch | Type::LaunchGroup => {
                     let why = format!("Task launched with invalid offers: {why}");
                     for task in tasks_of(&operation) {
-                        self.refuse_task(id, task, Refusal::InvalidOffers, &why, step);
+                        self.tasks().refuse_task(id, task, Refusal::InvalidOffers, &why, step);
                     }
                 }
                 _ => {
                     let why = format!("Operation attempted with invalid offers: {why}");
-                    self.send_operation_error(id, &operation, &why, step);
+                    self.tasks().send_operation_error(id, &operation, &why, step);
                 }
             }
         }
     }
+}
 
+impl Tasks<'_> {
     /// Tells the framework that an operation is not carried out, in the way that suits its kind.
     fn refuse_operation(&mut self, id: &FrameworkId, operation: Operation, why: &str, step: &mut Step<'_>) {
         let refusal = match operation.r#type() {
@@ -179,9 +158,9 @@ impl Master {
         why: &str,
         step: &mut Step<'_>,
     ) {
-        let aware = self.state.frameworks.get(id).is_some_and(|f| f.capabilities.partition_aware);
+        let aware = self.frameworks.get(id).is_some_and(|f| f.capabilities.partition_aware);
         let news = News::of(refusal, aware, why);
-        self.state.counters.add_end(news.state, Source::Master, Some(news.reason));
+        self.counters.add_end(news.state, Source::Master, Some(news.reason));
         let (task, agent) = (TaskId::from(&task.task_id), AgentId::from(&task.agent_id));
         let status = master_status(&task, Some(&agent), None, news, step.wall);
         self.forward(id, status, step);
@@ -196,7 +175,7 @@ impl Master {
         step: &mut Step<'_>,
     ) {
         tracing::warn!(framework = %id, operation = operation.r#type().as_str_name(), why, "dropping an operation");
-        self.state.counters.add_operation(operation.r#type(), OperationState::OperationError);
+        self.counters.add_operation(operation.r#type(), OperationState::OperationError);
         if operation.id.is_some() {
             let status = v1::OperationStatus {
                 operation_id: operation.id.clone(),
@@ -204,8 +183,35 @@ impl Master {
                 message: Some(why.to_owned()),
                 ..Default::default()
             };
-            self.send_event(id, events::update_operation_status(status), step);
+            send_event(self.frameworks, self.agents, id, events::update_operation_status(status), step);
         }
+    }
+}
+
+impl Offers<'_> {
+    /// Takes the offers, which have been checked, out of the tables.
+    fn fill_basket(&mut self, id: &FrameworkId, offers: &[v1::OfferId]) -> Option<Basket> {
+        let mut basket: Option<Basket> = None;
+        for offer in offers {
+            let Some(offer) = self.take(&OfferId::from(offer)) else { continue };
+            let basket = basket.get_or_insert_with(|| Basket {
+                agent: offer.agent.clone(),
+                role: Arc::clone(&offer.role),
+                offered: Resources::default(),
+                remaining: Resources::default(),
+                shared: Resources::default(),
+                used: Resources::default(),
+                conversions: Vec::new(),
+            });
+            basket.offered += &offer.resources;
+        }
+        let mut basket = basket?;
+        basket.remaining = basket.offered.clone();
+        basket.shared = basket.offered.shared();
+        if let Some(framework) = self.frameworks.get_mut(id) {
+            framework.counters.offers_accepted += offers.len() as u64;
+        }
+        Some(basket)
     }
 }
 

@@ -7,29 +7,29 @@ use proto::{
     v1::{TaskState, scheduler::call::Acknowledge},
 };
 
-use crate::{Master, Step, counters::Counter};
+use crate::{Step, counters::Counter, tasks::Tasks};
 
-impl Master {
+impl Tasks<'_> {
     pub(crate) fn on_acknowledge(&mut self, id: &FrameworkId, call: Acknowledge, step: &mut Step<'_>) {
-        self.state.counters.add(Counter::MessagesStatusUpdateAcknowledgement);
-        let agent = self.state.agents.get(call.agent_id.value.as_str()).filter(|agent| agent.connected);
+        self.counters.add(Counter::MessagesStatusUpdateAcknowledgement);
+        let agent = self.agents.get(call.agent_id.value.as_str()).filter(|agent| agent.connected);
         let Some((agent, pid)) = agent.map(|agent| (agent.id.clone(), agent.pid.clone())) else {
-            self.state.counters.add(Counter::InvalidStatusUpdateAcknowledgements);
+            self.counters.add(Counter::InvalidStatusUpdateAcknowledgements);
             return;
         };
-        let row = self.state.frameworks.get(id).and_then(|row| row.tasks.get(call.task_id.value.as_str()));
+        let row = self.frameworks.get(id).and_then(|row| row.tasks.get(call.task_id.value.as_str()));
         if let Some(row) = row.filter(|row| row.agent == agent) {
             let Some((state, uuid)) = row.forwarded() else {
                 // The agent sends the update again, and then it is known here too.
-                self.state.counters.add(Counter::InvalidStatusUpdateAcknowledgements);
+                self.counters.add(Counter::InvalidStatusUpdateAcknowledgements);
                 return;
             };
             if is_end(state) && *uuid == call.uuid {
                 let task = row.id.clone();
-                self.remove_task(id, &task, false, step);
+                self.remove(id, &task, false, step);
             }
         }
-        self.state.counters.add(Counter::ValidStatusUpdateAcknowledgements);
+        self.counters.add(Counter::ValidStatusUpdateAcknowledgements);
         pass_on(id, call, &pid, step);
     }
 }

@@ -4,24 +4,23 @@ use allocator::{Settlement, refusal_duration};
 use model::{FrameworkId, OfferId};
 use proto::v1::scheduler::call::Decline;
 
-use crate::{Master, Step, counters::Counter};
+use crate::{Step, offers::Offers};
 
-impl Master {
+impl Offers<'_> {
     pub(crate) fn on_decline(&mut self, id: &FrameworkId, call: &Decline, step: &mut Step<'_>) {
-        self.state.counters.add(Counter::MessagesDeclineOffers);
         let filter = refusal_duration(call.filters.as_ref().and_then(|filters| filters.refuse_seconds));
         let mut declined = 0;
         for offer in call.offer_ids.iter().map(OfferId::from) {
-            if self.state.offers.get(&offer).is_none_or(|offer| offer.framework != *id) {
+            if self.offers.get(&offer).is_none_or(|offer| offer.framework != *id) {
                 continue;
             }
-            if let Some(offer) = self.take_offer(&offer) {
+            if let Some(offer) = self.take(&offer) {
                 let settlement = Settlement { offered: offer.resources.clone(), filter, ..Default::default() };
                 self.allocator.settle(step.now, id, &offer.agent, settlement);
                 declined += 1;
             }
         }
-        if let Some(framework) = self.state.frameworks.get_mut(id) {
+        if let Some(framework) = self.frameworks.get_mut(id) {
             framework.counters.offers_declined += declined;
         }
     }

@@ -3,13 +3,13 @@
 use model::FrameworkId;
 use proto::{internal::FrameworkToExecutorMessage, v1::scheduler::call::Message};
 
-use crate::{Master, Step, counters::Counter};
+use crate::{Step, counters::Counter, tasks::Tasks};
 
-impl Master {
+impl Tasks<'_> {
     pub(crate) fn on_message(&mut self, id: &FrameworkId, call: Message, step: &mut Step<'_>) {
-        self.state.counters.add(Counter::MessagesFrameworkToExecutor);
-        let Some(agent) = self.state.agents.get(call.agent_id.value.as_str()).filter(|agent| agent.connected) else {
-            self.state.counters.add(Counter::InvalidFrameworkToExecutorMessages);
+        self.counters.add(Counter::MessagesFrameworkToExecutor);
+        let Some(agent) = self.agents.get(call.agent_id.value.as_str()).filter(|agent| agent.connected) else {
+            self.counters.add(Counter::InvalidFrameworkToExecutorMessages);
             return;
         };
         let message = FrameworkToExecutorMessage {
@@ -19,6 +19,6 @@ impl Master {
             data: call.data,
         };
         step.tell(agent, message);
-        self.state.counters.add(Counter::ValidFrameworkToExecutorMessages);
+        self.counters.add(Counter::ValidFrameworkToExecutorMessages);
     }
 }

@@ -8,7 +8,7 @@ use stdx::WallTime;
 use crate::{
     Master, Step,
     counters::Counter,
-    frameworks::events,
+    frameworks::{events, send::send_event},
     state::{Framework, State, Task},
     tasks::status::{News, master_status},
 };
@@ -23,7 +23,7 @@ impl Master {
             asked.iter().filter_map(|task| explicit(&self.state, framework, task, step.wall)).collect()
         };
         for status in statuses {
-            self.send_event(id, events::update(status), step);
+            send_event(&mut self.state.frameworks, &self.state.agents, id, events::update(status), step);
         }
     }
 }

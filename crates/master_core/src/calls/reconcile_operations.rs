@@ -3,7 +3,12 @@
 use model::{AgentId, FrameworkId, OperationId};
 use proto::v1::{self, OperationState, scheduler::call::reconcile_operations};
 
-use crate::{Master, Step, counters::Counter, frameworks::events, state::Operation};
+use crate::{
+    Master, Step,
+    counters::Counter,
+    frameworks::{events, send::send_event},
+    state::Operation,
+};
 
 impl Master {
     pub(crate) fn on_reconcile_operations(
@@ -32,7 +37,13 @@ impl Master {
                 .collect()
         };
         for status in statuses {
-            self.send_event(id, events::update_operation_status(status), step);
+            send_event(
+                &mut self.state.frameworks,
+                &self.state.agents,
+                id,
+                events::update_operation_status(status),
+                step,
+            );
         }
     }
 

@@ -36,7 +36,7 @@ impl Master {
     /// The framework gets no more offers, and those it has hold no longer.
     pub(crate) fn end_offers(&mut self, id: &FrameworkId, step: &mut Step<'_>) {
         stop_offering(&mut self.allocator, step.now, id);
-        self.rescind_offers_of(id, step);
+        self.offers().rescind_of(id, step);
     }
 
     pub(crate) fn on_failover_timeout(&mut self, id: &FrameworkId, step: &mut Step<'_>) {

@@ -1,25 +1,22 @@
 //! v0 drivers, which speak libprocess: their messages become the calls of `calls`, and the events of `events` become
 //! messages to them. A driver is known by its address; what comes from another in its framework's name is dropped.
 
+pub(super) mod message;
+
 use std::sync::Arc;
 
-use model::{AgentId, FrameworkId};
+use model::FrameworkId;
 use proto::{
     driver::FromDriver,
     internal::{self, FrameworkErrorMessage},
     link::ToDriver,
     scheduler_v0::CallV0,
     upid::Upid,
-    v1::{
-        self,
-        scheduler::{Event, call::Type, event},
-    },
+    v1::{self, scheduler::call::Type},
 };
 
 use super::subscribe::{Subscriber, Subscription, id_of};
-use crate::{
-    Master, Step, counters::Counter, effect::Effect, effect::Reply, state::Framework, state::Link, state::State,
-};
+use crate::{Master, Step, counters::Counter, effect::Effect, effect::Reply, state::Link};
 
 impl Step<'_> {
     pub(crate) fn tell_driver(&mut self, to: &Upid, message: impl Into<ToDriver>) {
@@ -141,58 +138,6 @@ impl Master {
             step.out.push(Effect::Unlink { peer: pid.clone() });
         }
     }
-}
-
-/// The message that says `event` to a driver; `None` for what drivers know nothing of.
-pub(crate) fn message(state: &State, framework: &Framework, event: Event) -> Option<ToDriver> {
-    match event.r#type() {
-        event::Type::Offers => {
-            let offers = event.offers?.offers;
-            let pid = |offer: &v1::Offer| Some(state.agents.get(&AgentId::from(&offer.agent_id))?.pid.to_string());
-            let pids = offers.iter().map(|offer| pid(offer).unwrap_or_default()).collect();
-            Some(internal::ResourceOffersMessage { offers, pids }.into())
-        }
-        event::Type::Rescind => {
-            Some(internal::RescindResourceOfferMessage { offer_id: event.rescind?.offer_id }.into())
-        }
-        event::Type::Update => Some(update(state, framework, event.update?.status).into()),
-        event::Type::Message => {
-            let event::Message { agent_id, executor_id, data } = event.message?;
-            let framework_id = framework.id.to_proto();
-            Some(internal::ExecutorToFrameworkMessage { agent_id, framework_id, executor_id, data }.into())
-        }
-        event::Type::Failure => {
-            let event::Failure { agent_id, executor_id, status } = event.failure?;
-            let agent_id = agent_id?;
-            let Some(executor_id) = executor_id else { return Some(internal::LostSlaveMessage { agent_id }.into()) };
-            let (framework_id, status) = (framework.id.to_proto(), status.unwrap_or_default());
-            Some(internal::ExitedExecutorMessage { agent_id, framework_id, executor_id, status }.into())
-        }
-        event::Type::Error => Some(FrameworkErrorMessage { message: event.error?.message }.into()),
-        event::Type::Unknown
-        | event::Type::Subscribed
-        | event::Type::Heartbeat
-        | event::Type::InverseOffers
-        | event::Type::RescindInverseOffer
-        | event::Type::UpdateOperationStatus => None,
-    }
-}
-
-/// An address in the message asks for an acknowledgement, which goes by way of the master.
-fn update(state: &State, framework: &Framework, status: v1::TaskStatus) -> internal::StatusUpdateMessage {
-    let agent = status.agent_id.as_ref().and_then(|id| state.agents.get(&AgentId::from(id)));
-    let wants_answer = status.uuid.as_ref().is_some_and(|uuid| !uuid.is_empty());
-    let pid = agent.filter(|_| wants_answer).map(|agent| agent.pid.to_string());
-    let update = internal::StatusUpdate {
-        framework_id: framework.id.to_proto(),
-        executor_id: status.executor_id.clone(),
-        agent_id: status.agent_id.clone(),
-        timestamp: status.timestamp.unwrap_or_default(),
-        uuid: status.uuid.clone(),
-        latest_state: None,
-        status,
-    };
-    internal::StatusUpdateMessage { update, pid }
 }
 
 impl Subscription {

@@ -13,7 +13,7 @@ use proto::{
 };
 use stdx::WallTime;
 
-use super::events;
+use super::{events, send::send_event};
 use crate::{
     Master, Step,
     calls::Request,
@@ -170,7 +170,13 @@ impl Master {
         }
         self.update_framework(&id, subscription, step);
         if let Some(old) = old_conn {
-            self.send_event(&id, events::error("Framework failed over"), step);
+            send_event(
+                &mut self.state.frameworks,
+                &self.state.agents,
+                &id,
+                events::error("Framework failed over"),
+                step,
+            );
             step.out.push(Effect::Close { conn: old });
             self.by_conn.remove(&old);
         }
@@ -183,9 +189,9 @@ impl Master {
             self.timers.cancel(timer);
         }
         if goes_on {
-            self.rescind_offers_of(&id, step);
+            self.offers().rescind_of(&id, step);
         } else {
-            self.discard_offers_of(&id, step);
+            self.offers().discard_of(&id, step);
         }
         self.attach(&id, &subscriber, step);
         if let Some(framework) = self.state.frameworks.get_mut(&id) {
@@ -216,7 +222,7 @@ impl Master {
             Subscriber::Stream { conn, .. } => {
                 let interval = self.config.heartbeat_interval.as_secs_f64();
                 let subscribed = events::subscribed(id, interval, &self.state.info);
-                self.send_event(id, subscribed, step);
+                send_event(&mut self.state.frameworks, &self.state.agents, id, subscribed, step);
                 self.heartbeat(*conn, id, step);
             }
             Subscriber::Driver { pid, .. } => self.welcome_driver(pid, id, goes_on, step),

@@ -24,13 +24,13 @@ impl Master {
         let (conn, pid, timer) = (framework.conn(), framework.pid.clone(), framework.failover_timer);
         let tasks: Vec<TaskId> = framework.tasks.keys().cloned().collect();
         let executors = framework.executors.clone();
-        self.discard_offers_of(id, step);
-        self.adopt_operations_of(id, step);
+        self.offers().discard_of(id, step);
+        self.operations().adopt_of(id, step);
         shut_down_everywhere(&self.state, id, step);
         let news = || News::of(Refusal::FrameworkRemoved, true, format!("Framework {id} removed"));
         // Nobody is left to tell.
         for task in tasks {
-            self.end_task_silently(id, &task, news(), step);
+            self.tasks().end_silently(id, &task, news(), step);
         }
         let cap = self.config.max_completed_tasks_per_framework;
         if let Some(framework) = self.state.frameworks.get_mut(id) {
@@ -46,7 +46,7 @@ impl Master {
             }
         }
         for (agent, executor) in executors {
-            self.remove_executor(&agent, id, &executor, step);
+            self.tasks().remove_executor(&agent, id, &executor, step);
         }
         self.allocator.remove_framework(step.now, id);
         if let Some(conn) = conn {

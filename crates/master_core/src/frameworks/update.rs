@@ -25,7 +25,7 @@ impl Master {
         let left = |offer: &OfferId| self.state.offers.get(offer).is_some_and(|offer| !roles.contains(&*offer.role));
         let left: Vec<OfferId> = offers.into_iter().filter(left).collect();
         for offer in left {
-            self.rescind_offer(&offer, None, step);
+            self.offers().rescind(&offer, None, step);
         }
     }
 }

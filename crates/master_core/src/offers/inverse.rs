@@ -7,10 +7,10 @@ use allocator::{InverseAnswer, InverseGrant, refusal_duration};
 use model::{AgentId, FrameworkId, OfferId};
 use proto::v1;
 
-use super::render::url;
+use super::{Offers, render::url};
 use crate::{
     Master, Step,
-    frameworks::events,
+    frameworks::{events, send::send_event},
     state::{InverseOffer, Link, State},
     timers::Timer,
 };
@@ -25,7 +25,13 @@ impl Master {
             }
         }
         for (framework, offers) in by_framework {
-            self.send_event(&framework, events::inverse_offers(offers), step);
+            send_event(
+                &mut self.state.frameworks,
+                &self.state.agents,
+                &framework,
+                events::inverse_offers(offers),
+                step,
+            );
         }
     }
 
@@ -47,7 +53,9 @@ impl Master {
         self.state.inverse_offers.insert(id, offer);
         rendered
     }
+}
 
+impl Offers<'_> {
     /// A framework answers some of its inverse offers; the others it names are over already.
     pub(crate) fn on_inverse_answer(
         &mut self,
@@ -59,24 +67,24 @@ impl Master {
     ) {
         let filter = refusal_duration(filters.and_then(|filters| filters.refuse_seconds));
         for offer in offers.iter().map(OfferId::from) {
-            if self.state.inverse_offers.get(&offer).is_none_or(|offer| offer.framework != *id) {
+            if self.inverse_offers.get(&offer).is_none_or(|offer| offer.framework != *id) {
                 tracing::warn!(framework = %id, %offer, "an answer to an inverse offer that is no longer valid");
                 continue;
             }
-            let Some(offer) = self.take_inverse_offer(&offer) else { continue };
-            if let Some(agent) = self.state.agents.get_mut(&offer.agent) {
+            let Some(offer) = self.take_inverse(&offer) else { continue };
+            if let Some(agent) = self.agents.get_mut(&offer.agent) {
                 agent.inverse_answers.insert(id.clone(), (answer, step.wall));
             }
             self.allocator.settle_inverse_offer(step.now, &offer.agent, id, Some(answer), filter);
         }
     }
 
-    fn take_inverse_offer(&mut self, id: &OfferId) -> Option<std::sync::Arc<InverseOffer>> {
-        let offer = self.state.inverse_offers.take(id)?;
-        if let Some(framework) = self.state.frameworks.get_mut(&offer.framework) {
+    fn take_inverse(&mut self, id: &OfferId) -> Option<std::sync::Arc<InverseOffer>> {
+        let offer = self.inverse_offers.take(id)?;
+        if let Some(framework) = self.frameworks.get_mut(&offer.framework) {
             framework.inverse_offers.remove(id);
         }
-        if let Some(agent) = self.state.agents.get_mut(&offer.agent) {
+        if let Some(agent) = self.agents.get_mut(&offer.agent) {
             agent.inverse_offers.remove(id);
         }
         if let Some(timeout) = offer.timeout {
@@ -86,24 +94,24 @@ impl Master {
     }
 
     /// Takes an inverse offer back and says so.
-    pub(crate) fn rescind_inverse_offer(&mut self, id: &OfferId, step: &mut Step<'_>) {
-        let Some(offer) = self.take_inverse_offer(id) else { return };
+    pub(crate) fn rescind_inverse(&mut self, id: &OfferId, step: &mut Step<'_>) {
+        let Some(offer) = self.take_inverse(id) else { return };
         self.allocator.settle_inverse_offer(step.now, &offer.agent, &offer.framework, None, None);
-        self.send_event(&offer.framework, events::rescind_inverse(id), step);
+        send_event(self.frameworks, self.agents, &offer.framework, events::rescind_inverse(id), step);
     }
 
-    pub(crate) fn rescind_inverse_offers_on(&mut self, agent: &AgentId, step: &mut Step<'_>) {
-        let offers = self.state.agents.get(agent).map(|agent| agent.inverse_offers.clone()).unwrap_or_default();
+    pub(crate) fn rescind_inverse_on(&mut self, agent: &AgentId, step: &mut Step<'_>) {
+        let offers = self.agents.get(agent).map(|agent| agent.inverse_offers.clone()).unwrap_or_default();
         for offer in offers {
-            self.rescind_inverse_offer(&offer, step);
+            self.rescind_inverse(&offer, step);
         }
     }
 
     /// Nobody is there to be asked any more, or whoever comes is to be asked anew.
-    pub(crate) fn discard_inverse_offers_of(&mut self, framework: &FrameworkId, step: &Step<'_>) {
-        let offers = self.state.frameworks.get(framework).map(|f| f.inverse_offers.clone()).unwrap_or_default();
+    pub(crate) fn discard_inverse_of(&mut self, framework: &FrameworkId, step: &Step<'_>) {
+        let offers = self.frameworks.get(framework).map(|f| f.inverse_offers.clone()).unwrap_or_default();
         for offer in offers {
-            if let Some(offer) = self.take_inverse_offer(&offer) {
+            if let Some(offer) = self.take_inverse(&offer) {
                 self.allocator.settle_inverse_offer(step.now, &offer.agent, framework, None, None);
             }
         }

@@ -10,7 +10,14 @@ use proto::{
     v1::{self, OperationState, scheduler::call::AcknowledgeOperationStatus},
 };
 
-use crate::{Master, Step, counters::Counter, frameworks::events, state::Phase, tables::operations::is_final};
+use super::Operations;
+use crate::{
+    Step,
+    counters::Counter,
+    frameworks::{events, send::send_event},
+    state::Phase,
+    tables::operations::is_final,
+};
 
 /// How long after the election an operation waits for a framework that nobody has heard of.
 const ORPHAN_AFTER: Duration = Duration::from_secs(10 * 60);
@@ -23,21 +30,21 @@ enum Listener {
     None,
 }
 
-impl Master {
-    pub(crate) fn on_operation_status(&mut self, message: UpdateOperationStatusMessage, step: &mut Step<'_>) {
-        self.state.counters.add(Counter::MessagesOperationStatusUpdate);
-        let agent = message.agent_id.as_ref().map(AgentId::from).filter(|id| self.state.agents.contains(id));
+impl Operations<'_> {
+    pub(crate) fn on_status(&mut self, message: UpdateOperationStatusMessage, step: &mut Step<'_>) {
+        self.counters.add(Counter::MessagesOperationStatusUpdate);
+        let agent = message.agent_id.as_ref().map(AgentId::from).filter(|id| self.agents.contains(id));
         let (Some(agent), Some(uuid)) = (agent, message.operation_uuid.as_ref().map(|uuid| uuid.value.clone())) else {
             tracing::warn!("ignoring the status of an operation from nowhere");
-            self.state.counters.add(Counter::InvalidOperationStatusUpdates);
+            self.counters.add(Counter::InvalidOperationStatusUpdates);
             return;
         };
         let status = message.status;
-        let Some(row) = self.state.operations.get_mut(&uuid).filter(|row| row.agent == agent) else {
+        let Some(row) = self.operations.get_mut(&uuid).filter(|row| row.agent == agent) else {
             self.on_status_of_unknown(&agent, message.framework_id.as_ref(), &uuid, status, step);
             return;
         };
-        self.state.counters.add(Counter::ValidOperationStatusUpdates);
+        self.counters.add(Counter::ValidOperationStatusUpdates);
         let latest = message.latest_status.unwrap_or_else(|| status.clone());
         let (kind, before) = (row.proto.info.r#type(), row.state());
         let said = row.proto.statuses.iter().any(|old| old.uuid.is_some() && old.uuid == status.uuid);
@@ -48,7 +55,7 @@ impl Master {
             row.proto.latest_status = latest;
             let after = row.state();
             if before != after {
-                self.state.counters.add_operation(kind, after);
+                self.counters.add_operation(kind, after);
             }
         }
         let ended = is_final(status.state());
@@ -56,18 +63,18 @@ impl Master {
         match self.listener(framework.filter(|_| named), step) {
             Listener::There(framework) => {
                 let acknowledged = status.uuid.is_none();
-                self.send_event(&framework, events::update_operation_status(status), step);
+                send_event(self.frameworks, self.agents, &framework, events::update_operation_status(status), step);
                 if ended && acknowledged {
-                    self.remove_operation(&uuid);
+                    self.remove(&uuid);
                 }
             }
             Listener::Awaited => {}
             Listener::None => {
                 if let Some(status_uuid) = status.uuid {
-                    self.acknowledge_operation(&agent, &uuid, status_uuid, step);
+                    self.acknowledge(&agent, &uuid, status_uuid, step);
                 }
                 if ended {
-                    self.remove_operation(&uuid);
+                    self.remove(&uuid);
                 }
             }
         }
@@ -83,16 +90,16 @@ impl Master {
         status: v1::OperationStatus,
         step: &mut Step<'_>,
     ) {
-        self.state.counters.add(Counter::InvalidOperationStatusUpdates);
+        self.counters.add(Counter::InvalidOperationStatusUpdates);
         let framework = framework.map(FrameworkId::from).filter(|_| status.operation_id.is_some());
         match self.listener(framework, step) {
             Listener::There(framework) => {
-                self.send_event(&framework, events::update_operation_status(status), step);
+                send_event(self.frameworks, self.agents, &framework, events::update_operation_status(status), step);
             }
             Listener::Awaited => {}
             Listener::None => {
                 if let Some(status_uuid) = status.uuid {
-                    self.acknowledge_operation(agent, uuid, status_uuid, step);
+                    self.acknowledge(agent, uuid, status_uuid, step);
                 }
             }
         }
@@ -100,24 +107,18 @@ impl Master {
 
     fn listener(&self, framework: Option<FrameworkId>, step: &Step<'_>) -> Listener {
         let Some(framework) = framework else { return Listener::None };
-        let Phase::Leading { since } = self.state.phase else { return Listener::Awaited };
-        if self.state.frameworks.contains(&framework) {
+        let Phase::Leading { since } = self.phase else { return Listener::Awaited };
+        if self.frameworks.contains(&framework) {
             Listener::There(framework)
-        } else if self.state.completed_frameworks.get(&framework).is_some() || step.now.since(since) > ORPHAN_AFTER {
+        } else if self.completed_frameworks.get(&framework).is_some() || step.now.since(since) > ORPHAN_AFTER {
             Listener::None
         } else {
             Listener::Awaited
         }
     }
 
-    pub(super) fn acknowledge_operation(
-        &self,
-        agent: &AgentId,
-        operation: &Bytes,
-        status_uuid: v1::Uuid,
-        step: &mut Step<'_>,
-    ) {
-        let Some(agent) = self.state.agents.get(agent) else { return };
+    pub(super) fn acknowledge(&self, agent: &AgentId, operation: &Bytes, status_uuid: v1::Uuid, step: &mut Step<'_>) {
+        let Some(agent) = self.agents.get(agent) else { return };
         let message = AcknowledgeOperationStatusMessage {
             status_uuid,
             operation_uuid: v1::Uuid { value: operation.clone() },
@@ -132,40 +133,40 @@ impl Master {
         call: AcknowledgeOperationStatus,
         step: &mut Step<'_>,
     ) {
-        self.state.counters.add(Counter::MessagesOperationStatusUpdateAcknowledgement);
+        self.counters.add(Counter::MessagesOperationStatusUpdateAcknowledgement);
         let operation_id = OperationId::from(&call.operation_id);
         let agent = call.agent_id.as_ref().map(AgentId::from);
-        let connected = agent.filter(|id| self.state.agents.get(id).is_some_and(|agent| agent.connected));
+        let connected = agent.filter(|id| self.agents.get(id).is_some_and(|agent| agent.connected));
         let Some(agent) = connected else {
             tracing::warn!(framework = %id, operation = %operation_id, "an acknowledgement for an agent that is not there");
-            self.state.counters.add(Counter::InvalidOperationStatusUpdateAcknowledgements);
+            self.counters.add(Counter::InvalidOperationStatusUpdateAcknowledgements);
             return;
         };
-        let rows = self.state.frameworks.get(id).map(|framework| framework.operations.clone()).unwrap_or_default();
+        let rows = self.frameworks.get(id).map(|framework| framework.operations.clone()).unwrap_or_default();
         let of_status = |status: &v1::OperationStatus| status.uuid.as_ref().is_some_and(|uuid| uuid.value == call.uuid);
-        let found = rows.into_iter().filter_map(|uuid| self.state.operations.get(&uuid)).find_map(|row| {
+        let found = rows.into_iter().filter_map(|uuid| self.operations.get(&uuid)).find_map(|row| {
             let fits = row.id.as_ref() == Some(&operation_id) && row.agent == agent;
             let status = row.proto.statuses.iter().find(|status| of_status(status)).filter(|_| fits)?;
             Some((row.uuid.clone(), status.state()))
         });
         let Some((uuid, state)) = found else {
             tracing::warn!(framework = %id, operation = %operation_id, "an acknowledgement of something not told");
-            self.state.counters.add(Counter::InvalidOperationStatusUpdateAcknowledgements);
+            self.counters.add(Counter::InvalidOperationStatusUpdateAcknowledgements);
             return;
         };
-        self.state.counters.add(Counter::ValidOperationStatusUpdateAcknowledgements);
-        self.acknowledge_operation(&agent, &uuid, v1::Uuid { value: call.uuid }, step);
+        self.counters.add(Counter::ValidOperationStatusUpdateAcknowledgements);
+        self.acknowledge(&agent, &uuid, v1::Uuid { value: call.uuid }, step);
         if is_final(state) {
-            self.remove_operation(&uuid);
+            self.remove(&uuid);
         }
     }
 
     /// Ends an operation by the master's word: nobody acknowledges that.
-    pub(super) fn end_operation(&mut self, uuid: &Bytes, state: OperationState, why: &str, step: &mut Step<'_>) {
-        let Some(row) = self.state.operations.get(uuid) else { return };
+    pub(super) fn end(&mut self, uuid: &Bytes, state: OperationState, why: &str, step: &mut Step<'_>) {
+        let Some(row) = self.operations.get(uuid) else { return };
         let framework = row.framework.clone().filter(|_| row.id.is_some());
         if row.state() != state {
-            self.state.counters.add_operation(row.proto.info.r#type(), state);
+            self.counters.add_operation(row.proto.info.r#type(), state);
         }
         let status = v1::OperationStatus {
             operation_id: row.proto.info.id.clone(),
@@ -174,9 +175,9 @@ impl Master {
             agent_id: Some(row.agent.to_proto()),
             ..Default::default()
         };
-        self.remove_operation(uuid);
+        self.remove(uuid);
         if let Some(framework) = framework {
-            self.send_event(&framework, events::update_operation_status(status), step);
+            send_event(self.frameworks, self.agents, &framework, events::update_operation_status(status), step);
         }
     }
 }

@@ -10,20 +10,21 @@ use proto::{
     v1,
 };
 
-use crate::{Master, Step, state::Operation, tables::operations::is_final};
+use super::Operations;
+use crate::{Step, state::Operation, tables::operations::is_final};
 
-impl Master {
-    pub(crate) fn compare_operations(&mut self, agent: &AgentId, reported: &[v1::Operation], step: &mut Step<'_>) {
-        let Some(row) = self.state.agents.get(agent) else { return };
+impl Operations<'_> {
+    pub(crate) fn compare(&mut self, agent: &AgentId, reported: &[v1::Operation], step: &mut Step<'_>) {
+        let Some(row) = self.agents.get(agent) else { return };
         let pid = row.pid.clone();
         let known = row.operations.clone();
         let mut named: BTreeSet<Bytes> = BTreeSet::new();
         for operation in reported {
             let uuid = operation.uuid.value.clone();
             named.insert(uuid.clone());
-            if !known.contains(&uuid) && !self.state.operations.contains(&uuid) {
+            if !known.contains(&uuid) && !self.operations.contains(&uuid) {
                 let framework = operation.framework_id.as_ref().map(FrameworkId::from);
-                self.add_operation(Operation {
+                self.add(Operation {
                     uuid,
                     id: operation.info.id.as_ref().map(OperationId::from),
                     framework,
@@ -35,7 +36,7 @@ impl Master {
         let lost = known.into_iter().filter(|uuid| !named.contains(uuid));
         let operations: Vec<_> = lost
             .filter_map(|uuid| {
-                let row = self.state.operations.get(&uuid)?;
+                let row = self.operations.get(&uuid)?;
                 if is_final(row.state()) {
                     return None;
                 }

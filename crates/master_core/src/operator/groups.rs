@@ -83,7 +83,7 @@ impl Master {
         self.load_groups(step);
         let offers: Vec<_> = self.state.offers.keys().cloned().collect();
         for offer in offers {
-            self.rescind_offer(&offer, None, step);
+            self.offers().rescind(&offer, None, step);
         }
         step.reply(req, Reply::Ok(None));
     }

@@ -13,6 +13,7 @@ use crate::{
     counters::Counter,
     effect::Reply,
     event::RequestId,
+    offers::Offers,
     pending::Continuation,
     state::{Agent, State},
 };
@@ -50,20 +51,10 @@ impl Master {
             let Some(agent) = self.state.agents.get(&id) else { continue };
             let unavailability = self.state.unavailability_of(agent);
             if unavailability.is_some() || self.allocator.unavailability(&id).is_some() {
-                self.announce(&id, unavailability, step);
+                self.offers().announce(&id, unavailability, step);
             }
         }
         step.reply(req, Reply::Ok(None));
-    }
-
-    /// What frameworks were told about the agent holds no longer: its offers, and what it asked of them.
-    fn announce(&mut self, id: &AgentId, unavailability: Option<v1::Unavailability>, step: &mut Step<'_>) {
-        if let Some(agent) = self.state.agents.get_mut(id) {
-            agent.inverse_answers = BTreeMap::new();
-        }
-        self.rescind_all_on(id, step);
-        self.rescind_inverse_offers_on(id, step);
-        self.allocator.set_unavailability(step.now, id, unavailability);
     }
 
     pub(super) fn on_start_maintenance(&mut self, req: RequestId, machines: Vec<MachineId>, step: &mut Step<'_>) {
@@ -111,7 +102,7 @@ impl Master {
         let agents = machines.iter().flat_map(|machine| self.state.agents_on(machine));
         let agents: Vec<AgentId> = agents.map(|agent| agent.id.clone()).collect();
         for id in agents {
-            self.announce(&id, None, step);
+            self.offers().announce(&id, None, step);
         }
         step.reply(req, Reply::Ok(None));
     }
@@ -131,6 +122,18 @@ impl Master {
             }
         }
         Ok(())
+    }
+}
+
+impl Offers<'_> {
+    /// What frameworks were told about the agent holds no longer: its offers, and what it asked of them.
+    fn announce(&mut self, id: &AgentId, unavailability: Option<v1::Unavailability>, step: &mut Step<'_>) {
+        if let Some(agent) = self.agents.get_mut(id) {
+            agent.inverse_answers = BTreeMap::new();
+        }
+        self.rescind_on(id, step);
+        self.rescind_inverse_on(id, step);
+        self.allocator.set_unavailability(step.now, id, unavailability);
     }
 }
 

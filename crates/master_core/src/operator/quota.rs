@@ -16,8 +16,9 @@ use crate::{
     Master, Step,
     effect::Reply,
     event::RequestId,
+    offers::Offers,
     pending::Continuation,
-    state::{Offer, State},
+    state::{Offer, Table},
 };
 
 impl Master {
@@ -150,10 +151,10 @@ impl Master {
             self.allocator.set_quota(step.now, role, quota);
         }
         for role in roles {
-            self.rescind_over_limit(role, step);
+            self.offers().rescind_over_limit(role, step);
         }
         for role in roles {
-            self.rescind_for_guarantee(role, step);
+            self.offers().rescind_for_guarantee(role, step);
         }
         step.reply(req, Reply::Ok(None));
     }
@@ -176,19 +177,21 @@ impl Master {
         }
         self.allocator.begin_recovery(step.now, registry.agents.len());
     }
+}
 
+impl Offers<'_> {
     /// A role that holds more than its new limit gives back offers, until it holds no more or has none left.
     fn rescind_over_limit(&mut self, role: &str, step: &mut Step<'_>) {
         let limits = self.allocator.quotas().get(role).map(|quota| quota.limits.clone()).unwrap_or_default();
         if limits.is_empty() {
             return;
         }
-        for offer in self.state.offers_in(role, true) {
+        for offer in offers_in(self.offers, role, true) {
             let held = self.allocator.quota_consumption(role);
             let over = |name| limits.get(name).is_some_and(|limit| held.get(name) > limit);
-            let Some(row) = self.state.offers.get(&offer) else { continue };
+            let Some(row) = self.offers.get(&offer) else { continue };
             if countable(row).iter().any(|(name, _)| over(name)) {
-                self.rescind_offer(&offer, None, step);
+                self.rescind(&offer, None, step);
             }
         }
     }
@@ -200,26 +203,24 @@ impl Master {
         if missing.is_empty() {
             return;
         }
-        for offer in self.state.offers_in(role, false) {
+        for offer in offers_in(self.offers, role, false) {
             if missing.is_empty() {
                 return;
             }
-            let Some(row) = self.state.offers.get(&offer) else { continue };
+            let Some(row) = self.offers.get(&offer) else { continue };
             let freed = countable(row);
             if freed.iter().any(|(name, _)| missing.get(name).is_positive()) {
                 missing -= &freed;
-                self.rescind_offer(&offer, None, step);
+                self.rescind(&offer, None, step);
             }
         }
     }
 }
 
-impl State {
-    /// Outstanding offers to `role` and the roles below it, or to all others.
-    fn offers_in(&self, role: &str, inside: bool) -> Vec<OfferId> {
-        let is_inside = |offer: &&Offer| *offer.role == *role || role::is_strict_subrole_of(&offer.role, role);
-        self.offers.values().filter(|offer| is_inside(offer) == inside).map(|offer| offer.id.clone()).collect()
-    }
+/// Outstanding offers to `role` and the roles below it, or to all others.
+fn offers_in(offers: &Table<OfferId, Offer>, role: &str, inside: bool) -> Vec<OfferId> {
+    let is_inside = |offer: &&Offer| *offer.role == *role || role::is_strict_subrole_of(&offer.role, role);
+    offers.values().filter(|offer| is_inside(offer) == inside).map(|offer| offer.id.clone()).collect()
 }
 
 /// What of an offer counts against a quota and would not count if nobody held it.

@@ -16,7 +16,9 @@ use proto::v1::{
 };
 use resources::{Resources, conversion};
 
-use crate::{Master, Step, calls::label, effect::Reply, event::RequestId, operations::unallocated, state::Agent};
+use crate::{
+    Master, Step, calls::label, effect::Reply, event::RequestId, offers::Offers, operations::unallocated, state::Agent,
+};
 
 const UNKNOWN_AGENT: &str = "No agent found with specified ID";
 
@@ -49,28 +51,14 @@ impl Master {
             Err(error) => return Reply::Conflict(error.to_string()),
         };
         let needed: Resources = conversions.iter().map(|conversion| &conversion.consumed).sum();
-        self.free(id, needed, step);
+        self.offers().free(id, needed, step);
         if let Err(error) = self.allocator.update_available(step.now, id, &conversions) {
             return Reply::Conflict(error.to_string());
         }
-        if let Err(error) = self.begin_operation(None, id, operation, &conversions, step) {
+        if let Err(error) = self.operations().begin(None, id, operation, &conversions, step) {
             stdx::never!("free resources are not in the agent's total: {error}");
         }
         Reply::Accepted
-    }
-
-    /// Rescinds the agent's offers that hold some of what is needed. Those who lose one are not offered the like for
-    /// the usual while, so that the operator wins the race.
-    fn free(&mut self, id: &AgentId, mut needed: Resources, step: &mut Step<'_>) {
-        let offers = self.state.agents.get(id).map(|agent| agent.offers.clone()).unwrap_or_default();
-        for offer in offers {
-            let held = self.state.offers.get(&offer).map(|offer| offer.resources.unallocate()).unwrap_or_default();
-            let rest = &needed - &held;
-            if rest != needed {
-                needed = rest;
-                self.rescind_offer(&offer, refusal_duration(None), step);
-            }
-        }
     }
 
     fn check_operator(&self, operation: &Operation, agent: &Agent, asker: Asker<'_>) -> Result<(), String> {
@@ -80,6 +68,22 @@ impl Master {
             Type::Unreserve | Type::Destroy => format!("Invalid {name} operation: {why}"),
             _ => format!("Invalid {name} operation on {}: {why}", label(agent)),
         })
+    }
+}
+
+impl Offers<'_> {
+    /// Rescinds the agent's offers that hold some of what is needed. Those who lose one are not offered the like for
+    /// the usual while, so that the operator wins the race.
+    fn free(&mut self, id: &AgentId, mut needed: Resources, step: &mut Step<'_>) {
+        let offers = self.agents.get(id).map(|agent| agent.offers.clone()).unwrap_or_default();
+        for offer in offers {
+            let held = self.offers.get(&offer).map(|offer| offer.resources.unallocate()).unwrap_or_default();
+            let rest = &needed - &held;
+            if rest != needed {
+                needed = rest;
+                self.rescind(&offer, refusal_duration(None), step);
+            }
+        }
     }
 }
 

@@ -38,7 +38,7 @@ impl Master {
         if roles.iter().any(in_use) {
             let offers: Vec<_> = self.state.offers.keys().cloned().collect();
             for offer in offers {
-                self.rescind_offer(&offer, None, step);
+                self.offers().rescind(&offer, None, step);
             }
         }
         step.reply(req, Reply::Ok(None));

@@ -3,20 +3,31 @@
 use model::{AgentId, ExecutorId, FrameworkId};
 use proto::internal::{ExecutorToFrameworkMessage, ExitedExecutorMessage};
 
-use crate::{Master, Step, counters::Counter, frameworks::events};
+use super::Tasks;
+use crate::{
+    Step,
+    counters::Counter,
+    frameworks::{events, send::send_event},
+};
 
-impl Master {
+impl Tasks<'_> {
     /// The tasks of an ended executor are the agent's to report.
     pub(crate) fn on_exited_executor(&mut self, message: &ExitedExecutorMessage, step: &mut Step<'_>) {
-        self.state.counters.add(Counter::MessagesExitedExecutor);
+        self.counters.add(Counter::MessagesExitedExecutor);
         let agent = AgentId::from(&message.agent_id);
         let framework = FrameworkId::from(&message.framework_id);
         let executor = ExecutorId::from(&message.executor_id);
-        if self.state.find_executor(&agent, &framework, &executor).is_none() {
+        if self.agents.get(&agent).is_none_or(|row| row.find_executor(&framework, &executor).is_none()) {
             return;
         }
         self.remove_executor(&agent, &framework, &executor, step);
-        self.send_event(&framework, events::failure_of_executor(&agent, &executor, message.status), step);
+        send_event(
+            self.frameworks,
+            self.agents,
+            &framework,
+            events::failure_of_executor(&agent, &executor, message.status),
+            step,
+        );
     }
 
     /// Takes an executor out of the tables; its resources come free.
@@ -27,20 +38,26 @@ impl Master {
         executor: &ExecutorId,
         step: &mut Step<'_>,
     ) {
-        if let Some(row) = self.state.frameworks.get_mut(framework) {
+        if let Some(row) = self.frameworks.get_mut(framework) {
             row.executors.remove(&(agent.clone(), executor.clone()));
         }
         let key = (framework.clone(), executor.clone());
-        let Some(row) = self.state.agents.get_mut(agent).and_then(|agent| agent.executors.remove(&key)) else { return };
+        let Some(row) = self.agents.get_mut(agent).and_then(|agent| agent.executors.remove(&key)) else { return };
         self.allocator.recover(step.now, framework, agent, &row.resources, None);
     }
 
     pub(crate) fn on_executor_message(&mut self, message: ExecutorToFrameworkMessage, step: &mut Step<'_>) {
-        self.state.counters.add(Counter::MessagesExecutorToFramework);
+        self.counters.add(Counter::MessagesExecutorToFramework);
         let framework = FrameworkId::from(&message.framework_id);
-        let sent = self.state.agents.contains(message.agent_id.value.as_str())
-            && self.send_event(&framework, events::message(message.agent_id, message.executor_id, message.data), step);
-        self.state.counters.add(if sent {
+        let sent = self.agents.contains(message.agent_id.value.as_str())
+            && send_event(
+                self.frameworks,
+                self.agents,
+                &framework,
+                events::message(message.agent_id, message.executor_id, message.data),
+                step,
+            );
+        self.counters.add(if sent {
             Counter::ValidExecutorToFrameworkMessages
         } else {
             Counter::InvalidExecutorToFrameworkMessages

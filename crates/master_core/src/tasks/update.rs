@@ -11,23 +11,30 @@ use proto::{
 use resources::Resources;
 use stdx::Tick;
 
+use super::Tasks;
 use super::status::{News, status_of};
-use crate::{Master, Step, counters::Counter, frameworks::events, publish, state::Task};
+use crate::{
+    Step,
+    counters::Counter,
+    frameworks::{events, send::send_event},
+    publish,
+    state::Task,
+};
 
-impl Master {
+impl Tasks<'_> {
     pub(crate) fn on_status_update(&mut self, message: StatusUpdateMessage, step: &mut Step<'_>) {
-        self.state.counters.add(Counter::MessagesStatusUpdate);
+        self.counters.add(Counter::MessagesStatusUpdate);
         let update = message.update;
         let uuid = update.uuid.filter(|uuid| !uuid.is_empty());
-        let agent = update.agent_id.as_ref().and_then(|id| self.state.agents.get(id.value.as_str()));
+        let agent = update.agent_id.as_ref().and_then(|id| self.agents.get(id.value.as_str()));
         let Some(agent) = agent.map(|row| row.id.clone()) else {
             tracing::warn!(task = %update.status.task_id.value, "ignoring a status update from an unknown agent");
-            self.state.counters.add(Counter::InvalidStatusUpdates);
+            self.counters.add(Counter::InvalidStatusUpdates);
             return;
         };
         if uuid.as_ref().is_some_and(|uuid| model::parse::ids::uuid(uuid).is_err()) {
             tracing::warn!(%agent, "ignoring a status update whose uuid is none");
-            self.state.counters.add(Counter::InvalidStatusUpdates);
+            self.counters.add(Counter::InvalidStatusUpdates);
             return;
         }
         let mut status = update.status;
@@ -39,20 +46,20 @@ impl Master {
         }
         let latest = update.latest_state.and_then(|state| TaskState::try_from(state).ok());
 
-        let Some(row) = self.state.frameworks.get_mut(update.framework_id.value.as_str()) else {
-            self.state.counters.add(Counter::InvalidStatusUpdates);
+        let Some(row) = self.frameworks.get_mut(update.framework_id.value.as_str()) else {
+            self.counters.add(Counter::InvalidStatusUpdates);
             return;
         };
         let (framework, connected) = (row.id.clone(), row.is_connected());
         let task = row.tasks.get_mut(status.task_id.value.as_str());
         let Some(task) = task.filter(|task| task.agent == agent) else {
-            self.state.counters.add(Counter::InvalidStatusUpdates);
+            self.counters.add(Counter::InvalidStatusUpdates);
             if model::task_state::is_terminal(latest.unwrap_or(status.state()))
-                && let Some(agent) = self.state.agents.get_mut(&agent)
+                && let Some(agent) = self.agents.get_mut(&agent)
             {
                 agent.killed.remove(&(framework.clone(), TaskId::from(&status.task_id)));
             }
-            self.send_event(&framework, events::update(status), step);
+            send_event(self.frameworks, self.agents, &framework, events::update(status), step);
             return;
         };
         if connected && uuid.is_some() {
@@ -60,7 +67,7 @@ impl Master {
         }
         let applied = task.apply(&status, latest);
         if applied.notable {
-            publish::task_updated(&self.config, task, &status, step);
+            publish::task_updated(self.config, task, &status, step);
         }
         let (id, state) = (task.id.clone(), task.state());
         let is_over = is_over(task, uuid.is_some());
@@ -68,24 +75,24 @@ impl Master {
             let resources = task.resources.clone();
             let reason = status.reason.is_some().then(|| status.reason());
             *row.counters.terminal_tasks.entry(state.into()).or_default() += 1;
-            self.state.counters.add_end(state, status.source(), reason);
-            give_back(&mut self.allocator, step.now, (&framework, &agent), &resources);
+            self.counters.add_end(state, status.source(), reason);
+            give_back(self.allocator, step.now, (&framework, &agent), &resources);
         }
         let counter = if connected { Counter::ValidStatusUpdates } else { Counter::InvalidStatusUpdates };
-        self.state.counters.add(counter);
-        self.send_event(&framework, events::update(status), step);
+        self.counters.add(counter);
+        send_event(self.frameworks, self.agents, &framework, events::update(status), step);
         if is_over {
-            self.remove_task(&framework, &id, false, step);
+            self.remove(&framework, &id, false, step);
         }
     }
 
     /// Sends a status of the master's to the framework, if it is there to hear it.
     pub(crate) fn forward(&mut self, framework: &FrameworkId, status: v1::TaskStatus, step: &mut Step<'_>) {
-        self.send_event(framework, events::update(status), step);
+        send_event(self.frameworks, self.agents, framework, events::update(status), step);
     }
 
     /// Ends a task by the master's word and tells its framework.
-    pub(crate) fn end_task(
+    pub(crate) fn end(
         &mut self,
         framework: &FrameworkId,
         task: &TaskId,
@@ -94,21 +101,15 @@ impl Master {
         step: &mut Step<'_>,
     ) {
         if let Some(status) = self.conclude(framework, task, news, step) {
-            self.remove_task(framework, task, unreachable, step);
+            self.remove(framework, task, unreachable, step);
             self.forward(framework, status, step);
         }
     }
 
     /// Ends a task whose framework need not hear of it.
-    pub(crate) fn end_task_silently(
-        &mut self,
-        framework: &FrameworkId,
-        task: &TaskId,
-        news: News,
-        step: &mut Step<'_>,
-    ) {
+    pub(crate) fn end_silently(&mut self, framework: &FrameworkId, task: &TaskId, news: News, step: &mut Step<'_>) {
         if self.conclude(framework, task, news, step).is_some() {
-            self.remove_task(framework, task, false, step);
+            self.remove(framework, task, false, step);
         }
     }
 
@@ -119,28 +120,28 @@ impl Master {
         news: News,
         step: &mut Step<'_>,
     ) -> Option<v1::TaskStatus> {
-        let row = self.state.frameworks.get_mut(framework)?;
+        let row = self.frameworks.get_mut(framework)?;
         let task = row.tasks.get_mut(task)?;
         let reason = news.reason;
         let status = status_of(task, news, step.wall);
         let applied = task.apply(&status, None);
         if applied.notable {
-            publish::task_updated(&self.config, task, &status, step);
+            publish::task_updated(self.config, task, &status, step);
         }
         if applied.released {
             let (agent, resources, state) = (task.agent.clone(), task.resources.clone(), task.state());
             if model::task_state::is_terminal(state) {
                 *row.counters.terminal_tasks.entry(state.into()).or_default() += 1;
             }
-            self.state.counters.add_end(state, Source::Master, Some(reason));
+            self.counters.add_end(state, Source::Master, Some(reason));
             self.allocator.recover(step.now, framework, &agent, &resources, None);
         }
         Some(status)
     }
 
     /// Takes a task out of the tables, into the history of the ended or of the unreachable.
-    pub(crate) fn remove_task(&mut self, framework: &FrameworkId, id: &TaskId, unreachable: bool, step: &mut Step<'_>) {
-        let Some(row) = self.state.frameworks.get_mut(framework) else { return };
+    pub(crate) fn remove(&mut self, framework: &FrameworkId, id: &TaskId, unreachable: bool, step: &mut Step<'_>) {
+        let Some(row) = self.frameworks.get_mut(framework) else { return };
         let Some(task) = row.tasks.take(id) else { return };
         if unreachable {
             let cap = self.config.max_unreachable_tasks_per_framework;
@@ -149,12 +150,12 @@ impl Master {
             let cap = self.config.max_completed_tasks_per_framework;
             row.remember(Arc::clone(&task), cap);
         }
-        if let Some(agent) = self.state.agents.get_mut(&task.agent) {
+        if let Some(agent) = self.agents.get_mut(&task.agent) {
             let key = (framework.clone(), id.clone());
             agent.tasks.remove(&key);
             agent.killed.remove(&key);
             if agent.is_draining() {
-                self.pending.emptied.insert(task.agent.clone());
+                self.emptied.insert(task.agent.clone());
             }
         }
         if still_holds(&task) {

@@ -8,7 +8,7 @@ use proto::{
 };
 
 use super::reported::Reported;
-use crate::{Master, Step, agents::membership::Newcomer, counters::Counter, pending::Was, state::Agent};
+use crate::{Master, Step, agents::membership::Newcomer, counters::Counter, pending::Was, state::Agent, tasks::Tasks};
 
 impl Master {
     pub(super) fn return_agent(
@@ -26,7 +26,7 @@ impl Master {
         };
         self.recover_frameworks(&m.frameworks, step);
         if was != Was::Recovered {
-            self.forget_unreachable_tasks(id);
+            self.tasks().forget_unreachable_tasks(id);
         }
         self.state.recovered_agents.take(id);
         let newcomer = Newcomer {
@@ -40,9 +40,9 @@ impl Master {
         };
         let mut agent = self.new_agent(id, newcomer, step);
         for executor in m.executor_infos {
-            self.add_reported_executor(&mut agent, executor);
+            self.tasks().add_reported_executor(&mut agent, executor);
         }
-        let doubles = self.take_in_tasks(&mut agent, m.tasks, news, step);
+        let doubles = self.tasks().take_in_tasks(&mut agent, m.tasks, news, step);
         // Whatever became of its agent meanwhile, a task that was to be killed is.
         let mut killed = self.absent_kills.remove(id).unwrap_or_default();
         killed.retain(|key| agent.tasks.contains(key));
@@ -50,7 +50,7 @@ impl Master {
         self.state.counters.add(Counter::AgentReregistrations);
         tracing::info!(agent = %id, %from, ?was, tasks = agent.tasks.len(), "reregistered");
         self.add_agent(agent, step);
-        self.add_completed(m.completed_frameworks);
+        self.tasks().add_completed(m.completed_frameworks);
         self.resend_drain(id, step);
         let connection = Some(self.connection());
         let reply = internal::SlaveReregisteredMessage { agent_id: id.to_proto(), reconciliations: vec![], connection };
@@ -61,25 +61,13 @@ impl Master {
             step.send(&from, internal::KillTaskMessage { framework_id, task_id, kill_policy: None });
         }
         for (framework, task) in doubles {
-            self.end_double(id, &framework, &task, step);
+            self.tasks().end_double(id, &framework, &task, step);
         }
         self.ping(id, step);
     }
+}
 
-    fn forget_unreachable_tasks(&mut self, id: &AgentId) {
-        let frameworks: Vec<FrameworkId> = self.state.frameworks.keys().cloned().collect();
-        for framework in frameworks {
-            let Some(row) = self.state.frameworks.get(&framework) else { continue };
-            let tasks: Vec<TaskId> =
-                row.unreachable_tasks.iter().filter(|task| task.agent == *id).map(|task| task.id.clone()).collect();
-            if let Some(row) = self.state.frameworks.get_mut(&framework).filter(|_| !tasks.is_empty()) {
-                for task in &tasks {
-                    row.unreachable_tasks.take(task);
-                }
-            }
-        }
-    }
-
+impl Tasks<'_> {
     /// Takes in the tasks that an agent reports, and tells their frameworks if they were given up. Gives back those
     /// that run elsewhere, too.
     fn take_in_tasks(
@@ -103,5 +91,19 @@ impl Master {
             }
         }
         doubles
+    }
+
+    fn forget_unreachable_tasks(&mut self, id: &AgentId) {
+        let frameworks: Vec<FrameworkId> = self.frameworks.keys().cloned().collect();
+        for framework in frameworks {
+            let Some(row) = self.frameworks.get(&framework) else { continue };
+            let tasks: Vec<TaskId> =
+                row.unreachable_tasks.iter().filter(|task| task.agent == *id).map(|task| task.id.clone()).collect();
+            if let Some(row) = self.frameworks.get_mut(&framework).filter(|_| !tasks.is_empty()) {
+                for task in &tasks {
+                    row.unreachable_tasks.take(task);
+                }
+            }
+        }
     }
 }

@@ -13,6 +13,7 @@ use resources::Resources;
 use crate::{
     Master, Step, publish,
     state::{Agent, Executor, Framework, Task},
+    tasks::Tasks,
 };
 
 /// What became of a reported task.
@@ -31,53 +32,30 @@ fn tell_killed(agent: &Agent, framework: &FrameworkId, task: &TaskId, step: &mut
 }
 
 impl Master {
-    /// Takes in an executor the agent reports, unless it is known or its framework is not.
-    pub(super) fn add_reported_executor(&mut self, agent: &mut Agent, info: v1::ExecutorInfo) {
-        let Some(framework) = info.framework_id.as_ref().map(FrameworkId::from) else { return };
-        let executor = ExecutorId::from(&info.executor_id);
-        let key = (framework, executor);
-        if agent.executors.contains_key(&key) {
-            return;
+    /// The agent learns of each framework it reported: how it is now, or that it is over.
+    pub(super) fn tell_frameworks(&self, to: &Upid, reported: &[v1::FrameworkInfo], step: &mut Step<'_>) {
+        for info in reported {
+            let Some(id) = &info.id else { continue };
+            if let Some(row) = self.state.frameworks.get(id.value.as_str()) {
+                let info = v1::FrameworkInfo::clone(&row.info);
+                let message = internal::UpdateFrameworkMessage {
+                    framework_id: id.clone(),
+                    pid: row.pid.as_ref().map(ToString::to_string),
+                    framework_info: Some(info),
+                };
+                step.send(to, message);
+            } else {
+                step.send(to, internal::ShutdownFrameworkMessage { framework_id: id.clone() });
+            }
         }
-        let Some(row) = self.state.frameworks.get_mut(&key.0) else { return };
-        let role = only_role(row);
-        let resources = allocated(&info.resources, role.as_deref());
-        row.executors.insert((agent.id.clone(), key.1.clone()));
-        agent.executors.insert(key, Arc::new(Executor { info, resources }));
     }
+}
 
-    /// Takes in a task the agent reports, if its framework is there and has no task of this name elsewhere.
-    pub(super) fn add_reported_task(&mut self, agent: &mut Agent, task: v1::Task, step: &mut Step<'_>) -> Reported {
-        let id = TaskId::from(&task.task_id);
-        let Some(row) = self.state.frameworks.get_mut(task.framework_id.value.as_str()) else {
-            return Reported::Homeless;
-        };
-        let framework = row.id.clone();
-        if row.tasks.contains(&id) {
-            tracing::warn!(%framework, task = %id, agent = %agent.id, "reported, but runs elsewhere too");
-            return Reported::Double(framework, id);
-        }
-        row.unreachable_tasks.take(&id);
-        row.completed_tasks.remove(|done| done.id == id);
-        let role = only_role(row);
-        let task = Task {
-            resources: allocated(&task.resources, role.as_deref()),
-            id: id.clone(),
-            framework: framework.clone(),
-            agent: agent.id.clone(),
-            executor: task.executor_id.as_ref().map(ExecutorId::from),
-            proto: task,
-        };
-        publish::task_added(&self.config, &task, step);
-        row.tasks.insert(id.clone(), task);
-        agent.tasks.insert((framework, id));
-        Reported::TakenIn
-    }
-
+impl Tasks<'_> {
     /// A name stands for one task: of two that a framework gave it while the master could not know of the first, the
     /// one that is reported last ends. Nobody would count what it uses.
     pub(super) fn end_double(&mut self, on: &AgentId, framework: &FrameworkId, task: &TaskId, step: &mut Step<'_>) {
-        let Some(agent) = self.state.agents.get_mut(on) else { return };
+        let Some(agent) = self.agents.get_mut(on) else { return };
         // If it was to end before, it has just been told again.
         if agent.killed.insert((framework.clone(), task.clone())) {
             tell_killed(agent, framework, task, step);
@@ -85,7 +63,7 @@ impl Master {
     }
 
     pub(super) fn tell_reregistered(&mut self, framework: &FrameworkId, task: &TaskId, why: &str, step: &mut Step<'_>) {
-        let Some(task) = self.state.find_task(framework, task) else { return };
+        let Some(task) = self.frameworks.get(framework).and_then(|row| row.tasks.get(task)) else { return };
         let status = model::status::reconciled(&task.proto, task.state(), why, step.wall);
         let status = status.with_reason(Reason::AgentReregistered);
         self.forward(framework, status, step);
@@ -96,7 +74,7 @@ impl Master {
         let cap = self.config.max_completed_tasks_per_framework;
         for archive in archives {
             let Some(id) = archive.framework_info.id.as_ref().map(FrameworkId::from) else { continue };
-            let Some(row) = self.state.frameworks.get_mut(&id) else { continue };
+            let Some(row) = self.frameworks.get_mut(&id) else { continue };
             for task in archive.tasks {
                 let task_id = TaskId::from(&task.task_id);
                 if row.tasks.contains(&task_id) || row.completed_tasks.iter().any(|done| done.id == task_id) {
@@ -116,22 +94,47 @@ impl Master {
         }
     }
 
-    /// The agent learns of each framework it reported: how it is now, or that it is over.
-    pub(super) fn tell_frameworks(&self, to: &Upid, reported: &[v1::FrameworkInfo], step: &mut Step<'_>) {
-        for info in reported {
-            let Some(id) = &info.id else { continue };
-            if let Some(row) = self.state.frameworks.get(id.value.as_str()) {
-                let info = v1::FrameworkInfo::clone(&row.info);
-                let message = internal::UpdateFrameworkMessage {
-                    framework_id: id.clone(),
-                    pid: row.pid.as_ref().map(ToString::to_string),
-                    framework_info: Some(info),
-                };
-                step.send(to, message);
-            } else {
-                step.send(to, internal::ShutdownFrameworkMessage { framework_id: id.clone() });
-            }
+    /// Takes in a task the agent reports, if its framework is there and has no task of this name elsewhere.
+    pub(super) fn add_reported_task(&mut self, agent: &mut Agent, task: v1::Task, step: &mut Step<'_>) -> Reported {
+        let id = TaskId::from(&task.task_id);
+        let Some(row) = self.frameworks.get_mut(task.framework_id.value.as_str()) else {
+            return Reported::Homeless;
+        };
+        let framework = row.id.clone();
+        if row.tasks.contains(&id) {
+            tracing::warn!(%framework, task = %id, agent = %agent.id, "reported, but runs elsewhere too");
+            return Reported::Double(framework, id);
         }
+        row.unreachable_tasks.take(&id);
+        row.completed_tasks.remove(|done| done.id == id);
+        let role = only_role(row);
+        let task = Task {
+            resources: allocated(&task.resources, role.as_deref()),
+            id: id.clone(),
+            framework: framework.clone(),
+            agent: agent.id.clone(),
+            executor: task.executor_id.as_ref().map(ExecutorId::from),
+            proto: task,
+        };
+        publish::task_added(self.config, &task, step);
+        row.tasks.insert(id.clone(), task);
+        agent.tasks.insert((framework, id));
+        Reported::TakenIn
+    }
+
+    /// Takes in an executor the agent reports, unless it is known or its framework is not.
+    pub(super) fn add_reported_executor(&mut self, agent: &mut Agent, info: v1::ExecutorInfo) {
+        let Some(framework) = info.framework_id.as_ref().map(FrameworkId::from) else { return };
+        let executor = ExecutorId::from(&info.executor_id);
+        let key = (framework, executor);
+        if agent.executors.contains_key(&key) {
+            return;
+        }
+        let Some(row) = self.frameworks.get_mut(&key.0) else { return };
+        let role = only_role(row);
+        let resources = allocated(&info.resources, role.as_deref());
+        row.executors.insert((agent.id.clone(), key.1.clone()));
+        agent.executors.insert(key, Arc::new(Executor { info, resources }));
     }
 }
 

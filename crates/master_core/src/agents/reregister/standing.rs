@@ -10,7 +10,7 @@ use proto::{
 };
 
 use super::reported::Reported;
-use crate::{Master, Step, agents::membership::total_resources, state::Agent};
+use crate::{Master, Step, agents::membership::total_resources, state::Agent, tasks::Tasks};
 
 /// Whether the agent named this task.
 fn is_among(reported: &BTreeSet<(&str, &str)>, framework: &FrameworkId, task: &TaskId) -> bool {
@@ -54,8 +54,8 @@ impl Master {
         tracing::info!(agent = %id, %from, was_connected, "reregistered");
 
         self.send_reconciled(&from, id, &m.tasks, step);
-        self.drop_unreported_executors(id, &m.executor_infos, step);
-        self.forget_kills_of_the_ended(id, &m.tasks);
+        self.tasks().drop_unreported_executors(id, &m.executor_infos, step);
+        self.tasks().forget_kills_of_the_ended(id, &m.tasks);
         self.resend_kills(&from, id, &m.tasks, step);
         self.readd_unknown(id, m.tasks, m.executor_infos, step);
 
@@ -63,7 +63,7 @@ impl Master {
         let profile = self.profile_of(agent);
         let active = agent.is_active();
         if changed {
-            self.rescind_all_on(id, step);
+            self.offers().rescind_on(id, step);
         }
         self.allocator.update_agent_profile(step.now, id, profile);
         self.allocator.update_agent_total(step.now, id, total);
@@ -114,32 +114,6 @@ impl Master {
         step.send(to, internal::SlaveReregisteredMessage { agent_id: id.to_proto(), reconciliations, connection });
     }
 
-    fn drop_unreported_executors(&mut self, id: &AgentId, reported: &[v1::ExecutorInfo], step: &mut Step<'_>) {
-        let Some(agent) = self.state.agents.get(id) else { return };
-        let is_reported = |framework: &FrameworkId, executor: &ExecutorId| {
-            reported.iter().any(|info| {
-                info.executor_id.value == executor.as_str()
-                    && info.framework_id.as_ref().is_some_and(|f| f.value == framework.as_str())
-            })
-        };
-        let gone: Vec<_> = agent.executors.keys().filter(|(f, e)| !is_reported(f, e)).cloned().collect();
-        for (framework, executor) in gone {
-            self.remove_executor(id, &framework, &executor, step);
-        }
-    }
-
-    /// A task that neither side has any more needs no kill.
-    fn forget_kills_of_the_ended(&mut self, id: &AgentId, reported: &[v1::Task]) {
-        let Some(agent) = self.state.agents.get_mut(id).filter(|agent| !agent.killed.is_empty()) else { return };
-        let runs = |(framework, task): &(FrameworkId, TaskId)| {
-            let named =
-                |row: &&v1::Task| row.framework_id.value == framework.as_str() && row.task_id.value == task.as_str();
-            reported.iter().any(|row| named(&row))
-        };
-        let tasks = agent.tasks.clone();
-        agent.killed.retain(|key| tasks.contains(key) || runs(key));
-    }
-
     fn resend_kills(&self, to: &Upid, id: &AgentId, reported: &[v1::Task], step: &mut Step<'_>) {
         let Some(agent) = self.state.agents.get(id).filter(|agent| !agent.killed.is_empty()) else { return };
         for task in reported {
@@ -164,7 +138,7 @@ impl Master {
         let mut agent = row.clone();
         let before = self.state.used_on(&agent);
         for executor in executors {
-            self.add_reported_executor(&mut agent, executor);
+            self.tasks().add_reported_executor(&mut agent, executor);
         }
         let mut doubles = Vec::new();
         for task in tasks {
@@ -172,14 +146,14 @@ impl Master {
             if !is_news(&agent, &key, &task) {
                 continue;
             }
-            match self.add_reported_task(&mut agent, task, step) {
-                Reported::TakenIn => self.tell_reregistered(&key.0, &key.1, "Unknown agent reregistered", step),
+            match self.tasks().add_reported_task(&mut agent, task, step) {
+                Reported::TakenIn => self.tasks().tell_reregistered(&key.0, &key.1, "Unknown agent reregistered", step),
                 Reported::Double(..) => doubles.push(key),
                 Reported::Homeless => {}
             }
         }
         for (framework, task) in doubles {
-            self.end_double(id, &framework, &task, step);
+            self.tasks().end_double(id, &framework, &task, step);
             agent.killed.insert((framework, task));
         }
         let after = self.state.used_on(&agent);
@@ -191,13 +165,41 @@ impl Master {
         let profile = self.profile_of(&agent);
         self.state.agents.insert(id.clone(), agent);
         for offer in offers {
-            self.rescind_offer(&offer, None, step);
+            self.offers().rescind(&offer, None, step);
         }
         // The allocator learns what is used by taking the agent in anew.
         let unavailability = self.allocator.unavailability(id).copied();
         self.allocator.remove_agent(step.now, id);
         self.allocator.add_agent(step.now, id, profile, total, &after);
-        self.rescind_inverse_offers_on(id, step);
+        self.offers().rescind_inverse_on(id, step);
         self.allocator.set_unavailability(step.now, id, unavailability);
+    }
+}
+
+impl Tasks<'_> {
+    fn drop_unreported_executors(&mut self, id: &AgentId, reported: &[v1::ExecutorInfo], step: &mut Step<'_>) {
+        let Some(agent) = self.agents.get(id) else { return };
+        let is_reported = |framework: &FrameworkId, executor: &ExecutorId| {
+            reported.iter().any(|info| {
+                info.executor_id.value == executor.as_str()
+                    && info.framework_id.as_ref().is_some_and(|f| f.value == framework.as_str())
+            })
+        };
+        let gone: Vec<_> = agent.executors.keys().filter(|(f, e)| !is_reported(f, e)).cloned().collect();
+        for (framework, executor) in gone {
+            self.remove_executor(id, &framework, &executor, step);
+        }
+    }
+
+    /// A task that neither side has any more needs no kill.
+    fn forget_kills_of_the_ended(&mut self, id: &AgentId, reported: &[v1::Task]) {
+        let Some(agent) = self.agents.get_mut(id).filter(|agent| !agent.killed.is_empty()) else { return };
+        let runs = |(framework, task): &(FrameworkId, TaskId)| {
+            let named =
+                |row: &&v1::Task| row.framework_id.value == framework.as_str() && row.task_id.value == task.as_str();
+            reported.iter().any(|row| named(&row))
+        };
+        let tasks = agent.tasks.clone();
+        agent.killed.retain(|key| tasks.contains(key) || runs(key));
     }
 }

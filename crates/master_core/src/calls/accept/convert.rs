@@ -8,6 +8,7 @@ use resources::conversion::{self, Conversion};
 use super::Basket;
 use crate::{
     Master, Step,
+    offers::Offers,
     state::{Agent, Framework},
 };
 
@@ -22,22 +23,22 @@ impl Master {
         let conversions = match self.plan_conversions(id, &operation, basket) {
             Ok(conversions) => conversions,
             Err(why) => {
-                self.send_operation_error(id, &operation, &why, step);
+                self.tasks().send_operation_error(id, &operation, &why, step);
                 return;
             }
         };
         if kind == Type::Destroy {
-            self.rescind_offers_of_volumes(basket, &conversions, step);
+            self.offers().rescind_of_volumes(basket, &conversions, step);
         }
         // A resized volume counts for the operations of the next ACCEPT.
         let usable_now = !matches!(kind, Type::GrowVolume | Type::ShrinkVolume);
-        if let Err(error) = self.begin_operation(Some(id), &basket.agent, operation.clone(), &conversions, step) {
+        if let Err(error) = self.operations().begin(Some(id), &basket.agent, operation.clone(), &conversions, step) {
             stdx::never!("offered resources are not in the agent's total: {error}");
-            self.send_operation_error(id, &operation, &error.to_string(), step);
+            self.tasks().send_operation_error(id, &operation, &error.to_string(), step);
             return;
         }
         basket.apply(conversions, usable_now);
-        self.count_operation(id, kind);
+        self.tasks().count_operation(id, kind);
     }
 
     fn plan_conversions(
@@ -74,18 +75,20 @@ impl Master {
             _ => self.check_conversion(operation, agent, asker),
         }
     }
+}
 
+impl Offers<'_> {
     /// Other frameworks may be offered a shared volume that is about to go.
-    fn rescind_offers_of_volumes(&mut self, basket: &Basket, conversions: &[Conversion], step: &mut Step<'_>) {
+    fn rescind_of_volumes(&mut self, basket: &Basket, conversions: &[Conversion], step: &mut Step<'_>) {
         let gone: Vec<_> = conversions.iter().filter_map(|conversion| conversion.gone.as_ref()).collect();
-        let Some(agent) = self.state.agents.get(&basket.agent) else { return };
+        let Some(agent) = self.agents.get(&basket.agent) else { return };
         let holds_one = |offer: &OfferId| {
-            let held = self.state.offers.get(offer).map(|offer| offer.resources.unallocate()).unwrap_or_default();
+            let held = self.offers.get(offer).map(|offer| offer.resources.unallocate()).unwrap_or_default();
             gone.iter().any(|volume| held.contains_one(&volume.with_allocation(None)))
         };
         let offers: Vec<OfferId> = agent.offers.iter().filter(|offer| holds_one(offer)).cloned().collect();
         for offer in offers {
-            self.rescind_offer(&offer, None, step);
+            self.rescind(&offer, None, step);
         }
     }
 }

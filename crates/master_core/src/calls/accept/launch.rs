@@ -11,18 +11,18 @@ use resources::Resources;
 
 use super::Basket;
 use crate::{
-    Master, Step, publish,
+    Step, publish,
     state::{Agent, Executor, Task},
+    tasks::Tasks,
     validate, weight,
 };
 
-impl Master {
+impl Tasks<'_> {
     pub(super) fn launch_task(&mut self, id: &FrameworkId, task: TaskInfo, basket: &mut Basket, step: &mut Step<'_>) {
-        let (Some(framework), Some(agent)) = (self.state.frameworks.get(id), self.state.agents.get(&basket.agent))
-        else {
+        let (Some(framework), Some(agent)) = (self.frameworks.get(id), self.agents.get(&basket.agent)) else {
             return;
         };
-        let checked = weight::check_task(&self.config, &task)
+        let checked = weight::check_task(self.config, &task)
             .and_then(|()| validate::task::check(&task, framework, agent, &basket.available()));
         let checked = match checked {
             Ok(checked) => checked,
@@ -61,10 +61,10 @@ impl Master {
         resources: Resources,
     ) {
         let executor = ExecutorId::from(&info.executor_id);
-        if let Some(row) = self.state.frameworks.get_mut(framework) {
+        if let Some(row) = self.frameworks.get_mut(framework) {
             row.executors.insert((agent.clone(), executor.clone()));
         }
-        if let Some(row) = self.state.agents.get_mut(agent) {
+        if let Some(row) = self.agents.get_mut(agent) {
             row.executors.insert((framework.clone(), executor), Arc::new(Executor { info, resources }));
         }
     }
@@ -86,17 +86,17 @@ impl Master {
             resources,
             proto: task_proto(framework, info),
         };
-        publish::task_added(&self.config, &task, step);
-        if let Some(row) = self.state.frameworks.get_mut(framework) {
+        publish::task_added(self.config, &task, step);
+        if let Some(row) = self.frameworks.get_mut(framework) {
             row.tasks.insert(id.clone(), task);
         }
-        if let Some(row) = self.state.agents.get_mut(agent) {
+        if let Some(row) = self.agents.get_mut(agent) {
             row.tasks.insert((framework.clone(), id));
         }
     }
 
     pub(super) fn count_operation(&mut self, id: &FrameworkId, kind: Type) {
-        if let Some(framework) = self.state.frameworks.get_mut(id) {
+        if let Some(framework) = self.frameworks.get_mut(id) {
             *framework.counters.operations.entry(kind.into()).or_default() += 1;
         }
     }

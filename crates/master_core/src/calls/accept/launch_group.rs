@@ -13,9 +13,9 @@ use super::{
     Basket,
     launch::{downgrade, resource_versions},
 };
-use crate::{Master, Step, validate, weight};
+use crate::{Step, tasks::Tasks, validate, weight};
 
-impl Master {
+impl Tasks<'_> {
     pub(super) fn launch_group(
         &mut self,
         id: &FrameworkId,
@@ -23,14 +23,13 @@ impl Master {
         basket: &mut Basket,
         step: &mut Step<'_>,
     ) {
-        let (Some(framework), Some(agent)) = (self.state.frameworks.get(id), self.state.agents.get(&basket.agent))
-        else {
+        let (Some(framework), Some(agent)) = (self.frameworks.get(id), self.agents.get(&basket.agent)) else {
             return;
         };
         let mut tasks = group.task_group.tasks.iter();
         let checked = tasks
-            .try_for_each(|task| weight::check_task(&self.config, task))
-            .and_then(|()| weight::check_executor(&self.config, &group.executor))
+            .try_for_each(|task| weight::check_task(self.config, task))
+            .and_then(|()| weight::check_executor(self.config, &group.executor))
             .and_then(|()| validate::task_group::check(&group, framework, agent, &basket.remaining));
         let checked = match checked {
             Ok(checked) => checked,
