@@ -11,16 +11,18 @@ mod pure;
 mod skips;
 mod sources;
 mod unused;
+mod wholes;
 
 use anyhow::{Result, bail};
 
 pub fn tidy() -> Result<()> {
     let house = sources::House::read()?;
-    let laws: [(&str, Vec<String>); 9] = [
+    let laws: [(&str, Vec<String>); 10] = [
         ("floors", floors::broken()?),
         ("layout", layout::broken(&house)),
         ("circles", circles::broken(&house)),
         ("mistakes", mistakes::broken(&house)),
+        ("parts of cores", wholes::broken(&house)),
         ("pure crates", pure::broken(&house)?),
         ("skipped tests", skips::broken(&house)),
         ("unused pub", unused::broken(&house)),
