@@ -6,10 +6,11 @@
 //! `elected`, `failover` (another master `m1000` takes over), `deposed`,
 //! `advance SECONDS` (without heartbeats and answered pings), `watch SECONDS` (with them), `silent N...` (answer no
 //! pings), `register N [host=H] [RESOURCES]`, `reregister N ID [port=P] {MORE}`,
-//! `from N MESSAGE {JSON}`, `update N TASK STATE [FIELD=VALUE]`, `pong N`, `exited N`, `subscribe CONN {FRAMEWORK
+//! `from N MESSAGE {JSON}`, `update N TASK STATE [FIELD=VALUE]`, `pong N [OBSERVER]`, `exited N`, `subscribe CONN {FRAMEWORK
 //! INFO}`, `suppressed CONN ROLE {FRAMEWORK INFO}`, `call CONN {JSON}`, `stream CONN ID {JSON}`, `launch CONN OFFER
 //! TASK RESOURCES`, `ack CONN AGENT TASK UPDATE`, `finish N [STATE]` (of the agent's operations), `operator {JSON}`,
-//! `whitelist H...` (`*`: all), `close CONN`, `state`, `metrics PREFIX`. N is an agent at 10.0.0.N.
+//! `whitelist H...` (`*`: all), `close CONN`, `state`, `metrics PREFIX`, `weights` (of what is kept). N is an agent at 10.0.0.N.
+//! `#300#` stands for a text of 300 letters.
 //! Of v0 drivers, D at 10.0.1.D: `driver D [force] CALL {JSON}` (a call's type or an old message's name),
 //! `broken D`, `authenticating D|agent N`, `authenticated D|agent N [PRINCIPAL]`.
 
@@ -24,6 +25,7 @@ use proto::{
     scheduler_v0,
     upid::Upid,
     v1::{self, TaskState},
+    wire,
 };
 use registry::{Admitted, Registry};
 use stdx::WallTime;
@@ -60,6 +62,18 @@ fn scripts() {
         }
     }
     assert!(failures.is_empty(), "{}\n(MESETA_BLESS=1 writes what happens now)", failures.join("\n"));
+}
+
+/// Writes out what `#300#` stands for.
+fn long_texts(line: &str) -> String {
+    let mut out = String::new();
+    for (i, part) in line.split('#').enumerate() {
+        match part.parse() {
+            Ok(letters) if i % 2 == 1 => out += &"x".repeat(letters),
+            _ => out += part,
+        }
+    }
+    out
 }
 
 fn difference(expected: &str, actual: &str) -> String {
@@ -112,7 +126,7 @@ struct Script {
 
 impl Script {
     fn run(&mut self, line: &str) -> Vec<String> {
-        let effects = match self.command(line) {
+        let effects = match self.command(&long_texts(line)) {
             Ok(effects) => effects,
             Err(text) => return text,
         };
@@ -145,6 +159,9 @@ impl Script {
                     "removal_rate" => config.agent_removal_rate_limit = Some((1, secs(words[2]))),
                     "max_completed_tasks" => config.max_completed_tasks_per_framework = words[2].parse().unwrap(),
                     "max_agent_age" => config.registry_max_agent_age = secs(words[2]),
+                    "framework_bytes" => config.framework_bytes_max = words[2].parse().unwrap(),
+                    "task_bytes" => config.task_bytes_max = words[2].parse().unwrap(),
+                    "reservation_bytes" => config.reservation_bytes_max = words[2].parse().unwrap(),
                     "authenticate" => (config.authenticate_frameworks, config.authenticate_agents) = (true, true),
                     "compatibility" => config.allocator = allocator::AllocatorConfig::mesos(),
                     "no_root" => config.root_submissions = false,
@@ -248,7 +265,16 @@ impl Script {
                 }
                 effects
             }
-            "pong" => world.hear(agent(1), internal::PongSlaveMessage {}.into()),
+            "pong" => {
+                let message = internal::PongSlaveMessage {}.into();
+                match words.get(2) {
+                    Some(observer) => {
+                        let to = Actor::Observer(observer.parse().unwrap());
+                        world.step(Event::FromAgent { from: pid(agent(1)), to, message })
+                    }
+                    None => world.hear(agent(1), message),
+                }
+            }
             "exited" => world.step(Event::Exited { peer: pid(agent(1)) }),
             "subscribe" | "suppressed" => {
                 let info: v1::FrameworkInfo = parse(&merged(r#"{"user":"u","name":"f"}"#, body));
@@ -312,6 +338,18 @@ impl Script {
                 world.step(Event::Whitelist { hostnames: (words[1..] != ["*"]).then_some(listed) })
             }
             "close" => world.step(Event::Closed { conn: conn(1) }),
+            "weights" => {
+                let state = world.master.view();
+                let ended = state.completed_frameworks.iter().map(|framework| &**framework);
+                let frameworks = state.frameworks.values().chain(ended);
+                let lines = frameworks.flat_map(|framework| {
+                    let tasks = framework.tasks.values().chain(framework.completed_tasks.iter().map(|task| &**task));
+                    let tasks = tasks.map(|task| format!("task {}: {} bytes", task.proto.name, wire::len(&task.proto)));
+                    let own = format!("framework {}: {} bytes", framework.id, wire::len(&*framework.info));
+                    std::iter::once(own).chain(tasks)
+                });
+                return Err(lines.collect());
+            }
             "state" => return Err(render::state(world.master.view())),
             "metrics" => {
                 let all: BTreeMap<String, f64> = world.master.view().metrics(world.now);

@@ -22,6 +22,7 @@ pub fn typed<M: Message>(message: &M) -> String {
 
 /// Cut into lines at spaces, and where a word alone is too long.
 pub fn lines(text: &str) -> String {
+    let text = shortened(text);
     let (mut out, mut width) = (String::with_capacity(text.len()), 0);
     for (at, word) in text.split(' ').enumerate() {
         let length = word.chars().count();
@@ -40,6 +41,20 @@ pub fn lines(text: &str) -> String {
             out.push(c);
             width += 1;
         }
+    }
+    out
+}
+
+/// A thousand letters and more that are the same are only counted: `#1000#`.
+fn shortened(text: &str) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c| c != first).unwrap_or(rest.len());
+        match end {
+            1_000.. => out += &format!("#{end}#"),
+            _ => out += &rest[..end],
+        }
+        rest = &rest[end..];
     }
     out
 }
