@@ -15,7 +15,7 @@ use proto::{
 };
 
 use crate::{
-    Event, Master, Step,
+    Config, Event, Master, Step,
     agents::membership::shutdown,
     counters::{Counter, Counters},
     effect::Effect,
@@ -65,47 +65,6 @@ fn registrant(event: &Event) -> Option<&Upid> {
 }
 
 impl Master {
-    /// What the peer proved before holds no longer.
-    pub(crate) fn on_authenticating(&mut self, peer: Upid) {
-        self.state.counters.add(Counter::MessagesAuthenticate);
-        if self.state.phase != Phase::Deposed {
-            self.authentication.proved.remove(&peer);
-            self.authentication.under_way.entry(peer).or_default();
-        }
-    }
-
-    /// Gives back the registration that waited. A driver's is dropped if its sender proved nothing: an attempt that
-    /// timed out is followed by another, and an error would end the driver.
-    pub(crate) fn on_authenticated(
-        &mut self,
-        peer: Upid,
-        principal: Option<String>,
-        step: &mut Step<'_>,
-    ) -> Option<Event> {
-        let held = self.authentication.under_way.remove(&peer)?;
-        if principal.is_none() && matches!(held, Some(Event::FromDriver { .. })) {
-            tracing::warn!(%peer, "dropping the subscription of a driver whose authentication failed");
-            self.state.counters.add(Counter::DroppedMessages);
-            return None;
-        }
-        if let Some(principal) = principal {
-            tracing::info!(%peer, principal, "authenticated");
-            // Its end must be heard of, whether or not it registers.
-            step.out.push(Effect::Link { peer: peer.clone() });
-            self.authentication.proved.insert(peer, principal);
-        }
-        held
-    }
-
-    /// Whether this agent may register. One that may not hears nothing: it tries again.
-    pub(crate) fn is_agent_authentic(&mut self, from: &Upid, step: &mut Step<'_>) -> bool {
-        let may = !self.config.authenticate_agents || self.authentication.principal(from).is_some();
-        if !may {
-            drop_registration(&mut self.state.counters, from, step);
-        }
-        may
-    }
-
     pub(crate) fn check_driver_authentic(&self, from: &Upid, info: &v1::FrameworkInfo) -> Result<(), String> {
         let proved = self.authentication.principal(from);
         if self.config.authenticate_frameworks && proved.is_none() {
@@ -117,6 +76,56 @@ impl Master {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Authentication {
+    /// What the peer proved before holds no longer.
+    pub(crate) fn on_authenticating(&mut self, peer: Upid, phase: Phase, counters: &mut Counters) {
+        counters.add(Counter::MessagesAuthenticate);
+        if phase != Phase::Deposed {
+            self.proved.remove(&peer);
+            self.under_way.entry(peer).or_default();
+        }
+    }
+
+    /// Gives back the registration that waited. A driver's is dropped if its sender proved nothing: an attempt that
+    /// timed out is followed by another, and an error would end the driver.
+    pub(crate) fn on_authenticated(
+        &mut self,
+        peer: Upid,
+        principal: Option<String>,
+        counters: &mut Counters,
+        step: &mut Step<'_>,
+    ) -> Option<Event> {
+        let held = self.under_way.remove(&peer)?;
+        if principal.is_none() && matches!(held, Some(Event::FromDriver { .. })) {
+            tracing::warn!(%peer, "dropping the subscription of a driver whose authentication failed");
+            counters.add(Counter::DroppedMessages);
+            return None;
+        }
+        if let Some(principal) = principal {
+            tracing::info!(%peer, principal, "authenticated");
+            // Its end must be heard of, whether or not it registers.
+            step.out.push(Effect::Link { peer: peer.clone() });
+            self.proved.insert(peer, principal);
+        }
+        held
+    }
+
+    /// Whether this agent may register. One that may not hears nothing: it tries again.
+    pub(crate) fn is_agent_authentic(
+        &self,
+        from: &Upid,
+        config: &Config,
+        counters: &mut Counters,
+        step: &mut Step<'_>,
+    ) -> bool {
+        let may = !config.authenticate_agents || self.principal(from).is_some();
+        if !may {
+            drop_registration(counters, from, step);
+        }
+        may
     }
 }
 

@@ -18,7 +18,7 @@ use proto::v1::scheduler::{Call, call::Type};
 
 use crate::{
     Master, Step,
-    counters::Counter,
+    counters::{Counter, Counters},
     effect::Reply,
     event::{ConnectionId, RequestId},
     state::Link,
@@ -42,7 +42,7 @@ impl Master {
         let checked = model::parse::scheduler_call(&call)
             .and_then(|()| model::parse::scheduler_principal(&call, request.principal.as_deref()));
         if let Err(why) = checked {
-            self.count_invalid(call.r#type());
+            self.state.counters.count_invalid(call.r#type());
             step.reply(request.req, Reply::BadRequest(format!("Failed to validate scheduler::Call: {why}")));
             return;
         }
@@ -213,7 +213,9 @@ impl Master {
         }
         Ok(framework.id.clone())
     }
+}
 
+impl Counters {
     pub(crate) fn count_invalid(&mut self, kind: Type) {
         let counter = match kind {
             Type::Acknowledge => Counter::InvalidStatusUpdateAcknowledgements,
@@ -221,6 +223,6 @@ impl Master {
             Type::Message => Counter::InvalidFrameworkToExecutorMessages,
             _ => return,
         };
-        self.state.counters.add(counter);
+        self.add(counter);
     }
 }

@@ -32,25 +32,27 @@ impl Early {
 }
 
 impl Master {
-    /// Whether the message waits until this master leads.
-    pub(crate) fn holds_early(&mut self, from: &Upid, message: &ToMaster, now: Tick) -> bool {
-        let registers = matches!(message, ToMaster::RegisterSlave(_) | ToMaster::ReregisterSlave(_));
-        if !registers || !matches!(self.state.phase, Phase::Standby | Phase::Recovering) {
-            return false;
-        }
-        self.early.prune(now);
-        let holds = self.early.held.len() < HELD_MAX;
-        if holds {
-            self.early.held.push_back((now, from.clone(), message.clone()));
-        }
-        holds
-    }
-
     /// This master leads: what waited for that happens now.
     pub(crate) fn take_early(&mut self, step: &mut Step<'_>) {
         self.early.prune(step.now);
         for (_, from, message) in std::mem::take(&mut self.early.held) {
             self.on_libprocess(Event::FromAgent { from, to: Actor::Master, message }, step);
         }
+    }
+}
+
+impl Early {
+    /// Whether the message waits until this master leads.
+    pub(crate) fn holds(&mut self, phase: Phase, from: &Upid, message: &ToMaster, now: Tick) -> bool {
+        let registers = matches!(message, ToMaster::RegisterSlave(_) | ToMaster::ReregisterSlave(_));
+        if !registers || !matches!(phase, Phase::Standby | Phase::Recovering) {
+            return false;
+        }
+        self.prune(now);
+        let holds = self.held.len() < HELD_MAX;
+        if holds {
+            self.held.push_back((now, from.clone(), message.clone()));
+        }
+        holds
     }
 }

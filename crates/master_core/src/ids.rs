@@ -3,15 +3,12 @@
 
 use model::{AgentId, FrameworkId, OfferId};
 
-use crate::event::Ticket;
-
 #[derive(Debug)]
 pub(crate) struct Ids {
     prefix: String,
     frameworks: u64,
     agents: u64,
     offers: u64,
-    tickets: u64,
     observers: u64,
 }
 
@@ -23,7 +20,7 @@ fn take(counter: &mut u64) -> u64 {
 
 impl Ids {
     pub(crate) fn new(prefix: &str) -> Ids {
-        Ids { prefix: prefix.to_owned(), frameworks: 0, agents: 0, offers: 0, tickets: 1, observers: 1 }
+        Ids { prefix: prefix.to_owned(), frameworks: 0, agents: 0, offers: 0, observers: 1 }
     }
 
     pub(crate) fn framework(&mut self) -> FrameworkId {
@@ -38,10 +35,6 @@ impl Ids {
     pub(crate) fn offer(&mut self) -> OfferId {
         let number = take(&mut self.offers);
         OfferId::from(format!("{}-O{number}", self.prefix_of_offers()))
-    }
-
-    pub(crate) fn ticket(&mut self) -> Ticket {
-        Ticket(take(&mut self.tickets))
     }
 
     fn prefix_of_frameworks(&self) -> &str {
@@ -70,6 +63,5 @@ mod tests {
         assert_eq!(ids.framework().as_str(), "m-0001");
         assert_eq!(ids.agent().as_str(), "m-S0");
         assert_eq!(ids.offer().as_str(), "m-O0");
-        assert_ne!(ids.ticket(), ids.ticket());
     }
 }

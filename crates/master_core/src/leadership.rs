@@ -13,9 +13,10 @@ use crate::{
     Master, Step,
     effect::Effect,
     event::{PersistError, Ticket},
+    operator::quota::recover_quotas,
     pending::Continuation,
     state::Phase,
-    timers::Timer,
+    timers::{Timer, Timers},
 };
 
 impl Master {
@@ -27,7 +28,7 @@ impl Master {
         let missing = registry.missing_capabilities();
         if !missing.is_empty() {
             let why = format!("the registry asks for capabilities that this master lacks: {}", missing.join(", "));
-            self.step_down(why, step);
+            step_down(&mut self.state.phase, &mut self.timers, why, step);
             return;
         }
         for (id, admitted) in &registry.agents {
@@ -39,12 +40,12 @@ impl Master {
             self.allocator.set_weight(role, *weight);
         }
         self.state.registry = Arc::new(registry);
-        self.recover_quotas(step);
+        recover_quotas(&mut self.allocator, &self.state.registry, step.now);
         self.recover_groups(step);
         self.state.phase = Phase::Recovering;
         self.state.elected = Some(step.wall);
         let info = Box::new(v1::MasterInfo::clone(&self.state.info));
-        self.persist(vec![Operation::RecordMaster(info)], Continuation::Lead, step);
+        self.pending.persist(vec![Operation::RecordMaster(info)], Continuation::Lead, step);
     }
 
     fn recover_groups(&mut self, step: &mut Step<'_>) {
@@ -57,16 +58,9 @@ impl Master {
         if matches!(self.state.phase, Phase::Recovering | Phase::Leading { .. }) {
             // Whoever said so knows why, and tells.
             tracing::info!("this master decides nothing any more");
-            self.end_reign("another master leads".to_owned(), step);
+            end_reign(&mut self.state.phase, &mut self.timers, "another master leads".to_owned(), step);
         }
         self.state.phase = Phase::Deposed;
-    }
-
-    /// Asks for a durable write; `then` goes on when it is there.
-    pub(crate) fn persist(&mut self, operations: Vec<Operation>, then: Continuation, step: &mut Step<'_>) {
-        let ticket = self.ids.ticket();
-        self.pending.insert(ticket, operations.clone(), then);
-        step.out.push(Effect::Persist { ticket, operations });
     }
 
     pub(crate) fn on_persisted(&mut self, ticket: Ticket, mut outcome: Result<(), PersistError>, step: &mut Step<'_>) {
@@ -79,14 +73,24 @@ impl Master {
             return;
         };
         if let Err(error) = outcome {
-            self.step_down(format!("the registry cannot be written: {error}"), step);
+            step_down(
+                &mut self.state.phase,
+                &mut self.timers,
+                format!("the registry cannot be written: {error}"),
+                step,
+            );
             return;
         }
         let registry = Arc::make_mut(&mut self.state.registry);
         for operation in &operations {
             if let Err(refusal) = registry::apply(registry, operation) {
                 never!("the store took {operation:?}, which does not fit the registry: {refusal}");
-                self.step_down(format!("the registry differs from its store: {refusal}"), step);
+                step_down(
+                    &mut self.state.phase,
+                    &mut self.timers,
+                    format!("the registry differs from its store: {refusal}"),
+                    step,
+                );
                 return;
             }
         }
@@ -126,17 +130,6 @@ impl Master {
         self.take_early(step);
     }
 
-    pub(crate) fn step_down(&mut self, why: String, step: &mut Step<'_>) {
-        tracing::error!(why, "stepping down");
-        self.end_reign(why, step);
-    }
-
-    fn end_reign(&mut self, why: String, step: &mut Step<'_>) {
-        self.state.phase = Phase::Deposed;
-        self.timers.clear();
-        step.out.push(Effect::StepDown { why });
-    }
-
     pub(crate) fn fire_timers(&mut self, step: &mut Step<'_>) {
         if !self.state.is_leading() {
             return;
@@ -155,4 +148,15 @@ impl Master {
             }
         }
     }
+}
+
+pub(crate) fn step_down(phase: &mut Phase, timers: &mut Timers<Timer>, why: String, step: &mut Step<'_>) {
+    tracing::error!(why, "stepping down");
+    end_reign(phase, timers, why, step);
+}
+
+fn end_reign(phase: &mut Phase, timers: &mut Timers<Timer>, why: String, step: &mut Step<'_>) {
+    *phase = Phase::Deposed;
+    timers.clear();
+    step.out.push(Effect::StepDown { why });
 }

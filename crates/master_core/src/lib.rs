@@ -136,9 +136,13 @@ impl Master {
             Event::Deposed => self.on_deposed(&mut step),
             Event::Persisted { ticket, outcome } => self.on_persisted(ticket, outcome, &mut step),
             event @ (Event::FromAgent { .. } | Event::FromDriver { .. }) => self.on_libprocess(event, &mut step),
-            Event::Authenticating { peer } => self.on_authenticating(peer),
+            Event::Authenticating { peer } => {
+                self.authentication.on_authenticating(peer, self.state.phase, &mut self.state.counters)
+            }
             Event::Authenticated { peer, principal } => {
-                if let Some(held) = self.on_authenticated(peer, principal, &mut step) {
+                if let Some(held) =
+                    self.authentication.on_authenticated(peer, principal, &mut self.state.counters, &mut step)
+                {
                     self.on_libprocess(held, &mut step);
                 }
             }
@@ -156,7 +160,7 @@ impl Master {
             Event::Closed { conn } => self.on_closed(conn, &mut step),
         }
         self.fire_timers(&mut step);
-        self.settle_drains(&mut step);
+        self.pending.settle_drains(&self.state.agents, &mut step);
         self.make_offers(&mut step);
     }
 
@@ -189,7 +193,7 @@ impl Master {
 
     fn on_agent_message(&mut self, from: Upid, to: Actor, message: ToMaster, step: &mut Step<'_>) {
         if !self.state.is_leading() {
-            if !self.holds_early(&from, &message, step.now) {
+            if !self.early.holds(self.state.phase, &from, &message, step.now) {
                 self.state.counters.add(Counter::DroppedMessages);
             }
             return;
@@ -200,7 +204,8 @@ impl Master {
             return;
         }
         match message {
-            ToMaster::RegisterSlave(_) | ToMaster::ReregisterSlave(_) if !self.is_agent_authentic(&from, step) => {}
+            ToMaster::RegisterSlave(_) | ToMaster::ReregisterSlave(_)
+                if !self.authentication.is_agent_authentic(&from, &self.config, &mut self.state.counters, step) => {}
             ToMaster::RegisterSlave(m) => self.on_register(from, m, step),
             ToMaster::ReregisterSlave(m) => self.on_reregister(from, m, step),
             ToMaster::UnregisterSlave(m) => self.on_unregister(&from, &m, step),

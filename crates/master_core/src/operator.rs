@@ -3,7 +3,7 @@
 mod explain;
 mod groups;
 mod maintenance;
-mod quota;
+pub(crate) mod quota;
 mod resources;
 mod weights;
 

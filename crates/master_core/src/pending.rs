@@ -8,7 +8,11 @@ use proto::{internal, upid::Upid, v1};
 use registry::{MachineKey, Operation};
 use stdx::WallTime;
 
-use crate::event::{RequestId, Ticket};
+use crate::{
+    Step,
+    effect::Effect,
+    event::{RequestId, Ticket},
+};
 
 #[derive(Debug)]
 pub(crate) enum Continuation {
@@ -106,6 +110,8 @@ pub(crate) enum Was {
 
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
+    /// How many writes were asked for.
+    tickets: u64,
     writes: BTreeMap<Ticket, (Vec<Operation>, Continuation)>,
     pub(crate) registering: BTreeSet<Upid>,
     /// The ids that the registering agents will have.
@@ -124,8 +130,12 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    pub(crate) fn insert(&mut self, ticket: Ticket, operations: Vec<Operation>, then: Continuation) {
-        self.writes.insert(ticket, (operations, then));
+    /// Asks for a durable write; `then` goes on when it is there.
+    pub(crate) fn persist(&mut self, operations: Vec<Operation>, then: Continuation, step: &mut Step<'_>) {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.writes.insert(ticket, (operations.clone(), then));
+        step.out.push(Effect::Persist { ticket, operations });
     }
 
     pub(crate) fn take(&mut self, ticket: Ticket) -> Option<(Vec<Operation>, Continuation)> {

@@ -9,7 +9,14 @@ use proto::{
 };
 use registry::Operation;
 
-use crate::{Master, Step, effect::Reply, event::RequestId, offers::Offers, pending::Continuation, state::Agent};
+use crate::{
+    Master, Step,
+    effect::Reply,
+    event::RequestId,
+    offers::Offers,
+    pending::{Continuation, Pending},
+    state::{Agent, Table},
+};
 
 impl Master {
     pub(crate) fn on_drain_agent(&mut self, req: RequestId, call: DrainAgent, step: &mut Step<'_>) {
@@ -30,7 +37,7 @@ impl Master {
             nanoseconds: period.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(period.nanos)).max(0),
         });
         let operation = Operation::DrainAgent { agent: id.clone(), max_grace_period, mark_gone };
-        self.persist(vec![operation], Continuation::Draining { req, agent: id }, step);
+        self.pending.persist(vec![operation], Continuation::Draining { req, agent: id }, step);
     }
 
     /// An agent that is away is looked at when it is back: what it can do is not known.
@@ -79,7 +86,11 @@ impl Master {
             return;
         }
         tracing::info!(agent = %id, "deactivating");
-        self.persist(vec![Operation::DeactivateAgent(id.clone())], Continuation::Deactivated { req, agent: id }, step);
+        self.pending.persist(
+            vec![Operation::DeactivateAgent(id.clone())],
+            Continuation::Deactivated { req, agent: id },
+            step,
+        );
     }
 
     pub(crate) fn on_deactivated(&mut self, req: RequestId, id: &AgentId, step: &mut Step<'_>) {
@@ -103,7 +114,11 @@ impl Master {
             return;
         }
         tracing::info!(agent = %id, "reactivating");
-        self.persist(vec![Operation::ReactivateAgent(id.clone())], Continuation::Reactivated { req, agent: id }, step);
+        self.pending.persist(
+            vec![Operation::ReactivateAgent(id.clone())],
+            Continuation::Reactivated { req, agent: id },
+            step,
+        );
     }
 
     pub(crate) fn on_reactivated(&mut self, req: RequestId, id: &AgentId, step: &mut Step<'_>) {
@@ -136,34 +151,6 @@ impl Master {
         }
     }
 
-    /// Tells a returning agent that it drains. One that is drained may have been given tasks back that it could not end
-    /// before: it hears it as well.
-    pub(crate) fn resend_drain(&mut self, id: &AgentId, step: &mut Step<'_>) {
-        let Some(agent) = self.state.agents.get_mut(id) else { return };
-        let Some(drain) = agent.drain_info else { return };
-        step.tell(agent, DrainSlaveMessage { config: drain.config });
-        // Its operations are not known before it has told of them.
-        agent.awaits_operations = agent.capabilities.resource_provider;
-        self.pending.emptied.insert(id.clone());
-    }
-
-    /// Draining agents that lost a task or an operation in this step: those that have none left are drained.
-    pub(crate) fn settle_drains(&mut self, step: &mut Step<'_>) {
-        for id in std::mem::take(&mut self.pending.emptied) {
-            let Some(agent) = self.state.agents.get(&id).filter(|agent| agent.is_draining()) else { continue };
-            // Whatever ends the transition leads here again, or away with the agent.
-            if !agent.is_empty() || self.pending.is_in_transition(&id) || self.pending.draining.contains(&id) {
-                continue;
-            }
-            if agent.drain_info.is_some_and(|drain| drain.config.mark_gone()) {
-                self.mark_gone(id, None, step);
-            } else {
-                self.pending.draining.insert(id.clone());
-                self.persist(vec![Operation::MarkDrained(id.clone())], Continuation::Drained { agent: id }, step);
-            }
-        }
-    }
-
     pub(crate) fn on_drained(&mut self, id: &AgentId, step: &mut Step<'_>) {
         self.pending.draining.remove(id);
         self.take_standing(id, step);
@@ -171,7 +158,37 @@ impl Master {
         tracing::info!(agent = %id, "drained");
         // Somebody may have asked for more while this was being written.
         if drain.config.mark_gone() && !self.pending.is_in_transition(id) {
-            self.mark_gone(id.clone(), None, step);
+            self.pending.mark_gone(id.clone(), None, step);
+        }
+    }
+}
+
+impl Pending {
+    /// Tells a returning agent that it drains. One that is drained may have been given tasks back that it could not end
+    /// before: it hears it as well.
+    pub(crate) fn resend_drain(&mut self, agents: &mut Table<AgentId, Agent>, id: &AgentId, step: &mut Step<'_>) {
+        let Some(agent) = agents.get_mut(id) else { return };
+        let Some(drain) = agent.drain_info else { return };
+        step.tell(agent, DrainSlaveMessage { config: drain.config });
+        // Its operations are not known before it has told of them.
+        agent.awaits_operations = agent.capabilities.resource_provider;
+        self.emptied.insert(id.clone());
+    }
+
+    /// Draining agents that lost a task or an operation in this step: those that have none left are drained.
+    pub(crate) fn settle_drains(&mut self, agents: &Table<AgentId, Agent>, step: &mut Step<'_>) {
+        for id in std::mem::take(&mut self.emptied) {
+            let Some(agent) = agents.get(&id).filter(|agent| agent.is_draining()) else { continue };
+            // Whatever ends the transition leads here again, or away with the agent.
+            if !agent.is_empty() || self.is_in_transition(&id) || self.draining.contains(&id) {
+                continue;
+            }
+            if agent.drain_info.is_some_and(|drain| drain.config.mark_gone()) {
+                self.mark_gone(id, None, step);
+            } else {
+                self.draining.insert(id.clone());
+                self.persist(vec![Operation::MarkDrained(id.clone())], Continuation::Drained { agent: id }, step);
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     Master, Step,
     effect::Reply,
     event::RequestId,
-    pending::Continuation,
+    pending::{Continuation, Pending},
     tasks::Tasks,
     tasks::status::{News, master_status, status_of},
 };
@@ -31,15 +31,7 @@ impl Master {
             step.reply(req, Reply::NotFound(format!("Agent '{id}' not found")));
             return;
         }
-        self.mark_gone(id, Some(req), step);
-    }
-
-    /// `req` waits for it, if anybody does.
-    pub(super) fn mark_gone(&mut self, id: AgentId, req: Option<RequestId>, step: &mut Step<'_>) {
-        tracing::info!(agent = %id, "marking gone");
-        self.pending.marking_gone.insert(id.clone(), req);
-        let operation = Operation::MarkGone { agent: id.clone(), since: step.wall };
-        self.persist(vec![operation], Continuation::Gone { agent: id }, step);
+        self.pending.mark_gone(id, Some(req), step);
     }
 
     pub(crate) fn on_marked_gone(&mut self, id: &AgentId, step: &mut Step<'_>) {
@@ -53,6 +45,16 @@ impl Master {
         if let Some(Some(req)) = waiting {
             step.reply(req, Reply::Ok(None));
         }
+    }
+}
+
+impl Pending {
+    /// `req` waits for it, if anybody does.
+    pub(super) fn mark_gone(&mut self, id: AgentId, req: Option<RequestId>, step: &mut Step<'_>) {
+        tracing::info!(agent = %id, "marking gone");
+        self.marking_gone.insert(id.clone(), req);
+        let operation = Operation::MarkGone { agent: id.clone(), since: step.wall };
+        self.persist(vec![operation], Continuation::Gone { agent: id }, step);
     }
 }
 

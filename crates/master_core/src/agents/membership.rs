@@ -13,8 +13,15 @@ use resources::{Resource, Resources};
 use stdx::WallTime;
 
 use crate::{
-    Master, Step, counters::Counter, effect::Effect, frameworks::events, publish, state::Agent,
-    tables::agents::Observer, tasks::status::News,
+    Master, Step,
+    counters::{Counter, Counters},
+    effect::Effect,
+    frameworks::events,
+    publish,
+    state::{Agent, Table},
+    tables::Index,
+    tables::agents::Observer,
+    tasks::status::News,
 };
 
 /// Why an agent leaves.
@@ -87,7 +94,7 @@ impl Master {
     /// there.
     pub(crate) fn add_agent(&mut self, agent: Agent, step: &mut Step<'_>) {
         let id = agent.id.clone();
-        self.take_address(&agent.pid, &id, step);
+        take_address(&mut self.by_pid, &mut self.state.agents, &agent.pid, &id, step);
         let used = self.state.used_on(&agent);
         self.allocator.add_agent(step.now, &id, self.profile_of(&agent), agent.total.clone(), &used);
         let unavailability = self.state.unavailability_of(&agent);
@@ -98,31 +105,6 @@ impl Master {
         if let Some(agent) = self.state.agents.get(&id) {
             publish::agent_added(&self.config, &self.state, agent, step);
         }
-    }
-
-    /// From now on this agent is at `pid`. One that was there before is disconnected.
-    pub(super) fn take_address(&mut self, pid: &Upid, id: &AgentId, step: &mut Step<'_>) {
-        let before = self.by_pid.get(pid).filter(|there| *there != id).cloned();
-        if let Some(before) = before.and_then(|before| self.state.agents.get_mut(&before)) {
-            tracing::info!(agent = %id, before = %before.id, %pid, "takes over an address");
-            before.displaced = true;
-        }
-        self.by_pid.insert(pid.clone(), id.clone());
-        step.out.push(Effect::Link { peer: pid.clone() });
-    }
-
-    /// This agent is not at `pid` any more.
-    pub(super) fn leave_address(&mut self, pid: &Upid, id: &AgentId, step: &mut Step<'_>) {
-        if self.by_pid.get(pid) == Some(id) {
-            self.by_pid.remove(pid);
-            step.out.push(Effect::Unlink { peer: pid.clone() });
-        }
-    }
-
-    /// A removed agent is not at `pid` any more.
-    fn vacate(&mut self, pid: &Upid, id: &AgentId, step: &mut Step<'_>) {
-        stdx::bug!("address_stays_taken", return);
-        self.leave_address(pid, id, step);
     }
 
     pub(crate) fn profile_of(&self, agent: &Agent) -> allocator::AgentProfile {
@@ -178,22 +160,55 @@ impl Master {
                 self.timers.cancel(timer);
             }
         }
-        self.vacate(&pid, id, step);
+        vacate(&mut self.by_pid, &pid, id, step);
         self.broadcast(|| events::failure_of_agent(id), step);
         if matches!(departure, Departure::Removed { .. }) {
             publish::agent_removed(&self.config, id, step);
         }
     }
 
-    pub(crate) fn count_removal(&mut self, cause: Counter) {
-        self.state.counters.add(Counter::AgentRemovals);
-        self.state.counters.add(cause);
-    }
-
     /// Whether operators took the machine at `hostname` and `ip` out of service.
     pub(crate) fn is_machine_down(&self, hostname: &str, ip: &str) -> bool {
         let key = MachineKey { hostname: hostname.to_ascii_lowercase(), ip: ip.to_owned() };
         self.state.registry.machines.get(&key).is_some_and(|machine| machine.mode() == machine_info::Mode::Down)
+    }
+}
+
+/// A removed agent is not at `pid` any more.
+fn vacate(by_pid: &mut Index<Upid, AgentId>, pid: &Upid, id: &AgentId, step: &mut Step<'_>) {
+    stdx::bug!("address_stays_taken", return);
+    leave_address(by_pid, pid, id, step);
+}
+
+/// This agent is not at `pid` any more.
+pub(super) fn leave_address(by_pid: &mut Index<Upid, AgentId>, pid: &Upid, id: &AgentId, step: &mut Step<'_>) {
+    if by_pid.get(pid) == Some(id) {
+        by_pid.remove(pid);
+        step.out.push(Effect::Unlink { peer: pid.clone() });
+    }
+}
+
+/// From now on this agent is at `pid`. One that was there before is disconnected.
+pub(super) fn take_address(
+    by_pid: &mut Index<Upid, AgentId>,
+    agents: &mut Table<AgentId, Agent>,
+    pid: &Upid,
+    id: &AgentId,
+    step: &mut Step<'_>,
+) {
+    let before = by_pid.get(pid).filter(|there| *there != id).cloned();
+    if let Some(before) = before.and_then(|before| agents.get_mut(&before)) {
+        tracing::info!(agent = %id, before = %before.id, %pid, "takes over an address");
+        before.displaced = true;
+    }
+    by_pid.insert(pid.clone(), id.clone());
+    step.out.push(Effect::Link { peer: pid.clone() });
+}
+
+impl Counters {
+    pub(crate) fn count_removal(&mut self, cause: Counter) {
+        self.add(Counter::AgentRemovals);
+        self.add(cause);
     }
 }
 

@@ -2,10 +2,16 @@
 
 use model::AgentId;
 use proto::{internal, upid::Upid, v1};
-use registry::Operation;
+use registry::{Operation, Registry};
 
 use super::membership::{Departure, Newcomer, shutdown};
-use crate::{Master, Step, counters::Counter, pending::Continuation, validate};
+use crate::{
+    Master, Step,
+    counters::Counter,
+    ids::Ids,
+    pending::{Continuation, Pending},
+    validate,
+};
 
 impl Master {
     pub(crate) fn on_register(
@@ -50,13 +56,17 @@ impl Master {
             operations.push(Operation::RemoveAgent(old.clone()));
             replaces = Some(old);
         }
-        let id = self.new_agent_id();
+        let id = new_agent_id(&mut self.ids, &self.state.registry, &self.pending);
         info.id = Some(id.to_proto());
         info.resources.iter_mut().for_each(resources::format::upgrade);
         operations.push(Operation::AdmitAgent(Box::new(info.clone())));
         self.pending.registering.insert(from.clone());
         self.pending.admitting.insert(id);
-        self.persist(operations, Continuation::Register { from, info: Box::new(info), message, replaces }, step);
+        self.pending.persist(
+            operations,
+            Continuation::Register { from, info: Box::new(info), message, replaces },
+            step,
+        );
     }
 
     pub(crate) fn on_admitted(
@@ -70,7 +80,7 @@ impl Master {
         self.pending.registering.remove(&from);
         if let Some(old) = replaces {
             self.pending.removing.remove(&old);
-            self.count_removal(Counter::AgentRemovalsRegistered);
+            self.state.counters.count_removal(Counter::AgentRemovalsRegistered);
             let why = "a new agent registered at the same address";
             self.remove_agent(&old, &Departure::Removed { why }, step);
         }
@@ -102,23 +112,22 @@ impl Master {
         }
     }
 
-    /// An id that nobody has, nor claims to have: an agent may come back with any.
-    fn new_agent_id(&mut self) -> AgentId {
-        loop {
-            let id = self.ids.agent();
-            let registry = &self.state.registry;
-            let taken = registry.agents.contains_key(&id)
-                || registry.unreachable.contains_key(&id)
-                || registry.gone.contains_key(&id)
-                || self.pending.is_in_transition(&id);
-            if !taken {
-                return id;
-            }
-        }
-    }
-
     fn send_registered(&self, to: &Upid, id: &AgentId, step: &mut Step<'_>) {
         let connection = Some(self.connection());
         step.send(to, internal::SlaveRegisteredMessage { agent_id: id.to_proto(), connection });
+    }
+}
+
+/// An id that nobody has, nor claims to have: an agent may come back with any.
+fn new_agent_id(ids: &mut Ids, registry: &Registry, pending: &Pending) -> AgentId {
+    loop {
+        let id = ids.agent();
+        let taken = registry.agents.contains_key(&id)
+            || registry.unreachable.contains_key(&id)
+            || registry.gone.contains_key(&id)
+            || pending.is_in_transition(&id);
+        if !taken {
+            return id;
+        }
     }
 }

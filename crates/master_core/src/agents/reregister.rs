@@ -15,7 +15,8 @@ use super::membership::{GONE, shutdown};
 use crate::{
     Master, Step,
     counters::Counter,
-    pending::{Continuation, Was},
+    pending::{Continuation, Pending, Was},
+    state::{Agent, Table},
     validate,
 };
 
@@ -27,7 +28,7 @@ impl Master {
             return;
         };
         if self.pending.is_in_transition(&id) {
-            self.renew_reregistration(from, &id, message);
+            self.pending.renew_reregistration(&self.state.agents, from, &id, message);
             return;
         }
         if self.state.registry.gone.contains_key(&id) {
@@ -83,23 +84,7 @@ impl Master {
             Was::Unreachable | Was::Forgotten => Operation::MarkReachable(info),
         };
         self.pending.reregistering.insert(id.clone());
-        self.persist(vec![operation], Continuation::Reregister { from, agent: id, message, was }, step);
-    }
-
-    /// An agent that waits to be let in says anew what it runs: it may have restarted meanwhile, at another address,
-    /// too. If it counted as being at the former one, and another agent is there by now, neither would be heard.
-    fn renew_reregistration(&mut self, from: Upid, id: &AgentId, mut message: Box<ReregisterSlaveMessage>) {
-        upgrade(&mut message);
-        // One whose row stands keeps its host, see `on_reregister`.
-        let bound = self.state.agents.get(id).map(|agent| agent.pid.host.clone());
-        let Some((waits_at, waiting)) = self.pending.find_reregistration(id) else { return };
-        if waiting.agent == message.agent
-            && bound.is_none_or(|host| host == from.host)
-            && model::parse::registration::reregister(&message).is_ok()
-        {
-            *waits_at = from;
-            *waiting = *message;
-        }
+        self.pending.persist(vec![operation], Continuation::Reregister { from, agent: id, message, was }, step);
     }
 
     pub(crate) fn on_readmitted(
@@ -120,6 +105,30 @@ impl Master {
             Was::Recovered | Was::Unreachable | Was::Forgotten => self.return_agent(from, id, m, was, step),
         }
         self.shut_down_if_late(id, step);
+    }
+}
+
+impl Pending {
+    /// An agent that waits to be let in says anew what it runs: it may have restarted meanwhile, at another address,
+    /// too. If it counted as being at the former one, and another agent is there by now, neither would be heard.
+    fn renew_reregistration(
+        &mut self,
+        agents: &Table<AgentId, Agent>,
+        from: Upid,
+        id: &AgentId,
+        mut message: Box<ReregisterSlaveMessage>,
+    ) {
+        upgrade(&mut message);
+        // One whose row stands keeps its host, see `on_reregister`.
+        let bound = agents.get(id).map(|agent| agent.pid.host.clone());
+        let Some((waits_at, waiting)) = self.find_reregistration(id) else { return };
+        if waiting.agent == message.agent
+            && bound.is_none_or(|host| host == from.host)
+            && model::parse::registration::reregister(&message).is_ok()
+        {
+            *waits_at = from;
+            *waiting = *message;
+        }
     }
 }
 

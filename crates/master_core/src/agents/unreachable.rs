@@ -11,6 +11,7 @@ use crate::{
     Master, Step,
     counters::Counter,
     pending::{Continuation, Pending},
+    state::{Agent, Table},
     timers::Timer,
 };
 
@@ -50,7 +51,7 @@ impl Master {
         match self.removals.take_turn(step.now, self.config.agent_removal_rate_limit) {
             None => {
                 self.state.counters.add(Counter::AgentUnreachableCompleted);
-                self.mark_unreachable(id, SILENT.to_owned(), step);
+                self.pending.mark_unreachable(&self.state.agents, id, SILENT.to_owned(), step);
             }
             Some(wait) => {
                 let timer = self.timers.set(step.now, wait, Timer::Remove(id.clone()));
@@ -64,7 +65,7 @@ impl Master {
     /// The turn of a removal under the rate limit.
     pub(crate) fn on_removal_turn(&mut self, id: &AgentId, step: &mut Step<'_>) {
         if self.state.recovered_agents.contains(id) {
-            self.mark_unrecovered(vec![id.clone()], step);
+            self.pending.mark_unrecovered(&mut self.state, vec![id.clone()], step);
             return;
         }
         let Some(agent) = self.state.agents.get_mut(id) else { return };
@@ -77,7 +78,7 @@ impl Master {
             }
         };
         self.state.counters.add(Counter::AgentUnreachableCompleted);
-        self.mark_unreachable(id, why, step);
+        self.pending.mark_unreachable(&self.state.agents, id, why, step);
     }
 
     /// A disconnected agent had its time to reregister.
@@ -92,7 +93,7 @@ impl Master {
             None => {
                 self.state.counters.add(Counter::AgentUnreachableCompleted);
                 let why = self.stayed_away();
-                self.mark_unreachable(id, why, step);
+                self.pending.mark_unreachable(&self.state.agents, id, why, step);
             }
             Some(wait) => {
                 self.timers.set(step.now, wait, Timer::Remove(id.clone()));
@@ -105,22 +106,24 @@ impl Master {
         format!("agent did not reregister within {timeout} after disconnecting")
     }
 
-    fn mark_unreachable(&mut self, id: &AgentId, why: String, step: &mut Step<'_>) {
-        let busy = is_in_transition(&self.pending, id);
-        if !self.state.agents.contains(id) || busy {
+    pub(crate) fn on_marked_unreachable(&mut self, id: &AgentId, since: WallTime, why: &str, step: &mut Step<'_>) {
+        self.pending.marking_unreachable.remove(id);
+        self.state.counters.count_removal(Counter::AgentRemovalsUnhealthy);
+        self.remove_agent(id, &Departure::Unreachable { since, why: why.to_owned() }, step);
+    }
+}
+
+impl Pending {
+    fn mark_unreachable(&mut self, agents: &Table<AgentId, Agent>, id: &AgentId, why: String, step: &mut Step<'_>) {
+        let busy = is_in_transition(self, id);
+        if !agents.contains(id) || busy {
             return;
         }
         tracing::warn!(agent = %id, why, "marking unreachable");
-        self.pending.marking_unreachable.insert(id.clone());
+        self.marking_unreachable.insert(id.clone());
         let since = step.wall;
         let operation = Operation::MarkUnreachable { agent: id.clone(), since };
         self.persist(vec![operation], Continuation::Unreachable { agent: id.clone(), since, why }, step);
-    }
-
-    pub(crate) fn on_marked_unreachable(&mut self, id: &AgentId, since: WallTime, why: &str, step: &mut Step<'_>) {
-        self.pending.marking_unreachable.remove(id);
-        self.count_removal(Counter::AgentRemovalsUnhealthy);
-        self.remove_agent(id, &Departure::Unreachable { since, why: why.to_owned() }, step);
     }
 }
 

@@ -17,12 +17,12 @@ impl Master {
             return;
         }
         self.pending.removing.insert(id.clone());
-        self.persist(vec![Operation::RemoveAgent(id.clone())], Continuation::Unregistered { agent: id }, step);
+        self.pending.persist(vec![Operation::RemoveAgent(id.clone())], Continuation::Unregistered { agent: id }, step);
     }
 
     pub(crate) fn on_unregistered(&mut self, id: &AgentId, step: &mut Step<'_>) {
         self.pending.removing.remove(id);
-        self.count_removal(Counter::AgentRemovalsUnregistered);
+        self.state.counters.count_removal(Counter::AgentRemovalsUnregistered);
         self.remove_agent(id, &Departure::Removed { why: "the agent unregistered" }, step);
     }
 }

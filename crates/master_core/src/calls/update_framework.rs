@@ -40,7 +40,7 @@ impl Master {
         let changed = *framework.info != subscription.info;
         self.update_framework(id, subscription, step);
         if changed {
-            self.record_framework(id, step);
+            self.pending.record_framework(&self.state, id, step);
             if let Some(framework) = self.state.frameworks.get(id) {
                 publish::framework_updated(&self.config, &self.state, framework, step);
             }

@@ -16,7 +16,13 @@ use proto::{
 };
 
 use super::subscribe::{Subscriber, Subscription, id_of};
-use crate::{Master, Step, counters::Counter, effect::Effect, effect::Reply, state::Link};
+use crate::{
+    Master, Step,
+    counters::{Counter, Counters},
+    effect::Effect,
+    effect::Reply,
+    state::Link,
+};
 
 impl Step<'_> {
     pub(crate) fn tell_driver(&mut self, to: &Upid, message: impl Into<ToDriver>) {
@@ -62,8 +68,8 @@ impl Master {
 
     fn on_driver_call(&mut self, from: Upid, CallV0 { mut call, force }: CallV0, step: &mut Step<'_>) {
         if let Err(why) = model::parse::scheduler_call(&call) {
-            self.count_invalid(call.r#type());
-            return self.drop_call(&from, call.r#type(), &why);
+            self.state.counters.count_invalid(call.r#type());
+            return self.state.counters.drop_call(&from, call.r#type(), &why);
         }
         if let (Type::Subscribe, Some(subscribe)) = (call.r#type(), call.subscribe.take()) {
             return self.on_driver_subscribe(from, Subscription::of_call(*subscribe), force, step);
@@ -71,10 +77,10 @@ impl Master {
         let kind = call.r#type();
         let id = FrameworkId::from(call.framework_id.as_ref().map(|id| id.value.as_str()).unwrap_or_default());
         let Some(framework) = self.state.frameworks.get_mut(&id) else {
-            return self.drop_call(&from, kind, "Framework cannot be found");
+            return self.state.counters.drop_call(&from, kind, "Framework cannot be found");
         };
         if framework.pid.as_ref() != Some(&from) {
-            return self.drop_call(&from, kind, "Call is not from registered framework");
+            return self.state.counters.drop_call(&from, kind, "Call is not from registered framework");
         }
         if !framework.is_connected() {
             // A driver has no heartbeats by which to learn that our link to it broke.
@@ -87,13 +93,8 @@ impl Master {
         }
     }
 
-    fn drop_call(&mut self, from: &Upid, kind: Type, why: &str) {
-        tracing::warn!(%from, call = kind.as_str_name(), why, "dropping a driver's call");
-        self.state.counters.add(Counter::DroppedMessages);
-    }
-
     fn on_driver_subscribe(&mut self, from: Upid, subscription: Subscription, force: bool, step: &mut Step<'_>) {
-        self.count_subscribe(&subscription.info);
+        self.state.counters.count_subscribe(&subscription.info);
         if let Err(why) = self.check_driver_authentic(&from, &subscription.info) {
             tracing::warn!(%from, why, "refusing a subscription");
             return step.refuse_driver(&from, why);
@@ -105,7 +106,7 @@ impl Master {
     fn on_deactivate(&mut self, from: &Upid, id: &FrameworkId, step: &mut Step<'_>) {
         self.state.counters.add(Counter::MessagesDeactivateFramework);
         let Some(framework) = self.state.frameworks.get_mut(id).filter(|row| row.pid.as_ref() == Some(from)) else {
-            return self.drop_call(from, Type::Unknown, "Framework cannot be found");
+            return self.state.counters.drop_call(from, Type::Unknown, "Framework cannot be found");
         };
         if framework.link == (Link::Driver { active: true }) {
             framework.link = Link::Driver { active: false };
@@ -137,6 +138,13 @@ impl Master {
             self.authentication.forget(pid);
             step.out.push(Effect::Unlink { peer: pid.clone() });
         }
+    }
+}
+
+impl Counters {
+    fn drop_call(&mut self, from: &Upid, kind: Type, why: &str) {
+        tracing::warn!(%from, call = kind.as_str_name(), why, "dropping a driver's call");
+        self.add(Counter::DroppedMessages);
     }
 }
 

@@ -9,7 +9,12 @@ use super::{
     disconnect::failover_timeout,
     subscribe::{Subscription, new_framework},
 };
-use crate::{Master, Step, pending::Continuation, timers::Timer};
+use crate::{
+    Master, Step,
+    pending::{Continuation, Pending},
+    state::State,
+    timers::Timer,
+};
 
 impl Master {
     /// Makes rows for the frameworks that an agent reports and nobody else has. The ones that are over stay over.
@@ -41,27 +46,29 @@ impl Master {
         }
     }
 
-    /// Has the registry know a framework as it is now. Nothing waits for it: a framework that is lost with its master
-    /// says itself who it is.
-    pub(crate) fn record_framework(&mut self, id: &FrameworkId, step: &mut Step<'_>) {
-        let Some(framework) = self.state.frameworks.get(id) else { return };
-        if self.state.registry.frameworks.get(id) != Some(&*framework.info) {
-            let info = Box::new(v1::FrameworkInfo::clone(&framework.info));
-            self.persist(vec![Operation::RecordFramework(info)], Continuation::Noted, step);
-        }
-    }
-
-    /// Has the registry know that a framework is over, so that no later master takes it for one that is away.
-    pub(crate) fn record_removal(&mut self, id: &FrameworkId, step: &mut Step<'_>) {
-        let operation = Operation::RemoveFramework { framework: id.clone(), at: step.wall };
-        self.persist(vec![operation], Continuation::Noted, step);
-    }
-
     pub(crate) fn recover_framework(&mut self, info: &v1::FrameworkInfo, step: &mut Step<'_>) {
         let Some(id) = info.id.as_ref().map(FrameworkId::from) else { return };
         let subscription = Subscription { info: info.clone(), suppressed: Default::default(), constraints: None };
         let framework = new_framework(&id, subscription, step.wall);
         tracing::info!(framework = %framework.label(), "recovered");
         self.add_framework(framework, step);
+    }
+}
+
+impl Pending {
+    /// Has the registry know that a framework is over, so that no later master takes it for one that is away.
+    pub(crate) fn record_removal(&mut self, id: &FrameworkId, step: &mut Step<'_>) {
+        let operation = Operation::RemoveFramework { framework: id.clone(), at: step.wall };
+        self.persist(vec![operation], Continuation::Noted, step);
+    }
+
+    /// Has the registry know a framework as it is now. Nothing waits for it: a framework that is lost with its master
+    /// says itself who it is.
+    pub(crate) fn record_framework(&mut self, state: &State, id: &FrameworkId, step: &mut Step<'_>) {
+        let Some(framework) = state.frameworks.get(id) else { return };
+        if state.registry.frameworks.get(id) != Some(&*framework.info) {
+            let info = Box::new(v1::FrameworkInfo::clone(&framework.info));
+            self.persist(vec![Operation::RecordFramework(info)], Continuation::Noted, step);
+        }
     }
 }

@@ -17,11 +17,12 @@ use super::{events, send::send_event};
 use crate::{
     Master, Step,
     calls::Request,
-    counters::Counter,
+    counters::{Counter, Counters},
     effect::{Effect, Reply},
     event::ConnectionId,
+    ids::Ids,
     publish,
-    state::{Framework, Link, Operation},
+    state::{Framework, Link, Operation, State},
     validate,
 };
 
@@ -71,20 +72,13 @@ impl Master {
             return;
         };
         let mut subscription = Subscription::of_call(call);
-        self.count_subscribe(&subscription.info);
+        self.state.counters.count_subscribe(&subscription.info);
         if subscription.info.principal.is_none() {
             subscription.info.principal = principal;
         }
         let stream_id = self.rng.uuid_text();
         step.reply(req, Reply::Stream { stream_id: stream_id.clone() });
         self.subscribe(Subscriber::Stream { conn, stream_id: stream_id.into() }, subscription, step);
-    }
-
-    pub(super) fn count_subscribe(&mut self, info: &v1::FrameworkInfo) {
-        self.state.counters.add(match id_of(info) {
-            None => Counter::MessagesRegisterFramework,
-            Some(_) => Counter::MessagesReregisterFramework,
-        });
     }
 
     pub(super) fn subscribe(&mut self, subscriber: Subscriber, subscription: Subscription, step: &mut Step<'_>) {
@@ -105,7 +99,7 @@ impl Master {
         {
             return self.welcome_driver(pid, id, false, step);
         }
-        let id = self.new_framework_id();
+        let id = new_framework_id(&mut self.ids, &self.state);
         subscription.info.id = Some(id.to_proto());
         let mut row = new_framework(&id, subscription, step.wall);
         tracing::info!(framework = %row.label(), "subscribed");
@@ -125,16 +119,6 @@ impl Master {
             Subscriber::Driver { pid, .. } => {
                 self.by_driver.insert(pid.clone(), id.clone());
                 step.out.push(Effect::Link { peer: pid.clone() });
-            }
-        }
-    }
-
-    /// An id that no framework has: one may come back with any.
-    fn new_framework_id(&mut self) -> FrameworkId {
-        loop {
-            let id = self.ids.framework();
-            if !self.state.frameworks.contains(&id) && !self.state.is_over(&id) {
-                return id;
             }
         }
     }
@@ -213,7 +197,7 @@ impl Master {
     }
 
     fn welcome(&mut self, subscriber: &Subscriber, id: &FrameworkId, goes_on: bool, step: &mut Step<'_>) {
-        self.record_framework(id, step);
+        self.pending.record_framework(&self.state, id, step);
         if let Some(framework) = self.state.frameworks.get_mut(id) {
             framework.counters.subscribed = true;
             *framework.counters.calls.entry(Type::Subscribe.into()).or_default() += 1;
@@ -237,6 +221,25 @@ impl Master {
         self.allocator.add_framework(step.now, &framework.id, self.framework_profile(&framework), &used);
         publish::framework_added(&self.config, &self.state, &framework, step);
         self.state.frameworks.insert(framework.id.clone(), framework);
+    }
+}
+
+impl Counters {
+    pub(super) fn count_subscribe(&mut self, info: &v1::FrameworkInfo) {
+        self.add(match id_of(info) {
+            None => Counter::MessagesRegisterFramework,
+            Some(_) => Counter::MessagesReregisterFramework,
+        });
+    }
+}
+
+/// An id that no framework has: one may come back with any.
+fn new_framework_id(ids: &mut Ids, state: &State) -> FrameworkId {
+    loop {
+        let id = ids.framework();
+        if !state.frameworks.contains(&id) && !state.is_over(&id) {
+            return id;
+        }
     }
 }
 

@@ -59,7 +59,7 @@ impl Master {
         if let Some(timer) = timer {
             self.timers.cancel(timer);
         }
-        self.record_removal(id, step);
+        self.pending.record_removal(id, step);
         let Some(framework) = self.state.frameworks.take(id) else { return };
         if let Some(principal) = &framework.info.principal
             && !self.state.frameworks.values().any(|other| other.info.principal.as_ref() == Some(principal))

@@ -6,7 +6,15 @@ use model::{AgentId, TaskId};
 use registry::Operation;
 use stdx::WallTime;
 
-use crate::{Master, Step, counters::Counter, frameworks::events, pending::Continuation, timers::Timer};
+use super::step_down;
+use crate::{
+    Master, Step,
+    counters::Counter,
+    frameworks::events,
+    pending::{Continuation, Pending},
+    state::State,
+    timers::Timer,
+};
 
 impl Master {
     /// The agents had `agent_reregister_timeout` to come back.
@@ -23,7 +31,7 @@ impl Master {
                 "{missing} of {all} agents in the registry did not come back after the election; the limit is {}%",
                 self.config.recovery_agent_removal_limit * 100.0
             );
-            self.step_down(why, step);
+            step_down(&mut self.state.phase, &mut self.timers, why, step);
             return;
         }
         let lost: Vec<AgentId> =
@@ -31,29 +39,12 @@ impl Master {
         for agent in lost {
             self.state.counters.add(Counter::AgentUnreachableScheduled);
             match self.removals.take_turn(step.now, self.config.agent_removal_rate_limit) {
-                None => self.mark_unrecovered(vec![agent], step),
+                None => self.pending.mark_unrecovered(&mut self.state, vec![agent], step),
                 Some(wait) => {
                     self.timers.set(step.now, wait, Timer::Remove(agent));
                 }
             }
         }
-    }
-
-    /// Marks those of `agents` unreachable that have still not come back.
-    pub(crate) fn mark_unrecovered(&mut self, agents: Vec<AgentId>, step: &mut Step<'_>) {
-        let agents: Vec<AgentId> = agents
-            .into_iter()
-            .filter(|a| self.state.recovered_agents.contains(a) && !self.pending.is_in_transition(a))
-            .collect();
-        if agents.is_empty() {
-            self.state.counters.add(Counter::AgentUnreachableCanceled);
-            return;
-        }
-        let since = step.wall;
-        let operations =
-            agents.iter().map(|agent| Operation::MarkUnreachable { agent: agent.clone(), since }).collect();
-        self.pending.marking_unreachable.extend(agents.iter().cloned());
-        self.persist(operations, Continuation::Unrecovered { agents }, step);
     }
 
     /// Frameworks hear of the agents only: which tasks ran there, nobody knows.
@@ -84,7 +75,7 @@ impl Master {
         }
         self.pending.pruning.extend(unreachable.iter().cloned());
         let then = Continuation::Pruned { unreachable: unreachable.clone() };
-        self.persist(vec![Operation::Prune { unreachable, gone }], then, step);
+        self.pending.persist(vec![Operation::Prune { unreachable, gone }], then, step);
     }
 
     /// Tasks on forgotten agents are forgotten too: asked about, they are unknown.
@@ -109,5 +100,22 @@ impl Master {
                 }
             }
         }
+    }
+}
+
+impl Pending {
+    /// Marks those of `agents` unreachable that have still not come back.
+    pub(crate) fn mark_unrecovered(&mut self, state: &mut State, agents: Vec<AgentId>, step: &mut Step<'_>) {
+        let agents: Vec<AgentId> =
+            agents.into_iter().filter(|a| state.recovered_agents.contains(a) && !self.is_in_transition(a)).collect();
+        if agents.is_empty() {
+            state.counters.add(Counter::AgentUnreachableCanceled);
+            return;
+        }
+        let since = step.wall;
+        let operations =
+            agents.iter().map(|agent| Operation::MarkUnreachable { agent: agent.clone(), since }).collect();
+        self.marking_unreachable.extend(agents.iter().cloned());
+        self.persist(operations, Continuation::Unrecovered { agents }, step);
     }
 }

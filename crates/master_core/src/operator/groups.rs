@@ -35,7 +35,7 @@ impl Master {
         match self.check_group(&call) {
             Ok(()) => {
                 let operation = Operation::SetGroup(Box::new(call.group));
-                self.persist(vec![operation], Continuation::Groups { req }, step);
+                self.pending.persist(vec![operation], Continuation::Groups { req }, step);
             }
             Err(why) => step.reply(req, Reply::BadRequest(format!("Invalid resource group: {why}"))),
         }
@@ -75,7 +75,7 @@ impl Master {
             step.reply(req, Reply::NotFound(format!("there is no resource group '{name}'")));
             return;
         }
-        self.persist(vec![Operation::RemoveGroup(name)], Continuation::Groups { req }, step);
+        self.pending.persist(vec![Operation::RemoveGroup(name)], Continuation::Groups { req }, step);
     }
 
     /// The groups are as the registry now says.

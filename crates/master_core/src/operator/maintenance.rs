@@ -26,7 +26,7 @@ impl Master {
             step.reply(req, Reply::BadRequest(why));
             return;
         }
-        self.persist(vec![Operation::UpdateSchedule(schedule)], Continuation::Schedule { req }, step);
+        self.pending.persist(vec![Operation::UpdateSchedule(schedule)], Continuation::Schedule { req }, step);
     }
 
     /// A machine that is down stays in the schedule until it is up.
@@ -73,7 +73,7 @@ impl Master {
         let mut operations = vec![Operation::StartMaintenance(machines)];
         operations.extend(agents.iter().cloned().map(Operation::RemoveAgent));
         self.pending.removing.extend(agents.iter().cloned());
-        self.persist(operations, Continuation::MachinesDown { req, agents }, step);
+        self.pending.persist(operations, Continuation::MachinesDown { req, agents }, step);
     }
 
     pub(crate) fn on_machines_down(&mut self, req: RequestId, agents: &[AgentId], step: &mut Step<'_>) {
@@ -94,7 +94,7 @@ impl Master {
         }
         let keys = machines.iter().map(MachineKey::from).collect();
         let next = Continuation::MachinesUp { req, machines: keys };
-        self.persist(vec![Operation::StopMaintenance(machines)], next, step);
+        self.pending.persist(vec![Operation::StopMaintenance(machines)], next, step);
     }
 
     /// An agent that was being let in when its machine went down may still be there, told to end but not gone.

@@ -3,28 +3,29 @@
 
 use std::collections::BTreeMap;
 
-use allocator::{Quota, QuotaError, quota};
+use allocator::{Allocator, Quota, QuotaError, quota};
 use model::{OfferId, parse};
 use proto::v1::{
     master::call,
     quota::{QuotaConfig, QuotaRequest},
 };
-use registry::Operation;
+use registry::{Operation, Registry};
 use resources::{Quantities, Quantity, Resources, role};
+use stdx::Tick;
 
 use crate::{
     Master, Step,
     effect::Reply,
     event::RequestId,
     offers::Offers,
-    pending::Continuation,
+    pending::{Continuation, Pending},
     state::{Offer, Table},
 };
 
 impl Master {
     pub(super) fn on_update_quota(&mut self, req: RequestId, call: call::UpdateQuota, step: &mut Step<'_>) {
         match self.plan_quotas(&call.quota_configs, call.force()) {
-            Ok(()) => self.persist_quotas(req, Operation::UpdateQuota(call.quota_configs), step),
+            Ok(()) => self.pending.persist_quotas(req, Operation::UpdateQuota(call.quota_configs), step),
             Err(why) => step.reply(req, Reply::BadRequest(why)),
         }
     }
@@ -107,7 +108,7 @@ impl Master {
         };
         all.insert(config.role.clone(), quota);
         match self.check_promises(&all, request.force()) {
-            Ok(()) => self.persist_quotas(req, Operation::UpdateQuota(vec![config]), step),
+            Ok(()) => self.pending.persist_quotas(req, Operation::UpdateQuota(vec![config]), step),
             Err(QuotaError::Overcommitted { guarantees, capacity }) => {
                 let why = format!(
                     "Quota guarantees overcommit the cluster (use 'force' to bypass this check): Total quota guarantees \
@@ -127,19 +128,7 @@ impl Master {
             step.reply(req, Reply::BadRequest(format!("Failed to remove quota: Role '{role}' has no quota set")));
             return;
         }
-        self.persist_quotas(req, Operation::RemoveQuota(role.to_owned()), step);
-    }
-
-    fn persist_quotas(&mut self, req: RequestId, operation: Operation, step: &mut Step<'_>) {
-        let roles: Vec<String> = match &operation {
-            Operation::UpdateQuota(configs) => configs.iter().map(|config| config.role.clone()).collect(),
-            Operation::RemoveQuota(role) => vec![role.clone()],
-            other => {
-                stdx::never!("{other:?} is no change of quotas");
-                return;
-            }
-        };
-        self.persist(vec![operation], Continuation::Quotas { req, roles }, step);
+        self.pending.persist_quotas(req, Operation::RemoveQuota(role.to_owned()), step);
     }
 
     /// The quotas of `roles` are as the registry now says.
@@ -158,24 +147,19 @@ impl Master {
         }
         step.reply(req, Reply::Ok(None));
     }
+}
 
-    /// Takes on the quotas of the registry, for a master that was just elected.
-    pub(crate) fn recover_quotas(&mut self, step: &Step<'_>) {
-        let registry = std::sync::Arc::clone(&self.state.registry);
-        for info in registry.legacy_quotas.values() {
-            let request = QuotaRequest { force: None, role: info.role.clone(), guarantee: info.guarantee.clone() };
-            let config = parse::quota::config_of(&request);
-            if let Ok(quota) = read(&config) {
-                self.allocator.set_quota(step.now, &config.role, quota);
+impl Pending {
+    fn persist_quotas(&mut self, req: RequestId, operation: Operation, step: &mut Step<'_>) {
+        let roles: Vec<String> = match &operation {
+            Operation::UpdateQuota(configs) => configs.iter().map(|config| config.role.clone()).collect(),
+            Operation::RemoveQuota(role) => vec![role.clone()],
+            other => {
+                stdx::never!("{other:?} is no change of quotas");
+                return;
             }
-        }
-        for (role, config) in &registry.quotas {
-            match read(config) {
-                Ok(quota) => self.allocator.set_quota(step.now, role, quota),
-                Err(error) => tracing::error!(role, %error, "ignoring a quota of the registry"),
-            }
-        }
-        self.allocator.begin_recovery(step.now, registry.agents.len());
+        };
+        self.persist(vec![operation], Continuation::Quotas { req, roles }, step);
     }
 }
 
@@ -215,6 +199,24 @@ impl Offers<'_> {
             }
         }
     }
+}
+
+/// Takes on the quotas of the registry, for a master that was just elected.
+pub(crate) fn recover_quotas(allocator: &mut Allocator, registry: &Registry, now: Tick) {
+    for info in registry.legacy_quotas.values() {
+        let request = QuotaRequest { force: None, role: info.role.clone(), guarantee: info.guarantee.clone() };
+        let config = parse::quota::config_of(&request);
+        if let Ok(quota) = read(&config) {
+            allocator.set_quota(now, &config.role, quota);
+        }
+    }
+    for (role, config) in &registry.quotas {
+        match read(config) {
+            Ok(quota) => allocator.set_quota(now, role, quota),
+            Err(error) => tracing::error!(role, %error, "ignoring a quota of the registry"),
+        }
+    }
+    allocator.begin_recovery(now, registry.agents.len());
 }
 
 /// Outstanding offers to `role` and the roles below it, or to all others.

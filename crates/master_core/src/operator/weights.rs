@@ -24,7 +24,7 @@ impl Master {
             }
         };
         let roles = infos.iter().map(|info| info.role().to_owned()).collect();
-        self.persist(vec![Operation::UpdateWeights(infos)], Continuation::Weights { req, roles }, step);
+        self.pending.persist(vec![Operation::UpdateWeights(infos)], Continuation::Weights { req, roles }, step);
     }
 
     /// The weights of `roles` are as the registry now says.

@@ -51,7 +51,7 @@ impl Master {
         tracing::info!(agent = %id, %from, ?was, tasks = agent.tasks.len(), "reregistered");
         self.add_agent(agent, step);
         self.tasks().add_completed(m.completed_frameworks);
-        self.resend_drain(id, step);
+        self.pending.resend_drain(&mut self.state.agents, id, step);
         let connection = Some(self.connection());
         let reply = internal::SlaveReregisteredMessage { agent_id: id.to_proto(), reconciliations: vec![], connection };
         step.send(&from, reply);

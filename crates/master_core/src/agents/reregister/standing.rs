@@ -10,7 +10,12 @@ use proto::{
 };
 
 use super::reported::Reported;
-use crate::{Master, Step, agents::membership::total_resources, state::Agent, tasks::Tasks};
+use crate::{
+    Master, Step,
+    agents::membership::{leave_address, take_address, total_resources},
+    state::Agent,
+    tasks::Tasks,
+};
 
 /// Whether the agent named this task.
 fn is_among(reported: &BTreeSet<(&str, &str)>, framework: &FrameworkId, task: &TaskId) -> bool {
@@ -48,9 +53,9 @@ impl Master {
             self.timers.cancel(timer);
         }
         if old_pid != from {
-            self.leave_address(&old_pid, id, step);
+            leave_address(&mut self.by_pid, &old_pid, id, step);
         }
-        self.take_address(&from, id, step);
+        take_address(&mut self.by_pid, &mut self.state.agents, &from, id, step);
         tracing::info!(agent = %id, %from, was_connected, "reregistered");
 
         self.send_reconciled(&from, id, &m.tasks, step);
@@ -73,7 +78,7 @@ impl Master {
         if !was_connected && let Some(unavailability) = self.allocator.unavailability(id).copied() {
             self.allocator.set_unavailability(step.now, id, Some(unavailability));
         }
-        self.resend_drain(id, step);
+        self.pending.resend_drain(&mut self.state.agents, id, step);
         self.tell_frameworks(&from, &m.frameworks, step);
     }
 
