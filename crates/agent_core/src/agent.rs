@@ -142,7 +142,7 @@ impl Agent {
         self.write_snapshot()
     }
 
-    fn on_too_early(&mut self, event: Event, out: &mut Effects) {
+    fn on_too_early(&self, event: Event, out: &mut Effects) {
         match event {
             Event::FromExecutor { req, .. } | Event::FromOperator { req, .. } => {
                 self.reply(req, Reply::Unavailable("Agent has not finished recovery".into()), out);
@@ -158,10 +158,10 @@ impl Agent {
     fn on_timer(&mut self, timer: Timer, out: &mut Effects) {
         match timer {
             Timer::Register => self.on_register_timer(out),
-            Timer::Authenticate => self.on_authentication_timer(out),
+            Timer::Authenticate => self.attempts().on_authentication_timer(out),
             Timer::PingTimeout => self.on_ping_timeout(out),
-            Timer::UpdateRetry { framework, task } => self.on_update_retry((framework, task), out),
-            Timer::OperationRetry { operation } => self.tell_operation(&operation, out),
+            Timer::UpdateRetry { framework, task } => self.updates().on_retry((framework, task), out),
+            Timer::OperationRetry { operation } => self.outcomes().tell(&operation, out),
             Timer::ExecutorRegistration { container } => self.on_registration_timeout(&container, out),
             Timer::ExecutorReregistration => self.finish_recovery(out),
             Timer::ShutdownGrace { container } => self.on_grace_over(&container, out),
@@ -182,7 +182,7 @@ impl Agent {
             Pending::Deliver { container } => self.on_delivery_durable(&container, ticket, out),
             Pending::LinkVolumes { container } => stdx::never!("links in {container} were reported as a write"),
             Pending::Update { framework, task, uuid } => self.on_update_durable((framework, task), &uuid, out),
-            Pending::Acknowledged { framework, task } => self.on_acknowledged((framework, task), out),
+            Pending::Acknowledged { framework, task } => self.updates().on_acknowledged((framework, task), out),
             Pending::Resources { operation, removed } => self.on_resources_durable(operation, removed, out),
             Pending::LaunchContainer { container } => self.launch_container(&container, Some(ticket), out),
         }
@@ -200,7 +200,7 @@ impl Agent {
                 }
             }
             Some(Listener::Session(container)) => self.on_session_closed(&container, out),
-            Some(Listener::Wait(container)) => self.forget_wait(&container, conn),
+            Some(Listener::Wait(container)) => self.waiting().forget_wait(&container, conn),
         }
     }
 
@@ -211,13 +211,6 @@ impl Agent {
     /// Appends a record that nothing waits for.
     pub(crate) fn record(&self, record: Record, out: &mut Effects) {
         out.push(Effect::Checkpoint { ticket: None, record: Box::new(record) });
-    }
-
-    /// Appends a record; `pending` goes on once it is durable.
-    pub(crate) fn record_then(&mut self, record: Record, pending: Pending, out: &mut Effects) -> Ticket {
-        let ticket = self.tickets.issue(pending);
-        out.push(Effect::Checkpoint { ticket: Some(ticket), record: Box::new(record) });
-        ticket
     }
 
     pub(crate) fn exit(&mut self, code: u8, why: String, out: &mut Effects) {

@@ -66,7 +66,7 @@ impl Agent {
             self.close_connection(connection, out);
         }
         self.state.metrics.executors_terminated += 1;
-        self.answer_waits(&container, &termination, out);
+        self.waiting().answer_waits(&container, &termination, out);
         self.end_inside(&container, out);
         out.push(Effect::RetireSandbox { path: sandbox, at: wall });
 

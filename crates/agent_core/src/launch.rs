@@ -240,7 +240,7 @@ impl Agent {
             self.record(Record::Framework(record), out);
         }
         // It may have just come back: what nobody could hear before need not wait for its next turn.
-        self.resend_updates_of(&id, out);
+        self.updates().resend_of(&id, out);
     }
 }
 

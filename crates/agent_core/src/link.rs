@@ -8,9 +8,10 @@ mod reregister;
 
 use crate::{
     agent::Agent,
+    config::Config,
     effect::{Effect, Effects},
     state::Phase,
-    timers::{TimerKey, cancel},
+    timers::{TimerKey, Timers, cancel},
 };
 use proto::{
     link::{ToAgent, ToMaster},
@@ -18,6 +19,7 @@ use proto::{
     v1,
 };
 use std::time::Duration;
+use stdx::{Rng, Tick};
 
 /// Where we stand with the master.
 #[derive(Debug)]
@@ -50,7 +52,28 @@ impl Link {
     }
 }
 
+/// Attempts to be known to a master, and all that they may change.
+pub(crate) struct Attempts<'a> {
+    pub link: &'a mut Link,
+    pub timers: &'a mut Timers,
+    pub rng: &'a mut Rng,
+    pub config: &'a Config,
+    pub master: Option<&'a Upid>,
+    pub now: Tick,
+}
+
 impl Agent {
+    pub(crate) fn attempts(&mut self) -> Attempts<'_> {
+        Attempts {
+            link: &mut self.link,
+            timers: &mut self.timers,
+            rng: &mut self.rng,
+            config: &self.config,
+            master: self.state.master.as_ref(),
+            now: self.now,
+        }
+    }
+
     pub(crate) fn on_master_detected(&mut self, master: Option<Upid>, out: &mut Effects) {
         let former = std::mem::replace(&mut self.state.master, master);
         if former.is_some() && former != self.state.master && self.recovered {
@@ -66,7 +89,7 @@ impl Agent {
             (None, _) => {
                 tracing::info!("no master is leading");
                 self.disconnect();
-                self.stop_registration();
+                self.attempts().stop();
             }
         }
     }
@@ -89,14 +112,12 @@ impl Agent {
             self.state.phase = Phase::Disconnected;
         }
         cancel(&mut self.timers, self.link.ping.take());
-        self.pause_updates();
-        self.pause_operations();
+        self.updates().pause();
+        self.outcomes().pause();
     }
 
     pub(crate) fn to_master(&self, message: impl Into<ToMaster>, out: &mut Effects) {
-        if let Some(master) = &self.state.master {
-            out.push(Effect::ToMaster { to: master.clone(), message: message.into() });
-        }
+        send(self.state.master.as_ref(), message, out);
     }
 
     /// Whether what we say now reaches a master that knows us.
@@ -148,8 +169,8 @@ impl Agent {
             }
             ToAgent::CheckpointResources(message) => self.on_checkpoint_resources(&message, out),
             ToAgent::ApplyOperation(message) => self.on_apply_operation(*message, out),
-            ToAgent::ReconcileOperations(message) => self.on_reconcile_operations(*message, out),
-            ToAgent::AcknowledgeOperationStatus(message) => self.on_operation_acknowledged(&message, out),
+            ToAgent::ReconcileOperations(message) => self.outcomes().on_reconcile(*message, out),
+            ToAgent::AcknowledgeOperationStatus(message) => self.outcomes().on_acknowledged(&message, out),
         }
     }
 
@@ -184,5 +205,12 @@ impl Agent {
             | ToAgent::DrainSlave(_)
             | ToAgent::Shutdown(_) => master == Some(from),
         }
+    }
+}
+
+/// Says something to the master, if there is one.
+pub(crate) fn send(master: Option<&Upid>, message: impl Into<ToMaster>, out: &mut Effects) {
+    if let Some(master) = master {
+        out.push(Effect::ToMaster { to: master.clone(), message: message.into() });
     }
 }

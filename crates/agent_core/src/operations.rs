@@ -41,7 +41,7 @@ impl Agent {
     pub(crate) fn on_apply_operation(&mut self, message: internal::ApplyOperationMessage, out: &mut Effects) {
         let uuid = message.operation_uuid.value.clone();
         if self.state.operations.contains_key(&uuid) {
-            self.tell_operation(&uuid, out);
+            self.outcomes().tell(&uuid, out);
             return;
         }
         let mut status = v1::OperationStatus {
@@ -125,7 +125,7 @@ impl Agent {
             let row = Operation { proto, durable: false, retry: None, backoff: Default::default() };
             Arc::make_mut(&mut self.state.operations).insert(uuid.clone(), Arc::new(row));
         }
-        self.record_then(record, Pending::Resources { operation: uuid, removed }, out);
+        self.tickets.record_then(record, Pending::Resources { operation: uuid, removed }, out);
     }
 
     pub(crate) fn on_resources_durable(
@@ -143,7 +143,7 @@ impl Agent {
             if let Some(row) = self.state.operation_mut(&uuid) {
                 row.durable = true;
             }
-            self.tell_operation(&uuid, out);
+            self.outcomes().tell(&uuid, out);
         }
     }
 }

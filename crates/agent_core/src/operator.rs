@@ -42,7 +42,18 @@ pub(crate) struct OperatorLaunch {
 
 const SIGKILL: i32 = 9;
 
+/// Callers who wait for something of a container, and all that answering them may change.
+pub(crate) struct Waiting<'a> {
+    pub waits: &'a mut BTreeMap<ContainerId, Vec<Wait>>,
+    pub launches: &'a mut BTreeMap<ContainerId, OperatorLaunch>,
+    pub conns: &'a mut BTreeMap<ConnectionId, Listener>,
+}
+
 impl Agent {
+    pub(crate) fn waiting(&mut self) -> Waiting<'_> {
+        Waiting { waits: &mut self.waits, launches: &mut self.launches, conns: &mut self.conns }
+    }
+
     pub(crate) fn on_operator_call(
         &mut self,
         req: RequestId,
@@ -126,23 +137,6 @@ impl Agent {
         }
     }
 
-    /// Answers everybody who waits for the end of this container.
-    pub(crate) fn answer_waits(&mut self, id: &ContainerId, termination: &Termination, out: &mut Effects) {
-        for wait in self.waits.remove(id).unwrap_or_default() {
-            self.conns.remove(&wait.conn);
-            self.reply(wait.req, wait_reply(termination, wait.nested_call), out);
-        }
-    }
-
-    pub(crate) fn forget_wait(&mut self, id: &ContainerId, conn: ConnectionId) {
-        if let Some(waits) = self.waits.get_mut(id) {
-            waits.retain(|wait| wait.conn != conn);
-            if waits.is_empty() {
-                self.waits.remove(id);
-            }
-        }
-    }
-
     fn on_signal(&mut self, req: RequestId, id: ContainerId, signal: Option<i32>, out: &mut Effects) {
         let live = match self.state.containers.get(&id) {
             Some(row) => !matches!(row.life, ContainerLife::Ended(_)),
@@ -159,6 +153,25 @@ impl Agent {
         }
         out.push(Effect::Signal { container: id, signal });
         self.reply(req, Reply::Ok(None), out);
+    }
+}
+
+impl Waiting<'_> {
+    /// Answers everybody who waits for the end of this container.
+    pub(crate) fn answer_waits(&mut self, id: &ContainerId, termination: &Termination, out: &mut Effects) {
+        for wait in self.waits.remove(id).unwrap_or_default() {
+            self.conns.remove(&wait.conn);
+            out.push(Effect::Reply { req: wait.req, reply: wait_reply(termination, wait.nested_call) });
+        }
+    }
+
+    pub(crate) fn forget_wait(&mut self, id: &ContainerId, conn: ConnectionId) {
+        if let Some(waits) = self.waits.get_mut(id) {
+            waits.retain(|wait| wait.conn != conn);
+            if waits.is_empty() {
+                self.waits.remove(id);
+            }
+        }
     }
 }
 

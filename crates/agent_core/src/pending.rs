@@ -1,7 +1,12 @@
 //! What goes on once a durable write (or what else takes its time) is reported: every ticket has a named continuation
 //! here.
 
-use crate::{container_id::ContainerId, operations::volumes::Volume};
+use crate::{
+    container_id::ContainerId,
+    effect::{Effect, Effects},
+    operations::volumes::Volume,
+    recovery::Record,
+};
 use bytes::Bytes;
 use model::{FrameworkId, TaskId};
 use std::collections::BTreeMap;
@@ -45,5 +50,12 @@ impl Tickets {
 
     pub fn get(&self, ticket: Ticket) -> Option<&Pending> {
         self.open.get(&ticket)
+    }
+
+    /// Appends a record; `pending` goes on once it is durable.
+    pub(crate) fn record_then(&mut self, record: Record, pending: Pending, out: &mut Effects) -> Ticket {
+        let ticket = self.issue(pending);
+        out.push(Effect::Checkpoint { ticket: Some(ticket), record: Box::new(record) });
+        ticket
     }
 }

@@ -33,6 +33,9 @@ pub enum Phase {
     Terminating,
 }
 
+pub type Frameworks = Arc<BTreeMap<FrameworkId, Arc<Framework>>>;
+pub type Operations = Arc<BTreeMap<Bytes, Arc<Operation>>>;
+
 /// A snapshot of everything an operator may read.
 #[derive(Clone, Debug, Default)]
 pub struct State {
@@ -41,7 +44,7 @@ pub struct State {
     pub info: Arc<v1::AgentInfo>,
     pub agent_id: Option<AgentId>,
     pub master: Option<Upid>,
-    pub frameworks: Arc<BTreeMap<FrameworkId, Arc<Framework>>>,
+    pub frameworks: Frameworks,
     /// Oldest first.
     pub completed_frameworks: Arc<VecDeque<Arc<Framework>>>,
     /// Nested and standalone containers; those of executors stand in their rows.
@@ -52,7 +55,7 @@ pub struct State {
     /// Dynamic reservations and persistent volumes, allocated to nobody.
     pub checkpointed: Resources,
     /// Operations whose outcome is not yet acknowledged, by the master's names for them.
-    pub operations: Arc<BTreeMap<Bytes, Arc<Operation>>>,
+    pub operations: Operations,
     pub metrics: Metrics,
 }
 
@@ -247,11 +250,11 @@ impl State {
     }
 
     pub(crate) fn executor_mut(&mut self, framework: &FrameworkId, id: &ExecutorId) -> Option<&mut Executor> {
-        self.framework_mut(framework)?.executors.get_mut(id).map(Arc::make_mut)
+        executor_mut(&mut self.frameworks, framework, id)
     }
 
     pub(crate) fn operation_mut(&mut self, uuid: &Bytes) -> Option<&mut Operation> {
-        Arc::make_mut(&mut self.operations).get_mut(uuid).map(Arc::make_mut)
+        operation_mut(&mut self.operations, uuid)
     }
 
     pub(crate) fn container_mut(&mut self, id: &ContainerId) -> Option<&mut Container> {
@@ -262,6 +265,19 @@ impl State {
     pub fn executors(&self) -> impl Iterator<Item = &Arc<Executor>> {
         self.frameworks.values().flat_map(|framework| framework.executors.values())
     }
+}
+
+pub(crate) fn executor_mut<'a>(
+    frameworks: &'a mut Frameworks,
+    framework: &FrameworkId,
+    id: &ExecutorId,
+) -> Option<&'a mut Executor> {
+    let row = Arc::make_mut(frameworks).get_mut(framework).map(Arc::make_mut)?;
+    row.executors.get_mut(id).map(Arc::make_mut)
+}
+
+pub(crate) fn operation_mut<'a>(operations: &'a mut Operations, uuid: &Bytes) -> Option<&'a mut Operation> {
+    Arc::make_mut(operations).get_mut(uuid).map(Arc::make_mut)
 }
 
 impl Framework {

@@ -5,24 +5,27 @@ pub(crate) mod stream;
 
 use crate::{
     agent::Agent,
-    config::{UPDATE_RETRY_MAX, UPDATE_RETRY_MIN},
+    config::{Config, UPDATE_RETRY_MAX, UPDATE_RETRY_MIN},
     effect::Effects,
+    link::send,
     pending::Pending,
     recovery::{Record, record},
-    state::{Executor, ExecutorPhase, FrameworkPhase, TaskPhase},
-    timers::{Timer, cancel},
+    state::{Executor, ExecutorPhase, FrameworkPhase, Frameworks, TaskPhase, executor_mut},
+    timers::{Timer, Timers, cancel},
 };
 use bytes::Bytes;
 use model::{ExecutorId, FrameworkId, Refusal, TaskId, history, task_state};
 use proto::{
     internal::{self, StatusUpdate},
+    upid::Upid,
     v1::{
         self, TaskState,
         task_status::{Reason, Source},
     },
 };
-use std::sync::Arc;
-use stream::Acked;
+use std::{collections::BTreeMap, sync::Arc};
+use stdx::Tick;
+use stream::{Acked, Stream};
 
 /// How the agent itself ends a task.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +45,32 @@ impl Verdict {
 
 type Key = (FrameworkId, TaskId);
 
+/// Open updates on their way to the master, and all that they may change.
+pub(crate) struct Updates<'a> {
+    pub frameworks: &'a mut Frameworks,
+    pub streams: &'a mut BTreeMap<Key, Stream>,
+    pub timers: &'a mut Timers,
+    pub config: &'a Config,
+    pub master: Option<&'a Upid>,
+    /// Whether a master listens.
+    pub registered: bool,
+    pub now: Tick,
+}
+
 impl Agent {
+    pub(crate) fn updates(&mut self) -> Updates<'_> {
+        let registered = self.is_registered();
+        Updates {
+            frameworks: &mut self.state.frameworks,
+            streams: &mut self.streams,
+            timers: &mut self.timers,
+            config: &self.config,
+            master: self.state.master.as_ref(),
+            registered,
+            now: self.now,
+        }
+    }
+
     /// Makes and accepts an update about a task in the agent's own name.
     pub(crate) fn tell(
         &mut self,
@@ -129,7 +157,7 @@ impl Agent {
         stdx::bug!("acknowledged_before_durable", self.on_update_durable(key.clone(), &uuid, out));
         let record = Record::Update(record::UpdateRecord { update: update.clone() });
         let (framework, task) = key;
-        self.record_then(record, Pending::Update { framework, task, uuid }, out);
+        self.tickets.record_then(record, Pending::Update { framework, task, uuid }, out);
     }
 
     /// The update will survive us: its executor may forget it, the master may hear of it.
@@ -141,7 +169,7 @@ impl Agent {
         {
             self.acknowledge_to_executor(&key.0, &ExecutorId::from(executor), &key.1, uuid, out);
         }
-        self.forward_head(&key, out);
+        self.updates().forward_head(&key, out);
     }
 
     pub(crate) fn acknowledge_to_executor(
@@ -158,85 +186,6 @@ impl Agent {
             ..Default::default()
         };
         self.tell_executor(framework, executor, event, out);
-    }
-
-    /// Sends the head of a task's queue, unless it is under way already or no master listens.
-    fn forward_head(&mut self, key: &Key, out: &mut Effects) {
-        let registered = self.is_registered();
-        let Some(stream) = self.streams.get_mut(key) else { return };
-        let Some(head) = stream.head().cloned() else { return };
-        if stream.retry.is_some() || stream.held || !registered {
-            return;
-        }
-        stream.backoff = UPDATE_RETRY_MIN;
-        let timer = Timer::UpdateRetry { framework: key.0.clone(), task: key.1.clone() };
-        stream.retry = Some(self.timers.set(self.now, UPDATE_RETRY_MIN, timer));
-        self.forward(key, &head, out);
-    }
-
-    fn forward(&mut self, key: &Key, head: &StatusUpdate, out: &mut Effects) {
-        let mut update = head.clone();
-        let executor = head.executor_id.as_ref().map(ExecutorId::from);
-        let row =
-            executor.and_then(|id| self.state.executor_mut(&key.0, &id)).and_then(|row| row.tasks.get_mut(&key.1));
-        if let Some(task) = row {
-            history::note_forwarded(&mut task.row, head.status.state, head.uuid.as_ref());
-            update.latest_state = Some(task.row.state);
-        } else {
-            update.latest_state = Some(head.status.state);
-        }
-        // The acknowledgement comes to us first.
-        let pid = Some(self.config.upid.to_string());
-        self.to_master(internal::StatusUpdateMessage { update, pid }, out);
-    }
-
-    pub(crate) fn on_update_retry(&mut self, key: Key, out: &mut Effects) {
-        let heard = self.may_resend();
-        let Some(stream) = self.streams.get_mut(&key) else { return };
-        stream.retry = None;
-        let Some(head) = stream.head().cloned() else { return };
-        if !heard {
-            return;
-        }
-        stream.backoff = (stream.backoff * 2).clamp(UPDATE_RETRY_MIN, UPDATE_RETRY_MAX);
-        let timer = Timer::UpdateRetry { framework: key.0.clone(), task: key.1.clone() };
-        stream.retry = Some(self.timers.set(self.now, stream.backoff, timer));
-        tracing::warn!(framework = %key.0, task = %key.1, "resending a status update that nobody acknowledged");
-        self.forward(&key, &head, out);
-    }
-
-    fn may_resend(&self) -> bool {
-        stdx::bug!("never_resent", return false);
-        self.is_registered()
-    }
-
-    pub(crate) fn pause_updates(&mut self) {
-        for stream in self.streams.values_mut() {
-            cancel(&mut self.timers, stream.retry.take());
-        }
-    }
-
-    /// A master listens (again): every head is sent at once.
-    pub(crate) fn resume_updates(&mut self, out: &mut Effects) {
-        self.pause_updates();
-        let keys = self.streams.iter().filter(|(_, stream)| !stream.is_empty()).map(|(key, _)| key.clone()).collect();
-        self.resend(keys, out);
-    }
-
-    /// A framework listens (again): the heads of its tasks are sent at once.
-    pub(crate) fn resend_updates_of(&mut self, framework: &FrameworkId, out: &mut Effects) {
-        let keys = self.keys_of(framework).cloned().collect();
-        self.resend(keys, out);
-    }
-
-    fn resend(&mut self, keys: Vec<Key>, out: &mut Effects) {
-        stdx::bug!("updates_stay_paused", return);
-        for key in keys {
-            if let Some(stream) = self.streams.get_mut(&key) {
-                cancel(&mut self.timers, stream.retry.take());
-                self.forward_head(&key, out);
-            }
-        }
     }
 
     pub(crate) fn on_acknowledgement(
@@ -270,7 +219,7 @@ impl Agent {
             if stream.ends_next() {
                 stream.held = true;
                 let (framework, task) = key.clone();
-                self.record_then(record, Pending::Acknowledged { framework, task }, out);
+                self.tickets.record_then(record, Pending::Acknowledged { framework, task }, out);
             } else {
                 self.record(record, out);
             }
@@ -279,14 +228,7 @@ impl Agent {
             let executor = update.executor_id.as_ref().map(ExecutorId::from);
             self.on_end_acknowledged(&key, executor, out);
         } else {
-            self.forward_head(&key, out);
-        }
-    }
-
-    pub(crate) fn on_acknowledged(&mut self, key: Key, out: &mut Effects) {
-        if let Some(stream) = self.streams.get_mut(&key) {
-            stream.held = false;
-            self.forward_head(&key, out);
+            self.updates().forward_head(&key, out);
         }
     }
 
@@ -305,23 +247,8 @@ impl Agent {
         self.retire_framework_if_idle(&key.0, out);
     }
 
-    /// Drops every open update of a framework that will not acknowledge any.
-    pub(crate) fn drop_updates(&mut self, framework: &FrameworkId) {
-        let keys: Vec<Key> = self.keys_of(framework).cloned().collect();
-        for key in keys {
-            if let Some(stream) = self.streams.remove(&key) {
-                cancel(&mut self.timers, stream.retry);
-            }
-        }
-    }
-
     pub(crate) fn has_updates(&self, framework: &FrameworkId) -> bool {
-        self.keys_of(framework).next().is_some()
-    }
-
-    fn keys_of<'a>(&'a self, framework: &'a FrameworkId) -> impl Iterator<Item = &'a Key> {
-        let first = (framework.clone(), TaskId::from(""));
-        self.streams.range(first..).map(|(key, _)| key).take_while(move |key| key.0 == *framework)
+        keys_of(&self.streams, framework).next().is_some()
     }
 
     /// Ends a task without telling anybody, as its framework is no more.
@@ -346,6 +273,114 @@ impl Agent {
             history::note(&mut task.row, &status, None);
         }
     }
+}
+
+impl Updates<'_> {
+    /// Sends the head of a task's queue, unless it is under way already or no master listens.
+    fn forward_head(&mut self, key: &Key, out: &mut Effects) {
+        let registered = self.registered;
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let Some(head) = stream.head().cloned() else { return };
+        if stream.retry.is_some() || stream.held || !registered {
+            return;
+        }
+        stream.backoff = UPDATE_RETRY_MIN;
+        let timer = Timer::UpdateRetry { framework: key.0.clone(), task: key.1.clone() };
+        stream.retry = Some(self.timers.set(self.now, UPDATE_RETRY_MIN, timer));
+        self.forward(key, &head, out);
+    }
+
+    fn forward(&mut self, key: &Key, head: &StatusUpdate, out: &mut Effects) {
+        let mut update = head.clone();
+        let executor = head.executor_id.as_ref().map(ExecutorId::from);
+        let row = executor
+            .and_then(|id| executor_mut(self.frameworks, &key.0, &id))
+            .and_then(|row| row.tasks.get_mut(&key.1));
+        if let Some(task) = row {
+            history::note_forwarded(&mut task.row, head.status.state, head.uuid.as_ref());
+            update.latest_state = Some(task.row.state);
+        } else {
+            update.latest_state = Some(head.status.state);
+        }
+        // The acknowledgement comes to us first.
+        let pid = Some(self.config.upid.to_string());
+        send(self.master, internal::StatusUpdateMessage { update, pid }, out);
+    }
+
+    pub(crate) fn on_retry(&mut self, key: Key, out: &mut Effects) {
+        let heard = self.may_resend();
+        let Some(stream) = self.streams.get_mut(&key) else { return };
+        stream.retry = None;
+        let Some(head) = stream.head().cloned() else { return };
+        if !heard {
+            return;
+        }
+        stream.backoff = (stream.backoff * 2).clamp(UPDATE_RETRY_MIN, UPDATE_RETRY_MAX);
+        let timer = Timer::UpdateRetry { framework: key.0.clone(), task: key.1.clone() };
+        stream.retry = Some(self.timers.set(self.now, stream.backoff, timer));
+        tracing::warn!(framework = %key.0, task = %key.1, "resending a status update that nobody acknowledged");
+        self.forward(&key, &head, out);
+    }
+
+    fn may_resend(&self) -> bool {
+        stdx::bug!("never_resent", return false);
+        self.registered
+    }
+
+    pub(crate) fn pause(&mut self) {
+        for stream in self.streams.values_mut() {
+            cancel(self.timers, stream.retry.take());
+        }
+    }
+
+    /// A master listens (again): every head is sent at once.
+    pub(crate) fn resume(&mut self, out: &mut Effects) {
+        self.pause();
+        let keys = self.streams.iter().filter(|(_, stream)| !stream.is_empty()).map(|(key, _)| key.clone()).collect();
+        self.resend(keys, out);
+    }
+
+    /// A framework listens (again): the heads of its tasks are sent at once.
+    pub(crate) fn resend_of(&mut self, framework: &FrameworkId, out: &mut Effects) {
+        let keys = keys_of(self.streams, framework).cloned().collect();
+        self.resend(keys, out);
+    }
+
+    fn resend(&mut self, keys: Vec<Key>, out: &mut Effects) {
+        stdx::bug!("updates_stay_paused", return);
+        for key in keys {
+            if let Some(stream) = self.streams.get_mut(&key) {
+                cancel(self.timers, stream.retry.take());
+                self.forward_head(&key, out);
+            }
+        }
+    }
+
+    pub(crate) fn on_acknowledged(&mut self, key: Key, out: &mut Effects) {
+        if let Some(stream) = self.streams.get_mut(&key) {
+            stream.held = false;
+            self.forward_head(&key, out);
+        }
+    }
+
+    /// Drops every open update of a framework that will not acknowledge any.
+    pub(crate) fn drop_of(&mut self, framework: &FrameworkId) {
+        let keys: Vec<Key> = keys_of(self.streams, framework).cloned().collect();
+        for key in keys {
+            if let Some(stream) = self.streams.remove(&key) {
+                cancel(self.timers, stream.retry);
+            }
+        }
+    }
+}
+
+/// The tasks of a framework that have open updates, or may have.
+fn keys_of<'a>(
+    streams: &'a BTreeMap<Key, Stream>,
+    framework: &'a FrameworkId,
+) -> impl Iterator<Item = &'a Key> + use<'a> {
+    let first = (framework.clone(), TaskId::from(""));
+    streams.range(first..).map(|(key, _)| key).take_while(move |key| key.0 == *framework)
 }
 
 /// The executor has no such task any more.

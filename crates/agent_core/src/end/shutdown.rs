@@ -80,7 +80,7 @@ impl Agent {
             let name = record::FrameworkName { framework: id.as_str().into() };
             self.record(Record::FrameworkShutdown(name), out);
         }
-        self.drop_updates(id);
+        self.updates().drop_of(id);
         for (executor, gone) in executors {
             if gone {
                 self.complete_executor(id, &executor, out);
@@ -103,7 +103,7 @@ impl Agent {
         }
         self.state.phase = Phase::Terminating;
         self.gone = why == GONE;
-        self.stop_registration();
+        self.attempts().stop();
         let ids: Vec<FrameworkId> = self.state.frameworks.keys().cloned().collect();
         for id in ids {
             self.shutdown_framework(&id, out);

@@ -36,7 +36,7 @@ impl Agent {
                 executor: id.as_str().to_owned(),
                 delivery: record::DeliveryRecord { tasks: tasks.clone(), group },
             });
-            sent = Progress::Checkpointing(self.record_then(record, Pending::Deliver { container }, out));
+            sent = Progress::Checkpointing(self.tickets.record_then(record, Pending::Deliver { container }, out));
         }
         if let Some(row) = self.state.executor_mut(framework, id) {
             row.queue(tasks, group, sent);

@@ -84,7 +84,7 @@ impl Agent {
                 sandbox: executor.sandbox.as_ref().to_owned(),
                 deliveries: vec![record::DeliveryRecord { tasks: order.tasks.clone(), group: order.group }],
             });
-            self.record_then(record, Pending::LaunchExecutor { container: container.clone() }, out);
+            self.tickets.record_then(record, Pending::LaunchExecutor { container: container.clone() }, out);
         }
         // The container starts after the record is durable, so its first tasks need no ticket of their own.
         executor.queue(order.tasks, order.group, Progress::Ready);

@@ -1,5 +1,6 @@
 //! The master's pings: answered, and missed when they stay away.
 
+use super::Attempts;
 use crate::{
     agent::Agent,
     effect::{Effect, Effects},
@@ -15,17 +16,11 @@ impl Agent {
             return;
         }
         if connected {
-            self.expect_ping();
+            self.attempts().expect_ping();
         } else {
             tracing::warn!("the master takes us for disconnected; registering again");
             self.start_registration(out);
         }
-    }
-
-    /// Waits for the next ping.
-    pub(crate) fn expect_ping(&mut self) {
-        cancel(&mut self.timers, self.link.ping.take());
-        self.link.ping = Some(self.timers.set(self.now, self.link.ping_timeout, Timer::PingTimeout));
     }
 
     pub(crate) fn on_ping_timeout(&mut self, out: &mut Effects) {
@@ -33,5 +28,13 @@ impl Agent {
         tracing::warn!("no ping from the master for {timeout}; registering again");
         self.link.ping = None;
         self.start_registration(out);
+    }
+}
+
+impl Attempts<'_> {
+    /// Waits for the next ping.
+    pub(crate) fn expect_ping(&mut self) {
+        cancel(self.timers, self.link.ping.take());
+        self.link.ping = Some(self.timers.set(self.now, self.link.ping_timeout, Timer::PingTimeout));
     }
 }

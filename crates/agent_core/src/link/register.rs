@@ -1,6 +1,7 @@
 //! Registering: attempts with a random back-off until the master answers. A known agent says what it runs:
 //! `reregister`.
 
+use super::Attempts;
 use crate::{
     agent::Agent,
     config::REGISTRATION_BACKOFF_MAX,
@@ -22,34 +23,18 @@ impl Agent {
     /// Begins anew to register with the detected master.
     pub(crate) fn start_registration(&mut self, out: &mut Effects) {
         self.disconnect();
-        self.stop_registration();
+        self.attempts().stop();
         if matches!(self.state.phase, Phase::Recovering | Phase::Terminating) {
             return;
         }
         if let Some(peer) = self.state.master.clone() {
             out.push(Effect::Link { peer });
             if self.config.authenticate {
-                self.start_authentication(out);
+                self.attempts().authenticate_anew(out);
             } else {
-                self.begin_registration();
+                self.attempts().begin();
             }
         }
-    }
-
-    pub(crate) fn begin_registration(&mut self) {
-        self.link.backoff = self.config.registration_backoff_factor;
-        self.link.unanswered = 0;
-        self.arm_registration();
-    }
-
-    pub(crate) fn stop_registration(&mut self) {
-        cancel(&mut self.timers, self.link.register.take());
-        self.stop_authentication();
-    }
-
-    fn arm_registration(&mut self) {
-        let wait = self.link.backoff.mul_f64(self.rng.unit());
-        self.link.register = Some(self.timers.set(self.now, wait, Timer::Register));
     }
 
     pub(crate) fn on_register_timer(&mut self, out: &mut Effects) {
@@ -59,7 +44,7 @@ impl Agent {
         out.push(Effect::Link { peer });
         if self.config.authenticate && self.link.unanswered >= ATTEMPTS_ON_ONE_PROOF {
             tracing::warn!("the master does not answer; proving once more who we are");
-            return self.start_authentication(out);
+            return self.attempts().authenticate_anew(out);
         }
         self.link.unanswered += 1;
         if self.state.agent_id.is_some() {
@@ -79,7 +64,7 @@ impl Agent {
         }
         // An answer needs a moment even when the back-off is set to nothing.
         self.link.backoff = (self.link.backoff * 2).clamp(Duration::from_millis(100), REGISTRATION_BACKOFF_MAX);
-        self.arm_registration();
+        self.attempts().arm();
     }
 
     pub(crate) fn capabilities(&self) -> Vec<v1::agent_info::Capability> {
@@ -127,8 +112,8 @@ impl Agent {
         {
             self.link.ping_timeout = timeout;
         }
-        self.stop_registration();
-        self.expect_ping();
+        self.attempts().stop();
+        self.attempts().expect_ping();
         self.state.metrics.registrations += 1;
         if self.state.phase != Phase::Terminating {
             self.state.phase = Phase::Running;
@@ -142,7 +127,25 @@ impl Agent {
             },
             out,
         );
-        self.resume_updates(out);
-        self.resume_operations(out);
+        self.updates().resume(out);
+        self.outcomes().resume(out);
+    }
+}
+
+impl Attempts<'_> {
+    pub(crate) fn begin(&mut self) {
+        self.link.backoff = self.config.registration_backoff_factor;
+        self.link.unanswered = 0;
+        self.arm();
+    }
+
+    pub(crate) fn stop(&mut self) {
+        cancel(self.timers, self.link.register.take());
+        self.stop_authentication();
+    }
+
+    fn arm(&mut self) {
+        let wait = self.link.backoff.mul_f64(self.rng.unit());
+        self.link.register = Some(self.timers.set(self.now, wait, Timer::Register));
     }
 }

@@ -1,6 +1,6 @@
 //! The lives of nested and standalone containers: asked for, recorded, launched, ended, removed.
 
-use super::{LaunchOrder, OperatorLaunch};
+use super::{LaunchOrder, OperatorLaunch, Waiting};
 use crate::{
     agent::{Agent, Listener},
     config::MAX_ENDED_SESSIONS_PER_ROOT,
@@ -78,7 +78,7 @@ impl Agent {
                 sandbox,
                 user,
             });
-            let ticket = self.record_then(record, Pending::LaunchContainer { container: id.clone() }, out);
+            let ticket = self.tickets.record_then(record, Pending::LaunchContainer { container: id.clone() }, out);
             if let Some(launch) = self.launches.get_mut(&id) {
                 launch.ticket = Some(ticket);
             }
@@ -225,7 +225,7 @@ impl Agent {
                 }
                 // A container that never ran is not remembered: its id may be used again.
                 let termination = Termination { message: Some(failure.message), ..Default::default() };
-                self.answer_waits(id, &termination, out);
+                self.waiting().answer_waits(id, &termination, out);
                 self.forget_container(id, out);
             }
         }
@@ -242,12 +242,12 @@ impl Agent {
         row.pid = None;
         row.ended = Some(now);
         let (class, sandbox) = (row.class, row.sandbox.as_ref().to_owned());
-        self.answer_unlaunched(id, out);
-        self.answer_waits(id, &termination, out);
+        self.waiting().answer_unlaunched(id, out);
+        self.waiting().answer_waits(id, &termination, out);
         self.end_inside(id, out);
         match class {
             Class::Debug => {
-                self.forget_session(id);
+                self.waiting().forget_session(id);
                 self.bound_ended_sessions(&id.root(), out);
             }
             _ if outlives => {
@@ -270,9 +270,9 @@ impl Agent {
             for id in inside {
                 let termination =
                     Termination { message: Some("The parent container has ended".into()), ..Default::default() };
-                self.answer_unlaunched(&id, out);
-                self.answer_waits(&id, &termination, out);
-                self.forget_session(&id);
+                self.waiting().answer_unlaunched(&id, out);
+                self.waiting().answer_waits(&id, &termination, out);
+                self.waiting().forget_session(&id);
                 Arc::make_mut(&mut self.state.containers).remove(&id);
             }
         }
@@ -288,25 +288,6 @@ impl Agent {
         let excess = ended.len().saturating_sub(MAX_ENDED_SESSIONS_PER_ROOT);
         ended.sort();
         ended.into_iter().take(excess).for_each(|(_, id)| self.remove_ended(id, out));
-    }
-
-    /// The program ends the session's stream by itself, together with the output.
-    fn forget_session(&mut self, id: &ContainerId) {
-        self.conns.retain(|_, listener| !matches!(listener, Listener::Session(session) if session == id));
-    }
-
-    /// Tells the caller of a launch that will not come about.
-    fn answer_unlaunched(&mut self, id: &ContainerId, out: &mut Effects) {
-        if let Some(launch) = self.launches.remove(id) {
-            if let Some(conn) = launch.session {
-                self.conns.remove(&conn);
-            }
-            self.reply(
-                launch.req,
-                Reply::BadRequest(format!("Container {id} was destroyed while it was launched")),
-                out,
-            );
-        }
     }
 
     pub(super) fn on_remove(&mut self, req: RequestId, id: ContainerId, out: &mut Effects) {
@@ -353,5 +334,25 @@ impl Agent {
             row.life = ContainerLife::Destroying;
             out.push(Effect::Destroy { container: id.clone() });
         }
+    }
+}
+
+impl Waiting<'_> {
+    /// Tells the caller of a launch that will not come about.
+    pub(super) fn answer_unlaunched(&mut self, id: &ContainerId, out: &mut Effects) {
+        if let Some(launch) = self.launches.remove(id) {
+            if let Some(conn) = launch.session {
+                self.conns.remove(&conn);
+            }
+            out.push(Effect::Reply {
+                req: launch.req,
+                reply: Reply::BadRequest(format!("Container {id} was destroyed while it was launched")),
+            });
+        }
+    }
+
+    /// The program ends the session's stream by itself, together with the output.
+    pub(super) fn forget_session(&mut self, id: &ContainerId) {
+        self.conns.retain(|_, listener| !matches!(listener, Listener::Session(session) if session == id));
     }
 }
