@@ -320,7 +320,7 @@ mod tests {
         fs,
         io::BufRead,
         net::TcpListener,
-        sync::atomic::{AtomicU32, Ordering},
+        sync::atomic::{AtomicBool, AtomicU32, Ordering},
     };
 
     fn fetch(uris: &[Uri], sandbox: &Path) -> Result<(), Failure> {
@@ -410,6 +410,39 @@ mod tests {
         let failure = fetch(&[uri(format!("{base}/absent"))], sandbox.path()).unwrap_err();
         assert!(failure.uri.ends_with("/absent") && failure.why.contains("404"), "{failure:?}");
         server.join().unwrap();
+    }
+
+    /// Each fetch has a thread of its own: none waits for others to end.
+    #[test]
+    fn slow_downloads_keep_nobody_waiting() {
+        const SLOW: usize = 64;
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let slow = uri(format!("http://{}/never", silent.local_addr().unwrap()));
+        let config = FetcherConfig { stall_timeout: Duration::from_secs(2), ..FetcherConfig::default() };
+        let fetcher = Fetcher::new(&config).unwrap();
+        let (quick, source) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let sandboxes: Vec<_> = (0..SLOW).map(|_| tempfile::tempdir().unwrap()).collect();
+        let file = source.path().join("file");
+        fs::write(&file, "content").unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        thread::scope(|scope| {
+            let all: Vec<_> = sandboxes
+                .iter()
+                .map(|sandbox| {
+                    let (fetcher, slow, is_over) = (&fetcher, std::slice::from_ref(&slow), is_over.clone());
+                    scope.spawn(move || {
+                        run(fetcher, slow, None, sandbox.path(), move || is_over.load(Ordering::Relaxed))
+                    })
+                })
+                .collect();
+            // As many connections as are taken here are under way, and nothing comes over any of them.
+            let _under_way: Vec<_> = (0..SLOW).map(|_| silent.accept().unwrap()).collect();
+            run(&fetcher, &[uri(file.to_str().unwrap())], None, quick.path(), || false).unwrap();
+            assert!(all.iter().all(|one| !one.is_finished()));
+            is_over.store(true, Ordering::Relaxed);
+            assert!(all.into_iter().all(|one| one.join().unwrap().is_err()), "each is cancelled");
+        });
+        assert_eq!(fs::read(quick.path().join("file")).unwrap(), b"content");
     }
 
     #[test]

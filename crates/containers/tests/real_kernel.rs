@@ -861,6 +861,7 @@ async fn what_is_asked_for_and_not_enforced_is_told_also_after_a_restart() -> Re
     let mut spec = world.spec(&id, shell("echo up; sleep 1000"));
     spec.limits = Limits { cpus: Some(0.5), mem: Some(64 << 20), disk: Some(5 << 20), ..Limits::default() };
     spec.hostname = Some("box".into());
+    spec.capabilities.bounding = Some(containers::Capabilities::NONE);
     let launched = world.containers.launch(spec).await.unwrap();
     world.said(&id, "up").await;
     let told = |gaps: Vec<containers::Gap>| {
@@ -873,6 +874,7 @@ async fn what_is_asked_for_and_not_enforced_is_told_also_after_a_restart() -> Re
         "cgroups/cpu: a share of 0.5 CPUs",
         "cgroups/mem: at most 64 MiB of memory",
         "disk/du: at most 5MB of disk",
+        "linux/capabilities: no capabilities",
         "namespaces/uts: the host name 'box'",
     ];
     assert_eq!(told(launched.gaps), wanted);
@@ -886,7 +888,7 @@ async fn what_is_asked_for_and_not_enforced_is_told_also_after_a_restart() -> Re
     world.containers.recover().await.unwrap();
     assert_eq!(told(world.containers.gaps(&id)), wanted);
     world.containers.update(&id, Limits { mem: Some(128 << 20), ..Limits::default() }).await.unwrap();
-    assert_eq!(told(world.containers.gaps(&id)), ["cgroups/mem: at most 128 MiB of memory", wanted[3]]);
+    assert_eq!(told(world.containers.gaps(&id)), ["cgroups/mem: at most 128 MiB of memory", wanted[3], wanted[4]]);
     world.end(&id).await;
     Ok(())
 }

@@ -71,6 +71,7 @@ fn wish(spec: &LaunchSpec) -> Option<String> {
     let CapabilityWish { effective, bounding } = spec.capabilities;
     match (effective, bounding) {
         (Some(effective), _) => Some(format!("the capabilities {effective}")),
+        (None, Some(bounding)) if bounding.is_empty() => Some("no capabilities".to_owned()),
         (None, Some(bounding)) => Some(format!("at most the capabilities {bounding}")),
         (None, None) => None,
     }

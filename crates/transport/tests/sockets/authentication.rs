@@ -9,6 +9,7 @@ use transport::{
     auth::{
         authenticatee::{Authenticatee, Outcome},
         authenticator::{PeerAuthenticator, Progress},
+        cram_md5,
         credentials::Credential,
     },
 };
@@ -106,6 +107,27 @@ async fn who_takes_too_long_has_failed_and_a_new_attempt_ends_the_old() {
     assert_eq!(pair.told().await, Progress::Begun(agent.clone()));
     assert_eq!(pair.told().await, Progress::Failed(agent.clone()));
     assert!(pair.told.try_recv().is_err());
+}
+
+/// A driver of libmesos proves who it is through a process of its own, which has another port.
+#[tokio::test]
+async fn another_process_of_the_host_may_prove_for_an_actor() {
+    let mut pair = Pair::new(Pair::known(), LONG).await;
+    let (driver, master) = (Upid::new("scheduler(1)", "127.0.0.1", 1), pair.server.upid("master"));
+    pair.say("crammd5-authenticatee(1)", &master, &internal::AuthenticateMessage { pid: driver.to_string() });
+    assert!(pair.serve().await);
+    assert_eq!(pair.told().await, Progress::Begun(driver.clone()));
+    let answer = pair.client.receive().await;
+    assert_eq!(answer.name, internal::AuthenticationMechanismsMessage::full_name());
+    let start = internal::AuthenticationStartMessage { mechanism: "CRAM-MD5".into(), data: None };
+    pair.say("crammd5-authenticatee(1)", &answer.from, &start);
+    assert!(pair.serve().await);
+    let challenge = pair.client.receive().await;
+    let step = wire::decode::<internal::AuthenticationStepMessage>(&challenge.body).unwrap();
+    let data = cram_md5::respond(&Credential::new("alice", "s3cret"), &step.data).unwrap();
+    pair.say("crammd5-authenticatee(1)", &answer.from, &internal::AuthenticationStepMessage { data: data.into() });
+    assert!(pair.serve().await);
+    assert_eq!(pair.told().await, Progress::Proved(driver, "alice".into()));
 }
 
 #[tokio::test]
