@@ -37,8 +37,8 @@ fn a_pod_of_one_is_launched_waited_for_and_told() {
     let launch = call.launch_container.expect("set");
     assert_eq!(launch.container_id.parent.as_ref().map(|parent| parent.value.as_str()), Some("root"));
     answer.give(200, b"");
-    let mut waiting = None;
-    let mut told = false;
+    let (mut waiting, mut told) = (None, false);
+    let link = executor.directory.join("tasks/a");
     // The wait and the update travel on connections of their own.
     while waiting.is_none() || !told {
         match agent.next() {
@@ -51,6 +51,9 @@ fn a_pod_of_one_is_launched_waited_for_and_told() {
             }
             fake::Heard::Container(call, answer) => {
                 assert_eq!(call.wait_container.expect("a wait").container_id, launch.container_id);
+                // Who looks for the task's files finds them by its id.
+                let leads_to = std::fs::read_link(&link).expect("a link");
+                assert!(leads_to.ends_with(format!("containers/{}", launch.container_id.value)), "{leads_to:?}");
                 waiting = Some(answer);
             }
             fake::Heard::Subscribe(..) => panic!("the stream stands"),
