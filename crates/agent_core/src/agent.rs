@@ -5,10 +5,11 @@ use crate::{
     container_id::ContainerId,
     effect::{Effect, Effects, Reply},
     event::{Event, Input},
-    link::Link,
-    operator::{OperatorLaunch, Wait},
+    link::standing::Link,
+    listener::Listener,
+    operator::waiting::{OperatorLaunch, Wait},
     pending::{Pending, Tickets},
-    recovery::Record,
+    recovery::record::Record,
     state::{Connection, Phase, State},
     timers::{Timer, Timers},
     updates::stream::Stream,
@@ -49,15 +50,6 @@ pub struct Agent {
     pub(crate) gone: bool,
     pub(crate) now: Tick,
     pub(crate) wall: WallTime,
-}
-
-/// What a stream is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Listener {
-    Executor(FrameworkId, ExecutorId),
-    /// The output of a debug container, which lives as long as the stream.
-    Session(ContainerId),
-    Wait(ContainerId),
 }
 
 impl Agent {

@@ -4,7 +4,7 @@
 use crate::{
     container_id::ContainerId,
     launch::spec::{LaunchSpec, Limits, VolumeLink},
-    recovery::Record,
+    recovery::record::Record,
 };
 use proto::{
     link::{ToExecutor, ToMaster},

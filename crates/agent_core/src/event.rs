@@ -1,11 +1,12 @@
 //! What can happen to an agent: the closed list of inputs. What it answers with: `effect`.
 
-use crate::{container_id::ContainerId, recovery::RecoveredState};
-use model::Refusal;
+pub use crate::termination::Termination;
+
+use crate::{container_id::ContainerId, recovery::replay::RecoveredState};
 use proto::{
     link::{FromExecutor, ToAgent},
     upid::Upid,
-    v1::{self, TaskState, task_status::Reason},
+    v1::{self, task_status::Reason},
 };
 use stdx::{ConnectionId, RequestId, Tick, Ticket, WallTime};
 
@@ -104,32 +105,6 @@ pub struct LaunchFailure {
     pub message: String,
     /// The `ContainerInfo` asks for something this agent cannot do (400, not 500).
     pub not_supported: bool,
-}
-
-/// How a container ended.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Termination {
-    /// The raw wait(2) word of the container's first process; `None` when nobody could learn it.
-    pub status: Option<i32>,
-    /// Set when the container knows better than "failed".
-    pub state: Option<TaskState>,
-    pub reason: Option<Reason>,
-    /// The limit that was hit.
-    pub limitation: Option<v1::TaskResourceLimitation>,
-    pub message: Option<String>,
-}
-
-impl Termination {
-    /// The end that we have in mind for a container.
-    pub(crate) fn refused(refusal: Refusal, partition_aware: bool, message: impl Into<String>) -> Termination {
-        let verdict = refusal.verdict(partition_aware);
-        Termination {
-            state: Some(verdict.state),
-            reason: Some(verdict.reason),
-            message: Some(message.into()),
-            ..Default::default()
-        }
-    }
 }
 
 /// A container that the program found at start.

@@ -1,7 +1,8 @@
 //! Laws that hold after every step, whatever peers send. Tests and the simulator check them; production does not pay.
 
 use crate::{
-    agent::{Agent, Listener},
+    agent::Agent,
+    listener::Listener,
     pending::Pending,
     state::{
         Connection, ContainerLife, Executor, ExecutorPhase, Framework, FrameworkPhase, Phase, Progress, Stage,

@@ -14,8 +14,10 @@ mod config;
 mod container_id;
 mod effect;
 mod event;
+mod listener;
 mod pending;
 mod state;
+mod termination;
 mod timers;
 
 mod drain;

@@ -5,52 +5,22 @@ mod authenticate;
 mod ping;
 mod register;
 mod reregister;
+pub(crate) mod standing;
 
 use crate::{
     agent::Agent,
     config::Config,
     effect::{Effect, Effects},
     state::Phase,
-    timers::{TimerKey, Timers, cancel},
+    timers::{Timers, cancel},
 };
 use proto::{
     link::{ToAgent, ToMaster},
     upid::Upid,
     v1,
 };
-use std::time::Duration;
+use standing::Link;
 use stdx::{Rng, Tick};
-
-/// Where we stand with the master.
-#[derive(Debug)]
-pub(crate) struct Link {
-    /// The upper bound of the next wait between attempts.
-    pub backoff: Duration,
-    pub register: Option<TimerKey>,
-    /// Registrations that nobody has answered.
-    pub unanswered: u32,
-    /// Set while we prove who we are.
-    pub authentication: Option<TimerKey>,
-    pub authentication_backoff: Duration,
-    pub ping: Option<TimerKey>,
-    pub ping_timeout: Duration,
-    pub resource_version: [u8; 16],
-}
-
-impl Link {
-    pub fn new(resource_version: [u8; 16], ping_timeout: Duration) -> Link {
-        Link {
-            backoff: Duration::ZERO,
-            register: None,
-            unanswered: 0,
-            authentication: None,
-            authentication_backoff: Duration::ZERO,
-            ping: None,
-            ping_timeout,
-            resource_version,
-        }
-    }
-}
 
 /// Attempts to be known to a master, and all that they may change.
 pub(crate) struct Attempts<'a> {

@@ -109,7 +109,10 @@ impl Agent {
     /// Makes the volumes that are new, writes all of it down, and goes on when it is durable: with the removal of
     /// volumes that are gone, and with the outcome of the operation.
     fn keep(&mut self, checkpointed: Resources, operation: Option<v1::Operation>, out: &mut Effects) {
-        let (before, after) = (self.volumes(&self.state.checkpointed), self.volumes(&checkpointed));
+        let (before, after) = (
+            volumes::volumes(&self.config.work_dir, &self.state.checkpointed),
+            volumes::volumes(&self.config.work_dir, &checkpointed),
+        );
         for volume in after.difference(&before) {
             out.push(Effect::MakeVolume { path: volume.path.clone() });
         }
@@ -135,7 +138,7 @@ impl Agent {
         out: &mut Effects,
     ) {
         // One that was made anew meanwhile stays.
-        let present = self.volumes(&self.state.checkpointed);
+        let present = volumes::volumes(&self.config.work_dir, &self.state.checkpointed);
         for volume in removed.into_iter().filter(|volume| !present.contains(volume)) {
             out.push(Effect::RemoveVolume { path: volume.path, keep_directory: volume.is_mount });
         }

@@ -2,52 +2,26 @@
 //! `Agent::view`. `containers` follows a container's life.
 
 mod containers;
+pub(crate) mod waiting;
 
 use crate::{
-    agent::{Agent, Listener},
+    agent::Agent,
     container_id::ContainerId,
     effect::{Effect, Effects, Reply},
-    event::{Caller, Termination},
+    event::Caller,
     launch::{limits::Sum, spec::Class},
+    listener::Listener,
     state::{ContainerLife, ExecutorPhase, Phase},
 };
 use proto::v1::{
     self,
-    agent::{Call, Response, call, response},
+    agent::{Call, call},
 };
 use std::collections::BTreeMap;
-use stdx::{ConnectionId, RequestId, Ticket};
-
-/// A caller that waits for a container's end.
-#[derive(Debug)]
-pub(crate) struct Wait {
-    req: RequestId,
-    conn: ConnectionId,
-    /// Asked by WAIT_NESTED_CONTAINER, and to be answered likewise.
-    nested_call: bool,
-}
-
-/// A launch whose outcome a caller waits for.
-#[derive(Debug)]
-pub(crate) struct OperatorLaunch {
-    pub req: RequestId,
-    /// The write that the launch waits for.
-    pub ticket: Option<Ticket>,
-    /// The session's stream.
-    pub session: Option<ConnectionId>,
-    pub command: Option<v1::CommandInfo>,
-    pub container_info: Option<v1::ContainerInfo>,
-    pub limits: crate::launch::spec::Limits,
-}
+use stdx::{ConnectionId, RequestId};
+use waiting::{Wait, Waiting, wait_reply};
 
 const SIGKILL: i32 = 9;
-
-/// Callers who wait for something of a container, and all that answering them may change.
-pub(crate) struct Waiting<'a> {
-    pub waits: &'a mut BTreeMap<ContainerId, Vec<Wait>>,
-    pub launches: &'a mut BTreeMap<ContainerId, OperatorLaunch>,
-    pub conns: &'a mut BTreeMap<ConnectionId, Listener>,
-}
 
 impl Agent {
     pub(crate) fn waiting(&mut self) -> Waiting<'_> {
@@ -156,25 +130,6 @@ impl Agent {
     }
 }
 
-impl Waiting<'_> {
-    /// Answers everybody who waits for the end of this container.
-    pub(crate) fn answer_waits(&mut self, id: &ContainerId, termination: &Termination, out: &mut Effects) {
-        for wait in self.waits.remove(id).unwrap_or_default() {
-            self.conns.remove(&wait.conn);
-            out.push(Effect::Reply { req: wait.req, reply: wait_reply(termination, wait.nested_call) });
-        }
-    }
-
-    pub(crate) fn forget_wait(&mut self, id: &ContainerId, conn: ConnectionId) {
-        if let Some(waits) = self.waits.get_mut(id) {
-            waits.retain(|wait| wait.conn != conn);
-            if waits.is_empty() {
-                self.waits.remove(id);
-            }
-        }
-    }
-}
-
 /// Three calls that launch, told alike.
 pub(crate) struct LaunchOrder {
     id: ContainerId,
@@ -203,33 +158,6 @@ fn named(call: &Call) -> Option<ContainerId> {
 
 fn not_found(id: &ContainerId) -> Reply {
     Reply::NotFound(format!("Container {id} cannot be found"))
-}
-
-fn wait_reply(termination: &Termination, nested_call: bool) -> Reply {
-    let state = termination.state.map(i32::from);
-    let reason = termination.reason.map(i32::from);
-    let (limitation, message) = (termination.limitation.clone(), termination.message.clone());
-    let exit_status = termination.status;
-    let response = if nested_call {
-        Response {
-            r#type: Some(response::Type::WaitNestedContainer as i32),
-            wait_nested_container: Some(response::WaitNestedContainer {
-                exit_status,
-                state,
-                reason,
-                limitation,
-                message,
-            }),
-            ..Default::default()
-        }
-    } else {
-        Response {
-            r#type: Some(response::Type::WaitContainer as i32),
-            wait_container: Some(response::WaitContainer { exit_status, state, reason, limitation, message }),
-            ..Default::default()
-        }
-    };
-    Reply::Ok(Some(Box::new(response)))
 }
 
 /// Containers that share a root, or all of it that is kept.

@@ -5,7 +5,7 @@ use crate::{
     container_id::ContainerId,
     effect::{Effect, Effects},
     operations::volumes::Volume,
-    recovery::Record,
+    recovery::record::Record,
 };
 use bytes::Bytes;
 use model::{FrameworkId, TaskId};

@@ -3,7 +3,7 @@
 
 mod compatible;
 pub(crate) mod record;
-mod replay;
+pub(crate) mod replay;
 mod snapshot;
 
 pub use record::{Record, RecordError};
@@ -16,6 +16,7 @@ use crate::{
     effect::{Effect, Effects},
     event::{Found, Life, Termination},
     launch::{paths, spec::Class},
+    operations::volumes::volumes,
     state::{Container, ContainerLife, ExecutorPhase, FrameworkPhase, Phase, Stage},
     timers::Timer,
 };
@@ -121,7 +122,7 @@ impl Agent {
                  start as a new agent by removing the journal from the work directory (its volumes are then lost)"
             )
         })?;
-        let present = self.volumes(&checkpointed);
+        let present = volumes(&self.config.work_dir, &checkpointed);
         for volume in &present {
             out.push(Effect::MakeVolume { path: volume.path.clone() });
         }

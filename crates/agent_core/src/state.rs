@@ -4,8 +4,8 @@
 use crate::{
     config::MAX_COMPLETED_TASKS_PER_EXECUTOR,
     container_id::ContainerId,
-    event::Termination,
     launch::spec::{Class, ExecutorKind, Limits},
+    termination::Termination,
     timers::TimerKey,
 };
 use bytes::Bytes;

@@ -10,7 +10,7 @@ use proto::{
 };
 use registry::Operation;
 
-use crate::event::{ConnectionId, RequestId, Ticket};
+use stdx::{ConnectionId, RequestId, Ticket};
 
 #[derive(Debug)]
 pub enum Effect {

@@ -1,9 +1,10 @@
 //! SUBSCRIBE: an executor opens its stream, for the first time or again, and both sides learn what the other has.
 
 use crate::{
-    agent::{Agent, Listener},
+    agent::Agent,
     effect::{Effect, Effects},
     end::undelivered_with,
+    listener::Listener,
     state::{Connection, ExecutorPhase, FrameworkPhase, Phase, Progress, TaskPhase},
     timers::cancel,
 };

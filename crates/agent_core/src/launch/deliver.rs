@@ -8,6 +8,7 @@ use crate::{
     agent::Agent,
     container_id::ContainerId,
     effect::{Effect, Effects},
+    operations::volumes::links_of,
     pending::Pending,
     recovery::{Record, record},
     state::{Connection, Delivery, ExecutorPhase, Progress, Stage, TaskPhase},
@@ -128,7 +129,7 @@ impl Agent {
         let (container, made_for_it) = (row.container.clone(), row.kind == ExecutorKind::Command);
         let volumes_of = |delivery: &Delivery| -> Vec<VolumeLink> {
             let tasks = delivery.tasks.iter().filter_map(|task| row.tasks.get(task)).filter(|_| !made_for_it);
-            tasks.flat_map(|task| self.links_of(&task.info.resources)).collect()
+            tasks.flat_map(|task| links_of(&self.config.work_dir, &task.info.resources)).collect()
         };
         let ready = row.deliveries.iter().enumerate().filter(|(_, delivery)| delivery.sent == Progress::Ready);
         let ready: Vec<_> = ready.map(|(position, delivery)| (position, volumes_of(delivery))).collect();

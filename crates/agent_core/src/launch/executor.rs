@@ -11,6 +11,7 @@ use crate::{
     container_id::ContainerId,
     effect::{Effect, Effects},
     event::{LaunchFailure, Launched, Termination},
+    operations::volumes::links_of,
     pending::Pending,
     recovery::{Record, record},
     state::{Executor, ExecutorPhase, Progress, Stage},
@@ -158,9 +159,9 @@ impl Agent {
 
     /// The volumes of an executor and of the tasks it begins with.
     fn volumes_for(&self, executor: &Executor) -> Vec<VolumeLink> {
-        let mut links = self.links_of(&executor.info.resources);
+        let mut links = links_of(&self.config.work_dir, &executor.info.resources);
         for task in executor.tasks.values() {
-            links.extend(self.links_of(&task.info.resources));
+            links.extend(links_of(&self.config.work_dir, &task.info.resources));
         }
         links
     }

@@ -1,6 +1,6 @@
 //! Persistent volumes as directories: where each lies, and under which names containers see them.
 
-use crate::{agent::Agent, launch::spec::VolumeLink};
+use crate::launch::spec::VolumeLink;
 use proto::v1::resource::disk_info::source;
 use resources::{Resource, Resources};
 use std::collections::BTreeSet;
@@ -14,21 +14,19 @@ pub(crate) struct Volume {
     pub is_mount: bool,
 }
 
-impl Agent {
-    pub(crate) fn volumes(&self, resources: &Resources) -> BTreeSet<Volume> {
-        resources.iter().filter_map(|resource| volume_of(&self.config.work_dir, resource)).collect()
-    }
+pub(crate) fn volumes(work_dir: &str, resources: &Resources) -> BTreeSet<Volume> {
+    resources.iter().filter_map(|resource| volume_of(work_dir, resource)).collect()
+}
 
-    /// The volumes among the resources of an executor or task, with the names it wants to see them under.
-    pub(crate) fn links_of(&self, resources: &[proto::v1::Resource]) -> Vec<VolumeLink> {
-        let resources = Resources::from_protos(resources).unwrap_or_default();
-        let link = |resource: &Resource| {
-            let volume = volume_of(&self.config.work_dir, resource)?;
-            let name = resource.disk()?.volume.as_ref()?.container_path.clone();
-            Some(VolumeLink { name, path: volume.path, shared: resource.is_shared() })
-        };
-        resources.iter().filter_map(link).collect()
-    }
+/// The volumes among the resources of an executor or task, with the names it wants to see them under.
+pub(crate) fn links_of(work_dir: &str, resources: &[proto::v1::Resource]) -> Vec<VolumeLink> {
+    let resources = Resources::from_protos(resources).unwrap_or_default();
+    let link = |resource: &Resource| {
+        let volume = volume_of(work_dir, resource)?;
+        let name = resource.disk()?.volume.as_ref()?.container_path.clone();
+        Some(VolumeLink { name, path: volume.path, shared: resource.is_shared() })
+    };
+    resources.iter().filter_map(link).collect()
 }
 
 /// `<work_dir or disk>/volumes/roles/<role>/<id>`; a slash in the role is a blank there. A disk of its own is the

@@ -1,8 +1,8 @@
 //! The lives of nested and standalone containers: asked for, recorded, launched, ended, removed.
 
-use super::{LaunchOrder, OperatorLaunch, Waiting};
+use super::{LaunchOrder, waiting::OperatorLaunch};
 use crate::{
-    agent::{Agent, Listener},
+    agent::Agent,
     config::MAX_ENDED_SESSIONS_PER_ROOT,
     container_id::ContainerId,
     effect::{Effect, Effects, Reply},
@@ -13,6 +13,7 @@ use crate::{
         paths,
         spec::{Class, LaunchSpec, Output},
     },
+    listener::Listener,
     pending::Pending,
     recovery::{Record, record},
     state::{Container, ContainerLife, Stage},
@@ -334,25 +335,5 @@ impl Agent {
             row.life = ContainerLife::Destroying;
             out.push(Effect::Destroy { container: id.clone() });
         }
-    }
-}
-
-impl Waiting<'_> {
-    /// Tells the caller of a launch that will not come about.
-    pub(super) fn answer_unlaunched(&mut self, id: &ContainerId, out: &mut Effects) {
-        if let Some(launch) = self.launches.remove(id) {
-            if let Some(conn) = launch.session {
-                self.conns.remove(&conn);
-            }
-            out.push(Effect::Reply {
-                req: launch.req,
-                reply: Reply::BadRequest(format!("Container {id} was destroyed while it was launched")),
-            });
-        }
-    }
-
-    /// The program ends the session's stream by itself, together with the output.
-    pub(super) fn forget_session(&mut self, id: &ContainerId) {
-        self.conns.retain(|_, listener| !matches!(listener, Listener::Session(session) if session == id));
     }
 }

@@ -3,9 +3,9 @@
 
 use crate::{
     container_id::ContainerId,
-    event::Termination,
     launch::spec::{Class, ExecutorKind},
     operations::volumes::Volume,
+    termination::Termination,
 };
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;
