@@ -64,7 +64,7 @@ impl Allocator {
             }
         }
         self.end_recovery_if_over(now);
-        self.mark_agent(now, a, Urgency::Event);
+        self.timing().mark_agent(now, a, Urgency::Event);
     }
 
     /// An agent has other resources now: oversubscribed ones, another configuration, or an operation's outcome.
@@ -75,7 +75,7 @@ impl Allocator {
         }
         self.set_total(a, total);
         self.classify(a);
-        self.mark_agent(now, a, Urgency::Event);
+        self.timing().mark_agent(now, a, Urgency::Event);
     }
 
     /// An agent came back with another hostname, attributes, domain or capabilities. New attributes end all its
@@ -94,7 +94,7 @@ impl Allocator {
         agent.whitelisted = whitelisted;
         self.classify(a);
         self.settle_available(a);
-        self.mark_agent(now, a, Urgency::Event);
+        self.timing().mark_agent(now, a, Urgency::Event);
     }
 
     /// An agent reconnected or was reactivated: its resources are offered again, with the next batch in Mesos's mode.
@@ -138,7 +138,7 @@ impl Allocator {
         if let Some(cycle) = &mut self.cycle {
             cycle.forget(a);
         }
-        self.schedule_waiting(now);
+        self.timing().schedule_waiting(now);
     }
 
     /// Only agents with these hostnames are offered; `None` means all.
@@ -150,7 +150,7 @@ impl Allocator {
             if std::mem::replace(&mut agent.whitelisted, whitelisted) != whitelisted {
                 self.settle_available(a);
                 if whitelisted {
-                    self.mark_agent(now, a, Urgency::Freed);
+                    self.timing().mark_agent(now, a, Urgency::Freed);
                 }
             }
         }
@@ -162,7 +162,7 @@ impl Allocator {
         if std::mem::replace(&mut agent.profile.active, active) != active {
             self.settle_available(a);
             if active {
-                self.mark_agent(now, a, Urgency::Freed);
+                self.timing().mark_agent(now, a, Urgency::Freed);
             }
         }
     }
@@ -181,7 +181,7 @@ impl Allocator {
         let reserved_before = self.settle_reserved(a);
         self.settle_available(a);
         for (r, _) in reserved_before {
-            self.drop_role_if_unused(r);
+            self.tree().drop_if_unused(r);
         }
     }
 
@@ -209,7 +209,7 @@ impl Allocator {
         let unused = self.settle_reserved_change(a, consumed, converted);
         self.settle_available(a);
         for r in unused {
-            self.drop_role_if_unused(r);
+            self.tree().drop_if_unused(r);
         }
     }
 

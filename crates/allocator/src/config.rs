@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use resources::{Name, Quantities, Quantity};
+use stdx::Tick;
 
 #[derive(Clone, Debug)]
 pub struct AllocatorConfig {
@@ -68,6 +69,17 @@ impl AllocatorConfig {
             idle_reservations_count: false,
             ..AllocatorConfig::default()
         }
+    }
+
+    /// The first batch after `now`.
+    pub(crate) fn tick_after(&self, now: Tick) -> Tick {
+        let interval = self.interval_bounded();
+        let nanos = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
+        Tick((now.0 / nanos).saturating_add(1).saturating_mul(nanos))
+    }
+
+    pub(crate) fn interval_bounded(&self) -> Duration {
+        self.interval.max(Duration::from_millis(1))
     }
 }
 

@@ -129,6 +129,11 @@ impl Room {
     }
 }
 
+/// Whether anything waits for room.
+pub(crate) fn is_anybody_waiting(relaxed: &[Idx<Role>], room: &Room) -> bool {
+    room.floor.is_some() || !relaxed.is_empty()
+}
+
 impl Allocator {
     pub(crate) fn has_quotas(&self) -> bool {
         !self.quotas.is_empty()
@@ -243,10 +248,10 @@ impl Allocator {
         let before = std::mem::replace(&mut agent.idle, idle.clone());
         for (r, mut amounts) in before {
             amounts.negate();
-            self.add_to_role(r, &amounts);
+            self.tree().add_to_role(r, &amounts);
         }
         for (r, amounts) in idle {
-            self.add_to_role(r, &amounts);
+            self.tree().add_to_role(r, &amounts);
         }
     }
 

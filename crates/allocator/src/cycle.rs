@@ -89,14 +89,14 @@ impl Allocator {
         let Some(cycle) = self.cycle.take() else { return };
         self.schedule.clients.add(&cycle.clients);
         for a in cycle.queue {
-            self.mark_reopened(now, a);
+            self.timing().mark_reopened(now, a);
         }
         self.end_cycle(now);
     }
 
     fn end_cycle(&mut self, now: Tick) {
         if !std::mem::take(&mut self.room.deferred).is_zero() {
-            self.schedule_waiting(now);
+            self.timing().schedule_waiting(now);
         }
     }
 
@@ -105,24 +105,24 @@ impl Allocator {
         let due = |at: Option<Tick>| at.is_some_and(|at| at <= now);
         self.note_run(now);
         if !self.config.event_driven {
-            let expiry = self.expiries.first().map(|(deadline, _)| self.tick_after(*deadline));
+            let expiry = self.expiries.first().map(|(deadline, _)| self.config.tick_after(*deadline));
             let batch = [self.schedule.batch_at, expiry].into_iter().flatten().min();
             if let Some(batch) = batch.filter(|batch| *batch <= now) {
                 // Filters that end exactly with the batch, or while it was late, outlive it.
                 let cutoff = Tick(batch.0.saturating_sub(1));
                 self.note_run(cutoff);
-                self.expire_until(cutoff, now);
+                self.timing().expire_until(cutoff, now);
                 return self.begin_everywhere();
             }
             if due(self.schedule.urgent_at) && !due(self.schedule.all_at) {
-                self.expire_until(now, now);
+                self.timing().expire_until(now, now);
                 return self.begin_urgent();
             }
         }
         if ![self.schedule.all_at, self.schedule.batch_at, self.expiry_deadline()].into_iter().any(due) {
             return None;
         }
-        self.expire_until(now, now);
+        self.timing().expire_until(now, now);
         if due(self.schedule.all_at) || due(self.schedule.batch_at) { self.begin_everywhere() } else { None }
     }
 
@@ -195,7 +195,7 @@ impl Allocator {
     /// A shared resource goes out once in a cycle; the next batch may offer it to somebody else.
     fn look_again_at_shared(&mut self, now: Tick, a: Idx<Agent>) {
         if self.agents.get(a).is_some_and(|agent| agent.has_shared && agent.shared_offered.0 == self.cycles) {
-            self.mark_agent_for_batch(now, a);
+            self.timing().mark_agent_for_batch(now, a);
         }
     }
 

@@ -103,7 +103,7 @@ impl Allocator {
         }
         self.frameworks.remove(id);
         self.maintenance.forget_framework(id);
-        self.schedule_waiting(now);
+        self.timing().schedule_waiting(now);
     }
 
     /// No more offers for these roles, or for all of them if none is named.
@@ -127,10 +127,10 @@ impl Allocator {
             }
             self.relist(now, c);
             if self.clients.get(c).is_some_and(|client| client.listed) {
-                self.mark_client(now, c);
+                self.timing().mark_client(now, c);
             }
         }
-        self.mark_everything(now);
+        self.timing().mark_everything(now);
     }
 
     /// A role's weight; 1 is the default. Weights that are no positive number are refused by whoever reads them.
@@ -203,7 +203,7 @@ impl Allocator {
         }
         self.relist(now, c);
         if changed && self.clients.get(c).is_some_and(|client| client.listed) {
-            self.mark_client(now, c);
+            self.timing().mark_client(now, c);
         }
         if !subscribed {
             self.drop_client_if_unused(c);
@@ -217,7 +217,7 @@ impl Allocator {
             self.relist(now, c);
         }
         if active {
-            self.mark_everything(now);
+            self.timing().mark_everything(now);
             self.maintenance.look_at_all();
         }
     }
@@ -240,9 +240,9 @@ impl Allocator {
             role.order.list(c, &mut client.standing, listed);
         }
         let r = client.role;
-        self.count_listed(r, listed);
+        self.tree().count_listed(r, listed);
         match listed {
-            true => self.mark_client(now, c),
+            true => self.timing().mark_client(now, c),
             false => self.look_at_kept(now, c),
         }
     }
@@ -355,7 +355,7 @@ impl Allocator {
                 role.words.remove(at);
             }
         }
-        self.drop_role_if_unused(r);
+        self.tree().drop_if_unused(r);
     }
 
     fn clients_of(&self, id: &FrameworkId) -> Vec<Idx<Client>> {
@@ -392,6 +392,6 @@ impl Allocator {
             self.release(a, c, &resources);
             self.drop_client_if_unused(c);
         }
-        self.mark_agent(now, a, Urgency::Freed);
+        self.timing().mark_agent(now, a, Urgency::Freed);
     }
 }

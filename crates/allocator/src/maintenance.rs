@@ -107,7 +107,7 @@ impl Allocator {
             self.maintenance.agents.insert(a, Announced { unavailability, frameworks: BTreeMap::new() });
             self.maintenance.pending.insert(a);
         }
-        self.mark_agent(now, a, Urgency::Event);
+        self.timing().mark_agent(now, a, Urgency::Event);
     }
 
     /// What was announced for an agent.
@@ -126,7 +126,7 @@ impl Allocator {
         filter: Option<Duration>,
     ) {
         let Some(a) = self.agents.find(agent) else { return };
-        let until = self.tick_after(now + filter.unwrap_or_default());
+        let until = self.config.tick_after(now + filter.unwrap_or_default());
         let announced = self.maintenance.agents.get_mut(&a);
         let Some(asked) = announced.and_then(|announced| announced.frameworks.get_mut(framework)) else { return };
         if std::mem::take(&mut asked.outstanding) && answer.is_some() {

@@ -35,7 +35,7 @@ impl Allocator {
         } else {
             self.recount_consumption();
         }
-        self.drop_role_if_unused(r);
+        self.tree().drop_if_unused(r);
     }
 
     /// All quotas, by role.

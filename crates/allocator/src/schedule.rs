@@ -1,13 +1,17 @@
 //! When the allocator runs. Changes note here how soon they want to be looked at; nothing to look at means no deadline.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
+use model::AgentId;
 use stdx::Tick;
 
 use crate::{
-    allocator::{Agent, Allocator, Client},
+    allocator::{Agent, Allocator, Client, Framework},
     bits::Set,
-    directory::Idx,
+    config::AllocatorConfig,
+    consumption::{Room, is_anybody_waiting},
+    directory::{Directory, Idx},
+    tree::Role,
 };
 
 /// The work that waits, and until when.
@@ -39,7 +43,35 @@ fn soonest(at: &mut Option<Tick>, tick: Tick) {
     *at = Some(at.map_or(tick, |old| old.min(tick)));
 }
 
+/// How changes ask to be looked at, and all that asking changes.
+pub(crate) struct Timing<'a> {
+    pub config: &'a AllocatorConfig,
+    pub agents: &'a mut Directory<AgentId, Agent>,
+    pub clients: &'a Directory<(Idx<Framework>, Idx<Role>), Client>,
+    pub schedule: &'a mut Schedule,
+    pub expiries: &'a mut BTreeSet<(Tick, Idx<Agent>)>,
+    pub filter_epochs: &'a [u32],
+    /// Clients that are tried again for their group's sake.
+    pub woken: &'a mut Set<Client>,
+    pub relaxed: &'a [Idx<Role>],
+    pub room: &'a Room,
+}
+
 impl Allocator {
+    pub(crate) fn timing(&mut self) -> Timing<'_> {
+        Timing {
+            config: &self.config,
+            agents: &mut self.agents,
+            clients: &self.clients,
+            schedule: &mut self.schedule,
+            expiries: &mut self.expiries,
+            filter_epochs: &self.filter_epochs,
+            woken: &mut self.groups.woken,
+            relaxed: &self.relaxed,
+            room: &self.room,
+        }
+    }
+
     /// When `allocate` wants to be called next, and why. `None` until something changes.
     pub fn next_deadline(&self) -> Option<(Tick, &'static str)> {
         if self.cycle.is_some() {
@@ -62,17 +94,24 @@ impl Allocator {
     pub(crate) fn expiry_deadline(&self) -> Option<Tick> {
         self.expiries.first().map(|(deadline, _)| match self.config.event_driven {
             true => *deadline + self.config.coalesce,
-            false => self.tick_after(*deadline),
+            false => self.config.tick_after(*deadline),
         })
     }
 
+    /// Ends the filters whose time is up. `allocate` does it too; calling it between allocations only frees memory.
+    pub fn expire(&mut self, now: Tick) {
+        self.timing().expire_until(now, now);
+    }
+}
+
+impl Timing<'_> {
     /// Room may have come for those who wait for it.
     pub(crate) fn schedule_waiting(&mut self, now: Tick) {
-        if self.is_anybody_waiting() {
+        if is_anybody_waiting(self.relaxed, self.room) {
             match self.config.event_driven {
                 true => soonest(&mut self.schedule.all_at, now + self.config.coalesce),
                 false => {
-                    let batch = self.tick_after(now);
+                    let batch = self.config.tick_after(now);
                     soonest(&mut self.schedule.batch_at, batch);
                 }
             }
@@ -81,7 +120,7 @@ impl Allocator {
 
     /// Every client must be tried on this agent.
     pub(crate) fn mark_agent(&mut self, now: Tick, a: Idx<Agent>, urgency: Urgency) {
-        let batch = self.tick_after(now);
+        let batch = self.config.tick_after(now);
         let Some(agent) = self.agents.get_mut(a) else { return };
         agent.dirty = true;
         if !agent.queued {
@@ -111,7 +150,7 @@ impl Allocator {
 
     /// The next batch must try every client on this agent, in either mode.
     pub(crate) fn mark_agent_for_batch(&mut self, now: Tick, a: Idx<Agent>) {
-        let batch = self.tick_after(now);
+        let batch = self.config.tick_after(now);
         let Some(agent) = self.agents.get_mut(a) else { return };
         agent.dirty = true;
         if !agent.queued {
@@ -124,7 +163,7 @@ impl Allocator {
     /// This client must be tried on every agent.
     pub(crate) fn mark_client(&mut self, now: Tick, c: Idx<Client>) {
         self.schedule.clients.set(c);
-        self.groups.woken.unset(c);
+        self.woken.unset(c);
         soonest(&mut self.schedule.all_at, now + self.config.coalesce);
     }
 
@@ -135,13 +174,13 @@ impl Allocator {
                 continue;
             }
             if !self.schedule.clients.has(c) {
-                self.groups.woken.set(c);
+                self.woken.set(c);
             }
             self.schedule.clients.set(c);
             match at_once {
                 true => soonest(&mut self.schedule.all_at, now + self.config.coalesce),
                 false => {
-                    let batch = self.tick_after(now);
+                    let batch = self.config.tick_after(now);
                     soonest(&mut self.schedule.batch_at, batch);
                 }
             }
@@ -155,22 +194,6 @@ impl Allocator {
         }
     }
 
-    /// The first batch after `now`.
-    pub(crate) fn tick_after(&self, now: Tick) -> Tick {
-        let interval = self.interval();
-        let nanos = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
-        Tick((now.0 / nanos).saturating_add(1).saturating_mul(nanos))
-    }
-
-    pub(crate) fn interval(&self) -> Duration {
-        self.config.interval.max(Duration::from_millis(1))
-    }
-
-    /// Ends the filters whose time is up. `allocate` does it too; calling it between allocations only frees memory.
-    pub fn expire(&mut self, now: Tick) {
-        self.expire_until(now, now);
-    }
-
     /// Ends filters with deadlines up to `cutoff`, and notes their clients for another try.
     pub(crate) fn expire_until(&mut self, cutoff: Tick, now: Tick) {
         while let Some(&(deadline, a)) = self.expiries.first()
@@ -178,7 +201,7 @@ impl Allocator {
         {
             self.expiries.pop_first();
             let Some(agent) = self.agents.get_mut(a) else { continue };
-            let lost = agent.filters.expire(cutoff, &self.filter_epochs);
+            let lost = agent.filters.expire(cutoff, self.filter_epochs);
             agent.expiry = agent.filters.next_deadline();
             if let Some(next) = agent.expiry {
                 self.expiries.insert((next, a));
@@ -196,7 +219,7 @@ impl Allocator {
             match self.config.event_driven {
                 true => soonest(&mut self.schedule.all_at, now),
                 false => {
-                    let tick = self.tick_after(now);
+                    let tick = self.config.tick_after(now);
                     soonest(&mut self.schedule.batch_at, tick);
                 }
             }

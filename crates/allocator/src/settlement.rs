@@ -50,9 +50,9 @@ impl Allocator {
         if filter.is_none() && used.is_empty() && made.is_empty() && self.config.event_driven {
             // A refusal without a filter holds until the next batch, as in Mesos; otherwise the same offer would go
             // round and round.
-            filter = Some(self.tick_after(now).since(now));
+            filter = Some(self.config.tick_after(now).since(now));
         } else if let Some(asked) = filter {
-            filter = Some(asked.max(self.interval()));
+            filter = Some(asked.max(self.config.interval_bounded()));
         }
         if let Some(filter) = filter {
             self.refuse(now, a, c, &refused, filter);
@@ -78,7 +78,7 @@ impl Allocator {
             let portion = self.unallocated(a, &portion);
             self.give_back(now, a, c, &portion);
             if let Some(filter) = filter {
-                self.refuse(now, a, c, &portion, filter.max(self.interval()));
+                self.refuse(now, a, c, &portion, filter.max(self.config.interval_bounded()));
             }
             self.drop_client_if_unused(c);
         }
@@ -102,7 +102,7 @@ impl Allocator {
         for conversion in &conversions {
             self.convert_available(a, &conversion.consumed, &conversion.converted);
         }
-        self.mark_agent(now, a, Urgency::Freed);
+        self.timing().mark_agent(now, a, Urgency::Freed);
         Ok(())
     }
 
@@ -136,7 +136,7 @@ impl Allocator {
     fn give_back(&mut self, now: Tick, a: Idx<Agent>, c: Idx<Client>, resources: &Resources) {
         if !resources.is_empty() {
             self.release(a, c, resources);
-            self.mark_agent(now, a, Urgency::Freed);
+            self.timing().mark_agent(now, a, Urgency::Freed);
         }
     }
 
@@ -168,7 +168,7 @@ impl Allocator {
         if let Some(client) = self.clients.get_mut(c) {
             client.standing.count += 1;
             let r = client.role;
-            self.count_allocation(r);
+            self.tree().count_allocation(r);
         }
     }
 
@@ -256,15 +256,15 @@ impl Allocator {
                 after.client.sub(&before.client);
                 self.add_to_client(c, &after.client);
                 after.leaf.sub(&before.leaf);
-                self.add_to_leaf(r, &after.leaf);
+                self.tree().add_to_leaf(r, &after.leaf);
                 for ((r, mut after), (_, before)) in after.nodes.into_iter().zip(before.nodes) {
                     after.sub(&before);
-                    self.add_to_node(r, &after);
+                    self.tree().add_to_node(r, &after);
                 }
             }
             _ => {
                 self.add_to_client(c, &amounts);
-                self.add_to_role(r, &amounts);
+                self.tree().add_to_role(r, &amounts);
             }
         }
     }

@@ -9,10 +9,10 @@ use crate::{
     allocator::{Agent, Allocator, Client},
     bits::Set,
     consumption::{Consumption, QuotaRow},
-    directory::Idx,
+    directory::{Directory, Idx},
     quota::parent_of,
-    scalars::Amounts,
-    standing::{Order, Standing},
+    scalars::{Amounts, Scalars},
+    standing::{Order, Standing, Totals},
 };
 
 pub(crate) struct Role {
@@ -44,7 +44,26 @@ pub(crate) fn level_of(owner: Option<Idx<Role>>) -> usize {
     owner.map_or(0, |r| r.at() + 1)
 }
 
+/// What the roles hold among each other, and all that changes with it.
+pub(crate) struct Tree<'a> {
+    pub roles: &'a mut Directory<Arc<str>, Role>,
+    pub levels: &'a mut Vec<Order<Role>>,
+    pub relaxed: &'a mut Vec<Idx<Role>>,
+    pub totals: &'a Totals,
+    pub scalars: &'a Scalars,
+}
+
 impl Allocator {
+    pub(crate) fn tree(&mut self) -> Tree<'_> {
+        Tree {
+            roles: &mut self.roles,
+            levels: &mut self.levels,
+            relaxed: &mut self.relaxed,
+            totals: &self.totals,
+            scalars: &self.scalars,
+        }
+    }
+
     /// The number of a role; it and those above it come into being as needed.
     pub(crate) fn ensure_role(&mut self, name: &str) -> Idx<Role> {
         if let Some(r) = self.roles.find(name) {
@@ -96,8 +115,57 @@ impl Allocator {
         r
     }
 
+    /// A role and those above it, the topmost first.
+    pub(crate) fn path_to(&self, r: Idx<Role>) -> SmallVec<[Idx<Role>; 8]> {
+        let mut path: SmallVec<[Idx<Role>; 8]> = SmallVec::new();
+        let mut next = Some(r);
+        while let Some(role) = next.and_then(|r| self.roles.get(r).map(|role| (r, role))) {
+            path.push(role.0);
+            next = role.1.parent;
+        }
+        path.reverse();
+        path
+    }
+
+    /// The clients in a role and all roles below it.
+    pub(crate) fn clients_below(&self, r: Idx<Role>) -> Set<Client> {
+        let mut clients = Set::default();
+        let mut roles = vec![r];
+        while let Some(role) = roles.pop().and_then(|r| self.roles.get(r)) {
+            for c in &role.clients {
+                clients.set(*c);
+            }
+            roles.extend(&role.children);
+        }
+        clients
+    }
+
+    /// Puts the order of the frameworks of a role right.
+    pub(crate) fn refresh_clients(&mut self, r: Idx<Role>) {
+        let Some(role) = self.roles.get_mut(r) else { return };
+        if role.order.is_fresh(&self.totals) {
+            return;
+        }
+        let order = &mut role.order;
+        let everyone = order.take_stale(&self.totals);
+        let nodes = everyone.as_ref().unwrap_or(&role.clients);
+        for &c in nodes {
+            if let Some(client) = self.clients.get_mut(c).filter(|client| client.role == r)
+                && (everyone.is_some() || client.standing.needs_place())
+            {
+                order.place(c, &mut client.standing, &self.totals, &self.scalars);
+            }
+        }
+        match everyone {
+            Some(stale) => order.give_back(stale),
+            None => order.settle(&self.totals),
+        }
+    }
+}
+
+impl Tree<'_> {
     /// Removes a role that nobody is in, nothing is reserved to and no quota is for, and then the same above it.
-    pub(crate) fn drop_role_if_unused(&mut self, r: Idx<Role>) {
+    pub(crate) fn drop_if_unused(&mut self, r: Idx<Role>) {
         let mut next = Some(r);
         while let Some(r) = next {
             let Some(role) = self.roles.get(r) else { return };
@@ -186,38 +254,13 @@ impl Allocator {
         }
     }
 
-    /// A role and those above it, the topmost first.
-    pub(crate) fn path_to(&self, r: Idx<Role>) -> SmallVec<[Idx<Role>; 8]> {
-        let mut path: SmallVec<[Idx<Role>; 8]> = SmallVec::new();
-        let mut next = Some(r);
-        while let Some(role) = next.and_then(|r| self.roles.get(r).map(|role| (r, role))) {
-            path.push(role.0);
-            next = role.1.parent;
-        }
-        path.reverse();
-        path
-    }
-
-    /// The clients in a role and all roles below it.
-    pub(crate) fn clients_below(&self, r: Idx<Role>) -> Set<Client> {
-        let mut clients = Set::default();
-        let mut roles = vec![r];
-        while let Some(role) = roles.pop().and_then(|r| self.roles.get(r)) {
-            for c in &role.clients {
-                clients.set(*c);
-            }
-            roles.extend(&role.children);
-        }
-        clients
-    }
-
     /// Puts the order of one level right.
     pub(crate) fn refresh_level(&mut self, owner: Option<Idx<Role>>) {
         let Some(order) = self.levels.get_mut(level_of(owner)) else { return };
-        if order.is_fresh(&self.totals) {
+        if order.is_fresh(self.totals) {
             return;
         }
-        let stale = order.take_stale(&self.totals);
+        let stale = order.take_stale(self.totals);
         let everyone: Vec<Idx<Role>> = match (&stale, owner) {
             (Some(_), _) => Vec::new(),
             (None, None) => self.roles.iter().filter(|(_, role)| role.parent.is_none()).map(|(r, _)| r).collect(),
@@ -235,34 +278,12 @@ impl Allocator {
                 _ => continue,
             };
             if stale.is_some() || standing.needs_place() {
-                order.place(r, standing, &self.totals, &self.scalars);
+                order.place(r, standing, self.totals, self.scalars);
             }
         }
         match stale {
             Some(stale) => order.give_back(stale),
-            None => order.settle(&self.totals),
-        }
-    }
-
-    /// Puts the order of the frameworks of a role right.
-    pub(crate) fn refresh_clients(&mut self, r: Idx<Role>) {
-        let Some(role) = self.roles.get_mut(r) else { return };
-        if role.order.is_fresh(&self.totals) {
-            return;
-        }
-        let order = &mut role.order;
-        let everyone = order.take_stale(&self.totals);
-        let nodes = everyone.as_ref().unwrap_or(&role.clients);
-        for &c in nodes {
-            if let Some(client) = self.clients.get_mut(c).filter(|client| client.role == r)
-                && (everyone.is_some() || client.standing.needs_place())
-            {
-                order.place(c, &mut client.standing, &self.totals, &self.scalars);
-            }
-        }
-        match everyone {
-            Some(stale) => order.give_back(stale),
-            None => order.settle(&self.totals),
+            None => order.settle(self.totals),
         }
     }
 }

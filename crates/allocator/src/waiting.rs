@@ -64,13 +64,8 @@ impl Allocator {
             role.waiting.clear();
         }
         for a in waiting.iter() {
-            self.mark_agent(now, a, Urgency::Freed);
+            self.timing().mark_agent(now, a, Urgency::Freed);
         }
-    }
-
-    /// Whether anything waits for room.
-    pub(crate) fn is_anybody_waiting(&self) -> bool {
-        self.room.floor.is_some() || !self.relaxed.is_empty()
     }
 
     fn queue_agent(&mut self, a: Idx<Agent>, dirty: bool) {

@@ -82,11 +82,11 @@ impl Allocator {
         if candidates.iter().all(|c| role(self, *c) == Some(first)) {
             return self.refresh_clients(first);
         }
-        self.refresh_level(None);
+        self.tree().refresh_level(None);
         for &c in candidates {
             let Some(r) = role(self, c) else { continue };
             for &r in &self.path_to(r) {
-                self.refresh_level(Some(r));
+                self.tree().refresh_level(Some(r));
             }
             self.refresh_clients(r);
         }
@@ -205,7 +205,7 @@ impl Allocator {
     /// The places of one level. Granting only notes that orders are stale, so they can be walked outside of them
     /// meanwhile.
     fn take_level(&mut self, owner: Option<Idx<Role>>, words: &[u64], visit: &Visit) -> Frame {
-        self.refresh_level(owner);
+        self.tree().refresh_level(owner);
         let places = match visit.sorters.0 {
             SorterKind::Drf => {
                 let level = self.levels.get_mut(level_of(owner));

@@ -191,7 +191,7 @@ impl Allocator {
                 woken.extend(entry.clients.iter().filter(|c| !clients.has(*c)));
             }
         }
-        self.wake_clients(now, woken, true);
+        self.timing().wake_clients(now, woken, true);
     }
 
     /// Lets groups that have room again look at all agents, though none of these changed.
@@ -203,7 +203,7 @@ impl Allocator {
                 woken.extend(entry.clients.iter());
             }
         }
-        self.wake_clients(now, woken, true);
+        self.timing().wake_clients(now, woken, true);
     }
 
     fn contender(&self, entry: &Entry) -> Contender {

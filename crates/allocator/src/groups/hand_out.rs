@@ -120,7 +120,7 @@ impl Allocator {
         }
         for c in clients {
             if self.clients.get(c).is_some_and(|client| client.listed) {
-                self.mark_client(now, c);
+                self.timing().mark_client(now, c);
             }
         }
     }
@@ -229,7 +229,7 @@ impl Allocator {
     pub(crate) fn look_again_at_exclusive(&mut self, now: Tick, a: Idx<Agent>) {
         let Some(agent) = self.agents.get(a) else { return };
         if matches!(self.owner(agent), Owner::Exclusive(_)) && !agent.available.is_empty() {
-            self.mark_agent(now, a, Urgency::Freed);
+            self.timing().mark_agent(now, a, Urgency::Freed);
         }
     }
 
@@ -260,7 +260,7 @@ impl Allocator {
             self.groups.note_spurned(*group, a, true);
             let clients = self.groups.entries.get(*group as usize).map(|entry| entry.clients.iter().collect());
             // What it wanted here it still wants: elsewhere, and not so soon that nothing else is done.
-            self.wake_clients(now, clients.unwrap_or_default(), false);
+            self.timing().wake_clients(now, clients.unwrap_or_default(), false);
         }
         if returned.is_empty() || others.iter().all(|word| *word == 0) {
             return;
@@ -269,7 +269,7 @@ impl Allocator {
         for (index, word) in others.iter().enumerate() {
             ones(*word).for_each(|bit| agent.reopened.set(Idx::of_bit(index, bit)));
         }
-        self.mark_reopened(now, a);
+        self.timing().mark_reopened(now, a);
     }
 
     /// The group a grant was won for, by name; nothing where there are no groups.

@@ -198,7 +198,7 @@ impl Allocator {
     /// Lets everybody have what was kept of an agent.
     pub(crate) fn give_up_kept(&mut self, now: Tick, a: Idx<Agent>) {
         if self.groups.kept.remove(&a).is_some() {
-            self.mark_agent(now, a, Urgency::Freed);
+            self.timing().mark_agent(now, a, Urgency::Freed);
         }
     }
 
