@@ -3,6 +3,7 @@
 
 mod command_line;
 mod commands;
+mod damage;
 mod first_hour;
 mod groups;
 mod masters;
