@@ -30,8 +30,8 @@ impl Users {
         self.look_up(name).map(|user| user.ids)
     }
 
-    /// What programs look for to learn who they are, `USER` and `HOME`, for those who run as `name`, or as this process.
-    /// Nothing for a user without a name.
+    /// What programs look for to learn who they are, `USER` and `HOME`, for those who run as `name`, or as this
+    /// process. Nothing for a user without a name.
     pub fn environment(&self, name: Option<&str>) -> Vec<(String, String)> {
         let own = || self.own.get_or_init(|| stdx::users::name_of(credentials::own_ids().0)).as_deref();
         let Some(name) = name.or_else(own) else { return Vec::new() };

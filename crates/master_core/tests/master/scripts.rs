@@ -6,10 +6,12 @@
 //! `elected`, `failover` (another master `m1000` takes over), `deposed`,
 //! `advance SECONDS` (without heartbeats and answered pings), `watch SECONDS` (with them), `silent N...` (answer no
 //! pings), `register N [host=H] [RESOURCES]`, `reregister N ID [port=P] {MORE}`,
-//! `from N MESSAGE {JSON}`, `update N TASK STATE [FIELD=VALUE]`, `pong N [OBSERVER]`, `exited N`, `subscribe CONN {FRAMEWORK
-//! INFO}`, `suppressed CONN ROLE {FRAMEWORK INFO}`, `call CONN {JSON}`, `stream CONN ID {JSON}`, `launch CONN OFFER
+//! `from N MESSAGE {JSON}`, `update N TASK STATE [FIELD=VALUE]`, `pong N [OBSERVER]`, `exited N`,
+//! `subscribe CONN {FRAMEWORK INFO}`, `suppressed CONN ROLE {FRAMEWORK INFO}`, `call CONN {JSON}`, `stream CONN ID
+//! {JSON}`, `launch CONN OFFER
 //! TASK RESOURCES`, `ack CONN AGENT TASK UPDATE`, `finish N [STATE]` (of the agent's operations), `operator {JSON}`,
-//! `whitelist H...` (`*`: all), `close CONN`, `state`, `metrics PREFIX`, `weights` (of what is kept). N is an agent at 10.0.0.N.
+//! `whitelist H...` (`*`: all), `close CONN`, `state`, `metrics PREFIX`, `weights` (of what is kept).
+//! N is an agent at 10.0.0.N.
 //! `#300#` stands for a text of 300 letters.
 //! Of v0 drivers, D at 10.0.1.D: `driver D [force] CALL {JSON}` (a call's type or an old message's name),
 //! `broken D`, `authenticating D|agent N`, `authenticated D|agent N [PRINCIPAL]`.
