@@ -21,7 +21,7 @@ use crate::{
     counters::{Counter, Counters},
     effect::Reply,
     event::{ConnectionId, RequestId},
-    state::Link,
+    state::{Framework, Link, Table},
 };
 
 /// What came with a call.
@@ -50,7 +50,7 @@ impl Master {
             self.on_subscribe(request, *subscribe, step);
             return;
         }
-        let id = match self.check_caller(&request, &call) {
+        let id = match check_caller(&mut self.state.frameworks, &request, &call) {
             Ok(id) => id,
             Err(refusal) => {
                 step.reply(request.req, refusal);
@@ -103,7 +103,7 @@ impl Master {
             Type::Kill => {
                 reply(step);
                 if let Some(kill) = call.kill.take() {
-                    self.on_kill(id, kill, step);
+                    self.state.on_kill(id, kill, step);
                 }
             }
             Type::Shutdown => {
@@ -114,12 +114,12 @@ impl Master {
             }
             Type::Reconcile => {
                 reply(step);
-                self.on_reconcile(id, &call.reconcile.take().unwrap_or_default().tasks, step);
+                self.state.on_reconcile(id, &call.reconcile.take().unwrap_or_default().tasks, step);
             }
             Type::ReconcileOperations => {
                 reply(step);
                 let operations = call.reconcile_operations.take().unwrap_or_default().operations;
-                self.on_reconcile_operations(id, operations, step);
+                self.state.on_reconcile_operations(id, operations, step);
             }
             Type::Message => {
                 reply(step);
@@ -177,42 +177,46 @@ impl Master {
         }
         None
     }
+}
 
-    /// Whose call it is, if that framework may call now.
-    fn check_caller(&mut self, request: &Request, call: &Call) -> Result<FrameworkId, Reply> {
-        let id = call.framework_id.as_ref().map(|id| id.value.as_str()).unwrap_or_default();
-        let Some(framework) = self.state.frameworks.get_mut(id) else {
-            return Err(Reply::BadRequest("Framework cannot be found".to_owned()));
-        };
-        *framework.counters.calls.entry(call.r#type().into()).or_default() += 1;
-        if let Some(principal) = &request.principal {
-            let expected = framework.info.principal.as_deref().unwrap_or_default();
-            if principal != expected {
-                return Err(Reply::BadRequest(format!(
-                    "Authenticated principal '{principal}' does not match principal '{expected}' set in \
-                     `FrameworkInfo`"
-                )));
-            }
-        }
-        let stream_id = match &framework.link {
-            Link::Subscribed { stream_id, .. } => stream_id,
-            Link::Driver { .. } => return Err(Reply::Forbidden("Framework is not connected via HTTP".to_owned())),
-            Link::Disconnected | Link::Recovered => {
-                return Err(Reply::Forbidden("Framework is not subscribed".to_owned()));
-            }
-        };
-        let Some(given) = &request.stream_id else {
-            let why = "All non-subscribe calls should include the 'Mesos-Stream-Id' header";
-            return Err(Reply::BadRequest(why.to_owned()));
-        };
-        if **given != **stream_id {
+/// Whose call it is, if that framework may call now.
+fn check_caller(
+    frameworks: &mut Table<FrameworkId, Framework>,
+    request: &Request,
+    call: &Call,
+) -> Result<FrameworkId, Reply> {
+    let id = call.framework_id.as_ref().map(|id| id.value.as_str()).unwrap_or_default();
+    let Some(framework) = frameworks.get_mut(id) else {
+        return Err(Reply::BadRequest("Framework cannot be found".to_owned()));
+    };
+    *framework.counters.calls.entry(call.r#type().into()).or_default() += 1;
+    if let Some(principal) = &request.principal {
+        let expected = framework.info.principal.as_deref().unwrap_or_default();
+        if principal != expected {
             return Err(Reply::BadRequest(format!(
-                "The stream ID '{given}' included in this request didn't match the stream ID currently associated \
-                 with framework ID {id}"
+                "Authenticated principal '{principal}' does not match principal '{expected}' set in \
+                 `FrameworkInfo`"
             )));
         }
-        Ok(framework.id.clone())
     }
+    let stream_id = match &framework.link {
+        Link::Subscribed { stream_id, .. } => stream_id,
+        Link::Driver { .. } => return Err(Reply::Forbidden("Framework is not connected via HTTP".to_owned())),
+        Link::Disconnected | Link::Recovered => {
+            return Err(Reply::Forbidden("Framework is not subscribed".to_owned()));
+        }
+    };
+    let Some(given) = &request.stream_id else {
+        let why = "All non-subscribe calls should include the 'Mesos-Stream-Id' header";
+        return Err(Reply::BadRequest(why.to_owned()));
+    };
+    if **given != **stream_id {
+        return Err(Reply::BadRequest(format!(
+            "The stream ID '{given}' included in this request didn't match the stream ID currently associated \
+             with framework ID {id}"
+        )));
+    }
+    Ok(framework.id.clone())
 }
 
 impl Counters {

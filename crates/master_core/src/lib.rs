@@ -200,7 +200,7 @@ impl Master {
         }
         if let Err(why) = self.check_sender(&from, to, &message) {
             tracing::warn!(%from, message = message.name(), why, "dropping a message");
-            self.count_foreign(&message);
+            self.state.counters.count_foreign(&message);
             return;
         }
         match message {

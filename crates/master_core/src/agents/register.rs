@@ -105,7 +105,7 @@ impl Master {
     }
 
     /// The agent's machine went out of service while the agent was being let in.
-    pub(super) fn shut_down_if_late(&mut self, id: &AgentId, step: &mut Step<'_>) {
+    pub(super) fn shut_down_if_late(&self, id: &AgentId, step: &mut Step<'_>) {
         let Some(agent) = self.state.agents.get(id) else { return };
         if self.is_machine_down(&agent.info.hostname, &agent.pid.host) {
             step.tell(agent, shutdown("Machine is `DOWN`"));

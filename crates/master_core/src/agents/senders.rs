@@ -4,7 +4,11 @@
 use model::AgentId;
 use proto::{link::ToMaster, upid::Upid, v1};
 
-use crate::{Master, counters::Counter, effect::Actor};
+use crate::{
+    Master,
+    counters::{Counter, Counters},
+    effect::Actor,
+};
 
 /// Who a message has to come from.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,10 +60,12 @@ impl Master {
             }
         }
     }
+}
 
+impl Counters {
     /// Counts a message that came from elsewhere as Mesos counts those from agents that it does not know.
     pub(crate) fn count_foreign(&mut self, message: &ToMaster) {
-        self.state.counters.add(Counter::DroppedMessages);
+        self.add(Counter::DroppedMessages);
         let counted: &[Counter] = match message {
             ToMaster::StatusUpdate(_) => &[Counter::MessagesStatusUpdate, Counter::InvalidStatusUpdates],
             ToMaster::ExecutorToFramework(_) => {
@@ -74,7 +80,7 @@ impl Master {
             ToMaster::RegisterSlave(_) | ToMaster::ReregisterSlave(_) | ToMaster::PongSlave(_) => &[],
         };
         for counter in counted {
-            self.state.counters.add(*counter);
+            self.add(*counter);
         }
     }
 }

@@ -7,16 +7,16 @@ use proto::{
 };
 
 use crate::{
-    Master, Step,
+    Step,
     counters::Counter,
     state::{Agent, State},
 };
 
-impl Master {
+impl State {
     pub(crate) fn on_kill(&mut self, id: &FrameworkId, call: Kill, step: &mut Step<'_>) {
-        self.state.counters.add(Counter::MessagesKillTask);
+        self.counters.add(Counter::MessagesKillTask);
         let task = TaskId::from(&call.task_id);
-        let Some(row) = self.state.find_task(id, &task) else {
+        let Some(row) = self.find_task(id, &task) else {
             let asked = reconcile::Task { task_id: call.task_id, agent_id: call.agent_id };
             self.on_reconcile(id, &[asked], step);
             return;
@@ -26,7 +26,7 @@ impl Master {
             return;
         }
         let agent = row.agent.clone();
-        let Some(agent) = find_agent(&mut self.state, &agent) else { return };
+        let Some(agent) = find_agent(self, &agent) else { return };
         agent.killed.insert((id.clone(), task));
         if agent.connected {
             let message =

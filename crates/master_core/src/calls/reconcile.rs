@@ -6,24 +6,24 @@ use proto::v1::{self, scheduler::call::reconcile};
 use stdx::WallTime;
 
 use crate::{
-    Master, Step,
+    Step,
     counters::Counter,
     frameworks::{events, send::send_event},
     state::{Framework, State, Task},
     tasks::status::{News, master_status},
 };
 
-impl Master {
+impl State {
     pub(crate) fn on_reconcile(&mut self, id: &FrameworkId, asked: &[reconcile::Task], step: &mut Step<'_>) {
-        self.state.counters.add(Counter::MessagesReconcileTasks);
-        let Some(framework) = self.state.frameworks.get(id) else { return };
+        self.counters.add(Counter::MessagesReconcileTasks);
+        let Some(framework) = self.frameworks.get(id) else { return };
         let statuses: Vec<v1::TaskStatus> = if asked.is_empty() {
             framework.tasks.values().map(|task| latest(task, step.wall)).collect()
         } else {
-            asked.iter().filter_map(|task| explicit(&self.state, framework, task, step.wall)).collect()
+            asked.iter().filter_map(|task| explicit(self, framework, task, step.wall)).collect()
         };
         for status in statuses {
-            send_event(&mut self.state.frameworks, &self.state.agents, id, events::update(status), step);
+            send_event(&mut self.frameworks, &self.agents, id, events::update(status), step);
         }
     }
 }

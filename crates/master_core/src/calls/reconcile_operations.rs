@@ -4,22 +4,22 @@ use model::{AgentId, FrameworkId, OperationId};
 use proto::v1::{self, OperationState, scheduler::call::reconcile_operations};
 
 use crate::{
-    Master, Step,
+    Step,
     counters::Counter,
     frameworks::{events, send::send_event},
-    state::Operation,
+    state::{Operation, State},
 };
 
-impl Master {
+impl State {
     pub(crate) fn on_reconcile_operations(
         &mut self,
         id: &FrameworkId,
         asked: Vec<reconcile_operations::Operation>,
         step: &mut Step<'_>,
     ) {
-        self.state.counters.add(Counter::MessagesReconcileOperations);
-        let Some(framework) = self.state.frameworks.get(id) else { return };
-        let rows = framework.operations.iter().filter_map(|uuid| self.state.operations.get(uuid));
+        self.counters.add(Counter::MessagesReconcileOperations);
+        let Some(framework) = self.frameworks.get(id) else { return };
+        let rows = framework.operations.iter().filter_map(|uuid| self.operations.get(uuid));
         let named: Vec<&Operation> = rows.filter(|row| row.id.is_some()).collect();
         let statuses: Vec<v1::OperationStatus> = if asked.is_empty() {
             named.into_iter().map(latest).collect()
@@ -37,13 +37,7 @@ impl Master {
                 .collect()
         };
         for status in statuses {
-            send_event(
-                &mut self.state.frameworks,
-                &self.state.agents,
-                id,
-                events::update_operation_status(status),
-                step,
-            );
+            send_event(&mut self.frameworks, &self.agents, id, events::update_operation_status(status), step);
         }
     }
 
@@ -60,7 +54,7 @@ impl Master {
     }
 
     fn state_of_unknown(&self, agent: Option<&v1::AgentId>) -> (OperationState, &'static str) {
-        let state = &self.state;
+        let state = self;
         match agent.map(AgentId::from) {
             Some(id) if state.recovered_agents.contains(&id) => {
                 (OperationState::OperationRecovering, "Reconciliation: Agent is recovered but has not re-registered")

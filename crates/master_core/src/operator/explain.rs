@@ -13,7 +13,7 @@ use crate::{Master, Step, effect::Reply, event::RequestId};
 const LOOKS_MAX: usize = 200_000;
 
 impl Master {
-    pub(super) fn on_explain(&mut self, req: RequestId, call: &ours::Explain, step: &mut Step<'_>) {
+    pub(super) fn on_explain(&self, req: RequestId, call: &ours::Explain, step: &mut Step<'_>) {
         let framework = call.framework_id.as_ref().map(FrameworkId::from);
         if let Some(id) = framework.as_ref().filter(|id| !self.state.frameworks.contains(*id)) {
             step.reply(req, Reply::NotFound(format!("there is no framework '{id}'")));

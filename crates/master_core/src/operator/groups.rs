@@ -16,7 +16,7 @@ use registry::Operation;
 use crate::{Master, Step, effect::Reply, event::RequestId, pending::Continuation};
 
 impl Master {
-    pub(super) fn on_get_groups(&mut self, req: RequestId, step: &mut Step<'_>) {
+    pub(super) fn on_get_groups(&self, req: RequestId, step: &mut Step<'_>) {
         let mut groups = self.group_statuses();
         for status in &mut groups {
             let (selected, held) = self.allocator.group_agents(&status.group.name);

@@ -7,7 +7,7 @@ use super::sources::{File, House};
 
 /// The cores, by crate and type, with how many methods take the whole of one by `&mut self`. No number may grow.
 const KNOWN: [(&str, &str, usize); 3] =
-    [("agent_core", "Agent", 116), ("allocator", "Allocator", 105), ("master_core", "Master", 118)];
+    [("agent_core", "Agent", 116), ("allocator", "Allocator", 105), ("master_core", "Master", 110)];
 
 pub fn broken(house: &House) -> Vec<String> {
     KNOWN.iter().filter_map(|(name, core, known)| why_broken(house, name, core, *known)).collect()
