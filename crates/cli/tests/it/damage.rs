@@ -40,14 +40,15 @@ fn an_agent_with_a_damaged_journal_says_so_and_goes_on_when_it_is_told_to() {
     let port = processes::free_port();
     let mut first = agent(&cluster, home.path(), port, &[]).spawn().unwrap();
     wait_for(PATIENCE, || (active(&cluster) == 1).then_some(())).expect("it registers");
+    let journal = home.path().join("work/meta/journal");
+    let resource = || fs::read(&journal).unwrap().windows(4).position(|window| window == b"cpus");
+    // The master knows it a moment before it has written that down.
+    let resource = wait_for(PATIENCE, resource).expect("it notes what it offers");
     first.kill().unwrap();
     first.wait().unwrap();
     wait_for(PATIENCE, || (active(&cluster) == 0).then_some(())).expect("it is gone");
 
-    let journal = home.path().join("work/meta/journal");
     let mut bytes = fs::read(&journal).unwrap();
-    // In what was written first: whole records follow.
-    let resource = bytes.windows(4).position(|window| window == b"cpus").expect("what the agent offers");
     bytes[resource] ^= 1;
     fs::write(&journal, &bytes).unwrap();
     let mut refused = agent(&cluster, home.path(), port, &[]).spawn().unwrap();

@@ -2,6 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    io::{Read, Write},
+    net::TcpListener,
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -196,7 +199,8 @@ impl<'a> Fuzzer<'a> {
             put(bytes, &["Mesos-Stream-Id: ", stream, "\r\n"]);
         }
         if input.message.is_some() {
-            put(bytes, &["Libprocess-From: fuzz@127.0.0.1:1\r\nUser-Agent: libprocess/fuzz@127.0.0.1:1\r\n"]);
+            let from = sender();
+            put(bytes, &["Libprocess-From: fuzz@", from, "\r\nUser-Agent: libprocess/fuzz@", from, "\r\n"]);
         }
         if rng.below(10) == 0 {
             put(bytes, &[&format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n", body.len())]);
@@ -208,6 +212,23 @@ impl<'a> Fuzzer<'a> {
         }
         is_right && input.message.as_ref().is_some_and(|(name, takes)| !takes(name, &body))
     }
+}
+
+/// Whom messages are from: a process that knows nothing of keys, and says so to who asks whether they are its own.
+fn sender() -> &'static str {
+    static SENDER: OnceLock<String> = OnceLock::new();
+    SENDER.get_or_init(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let _ = (&stream).read(&mut [0; 4096]);
+                let _ =
+                    (&stream).write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        });
+        address
+    })
 }
 
 fn put(bytes: &mut Vec<u8>, parts: &[&str]) {
