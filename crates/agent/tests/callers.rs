@@ -5,8 +5,6 @@
 
 use std::{
     fs,
-    io::{Read, Write},
-    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -16,7 +14,7 @@ use std::{
 use proto::{internal, v1, wire};
 use serde_json::{Value, json};
 use testkit::{
-    Cluster, Options,
+    Cluster, Options, http,
     processes::{ends_with_its_thread, is_root, meseta, wait_for},
 };
 use transport::auth::jwt::Key;
@@ -271,7 +269,7 @@ fn a_task_speaks_for_no_master_and_no_v0_executor() {
     let framework = internal::ShutdownFrameworkMessage { framework_id };
     let messages = [
         ("ShutdownMessage", scene.cluster.master_address(), "master", wire::encode(&shutdown)),
-        ("ShutdownMessage", master_of_mesos(), "master", wire::encode(&shutdown)),
+        ("ShutdownMessage", http::knows_nothing(), "master", wire::encode(&shutdown)),
         ("ShutdownFrameworkMessage", scene.cluster.master_address(), "master", wire::encode(&framework)),
         ("RegisterExecutorMessage", "127.0.0.1:1".into(), "executor(1)", wire::encode(&register)),
     ];
@@ -295,19 +293,6 @@ fn a_task_speaks_for_no_master_and_no_v0_executor() {
         assert!(wait_for(PATIENCE, || log().contains(refused).then_some(())).is_some(), "{refused}:\n{}", log());
     }
     assert_eq!(scene.victims_state().unwrap().0, "TASK_RUNNING");
-}
-
-/// The address of a server that knows nothing of what it is asked, as a master of Mesos knows nothing of keys.
-fn master_of_mesos() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address").to_string();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let _ = (&stream).read(&mut [0; 4096]);
-            let _ = (&stream).write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-        }
-    });
-    address
 }
 
 #[test]

@@ -2,8 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Write},
-    net::TcpListener,
     sync::OnceLock,
     time::{Duration, Instant},
 };
@@ -217,18 +215,7 @@ impl<'a> Fuzzer<'a> {
 /// Whom messages are from: a process that knows nothing of keys, and says so to who asks whether they are its own.
 fn sender() -> &'static str {
     static SENDER: OnceLock<String> = OnceLock::new();
-    SENDER.get_or_init(|| {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address").to_string();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let _ = (&stream).read(&mut [0; 4096]);
-                let _ =
-                    (&stream).write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            }
-        });
-        address
-    })
+    SENDER.get_or_init(testkit::http::knows_nothing)
 }
 
 fn put(bytes: &mut Vec<u8>, parts: &[&str]) {
